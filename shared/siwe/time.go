@@ -1,0 +1,100 @@
+package siwe
+
+import (
+	"strings"
+	"time"
+)
+
+// The layouts of RFC 3339 that Parse reads and NewTime writes.
+const (
+	secondsLayout = "2006-01-02T15:04:05"
+	offsetLayout  = "15:04"
+	ownLayout     = "2006-01-02T15:04:05.000Z"
+)
+
+// Time is an instant beside the text it was received as. The zero Time renders as nothing.
+type Time struct {
+	text    string
+	instant time.Time
+}
+
+// NewTime gives t in milliseconds and UTC, the form that JavaScript writes. The year must have four digits.
+func NewTime(t time.Time) Time {
+	t = t.UTC().Truncate(time.Millisecond)
+	return Time{text: t.Format(ownLayout), instant: t}
+}
+
+// String is the text as received.
+func (t Time) String() string { return t.text }
+
+// Instant is the point in time, in UTC. A fraction finer than a nanosecond is rounded up, so that "now >= t" and
+// "now < t" come out as they would with the exact value.
+func (t Time) Instant() time.Time { return t.instant }
+
+// parseTime reads the date-time of RFC 3339, section 5.6, with what its prose leaves to the reader settled: "T" and "Z" in
+// upper case only, and no leap second, since no clock here knows which ones there were.
+func parseTime(field, text string) (Time, error) {
+	if len(text) <= len(secondsLayout) {
+		return Time{}, notATime(field)
+	}
+	instant, ok := readExactly(secondsLayout, text[:len(secondsLayout)])
+	if !ok {
+		return Time{}, notATime(field)
+	}
+	fraction, zone, ok := cutFraction(text[len(secondsLayout):])
+	if !ok {
+		return Time{}, notATime(field)
+	}
+	offset, ok := readOffset(zone)
+	if !ok {
+		return Time{}, notATime(field)
+	}
+	return Time{text: text, instant: instant.Add(fraction - offset)}, nil
+}
+
+func notATime(field string) error {
+	return &SyntaxError{field, "not an RFC 3339 date-time, or in no calendar"}
+}
+
+// readExactly is time.Parse without its tolerance: what it would write differently (a digit short, a fraction that the
+// layout has not) is refused.
+func readExactly(layout, text string) (time.Time, bool) {
+	t, err := time.Parse(layout, text)
+	return t, err == nil && t.Format(layout) == text
+}
+
+// cutFraction reads [ "." 1*DIGIT ] and gives what follows.
+func cutFraction(text string) (fraction time.Duration, rest string, ok bool) {
+	digits, found := strings.CutPrefix(text, ".")
+	if !found {
+		return 0, text, true
+	}
+	rest = strings.TrimLeft(digits, "0123456789")
+	digits = digits[:len(digits)-len(rest)]
+	if digits == "" {
+		return 0, "", false
+	}
+	for i, unit := 0, 100*time.Millisecond; i < len(digits) && unit > 0; i, unit = i+1, unit/10 {
+		fraction += unit * time.Duration(digits[i]-'0')
+	}
+	if len(digits) > 9 && strings.Trim(digits[9:], "0") != "" {
+		fraction++
+	}
+	return fraction, rest, true
+}
+
+// readOffset reads "Z" or ( "+" / "-" ) hour ":" minute, and gives how far the zone is ahead of UTC.
+func readOffset(zone string) (ahead time.Duration, ok bool) {
+	if zone == "Z" {
+		return 0, true
+	}
+	if zone == "" || zone[0] != '+' && zone[0] != '-' {
+		return 0, false
+	}
+	clock, ok := readExactly(offsetLayout, zone[1:])
+	ahead = time.Duration(clock.Hour())*time.Hour + time.Duration(clock.Minute())*time.Minute
+	if zone[0] == '-' {
+		ahead = -ahead
+	}
+	return ahead, ok
+}
