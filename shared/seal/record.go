@@ -1,0 +1,78 @@
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"fmt"
+)
+
+// format is the first byte of all sealed bytes.
+const format = 1
+
+// Overhead is how much longer sealed bytes are than what they hold: format, key id, nonce and tag.
+const Overhead = 1 + IDLength + 12 + 16
+
+// Record names what is sealed. Both fields are bound: sealed bytes open only for the record they were made for.
+type Record struct {
+	// Kind is the type of record, such as "session".
+	Kind string
+	// Owner identifies the one record. The encryption key is derived from it, so that a key seals only as often as its
+	// record is rewritten and 96-bit random nonces stay far below their bound of 2^32.
+	Owner []byte
+	// Facts are what must not be changed around the record, such as when a session began and must end.
+	Facts []byte
+}
+
+// Seal encrypts under the given key; the result is Overhead longer. It fails with ErrUnknownKey.
+func (r *Ring) Seal(id KeyID, rec Record, plain []byte) ([]byte, error) {
+	aead, err := r.aead(id, rec)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, Overhead+len(plain))
+	out = append(out, format)
+	out = append(out, id[:]...)
+	return aead.Seal(out, nil, plain, additional(id, rec)), nil
+}
+
+// Open returns what Seal was given. It fails with ErrUnknownKey where the key is gone, and with ErrOpen for anything
+// else, without saying what was wrong.
+func (r *Ring) Open(rec Record, sealed []byte) ([]byte, error) {
+	if len(sealed) < Overhead || sealed[0] != format {
+		return nil, ErrOpen
+	}
+	id := KeyID(sealed[1:])
+	aead, err := r.aead(id, rec)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := aead.Open(nil, nil, sealed[1+IDLength:], additional(id, rec))
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return plain, nil
+}
+
+func (r *Ring) aead(id KeyID, rec Record) (cipher.AEAD, error) {
+	k, ok := r.keys[id]
+	if !ok {
+		return nil, ErrUnknownKey
+	}
+	key := expand(k.seal, rec.Kind+"|"+string(rec.Owner), EncryptionKey)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("preparing cipher: %w", err)
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// additional frames kind, owner and facts by their lengths, so that no two records share additional data.
+func additional(id KeyID, rec Record) []byte {
+	out := append([]byte{format}, id[:]...)
+	for _, part := range [][]byte{[]byte(rec.Kind), rec.Owner, rec.Facts} {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(part)))
+		out = append(out, part...)
+	}
+	return out
+}

@@ -1,0 +1,212 @@
+// Package seal holds the key ring: it authenticates (HMAC-SHA-256), derives (HKDF, RFC 5869) and seals (AES-256-GCM,
+// NIST SP 800-38D) everything that this project puts into a token or into Redis.
+//
+// Two kinds of key live in a ring. The lookup key names things: it turns a subject or a nonce into the name of a Redis
+// key, so it can never change without forgetting who is who. All other keys rotate: each has an id that stands beside
+// whatever it made, so that old work can be read while new work uses the newest active key.
+//
+// What the package does not do: it fetches no secret, writes no log and knows nothing of sessions.
+package seal
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Lengths in bytes.
+const (
+	// MinSecret is the least that a secret may have.
+	MinSecret = 32
+	// EncryptionKey is the exact length of an encryption key.
+	EncryptionKey = 32
+	// IDLength is the length of a key id.
+	IDLength = 4
+)
+
+// Errors of this package.
+var (
+	// ErrUnknownKey says that the ring has no key with that id: retired and removed, or not ours.
+	ErrUnknownKey = errors.New("unknown key id")
+	// ErrOpen says that sealed bytes did not open: cut, altered, or bound to another record. It never says which.
+	ErrOpen = errors.New("sealed record does not open")
+)
+
+// KeyID names a key inside tokens and sealed records. It is no secret.
+type KeyID [IDLength]byte
+
+// Key is one generation of secrets.
+type Key struct {
+	ID KeyID
+	// Secret feeds every MAC; at least MinSecret bytes.
+	Secret []byte
+	// Encryption feeds the seals; exactly EncryptionKey bytes.
+	Encryption []byte
+	// ActiveFrom is when the key begins to be used for new work; it is accepted for reading before that. Zero means
+	// always.
+	ActiveFrom time.Time
+}
+
+// EnvironmentKey makes the one key of a configuration without rotation. Its id is derived from both secrets, one way:
+// a changed secret is a changed id, so that what the former secret made is refused as unknown and not as forged.
+func EnvironmentKey(secret, encryption []byte) Key {
+	sum := expand(extract(append(slices.Clone(secret), encryption...)), "latchkey/1|key-id", IDLength)
+	return Key{ID: KeyID(sum), Secret: secret, Encryption: encryption}
+}
+
+// Purpose separates the uses of a key: each has a derived key of its own, so that a value made for one is worthless
+// for another.
+type Purpose string
+
+// The purposes of the rotating keys.
+const (
+	Gate          Purpose = "token gate"
+	TokenHash     Purpose = "token hash"
+	AccessSecret  Purpose = "access secret"
+	RefreshSecret Purpose = "refresh secret"
+	Device        Purpose = "device"
+	Network       Purpose = "network"
+)
+
+// The purposes of the lookup key.
+const (
+	UserID        Purpose = "user id"
+	NonceName     Purpose = "nonce name"
+	PreLogin      Purpose = "pre-login binding"
+	SessionRandom Purpose = "session random"
+)
+
+var (
+	rotating  = []Purpose{Gate, TokenHash, AccessSecret, RefreshSecret, Device, Network}
+	permanent = []Purpose{UserID, NonceName, PreLogin, SessionRandom}
+)
+
+// Ring is an immutable set of keys; it is safe for concurrent use.
+type Ring struct {
+	lookup map[Purpose][]byte
+	keys   map[KeyID]derived
+	order  []Key // by ActiveFrom, oldest first; secrets left out
+}
+
+type derived struct {
+	macs map[Purpose][]byte
+	seal []byte // root of the per-record encryption keys
+}
+
+// NewRing derives all keys of a ring. Scope is the deployment's name for itself (the Redis key prefix): two stages that
+// share a secret derive different keys and cannot swap tokens. It fails on a short secret, a wrong length, a repeated id
+// or an empty ring.
+func NewRing(scope string, lookup []byte, keys ...Key) (*Ring, error) {
+	if len(lookup) < MinSecret {
+		return nil, fmt.Errorf("lookup key has %d bytes, at least %d are needed", len(lookup), MinSecret)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("a ring needs at least one key")
+	}
+	r := &Ring{lookup: deriveAll(lookup, scope, permanent), keys: map[KeyID]derived{}}
+	for _, k := range keys {
+		if err := r.add(scope, k); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(r.order, func(a, b Key) int { return a.ActiveFrom.Compare(b.ActiveFrom) })
+	return r, nil
+}
+
+func (r *Ring) add(scope string, k Key) error {
+	if len(k.Secret) < MinSecret {
+		return fmt.Errorf("secret of key %x has %d bytes, at least %d are needed", k.ID, len(k.Secret), MinSecret)
+	}
+	if len(k.Encryption) != EncryptionKey {
+		return fmt.Errorf("encryption key %x has %d bytes, exactly %d are needed", k.ID, len(k.Encryption), EncryptionKey)
+	}
+	if _, twice := r.keys[k.ID]; twice {
+		return fmt.Errorf("key id %x is there twice", k.ID)
+	}
+	r.keys[k.ID] = derived{
+		macs: deriveAll(k.Secret, scope, rotating),
+		seal: expand(extract(k.Encryption), info(scope, "seal"), EncryptionKey),
+	}
+	r.order = append(r.order, Key{ID: k.ID, ActiveFrom: k.ActiveFrom})
+	return nil
+}
+
+// Current is the id that new work uses at that time: the one that became active last. Where none is active yet, the
+// first to become so.
+func (r *Ring) Current(now time.Time) KeyID {
+	current := r.order[0].ID
+	for _, k := range r.order {
+		if !k.ActiveFrom.After(now) {
+			current = k.ID
+		}
+	}
+	return current
+}
+
+// Has tells whether the ring holds that key.
+func (r *Ring) Has(id KeyID) bool {
+	_, ok := r.keys[id]
+	return ok
+}
+
+// MAC is HMAC-SHA-256 over the parts under a rotating key, 32 bytes. Parts are framed by their length, so that moving a
+// byte from one to the next changes the result. It fails with ErrUnknownKey.
+func (r *Ring) MAC(id KeyID, p Purpose, parts ...[]byte) ([]byte, error) {
+	k, ok := r.keys[id]
+	if !ok {
+		return nil, ErrUnknownKey
+	}
+	return mac(k.macs[p], parts), nil
+}
+
+// Lookup is MAC under the lookup key.
+func (r *Ring) Lookup(p Purpose, parts ...[]byte) []byte {
+	return mac(r.lookup[p], parts)
+}
+
+func mac(key []byte, parts [][]byte) []byte {
+	if len(key) == 0 {
+		panic("seal: a purpose of the other kind of key") // a programming error; an empty key would authenticate anything
+	}
+	h := hmac.New(sha256.New, key)
+	var size [4]byte
+	for _, part := range parts {
+		binary.BigEndian.PutUint32(size[:], uint32(len(part)))
+		h.Write(size[:])
+		h.Write(part)
+	}
+	return h.Sum(nil)
+}
+
+func deriveAll(secret []byte, scope string, purposes []Purpose) map[Purpose][]byte {
+	root := extract(secret)
+	keys := make(map[Purpose][]byte, len(purposes))
+	for _, p := range purposes {
+		keys[p] = expand(root, info(scope, string(p)), sha256.Size)
+	}
+	return keys
+}
+
+func info(scope, purpose string) string { return "latchkey/1|" + scope + "|" + purpose }
+
+// extract and expand wrap HKDF, whose errors are all about lengths that are constants here.
+func extract(secret []byte) []byte {
+	root, err := hkdf.Extract(sha256.New, secret, nil)
+	if err != nil {
+		panic(err)
+	}
+	return root
+}
+
+func expand(root []byte, info string, length int) []byte {
+	key, err := hkdf.Expand(sha256.New, root, info, length)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
