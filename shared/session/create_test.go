@@ -1,0 +1,275 @@
+package session_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+func TestCreate(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		a := w.opens(g)
+		s := a.Session
+		if s.Address != alice || s.ChainID != 8453 || s.Transport != session.Cookie || s.IP != laptop.IP || s.LastIP != laptop.IP {
+			t.Errorf("session is %+v", s)
+		}
+		if s.Device != laptop.Device {
+			t.Errorf("device is %+v, want %+v", s.Device, laptop.Device)
+		}
+		now := w.clock.now().UTC()
+		if !s.CreatedAt.Equal(now) || !s.IdleEnd.Equal(now.Add(30*time.Minute)) || !s.AbsoluteEnd.Equal(now.Add(12*time.Hour)) {
+			t.Errorf("times are %v, %v, %v at %v", s.CreatedAt, s.IdleEnd, s.AbsoluteEnd, now)
+		}
+		if !g.AccessEnd.Equal(now.Add(15 * time.Minute)) {
+			t.Errorf("access token ends %v", g.AccessEnd)
+		}
+		if a.User.ID != g.Session.ID.User || !a.User.CreatedAt.Equal(now) || !a.User.LastLoginAt.Equal(now) || len(a.User.Roles) > 0 {
+			t.Errorf("user is %+v", a.User)
+		}
+		w.clock.add(time.Minute)
+		again := w.signIn(alice, laptop)
+		if again.User.ID != g.User.ID || !again.User.CreatedAt.Equal(now) || !again.User.LastLoginAt.Equal(now.Add(time.Minute)) {
+			t.Errorf("user after the second login is %+v", again.User)
+		}
+		if other := w.signIn(bob, laptop); other.User.ID == g.User.ID {
+			t.Error("two addresses share a user id")
+		}
+	})
+}
+
+// A record outlasts its last session by 90 days; one with preferences or roles stays for good.
+func TestCreate_retention(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		key := w.RecordKey(g.Session.ID)
+		if ttl := w.rdb.PTTL(ctx, key).Val(); ttl < 90*24*time.Hour+12*time.Hour-time.Minute || ttl > 91*24*time.Hour {
+			t.Errorf("a record is kept for %v", ttl)
+		}
+		if ttl := w.rdb.PTTL(ctx, w.PayloadKey(g.Session.ID)).Val(); ttl < 36*time.Hour-time.Minute || ttl > 36*time.Hour {
+			t.Errorf("a payload is kept for %v", ttl)
+		}
+		must(t, w.rdb.SetRange(ctx, key, session.FlagByte, "\x02").Err())
+		w.signIn(alice, laptop)
+		if ttl := w.rdb.PTTL(ctx, key).Val(); ttl != -1 {
+			t.Errorf("a record with preferences is kept for %v", ttl)
+		}
+		w.opens(g)
+	})
+}
+
+// One nonce makes another session for another account.
+func TestCreate_randomIsOfNonceAndSubject(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	in := w.login(alice, laptop)
+	a, err := w.Create(ctx, in)
+	must(t, err)
+	in.Address = bob
+	b, err := w.Create(ctx, in)
+	must(t, err)
+	if a.Session.ID.Random == b.Session.ID.Random {
+		t.Error("two accounts' sessions share their random")
+	}
+}
+
+func TestCreate_sameLoginTwice(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		in := w.login(alice, laptop)
+		g, err := w.Create(ctx, in)
+		must(t, err)
+		_, err = w.Create(ctx, in)
+		wants(t, err, session.ErrNonceSpent)
+		w.opens(g)
+
+		_, err = w.End(ctx, g.Session.ID, session.LoggedOut)
+		must(t, err)
+		_, err = w.Create(ctx, in)
+		wants(t, err, session.ErrNonceSpent)
+		if n := len(w.stored(g).Live); n != 0 {
+			t.Errorf("%d sessions live after a login that ended was done again", n)
+		}
+	})
+}
+
+func TestCreate_evictsLongestUnseen(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.Limit = 3 })
+		var all []session.Grant
+		for range 3 {
+			all = append(all, w.signIn(alice, laptop))
+			w.clock.add(time.Minute)
+		}
+		w.opens(all[0]) // seen now, so the second is the one that was seen longest ago
+		g := w.signIn(alice, phone)
+		if len(g.Evicted) != 1 || g.Evicted[0] != all[1].Session.ID {
+			t.Fatalf("evicted %v, want the second session", g.Evicted)
+		}
+		w.opens(all[0])
+		w.opens(all[2])
+		w.opens(g)
+		_, err := w.Read(ctx, all[1].AccessToken, laptop)
+		over := wantsEnded(t, err, session.Evicted)
+		if !over.At.Equal(w.clock.now().UTC()) {
+			t.Errorf("ended at %v", over.At)
+		}
+	})
+}
+
+func TestCreate_denies(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.Limit, o.LimitPolicy = 1, session.Deny })
+		g := w.signIn(alice, laptop)
+		before := w.dump()
+		in := w.login(alice, phone)
+		_, err := w.Create(ctx, in)
+		wants(t, err, session.ErrLimit)
+		for key, value := range before {
+			if w.dump()[key] != value {
+				t.Error("a denied login changed the store")
+			}
+		}
+		w.opens(g)
+		w.clock.add(31 * time.Minute) // the first is over by its idle deadline and no longer counts
+		g2 := w.signIn(alice, phone)
+		w.opens(g2)
+		_, err = w.Read(ctx, g.AccessToken, laptop)
+		wantsEnded(t, err, session.IdleTimeout)
+	})
+}
+
+func TestCreate_replacesCarried(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.Limit = 2 })
+		first, second := w.signIn(alice, laptop), w.signIn(alice, phone)
+		in := w.login(alice, laptop)
+		in.Carried = first.AccessToken
+		g, err := w.Create(ctx, in)
+		must(t, err)
+		if len(g.Evicted) > 0 {
+			t.Errorf("evicted %v although the carried session made room", g.Evicted)
+		}
+		_, err = w.Read(ctx, first.AccessToken, laptop)
+		wantsEnded(t, err, session.LoggedOut)
+		w.opens(second)
+		w.opens(g)
+
+		other := w.signIn(bob, laptop)
+		in = w.login(alice, laptop)
+		in.Carried = other.AccessToken
+		_, err = w.Create(ctx, in)
+		must(t, err)
+		w.opens(other)
+	})
+}
+
+func TestCreate_remembersSixteen(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.Limit = 1 })
+		var all []session.Grant
+		for range 20 {
+			all = append(all, w.signIn(alice, laptop))
+		}
+		for i, g := range all[:19] {
+			_, err := w.Read(ctx, g.AccessToken, laptop)
+			if i < 3 {
+				wants(t, err, session.ErrInvalidToken)
+			} else {
+				wantsEnded(t, err, session.Evicted)
+			}
+		}
+		// A day beyond their absolute end they are forgotten, whether or not anything was written since.
+		w.clock.add(36*time.Hour - time.Millisecond)
+		_, err := w.Read(ctx, all[18].AccessToken, laptop)
+		wantsEnded(t, err, session.Evicted)
+		w.clock.add(time.Millisecond)
+		_, err = w.Read(ctx, all[18].AccessToken, laptop)
+		wants(t, err, session.ErrInvalidToken)
+		_, err = w.End(ctx, all[18].Session.ID, session.LoggedOut)
+		wants(t, err, session.ErrInvalidToken)
+		if n := len(w.stored(w.signIn(alice, laptop)).Ended); n != 0 {
+			t.Errorf("%d sessions are still remembered", n)
+		}
+	})
+}
+
+// Invariant 4: the cap holds at every instant, however many logins race.
+func TestCreate_race(t *testing.T) {
+	for _, policy := range []session.LimitPolicy{session.Evict, session.Deny} {
+		t.Run(policy.String(), func(t *testing.T) {
+			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+				w := newWorld(t, r, func(o *session.Options) { o.LimitPolicy = policy })
+				user := w.signIn(alice, laptop)
+				logins := make([]session.Login, 50)
+				for i := range logins {
+					logins[i] = w.login(alice, laptop)
+				}
+				stop, most := make(chan struct{}), make(chan int)
+				go func() { most <- w.watch(user, stop) }()
+				var denied atomic.Int64
+				together(len(logins), func(i int) {
+					_, err := w.Create(ctx, logins[i])
+					if errors.Is(err, session.ErrLimit) {
+						denied.Add(1)
+					} else if err != nil {
+						t.Error(err)
+					}
+				})
+				close(stop)
+				if n := <-most; n > 5 {
+					t.Errorf("an observer saw %d live sessions, the limit is 5", n)
+				}
+				if n := len(w.stored(user).Live); n != 5 {
+					t.Errorf("%d live sessions, want 5", n)
+				}
+				if want := int64(46); policy == session.Deny && denied.Load() != want {
+					t.Errorf("%d logins denied, want %d", denied.Load(), want)
+				}
+			})
+		})
+	}
+}
+
+// watch polls until stopped, and returns the most live sessions that it saw.
+func (w *world) watch(g session.Grant, stop chan struct{}) int {
+	most := 0
+	for {
+		select {
+		case <-stop:
+			return most
+		default:
+			if s, err := w.Stored(ctx, g.Session.ID.User); err == nil {
+				most = max(most, len(s.Live))
+			}
+		}
+	}
+}
+
+func TestCreate_refusesBlockedAndDamaged(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		key := w.RecordKey(g.Session.ID)
+		raw, err := w.rdb.Get(ctx, key).Result()
+		must(t, err)
+		must(t, w.rdb.SetRange(ctx, key, session.FlagByte, "\x01").Err())
+		_, err = w.Create(ctx, w.login(alice, laptop))
+		wants(t, err, session.ErrBlocked)
+
+		for _, damaged := range []string{"", raw[:len(raw)-1], raw + "x", "\x02" + raw[1:], `{"json":true}`} {
+			must(t, w.rdb.Set(ctx, key, damaged, 0).Err())
+			_, err = w.Create(ctx, w.login(alice, laptop))
+			wants(t, err, session.ErrDamaged)
+			if got := w.rdb.Get(ctx, key).Val(); got != damaged {
+				t.Errorf("a login rewrote a damaged record")
+			}
+			w.dead(g)
+		}
+	})
+}

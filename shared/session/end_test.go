@@ -1,0 +1,209 @@
+package session_test
+
+import (
+	"testing"
+	"time"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+func TestEnd(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g, other := w.signIn(alice, laptop), w.signIn(alice, phone)
+		over, err := w.End(ctx, g.Session.ID, session.LoggedOut)
+		must(t, err)
+		if over.Reason != session.LoggedOut || !over.ByThis || !over.At.Equal(w.clock.now()) {
+			t.Errorf("told %+v", over)
+		}
+		at := over.At
+		w.clock.add(time.Minute)
+		over, err = w.End(ctx, g.Session.ID, session.RevokedByAdmin)
+		must(t, err)
+		if over.Reason != session.LoggedOut || over.ByThis || !over.At.Equal(at) {
+			t.Errorf("the second time told %+v", over)
+		}
+		w.dead(g)
+		w.opens(other)
+		unknown := g.Session.ID
+		unknown.Random[0] ^= 1
+		_, err = w.End(ctx, unknown, session.LoggedOut)
+		wants(t, err, session.ErrInvalidToken)
+		stranger := g.Session.ID
+		stranger.User[5] ^= 1
+		_, err = w.End(ctx, stranger, session.LoggedOut)
+		wants(t, err, session.ErrInvalidToken)
+	})
+}
+
+// A session that is ended after its deadline ended then, and by that.
+func TestEnd_afterDeadline(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		deadline := g.Session.IdleEnd
+		w.clock.add(time.Hour)
+		over, err := w.End(ctx, g.Session.ID, session.LoggedOut)
+		must(t, err)
+		if over.Reason != session.IdleTimeout || !over.At.Equal(deadline) {
+			t.Errorf("told %+v", over)
+		}
+	})
+}
+
+// Ending everything does not rewrite why and when a session was over already.
+func TestEndAll_afterDeadline(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		old := w.signIn(alice, laptop)
+		w.clock.add(20 * time.Minute)
+		g := w.signIn(alice, phone)
+		w.clock.add(20 * time.Minute)
+		n, err := w.EndAll(ctx, g.Session.ID, session.Revoked)
+		must(t, err)
+		if n != 1 {
+			t.Errorf("ended %d, want the one that lived", n)
+		}
+		_, err = w.Read(ctx, old.AccessToken, laptop)
+		if over := wantsEnded(t, err, session.IdleTimeout); !over.At.Equal(old.Session.IdleEnd) {
+			t.Errorf("ended at %v, want the deadline %v", over.At, old.Session.IdleEnd)
+		}
+		if s := w.stored(g); len(s.Live) != 0 || len(s.Ended) != 2 || s.Ended[0].Reason != session.IdleTimeout {
+			t.Errorf("stored %+v", s)
+		}
+	})
+}
+
+func TestHandle(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	g := w.signIn(alice, laptop)
+	for _, text := range []string{g.AccessToken, g.RefreshToken} {
+		if id, err := w.Handle(text); err != nil || id != g.Session.ID {
+			t.Errorf("handle is %v, %v", id, err)
+		}
+	}
+	_, err := w.Handle(g.AccessToken[1:])
+	wants(t, err, session.ErrInvalidToken)
+	if id, err := session.ParseID(g.Session.ID.String()); err != nil || id != g.Session.ID {
+		t.Errorf("the public id reads back as %v, %v", id, err)
+	}
+	if _, err := session.ParseID(g.AccessToken); err == nil {
+		t.Error("a token reads as an id")
+	}
+}
+
+func TestEndAll(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		all := []session.Grant{w.signIn(alice, laptop), w.signIn(alice, phone), w.signIn(alice, laptop)}
+		other := w.signIn(bob, laptop)
+		_, err := w.End(ctx, all[0].Session.ID, session.LoggedOut)
+		must(t, err)
+
+		n, err := w.EndAll(ctx, all[0].Session.ID, session.Revoked) // a remembered session is witness enough
+		must(t, err)
+		if n != 2 {
+			t.Errorf("ended %d sessions, want 2", n)
+		}
+		for _, g := range all {
+			w.dead(g)
+		}
+		_, err = w.Read(ctx, all[1].AccessToken, laptop)
+		wantsEnded(t, err, session.Revoked)
+		w.opens(other)
+		if s := w.stored(all[0]); s.Epoch != 1 {
+			t.Errorf("epoch is %d", s.Epoch)
+		}
+		if n, err = w.EndAll(ctx, all[1].Session.ID, session.Revoked); err != nil || n != 0 {
+			t.Errorf("the second time ended %d, %v", n, err)
+		}
+		w.opens(w.signIn(alice, laptop)) // logins that come after it live
+
+		forgotten := all[0].Session.ID
+		forgotten.Random[3] ^= 1
+		_, err = w.EndAll(ctx, forgotten, session.Revoked)
+		wants(t, err, session.ErrInvalidToken)
+	})
+}
+
+// Invariant 5: nothing that took effect before a revoke-all survives it, whatever races it.
+func TestEndAll_race(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.Limit = 0 })
+		for range 10 {
+			before := []session.Grant{w.signIn(alice, laptop), w.signIn(alice, phone)}
+			logins := []session.Login{w.login(alice, laptop), w.login(alice, laptop), w.login(alice, laptop)}
+			w.clock.add(time.Minute)
+			together(8, func(i int) {
+				switch {
+				case i < 3:
+					if _, err := w.Create(ctx, logins[i]); err != nil {
+						t.Error(err)
+					}
+				case i < 5:
+					_, _ = w.Refresh(ctx, before[0].RefreshToken, laptop)
+				case i < 7:
+					_, _ = w.Read(ctx, before[1].AccessToken, phone)
+				default:
+					if _, err := w.EndAll(ctx, before[0].Session.ID, session.Revoked); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			for _, l := range w.stored(before[0]).Live {
+				if l.ID == before[0].Session.ID || l.ID == before[1].Session.ID {
+					t.Fatal("a session from before the revoke-all lives")
+				}
+			}
+			w.dead(before[0])
+			w.dead(before[1])
+			_, err := w.EndAll(ctx, before[0].Session.ID, session.Revoked)
+			must(t, err)
+		}
+	})
+}
+
+// An end must succeed with memory full, when no record can be rewritten.
+func TestEnd_fullMemory(t *testing.T) {
+	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
+	w := newWorld(t, own.Redis)
+	var all []session.Grant
+	for range 5 {
+		all = append(all, w.signIn(alice, laptop))
+	}
+	w.clock.add(time.Minute)
+	next, err := w.Refresh(ctx, all[1].RefreshToken, laptop)
+	must(t, err)
+	w.clock.add(time.Minute)
+	must(t, w.rdb.ConfigSet(ctx, "maxmemory", "1").Err())
+
+	in := session.Login{Nonce: "any", Address: alice, Client: laptop}
+	_, err = w.Create(ctx, in)
+	wants(t, err, session.ErrUnavailable)
+	_, err = w.Refresh(ctx, all[2].RefreshToken, laptop)
+	wants(t, err, session.ErrUnavailable)
+
+	over, err := w.End(ctx, all[0].Session.ID, session.LoggedOut)
+	must(t, err)
+	if over.Reason != session.LoggedOut {
+		t.Errorf("told %+v", over)
+	}
+	w.dead(all[0])
+	_, err = w.Refresh(ctx, all[1].RefreshToken, laptop) // stolen, as the grace is over
+	wantsEnded(t, err, session.RefreshReused)
+	w.dead(next)
+	n, err := w.EndAll(ctx, all[2].Session.ID, session.Revoked)
+	must(t, err)
+	if n != 5 { // two of them are listed still, and open no more
+		t.Errorf("ended %d", n)
+	}
+
+	must(t, w.rdb.ConfigSet(ctx, "maxmemory", "0").Err())
+	for _, g := range all {
+		w.dead(g)
+	}
+	if keys := w.rdb.Keys(ctx, w.opts.Prefix+":{*}:s*").Val(); len(keys) != 0 {
+		t.Errorf("%d payloads stay", len(keys))
+	}
+}

@@ -1,0 +1,69 @@
+package session
+
+import (
+	"errors"
+	"time"
+)
+
+// Errors of this package. Everything else that a method returns is a defect or a damaged record.
+var (
+	// ErrInvalidToken: malformed, forged, of the other kind, or of a session that is unknown or no longer remembered.
+	ErrInvalidToken = errors.New("invalid token")
+	// ErrTokenExpired: an authentic access token past its own lifetime, while its session may live. Refresh.
+	ErrTokenExpired = errors.New("access token expired")
+	// ErrNonceUnknown: never issued, expired and gone, or issued for another transport, purpose or browser.
+	ErrNonceUnknown = errors.New("nonce unknown")
+	// ErrNonceExpired: issued, and past its time.
+	ErrNonceExpired = errors.New("nonce expired")
+	// ErrNonceSpent: used before.
+	ErrNonceSpent = errors.New("nonce already used")
+	// ErrBlocked: the account is blocked; no login takes effect.
+	ErrBlocked = errors.New("account blocked")
+	// ErrLimit: the account is at its session limit and the policy is Deny.
+	ErrLimit = errors.New("session limit reached")
+	// ErrUnavailable: Redis cannot be reached in time or cannot serve now. What was asked happened wholly or not at all.
+	ErrUnavailable = errors.New("store unavailable")
+	// ErrDamaged: a stored record is not in a form that this version knows. It opens nothing.
+	ErrDamaged = errors.New("stored record is damaged or of another version")
+)
+
+// EndedError says that the token is authentic and its session is over.
+type EndedError struct {
+	Reason Reason
+	At     time.Time
+	// ByThis tells that this very operation ended it (a replayed refresh token, a store reset), rather than found it ended.
+	ByThis bool
+	// Session is the public id of the session that is over.
+	Session ID
+}
+
+func (e *EndedError) Error() string { return "session ended: " + e.Reason.String() }
+
+// Reason is why a session ended. The numbers are stored: they are never reused.
+type Reason byte
+
+// The reasons, in the order of their stored numbers.
+const (
+	LoggedOut Reason = iota + 1
+	IdleTimeout
+	AbsoluteTimeout
+	Evicted
+	Revoked
+	RevokedByAdmin
+	RefreshReused
+	HijackSuspected
+	AccountBlocked
+	AccountErased
+	StoreReset
+)
+
+var reasons = [...]string{"unknown", "logged_out", "idle_timeout", "absolute_timeout", "evicted", "revoked", "revoked_by_admin",
+	"refresh_reused", "hijack_suspected", "account_blocked", "account_erased", "store_reset"}
+
+// String is the reason's name towards clients.
+func (r Reason) String() string {
+	if int(r) >= len(reasons) {
+		return reasons[0]
+	}
+	return reasons[r]
+}

@@ -1,0 +1,106 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"reflect"
+	"sync/atomic"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// isScript tells whether a command runs a script.
+func isScript(cmd redis.Cmder) bool { return cmd.Name() == "evalsha" || cmd.Name() == "eval" }
+
+// hook is a go-redis hook made of one function around each single command.
+type hook func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error
+
+func (h hook) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { return h(next, ctx, cmd) }
+}
+
+// hooked is another client of the world's Redis, with a hook.
+func (w *world) hooked(h hook) *redis.Client {
+	c := redis.NewClient(w.redis.Options())
+	w.t.Cleanup(func() { _ = c.Close() })
+	c.AddHook(h)
+	return c
+}
+
+// beforeScript runs call once, right before the first script that the client sends.
+func (w *world) beforeScript(call func()) *redis.Client {
+	var done atomic.Bool
+	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+		if isScript(cmd) && done.CompareAndSwap(false, true) {
+			call()
+		}
+		return next(ctx, cmd)
+	})
+}
+
+// losing is a client that runs each script and then loses the answer, once per script: what a connection that dies on
+// the way back does.
+func (w *world) losing(lost *atomic.Int64) *redis.Client {
+	var last atomic.Value
+	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if !isScript(cmd) || err != nil {
+			return err
+		}
+		if args := fmt.Sprint(cmd.Args()[2:]...); last.Swap(args) != args {
+			lost.Add(1)
+			cmd.SetErr(&net.OpError{Op: "read", Err: io.EOF})
+			return cmd.Err()
+		}
+		return nil
+	})
+}
+
+// doubling is a client that runs each script twice with the same arguments and compares answers and states.
+func (w *world) doubling(t testing.TB, doubled *atomic.Int64) *redis.Client {
+	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if !isScript(cmd) || err != nil {
+			return err
+		}
+		doubled.Add(1)
+		state := w.dump()
+		second := redis.NewCmd(ctx, cmd.Args()...)
+		if err := next(ctx, second); err != nil {
+			t.Errorf("%v the second time", err)
+		}
+		if first := cmd.(*redis.Cmd).Val(); !reflect.DeepEqual(first, second.Val()) {
+			t.Errorf("a script answered %.80q, and %.80q the second time", first, second.Val())
+		}
+		if !reflect.DeepEqual(state, w.dump()) {
+			t.Error("the second run changed the state")
+		}
+		return nil
+	})
+}
+
+// failing is a client that answers commands with the given error, that many times.
+func (w *world) failing(message string, times int) *redis.Client {
+	var left atomic.Int64
+	left.Store(int64(times))
+	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+		if left.Add(-1) >= 0 {
+			cmd.SetErr(replyError(message))
+			return cmd.Err()
+		}
+		return next(ctx, cmd)
+	})
+}
+
+// replyError is an error as Redis answers it.
+type replyError string
+
+func (e replyError) Error() string { return string(e) }
+func (replyError) RedisError()     {}

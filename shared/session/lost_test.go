@@ -1,0 +1,147 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+// story is one of each operation, on the given store; a step is the time that passes between them.
+func story(t *testing.T, w *world, s *session.Store) {
+	t.Helper()
+	nonce, _, err := s.IssueNonce(ctx, terms)
+	must(t, err)
+	must(t, s.SpendNonce(ctx, nonce, terms))
+	wants(t, s.SpendNonce(ctx, nonce, terms), session.ErrNonceSpent)
+
+	var all []session.Grant
+	for i := range 7 { // two beyond the limit
+		g, err := s.Create(ctx, session.Login{Nonce: nonce + string(rune('a'+i)), Address: alice, Client: laptop})
+		must(t, err)
+		if want := max(0, min(1, i-4)); len(g.Evicted) != want {
+			t.Errorf("login %d evicted %d, want %d", i, len(g.Evicted), want)
+		}
+		all = append(all, g)
+		w.clock.add(time.Second)
+	}
+	w.clock.add(time.Minute)
+	read, err := s.Read(ctx, all[3].AccessToken, laptop) // with a touch
+	must(t, err)
+	if !read.Session.LastSeenAt.Equal(w.clock.now()) {
+		t.Error("not touched")
+	}
+	next, err := s.Refresh(ctx, all[3].RefreshToken, laptop)
+	must(t, err)
+	if next.Repeated {
+		t.Error("the operation that rotated is told that it repeated")
+	}
+	repeat, err := s.Refresh(ctx, all[3].RefreshToken, laptop)
+	must(t, err)
+	if !repeat.Repeated || repeat.RefreshToken != next.RefreshToken || w.generation(next) != 1 {
+		t.Error("the repeat was not recognised")
+	}
+	w.clock.add(time.Minute)
+	_, err = s.Refresh(ctx, all[3].RefreshToken, laptop)
+	if !wantsEnded(t, err, session.RefreshReused).ByThis {
+		t.Error("the operation that found the theft is not told so")
+	}
+	over, err := s.End(ctx, all[4].Session.ID, session.LoggedOut)
+	must(t, err)
+	if !over.ByThis {
+		t.Error("the operation that ended the session is not told so")
+	}
+	n, err := s.EndAll(ctx, all[4].Session.ID, session.Revoked)
+	must(t, err)
+	if n != 3 || w.stored(all[0]).Epoch != 1 {
+		t.Errorf("ended %d, epoch %d", n, w.stored(all[0]).Epoch)
+	}
+}
+
+// Invariant 8: every script run twice with the same arguments gives the same answer and the same state.
+func TestScripts_twice(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		var doubled atomic.Int64
+		story(t, w, w.on(w.doubling(t, &doubled), w.clock))
+		if n := doubled.Load(); n != 15 {
+			t.Errorf("%d scripts ran twice, want 15", n)
+		}
+	})
+}
+
+// Invariant 8, attack case 39: a reply that is lost after the script ran is asked for again, and nobody notices.
+func TestScripts_lostReply(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		var lost atomic.Int64
+		story(t, w, w.on(w.losing(&lost), w.clock))
+		if n := lost.Load(); n != 15 {
+			t.Errorf("%d replies were lost, want 15", n)
+		}
+	})
+}
+
+// A script cache that is flushed before every call costs a trip and nothing else.
+func TestScripts_flushedBetween(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			if cmd.Name() == "evalsha" {
+				must(t, w.rdb.ScriptFlush(ctx).Err())
+			}
+			return next(ctx, cmd)
+		}), w.clock)
+		story(t, w, s)
+	})
+}
+
+func TestStore_retriesOnce(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		for _, message := range []string{"TRYAGAIN Multiple keys request during rehashing of slot", "ASK 1 127.0.0.1:1"} {
+			_, _, err := w.on(w.failing(message, 1), w.clock).IssueNonce(ctx, terms)
+			must(t, err)
+			_, _, err = w.on(w.failing(message, 2), w.clock).IssueNonce(ctx, terms)
+			wants(t, err, session.ErrUnavailable)
+		}
+	})
+}
+
+func TestStore_unavailable(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	for _, message := range []string{
+		"READONLY You can't write against a read only replica.", "LOADING Redis is loading the dataset in memory",
+		"MOVED 3999 127.0.0.1:6381", "CLUSTERDOWN The cluster is down", "OOM command not allowed when used memory > 'maxmemory'.",
+		"NOPERM this user has no permissions", "NOAUTH Authentication required.", "WRONGPASS invalid username-password pair",
+		"MISCONF Redis is configured to save RDB snapshots", "ERR max number of clients reached",
+		"ERR The user executing the script can't access at least one of the keys mentioned in the script",
+		"ERR Script attempted to access a non local key in a cluster node",
+	} {
+		_, err := w.on(w.failing(message, 9), w.clock).Check(ctx)
+		_, _, nonce := w.on(w.failing(message, 9), w.clock).IssueNonce(ctx, terms)
+		wants(t, errors.Join(err, nonce), session.ErrUnavailable)
+		wants(t, nonce, session.ErrUnavailable)
+	}
+	_, _, err := w.on(w.failing("WRONGTYPE Operation against a key holding the wrong kind of value", 9), w.clock).IssueNonce(ctx, terms)
+	if err == nil || errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("a defect is told as %v", err)
+	}
+	gone := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
+	defer gone.Close()
+	_, _, err = w.on(gone, w.clock).IssueNonce(ctx, terms)
+	wants(t, err, session.ErrUnavailable)
+	short, cancel := context.WithDeadline(ctx, time.Unix(0, 0))
+	defer cancel()
+	_, _, err = w.IssueNonce(short, terms)
+	if wants(t, err, session.ErrUnavailable); !strings.Contains(err.Error(), "deadline") {
+		t.Errorf("%v does not name its cause", err)
+	}
+}

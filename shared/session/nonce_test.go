@@ -1,0 +1,83 @@
+package session_test
+
+import (
+	"errors"
+	"regexp"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+var terms = session.NonceTerms{Transport: session.Cookie, Purpose: session.ForLogin, Browser: "the browser's cookie"}
+
+func TestNonce_spentOnce(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		nonce, expires, err := w.IssueNonce(ctx, terms)
+		must(t, err)
+		if !regexp.MustCompile(`^[A-Za-z0-9]{22}$`).MatchString(nonce) {
+			t.Errorf("nonce %q is not 22 letters and digits", nonce)
+		}
+		if !expires.Equal(w.clock.now().Add(5 * time.Minute)) {
+			t.Errorf("expires %v", expires)
+		}
+		var spent, refused atomic.Int64
+		together(50, func(int) {
+			switch err := w.SpendNonce(ctx, nonce, terms); {
+			case err == nil:
+				spent.Add(1)
+			case errors.Is(err, session.ErrNonceSpent):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+		if spent.Load() != 1 || refused.Load() != 49 {
+			t.Errorf("spent %d times, refused %d times", spent.Load(), refused.Load())
+		}
+	})
+}
+
+func TestNonce_terms(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		wants(t, w.SpendNonce(ctx, "neverIssued0123456789a", terms), session.ErrNonceUnknown)
+		for name, other := range map[string]session.NonceTerms{
+			"transport": {Transport: session.Bearer, Purpose: session.ForLogin, Browser: terms.Browser},
+			"purpose":   {Transport: session.Cookie, Purpose: 2, Browser: terms.Browser},
+			"browser":   {Transport: session.Cookie, Purpose: session.ForLogin, Browser: "another browser"},
+			"none":      {Transport: session.Cookie, Purpose: session.ForLogin},
+		} {
+			nonce, _, err := w.IssueNonce(ctx, terms)
+			must(t, err)
+			t.Run(name, func(t *testing.T) {
+				wants(t, w.SpendNonce(ctx, nonce, other), session.ErrNonceUnknown)
+				wants(t, w.SpendNonce(ctx, nonce, terms), session.ErrNonceSpent) // it was used up all the same
+			})
+		}
+	})
+}
+
+func TestNonce_expires(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		early, expires, err := w.IssueNonce(ctx, terms)
+		must(t, err)
+		late, _, err := w.IssueNonce(ctx, terms)
+		must(t, err)
+		w.clock.set(expires.Add(-time.Millisecond))
+		must(t, w.SpendNonce(ctx, early, terms))
+		w.clock.set(expires)
+		wants(t, w.SpendNonce(ctx, late, terms), session.ErrNonceExpired)
+		keys, err := w.rdb.Keys(ctx, w.opts.Prefix+":n:*").Result()
+		must(t, err)
+		for _, key := range keys {
+			if ttl := w.rdb.PTTL(ctx, key).Val(); ttl <= 0 || ttl > 6*time.Minute {
+				t.Errorf("a nonce stays for %v", ttl)
+			}
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package session
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"latchkey/shared/seal"
+)
+
+// A session's payload is what only its holder's requests need: it is sealed, and bound to the session and to the facts
+// that must never change.
+//
+//	format 1 | kind of subject 1 | address 20 | ip | last ip | browser | os | device name
+//
+// The last five are each a length byte and that many bytes.
+const (
+	payloadFormat = 1
+	subjectEOA    = 1
+)
+
+type payload struct {
+	address    common.Address
+	ip, lastIP netip.Addr
+	device     Device // name, browser and OS
+}
+
+func (p payload) encode() []byte {
+	b := append([]byte{payloadFormat, subjectEOA}, p.address[:]...)
+	for _, field := range []string{string(p.ip.AsSlice()), string(p.lastIP.AsSlice()), p.device.Browser, p.device.OS, p.device.Name} {
+		field = field[:min(len(field), 255)]
+		b = append(b, byte(len(field)))
+		b = append(b, field...)
+	}
+	return b
+}
+
+// decodePayload fails with ErrDamaged on anything that is not exactly one payload.
+func decodePayload(raw []byte) (payload, error) {
+	if len(raw) < 22 || raw[0] != payloadFormat || raw[1] != subjectEOA {
+		return payload{}, ErrDamaged
+	}
+	p := payload{address: common.Address(raw[2:22])}
+	rest := raw[22:]
+	var fields [5]string
+	for i := range fields {
+		if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
+			return payload{}, ErrDamaged
+		}
+		end := 1 + int(rest[0])
+		fields[i], rest = string(rest[1:end]), rest[end:]
+	}
+	if len(rest) > 0 {
+		return payload{}, ErrDamaged
+	}
+	p.ip, _ = netip.AddrFromSlice([]byte(fields[0]))
+	p.lastIP, _ = netip.AddrFromSlice([]byte(fields[1]))
+	p.device = Device{Browser: fields[2], OS: fields[3], Name: fields[4]}
+	return p, nil
+}
+
+// sealedAs names the record for the seal. Sealed bytes that belong to another session, or to this one with another
+// beginning or end, do not open: a crossed reply and a swapped value both fail closed.
+func sealedAs(id ID, e entry) seal.Record {
+	return seal.Record{
+		Kind:  "session",
+		Owner: append(id.User[:], id.Random[:]...),
+		Facts: appendTimes(nil, e.created, e.absolute),
+	}
+}
+
+// openPayload fails with ErrInvalidToken, and ErrDamaged for those who log, where the payload is missing, damaged, or
+// sealed for something else: the session does not open, and that is worth an alarm.
+func (s *Store) openPayload(id ID, e entry, sealed string) (payload, error) {
+	raw, err := s.keys.Open(sealedAs(id, e), []byte(sealed))
+	if err != nil {
+		return payload{}, fmt.Errorf("%w: opening payload: %w: %w", ErrInvalidToken, ErrDamaged, err)
+	}
+	p, err := decodePayload(raw)
+	if err != nil {
+		return payload{}, fmt.Errorf("%w: reading payload: %w", ErrInvalidToken, err)
+	}
+	return p, nil
+}
+
+// session is what an entry and its payload tell.
+func (e entry) session(u UserID, p payload) Session {
+	device := p.device
+	device.Class = e.class
+	return Session{
+		ID: ID{User: u, Random: e.random}, Address: p.address, ChainID: e.chain, Transport: e.transport, Device: device,
+		IP: p.ip, LastIP: p.lastIP, CreatedAt: e.created, LastSeenAt: e.seen, IdleEnd: e.idle, AbsoluteEnd: e.absolute,
+	}
+}
+
+// user is what a record tells of its subject.
+func (rec record) user(u UserID, address common.Address) User {
+	return User{ID: u, Address: address, Roles: rec.roles, CreatedAt: rec.created, LastLoginAt: rec.lastLogin}
+}

@@ -1,0 +1,308 @@
+package session_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+func TestRead_refusesWithoutATrip(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		counting := redistest.Counting(t, r.Addr)
+		s := w.on(counting, w.clock)
+		foreign := session.Forge(w.ring, g.AccessToken, newStranger(t, g.AccessToken), func(*uint32, *[32]byte) {})
+		for name, text := range map[string]string{
+			"empty":          "",
+			"other kind":     g.RefreshToken,
+			"other prefix":   "lkr_" + g.AccessToken[4:],
+			"no prefix":      g.AccessToken[4:],
+			"cut":            g.AccessToken[:len(g.AccessToken)-1],
+			"longer":         g.AccessToken + "A",
+			"line break":     g.AccessToken[:60] + "\n" + g.AccessToken[61:],
+			"padded":         g.AccessToken + "=",
+			"session id":     g.Session.ID.String(),
+			"other alphabet": strings.ReplaceAll(strings.ReplaceAll(g.AccessToken[4:], "-", "+"), "_", "/"),
+			"other keys":     foreign,
+		} {
+			_, err := s.Read(ctx, text, laptop)
+			if text == g.AccessToken {
+				t.Fatalf("%s: the token was not changed", name)
+			}
+			wants(t, err, session.ErrInvalidToken)
+			if name != "other kind" {
+				_, err = s.Refresh(ctx, text, laptop)
+				wants(t, err, session.ErrInvalidToken)
+			}
+		}
+		if n := counting.Trips(); n != 0 {
+			t.Errorf("%d trips for forged tokens", n)
+		}
+	})
+}
+
+// Attack case 25: no token with a bit turned over is taken for ours.
+func TestRead_everyBitCounts(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	g := w.signIn(alice, laptop)
+	for _, honest := range []string{g.AccessToken, g.RefreshToken} {
+		for i := range honest {
+			for bit := range 8 {
+				changed := []byte(honest)
+				changed[i] ^= 1 << bit
+				if _, err := session.ParseToken(w.ring, honest[:4], string(changed)); err == nil {
+					t.Errorf("bit %d of character %d does not count", bit, i)
+				}
+			}
+		}
+		if same, err := session.ParseToken(w.ring, honest[:4], honest); err != nil || same != honest {
+			t.Errorf("the honest token reads back as %q, %v", same, err)
+		}
+	}
+}
+
+func TestRead_deadlines(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.Access = o.Absolute })
+		begin := w.clock.now()
+		g := w.signIn(alice, laptop)
+
+		w.clock.set(begin.Add(30*time.Minute - time.Millisecond))
+		w.opens(g) // and slides
+		w.clock.add(30*time.Minute - time.Millisecond)
+		w.opens(g)
+		w.clock.add(30 * time.Minute)
+		_, err := w.Read(ctx, g.AccessToken, laptop)
+		over := wantsEnded(t, err, session.IdleTimeout)
+		if !over.At.Equal(w.clock.now()) || over.ByThis {
+			t.Errorf("told %+v, want the deadline %v", over, w.clock.now())
+		}
+		_, err = w.Refresh(ctx, g.RefreshToken, laptop)
+		wantsEnded(t, err, session.IdleTimeout)
+		if n := len(w.stored(g).Live); n != 1 {
+			t.Error("a passed deadline was written down by a reader")
+		}
+	})
+}
+
+// Invariant 6: the absolute end never moves.
+func TestRead_absoluteEnd(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		begin := w.clock.now()
+		g := w.signIn(alice, laptop)
+		for w.clock.now().Before(begin.Add(12*time.Hour - 14*time.Minute)) {
+			w.clock.add(14 * time.Minute)
+			next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+			must(t, err)
+			if next.Session.IdleEnd.After(next.Session.AbsoluteEnd) || next.AccessEnd.After(next.Session.AbsoluteEnd) {
+				t.Fatalf("idle end %v, access end %v lie behind the absolute end", next.Session.IdleEnd, next.AccessEnd)
+			}
+			if next.RefreshToken == g.RefreshToken || !next.Session.AbsoluteEnd.Equal(begin.Add(12*time.Hour)) {
+				t.Fatalf("after %v the session ends at %v", w.clock.now().Sub(begin), next.Session.AbsoluteEnd)
+			}
+			g = next
+			if end := w.opens(g).Session.AbsoluteEnd; !end.Equal(begin.Add(12 * time.Hour)) {
+				t.Fatalf("read says it ends at %v", end)
+			}
+		}
+		w.clock.set(begin.Add(12*time.Hour - time.Millisecond))
+		if end := w.opens(g).Session.IdleEnd; !end.Equal(begin.Add(12 * time.Hour)) {
+			t.Errorf("touched, and idle end is %v", end)
+		}
+		w.clock.add(time.Millisecond)
+		_, err := w.Read(ctx, g.AccessToken, laptop)
+		if over := wantsEnded(t, err, session.AbsoluteTimeout); !over.At.Equal(begin.Add(12 * time.Hour)) {
+			t.Errorf("ended at %v", over.At)
+		}
+		_, err = w.Refresh(ctx, g.RefreshToken, laptop)
+		wantsEnded(t, err, session.AbsoluteTimeout)
+		for _, key := range []string{w.RecordKey(g.Session.ID), w.PayloadKey(g.Session.ID)} {
+			if ttl := w.rdb.PTTL(ctx, key).Val(); ttl < 12*time.Hour {
+				t.Errorf("TTL of %q is %v: the sweeper would find nothing", key, ttl)
+			}
+		}
+	})
+}
+
+func TestRead_generations(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g0 := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		g1, err := w.Refresh(ctx, g0.RefreshToken, laptop)
+		must(t, err)
+		w.opens(g1)
+		w.clock.add(45*time.Second - time.Millisecond)
+		w.opens(g0) // superseded, within the grace
+		w.clock.add(time.Millisecond)
+		_, err = w.Read(ctx, g0.AccessToken, laptop)
+		wants(t, err, session.ErrTokenExpired)
+		g2, err := w.Refresh(ctx, g1.RefreshToken, laptop)
+		must(t, err)
+		_, err = w.Read(ctx, g0.AccessToken, laptop)
+		wants(t, err, session.ErrTokenExpired) // never theft
+		w.opens(g2)
+		w.clock.add(15 * time.Minute)
+		_, err = w.Read(ctx, g2.AccessToken, laptop)
+		wants(t, err, session.ErrTokenExpired)
+
+		forged := session.Forge(w.ring, g2.AccessToken, w.ring, func(_ *uint32, secret *[32]byte) { secret[5] ^= 1 })
+		_, err = w.Read(ctx, forged, laptop)
+		wants(t, err, session.ErrInvalidToken)
+		if n := len(w.stored(g2).Live); n != 1 {
+			t.Error("reading ended the session")
+		}
+	})
+}
+
+func TestRead_wrongTransport(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		other := laptop
+		other.Transport = session.Bearer
+		_, err := w.Read(ctx, g.AccessToken, other)
+		wants(t, err, session.ErrInvalidToken)
+		_, err = w.Refresh(ctx, g.RefreshToken, other)
+		wants(t, err, session.ErrInvalidToken)
+		w.opens(g)
+	})
+}
+
+// A token whose generation is ahead of the record's tells that Redis lost a write: the session ends, and it is not
+// called theft.
+func TestRead_storeReset(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		for name, present := range map[string]func(session.Grant) error{
+			"read":    func(g session.Grant) error { _, err := w.Read(ctx, g.AccessToken, laptop); return err },
+			"refresh": func(g session.Grant) error { _, err := w.Refresh(ctx, g.RefreshToken, laptop); return err },
+		} {
+			t.Run(name, func(t *testing.T) {
+				g := w.signIn(alice, laptop)
+				before := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
+				w.clock.add(time.Minute)
+				next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+				must(t, err)
+				must(t, w.rdb.Set(ctx, w.RecordKey(g.Session.ID), before, 0).Err())
+
+				if over := wantsEnded(t, present(next), session.StoreReset); !over.ByThis {
+					t.Error("not told as found by this operation")
+				}
+				wantsEnded(t, present(next), session.StoreReset)
+				w.dead(g)
+				w.dead(next)
+			})
+		}
+	})
+}
+
+// Attack case 59: what was swapped, cut, altered or removed opens nothing.
+func TestRead_damagedPayload(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g, other := w.signIn(alice, laptop), w.signIn(alice, phone)
+		key := w.PayloadKey(g.Session.ID)
+		honest, foreign := w.rdb.Get(ctx, key).Val(), w.rdb.Get(ctx, w.PayloadKey(other.Session.ID)).Val()
+		kid := []byte(honest)
+		kid[2] ^= 1
+		for name, value := range map[string]string{"swapped": foreign, "cut": honest[:len(honest)-1], "empty": "", "json": `{"address":"0x"}`, "key id": string(kid)} {
+			must(t, w.rdb.Set(ctx, key, value, 0).Err())
+			_, err := w.Read(ctx, g.AccessToken, laptop)
+			if wants(t, err, session.ErrInvalidToken); !strings.Contains(err.Error(), "damaged") {
+				t.Errorf("%s: %v does not tell that it is worth an alarm", name, err)
+			}
+		}
+		must(t, w.rdb.Del(ctx, key).Err())
+		w.dead(g)
+		must(t, w.rdb.Set(ctx, key, honest, 0).Err())
+		w.opens(g)
+		must(t, w.rdb.Del(ctx, w.RecordKey(g.Session.ID)).Err()) // invariant 1: absence denies
+		w.dead(g)
+		w.dead(other)
+	})
+}
+
+// A session whose login was longer or shorter than its payload says does not open: the facts are bound.
+func TestRead_payloadIsBoundToFacts(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		const absolute = session.HeadSize + 34 // the entry's absolute end
+		must(t, w.rdb.SetRange(ctx, w.RecordKey(g.Session.ID), absolute, "\x7f").Err())
+		w.dead(g)
+	})
+}
+
+func TestTouch_movesOnlyForward(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		begin := w.clock.now()
+		g := w.signIn(alice, laptop)
+		counting := redistest.Counting(t, r.Addr)
+		s := w.on(counting, w.clock)
+		read := func() session.Session {
+			t.Helper()
+			a, err := s.Read(ctx, g.AccessToken, laptop)
+			must(t, err)
+			return a.Session
+		}
+		w.clock.set(begin.Add(30*time.Second - time.Millisecond))
+		if got := read(); !got.LastSeenAt.Equal(begin) {
+			t.Errorf("touched after %v", w.clock.now().Sub(begin))
+		}
+		w.clock.set(begin.Add(30 * time.Second))
+		got := read()
+		if !got.LastSeenAt.Equal(begin.Add(30*time.Second)) || !got.IdleEnd.Equal(begin.Add(30*time.Second+30*time.Minute)) {
+			t.Errorf("after the touch seen %v, idle end %v", got.LastSeenAt, got.IdleEnd)
+		}
+		w.clock.set(begin) // another function whose clock is behind
+		if again := read(); again.LastSeenAt != got.LastSeenAt || again.IdleEnd != got.IdleEnd {
+			t.Errorf("a clock behind moved %v to %v", got.IdleEnd, again.IdleEnd)
+		}
+		if n := counting.Trips(); n != 5 && n != 4 { // three reads and one touch; a first script costs one more
+			t.Errorf("%d trips", n)
+		}
+	})
+}
+
+// A touch that another function's later one overtook moves nothing back.
+func TestTouch_overtaken(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		w.clock.add(40 * time.Second)
+		var later session.Access
+		s := w.on(w.beforeScript(func() {
+			w.clock.add(20 * time.Second)
+			later = w.opens(g)
+		}), w.clock)
+		got, err := s.Read(ctx, g.AccessToken, laptop)
+		must(t, err)
+		if got.Session.LastSeenAt != later.Session.LastSeenAt || got.Session.IdleEnd != later.Session.IdleEnd {
+			t.Errorf("seen %v, after it was seen %v", got.Session.LastSeenAt, later.Session.LastSeenAt)
+		}
+	})
+}
+
+// Invariant 2: a logout that falls between the read of a validation and its touch is not undone, and the validation is
+// refused.
+func TestTouch_looksAgain(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		s := w.on(w.beforeScript(func() {
+			_, err := w.End(ctx, g.Session.ID, session.LoggedOut)
+			must(t, err)
+		}), w.clock)
+		_, err := s.Read(ctx, g.AccessToken, laptop)
+		wantsEnded(t, err, session.LoggedOut)
+		w.dead(g)
+	})
+}

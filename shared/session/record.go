@@ -1,0 +1,245 @@
+package session
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+
+	"latchkey/shared/seal"
+)
+
+// The subject's record, the authority over its sessions. All numbers are big endian, times are Unix milliseconds in six
+// bytes. prelude.lua knows the same layout; a test holds the two against each other.
+//
+//	head   format 1 | flags 1 | created 6 | last login 6 | epoch 4 | blocked at 6 | operation 6 | its count 1
+//	       | length of roles 1 | live sessions 1 | ended sessions 1
+//	roles  names, comma separated
+//	live   see entry
+//	ended  random 16 | reason 1 | ended at 6 | forget at 6 | operation 6
+const (
+	recordFormat = 1
+	headSize     = 34
+	entrySize    = 185
+	endedSize    = 35
+	hashSize     = 16 // of a token
+	traitSize    = 8  // of a device or network hash: 64 bits of a keyed hash, compared and never searched
+	opSize       = 6
+)
+
+// Flags of a record.
+const (
+	flagBlocked     = 1 << 0
+	flagPreferences = 1 << 1
+)
+
+// Flags of a session.
+const (
+	flagStepUp   = 1 << 0 // held until a fresh signature
+	flagDeviceID = 1 << 1 // a device id came with the login and must come again
+)
+
+// operation names one invocation's change, so that its own repeat is recognised.
+type operation [opSize]byte
+
+// entry is a live session as the record lists it.
+//
+//	random 16 | created 6 | seen 6 | idle end 6 | absolute end 6 | generation 4 | key id 4
+//	| access hash 16 | refresh hash 16 | the same of the generation before 16, 16
+//	| access end 6 | access end before 6 | rotated at 6 | operation 6
+//	| device 8 | network 8 | last device 8 | last network 8 | elevated until 6 | flags 1 | chain 8 | transport 1 | class 1
+type entry struct {
+	random                        [16]byte
+	created, seen, idle, absolute time.Time
+	generation                    uint32
+	key                           seal.KeyID
+	access, refresh               [hashSize]byte
+	formerAccess, formerRefresh   [hashSize]byte
+	accessEnd, formerAccessEnd    time.Time
+	rotated                       time.Time // zero: never
+	op                            operation // of the login or the last rotation
+	device, network               [traitSize]byte
+	lastDevice, lastNetwork       [traitSize]byte // what the last verdict was about
+	elevated                      time.Time
+	flags                         byte
+	chain                         uint64
+	transport                     Transport
+	class                         DeviceClass
+}
+
+// ended is a session that is over, remembered for those who hold its token.
+type ended struct {
+	random [16]byte
+	reason Reason
+	at     time.Time
+	forget time.Time
+	op     operation
+}
+
+type record struct {
+	flags              byte
+	created, lastLogin time.Time
+	epoch              uint32
+	blockedAt          time.Time
+	op                 operation // of the last change of many sessions at once
+	opCount            int
+	roles              []string
+	live               []entry
+	ended              []ended
+}
+
+// decodeRecord reads a stored record. It fails with ErrDamaged on anything that is not exactly one.
+func decodeRecord(raw string) (record, error) {
+	if len(raw) < headSize || raw[0] != recordFormat {
+		return record{}, ErrDamaged
+	}
+	roles, live, gone := int(raw[31]), int(raw[32]), int(raw[33])
+	if len(raw) != headSize+roles+live*entrySize+gone*endedSize {
+		return record{}, ErrDamaged
+	}
+	r := reader{raw}
+	r.skip(1)
+	rec := record{flags: r.byte(), created: r.time(), lastLogin: r.time(), epoch: r.uint32(), blockedAt: r.time()}
+	r.into(rec.op[:])
+	rec.opCount = int(r.byte())
+	r.skip(3)
+	if roles > 0 {
+		rec.roles = strings.Split(r.text(roles), ",")
+	}
+	for range live {
+		rec.live = append(rec.live, r.entry())
+	}
+	for range gone {
+		rec.ended = append(rec.ended, r.ended())
+	}
+	return rec, nil
+}
+
+func (rec *record) find(random [16]byte) *entry {
+	i := slices.IndexFunc(rec.live, func(e entry) bool { return e.random == random })
+	if i < 0 {
+		return nil
+	}
+	return &rec.live[i]
+}
+
+func (rec *record) remembered(random [16]byte) *ended {
+	i := slices.IndexFunc(rec.ended, func(e ended) bool { return e.random == random })
+	if i < 0 {
+		return nil
+	}
+	return &rec.ended[i]
+}
+
+// encode is the entry as the record holds it.
+func (e entry) encode() []byte {
+	b := make([]byte, 0, entrySize)
+	b = append(b, e.random[:]...)
+	b = appendTimes(b, e.created, e.seen, e.idle, e.absolute)
+	b = binary.BigEndian.AppendUint32(b, e.generation)
+	b = append(b, e.key[:]...)
+	for _, hash := range [][hashSize]byte{e.access, e.refresh, e.formerAccess, e.formerRefresh} {
+		b = append(b, hash[:]...)
+	}
+	b = appendTimes(b, e.accessEnd, e.formerAccessEnd, e.rotated)
+	b = append(b, e.op[:]...)
+	for _, trait := range [][traitSize]byte{e.device, e.network, e.lastDevice, e.lastNetwork} {
+		b = append(b, trait[:]...)
+	}
+	b = appendTimes(b, e.elevated)
+	b = append(b, e.flags)
+	b = binary.BigEndian.AppendUint64(b, e.chain)
+	return append(b, byte(e.transport), byte(e.class))
+}
+
+func decodeEntry(raw string) (entry, error) {
+	if len(raw) != entrySize {
+		return entry{}, ErrDamaged
+	}
+	r := reader{raw}
+	return r.entry(), nil
+}
+
+// due tells whether a deadline has passed, which one and when. The idle end never lies behind the absolute end.
+func (e entry) due(now time.Time) (Reason, time.Time, bool) {
+	switch {
+	case now.Before(e.idle) && now.Before(e.absolute):
+		return 0, time.Time{}, false
+	case e.idle.Before(e.absolute):
+		return IdleTimeout, e.idle, true
+	}
+	return AbsoluteTimeout, e.absolute, true
+}
+
+func appendTimes(b []byte, times ...time.Time) []byte {
+	for _, t := range times {
+		b = append(b, encodeTime(t)...)
+	}
+	return b
+}
+
+// encodeTime is the milliseconds since 1970 in six bytes, good until the year 10889. The zero time is 0.
+func encodeTime(t time.Time) []byte {
+	var b [8]byte
+	if !t.IsZero() {
+		binary.BigEndian.PutUint64(b[:], uint64(t.UnixMilli()))
+	}
+	return b[2:]
+}
+
+// reader takes fixed-width fields off the front. The caller has checked the length of the whole.
+type reader struct{ rest string }
+
+func (r *reader) text(n int) string {
+	s := r.rest[:n]
+	r.rest = r.rest[n:]
+	return s
+}
+
+func (r *reader) skip(n int)      { r.rest = r.rest[n:] }
+func (r *reader) into(dst []byte) { copy(dst, r.text(len(dst))) }
+func (r *reader) byte() byte      { return r.text(1)[0] }
+func (r *reader) uint32() uint32  { return binary.BigEndian.Uint32([]byte(r.text(4))) }
+func (r *reader) uint64() uint64  { return binary.BigEndian.Uint64([]byte(r.text(8))) }
+func (r *reader) times(dst ...*time.Time) {
+	for _, t := range dst {
+		*t = r.time()
+	}
+}
+
+func (r *reader) time() time.Time {
+	ms := binary.BigEndian.Uint64([]byte("\x00\x00" + r.text(6)))
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms)).UTC()
+}
+
+func (r *reader) entry() entry {
+	var e entry
+	r.into(e.random[:])
+	r.times(&e.created, &e.seen, &e.idle, &e.absolute)
+	e.generation = r.uint32()
+	r.into(e.key[:])
+	for _, hash := range []*[hashSize]byte{&e.access, &e.refresh, &e.formerAccess, &e.formerRefresh} {
+		r.into(hash[:])
+	}
+	r.times(&e.accessEnd, &e.formerAccessEnd, &e.rotated)
+	r.into(e.op[:])
+	for _, trait := range []*[traitSize]byte{&e.device, &e.network, &e.lastDevice, &e.lastNetwork} {
+		r.into(trait[:])
+	}
+	r.times(&e.elevated)
+	e.flags, e.chain = r.byte(), r.uint64()
+	e.transport, e.class = Transport(r.byte()), DeviceClass(r.byte())
+	return e
+}
+
+func (r *reader) ended() ended {
+	var e ended
+	r.into(e.random[:])
+	e.reason = Reason(r.byte())
+	r.times(&e.at, &e.forget)
+	r.into(e.op[:])
+	return e
+}

@@ -1,0 +1,238 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/seal"
+	"latchkey/shared/session"
+)
+
+var ctx = context.Background()
+
+// clock is the injected clock: it stands until it is moved.
+type clock struct{ ms atomic.Int64 }
+
+func newClock() *clock {
+	c := new(clock)
+	c.ms.Store(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).UnixMilli())
+	return c
+}
+
+func (c *clock) now() time.Time      { return time.UnixMilli(c.ms.Load()) }
+func (c *clock) add(d time.Duration) { c.ms.Add(d.Milliseconds()) }
+func (c *clock) set(t time.Time)     { c.ms.Store(t.UnixMilli()) }
+func (c *clock) behind(by time.Duration) *clock {
+	d := new(clock)
+	d.ms.Store(c.ms.Load() - by.Milliseconds())
+	return d
+}
+
+// world is a store and what it stands on.
+type world struct {
+	*session.Store
+	t      testing.TB
+	clock  *clock
+	ring   *seal.Ring
+	rdb    redis.UniversalClient
+	redis  redistest.Redis
+	opts   session.Options
+	serial byte
+}
+
+func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options)) *world {
+	t.Helper()
+	return newWorldOn(t, r, r.Client(), change...)
+}
+
+func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, change ...func(*session.Options)) *world {
+	t.Helper()
+	opts := session.Options{
+		Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
+		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5,
+	}
+	for _, c := range change {
+		c(&opts)
+	}
+	w := &world{t: t, clock: newClock(), ring: newRing(t, r.Prefix), rdb: rdb, redis: r, opts: opts}
+	w.Store = session.NewStore(rdb, w.ring, opts, w.clock.now)
+	return w
+}
+
+func newRing(t testing.TB, scope string) *seal.Ring {
+	t.Helper()
+	secret := make([]byte, 64)
+	rand.Read(secret)
+	ring, err := seal.NewRing(scope, secret[:32], seal.EnvironmentKey(secret[:32], secret[32:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// newStranger is a ring with keys of its own under the key id of an honest token.
+func newStranger(t testing.TB, honest string) *seal.Ring {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(honest[4:])
+	must(t, err)
+	secret := bytes.Repeat([]byte("stranger"), 8)
+	ring, err := seal.NewRing("other", secret, seal.Key{ID: seal.KeyID(raw[1:]), Secret: secret, Encryption: secret[:32]})
+	must(t, err)
+	return ring
+}
+
+// on is the same store over another client or clock.
+func (w *world) on(rdb redis.UniversalClient, c *clock) *session.Store {
+	return session.NewStore(rdb, w.ring, w.opts, c.now)
+}
+
+var (
+	alice = common.HexToAddress("0xA11CE00000000000000000000000000000000001")
+	bob   = common.HexToAddress("0xB0B0000000000000000000000000000000000002")
+
+	laptop = session.Client{
+		IP: netip.MustParseAddr("203.0.113.77"), Transport: session.Cookie,
+		Device: session.Device{Name: "Alice's laptop", Browser: "Firefox", OS: "Linux", Class: session.Desktop},
+	}
+	phone = session.Client{
+		IP: netip.MustParseAddr("2001:db8:aa:bb::17"), Transport: session.Cookie,
+		Device: session.Device{Name: "Phone", Browser: "Safari", OS: "iOS", Class: session.Mobile},
+	}
+)
+
+func (w *world) nonce() string {
+	w.t.Helper()
+	nonce, _, err := w.IssueNonce(ctx, session.NonceTerms{Transport: session.Cookie, Purpose: session.ForLogin})
+	must(w.t, err)
+	return nonce
+}
+
+// signIn is a whole login of an address, as far as the store is concerned.
+func (w *world) signIn(address common.Address, client session.Client) session.Grant {
+	w.t.Helper()
+	g, err := w.Create(ctx, w.login(address, client))
+	must(w.t, err)
+	return g
+}
+
+func (w *world) login(address common.Address, client session.Client) session.Login {
+	return session.Login{Nonce: w.nonce(), Address: address, ChainID: 8453, Client: client}
+}
+
+func (w *world) stored(g session.Grant) session.Stored {
+	w.t.Helper()
+	s, err := w.Stored(ctx, g.Session.ID.User)
+	must(w.t, err)
+	return s
+}
+
+func (w *world) generation(g session.Grant) int {
+	w.t.Helper()
+	for _, l := range w.stored(g).Live {
+		if l.ID == g.Session.ID {
+			return int(l.Generation)
+		}
+	}
+	return -1
+}
+
+// opens asserts that an access token opens its session.
+func (w *world) opens(g session.Grant) session.Access {
+	w.t.Helper()
+	a, err := w.Read(ctx, g.AccessToken, session.Client{Transport: g.Session.Transport})
+	must(w.t, err)
+	if a.Session.ID != g.Session.ID {
+		w.t.Fatalf("opened session %v, want %v", a.Session.ID, g.Session.ID)
+	}
+	return a
+}
+
+// dead asserts that neither token of a grant opens or refreshes anything.
+func (w *world) dead(g session.Grant) {
+	w.t.Helper()
+	if _, err := w.Read(ctx, g.AccessToken, session.Client{Transport: g.Session.Transport}); err == nil {
+		w.t.Error("the access token opens")
+	}
+	if _, err := w.Refresh(ctx, g.RefreshToken, laptop); err == nil {
+		w.t.Error("the refresh token refreshes")
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wants(t testing.TB, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// wantsEnded asserts the reason, and returns what was told.
+func wantsEnded(t testing.TB, got error, reason session.Reason) *session.EndedError {
+	t.Helper()
+	var over *session.EndedError
+	if !errors.As(got, &over) || over.Reason != reason {
+		t.Fatalf("got %v, want session ended: %v", got, reason)
+	}
+	return over
+}
+
+// together runs n calls at once and waits for all.
+func together(n int, call func(i int)) {
+	var ready, done sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		ready.Add(1)
+		done.Go(func() {
+			ready.Done()
+			<-start
+			call(i)
+		})
+	}
+	ready.Wait()
+	close(start)
+	done.Wait()
+}
+
+// dump is everything under the world's prefix, in a fixed order: key, value and whether it expires.
+func (w *world) dump() map[string]string {
+	w.t.Helper()
+	out := map[string]string{}
+	keys, err := w.rdb.Keys(ctx, w.opts.Prefix+"*").Result()
+	must(w.t, err)
+	for _, key := range keys {
+		value, err := w.rdb.Get(ctx, key).Result()
+		must(w.t, err)
+		out[key] = value
+	}
+	return out
+}
+
+func same(a, b map[string]string) bool { return maps.Equal(a, b) }
+
+func contains(dump map[string]string, needle []byte) bool {
+	for key, value := range dump {
+		if bytes.Contains([]byte(key), needle) || bytes.Contains([]byte(value), needle) {
+			return true
+		}
+	}
+	return false
+}
