@@ -1,0 +1,89 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"latchkey/shared/session"
+)
+
+// A family is hashed into every session that is bound to it: a line that is changed or moved here makes sessions look as
+// if their device had changed. Lines may be added for what fell through so far.
+
+// browsers, the more specific before the less: nearly everybody claims to be Chrome and Safari.
+var browsers = []struct{ mark, family string }{
+	{"MetaMaskMobile", "MetaMask"}, {"CoinbaseBrowser", "Coinbase Wallet"}, {"CoinbaseWallet", "Coinbase Wallet"},
+	{"Trust/", "Trust Wallet"}, {"imToken", "imToken"}, {"TokenPocket", "TokenPocket"}, {"OKApp", "OKX Wallet"},
+	{"Edg/", "Edge"}, {"EdgA/", "Edge"}, {"EdgiOS/", "Edge"}, {"OPR/", "Opera"}, {"OPT/", "Opera"}, {"OPiOS/", "Opera"},
+	{"SamsungBrowser/", "Samsung Internet"}, {"Vivaldi/", "Vivaldi"}, {"YaBrowser/", "Yandex Browser"},
+	{"FxiOS/", "Firefox"}, {"Firefox/", "Firefox"},
+	{"CriOS/", "Chrome"}, {"Chromium/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
+}
+
+var systems = []struct {
+	mark, family string
+	class        session.DeviceClass
+}{
+	{"iPhone", "iOS", session.Mobile}, {"iPod", "iOS", session.Mobile}, {"iPad", "iPadOS", session.Tablet},
+	{"Android", "Android", session.Tablet}, {"Windows", "Windows", session.Desktop}, {"CrOS", "ChromeOS", session.Desktop},
+	{"Macintosh", "macOS", session.Desktop}, {"Linux", "Linux", session.Desktop}, {"X11", "Linux", session.Desktop},
+}
+
+// maxDeviceID is the most bytes that a client's own id for its device may have.
+const maxDeviceID = 256
+
+// client is the other end of this request.
+func (x *exchange) client(transport session.Transport) (session.Client, error) {
+	id := x.r.Header.Get("X-Device-Id")
+	if len(id) > maxDeviceID || len(x.r.Header.Values("X-Device-Id")) > 1 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
+		return session.Client{}, invalid("X-Device-Id must be one value of up to 256 visible ASCII characters without comma")
+	}
+	device := deviceOf(x.r.Header)
+	device.ID = id
+	return session.Client{IP: x.call.SourceIP, Device: device, Transport: transport}, nil
+}
+
+// deviceOf reads what stays the same over updates: families and form, no version.
+func deviceOf(header http.Header) session.Device {
+	agent := header.Get("User-Agent")
+	d := session.Device{Browser: browserOf(agent)}
+	for _, s := range systems {
+		if strings.Contains(agent, s.mark) {
+			d.OS, d.Class = s.family, s.class
+			break
+		}
+	}
+	if d.OS == "Android" && strings.Contains(agent, "Mobile") {
+		d.Class = session.Mobile
+	}
+	d.Name = nameOf(d)
+	return d
+}
+
+// browserOf falls back to the first product of the user agent, without its version.
+func browserOf(agent string) string {
+	for _, b := range browsers {
+		if strings.Contains(agent, b.mark) {
+			return b.family
+		}
+	}
+	end := strings.IndexFunc(agent, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '.' || r == '_' || r == '-')
+	})
+	if end < 0 {
+		end = len(agent)
+	}
+	return agent[:min(end, 32)]
+}
+
+func nameOf(d session.Device) string {
+	switch {
+	case d.Browser == "" && d.OS == "":
+		return "Unknown device"
+	case d.OS == "":
+		return d.Browser
+	case d.Browser == "":
+		return d.OS
+	}
+	return d.Browser + " on " + d.OS
+}

@@ -1,0 +1,146 @@
+package api
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"time"
+)
+
+// endpoint is one route: its method, the event that tells of its failures (none where empty), and what it does with a
+// decoded body. What serve returns becomes the JSON body of a 200, or with nil a 204; an error goes through the one table.
+type endpoint[In any] struct {
+	method string
+	failed eventType
+	serve  func(x *exchange, in In) (any, error)
+}
+
+// nothing is the body of a request that has none.
+type nothing struct{}
+
+// handler puts the endpoint into the frame that all have: request id, security headers, decoding, encoding, one line in
+// the access log, and an answer even where the code panics.
+func (e endpoint[In]) handler(a *API) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{api: a, w: w, r: r, call: callOf(r.Context()), id: requestID(r), began: a.now()}
+		defer x.finish()
+		out, err := e.run(x)
+		if err != nil {
+			x.recordFailure(e.failed, err)
+		}
+		x.answer(out, err)
+	})
+}
+
+func (e endpoint[In]) run(x *exchange) (any, error) {
+	if x.r.Method != e.method {
+		return nil, fail(codeNotFound, "there is no such resource")
+	}
+	var in In
+	if x.r.Method != http.MethodGet {
+		if err := decode(x.r, &in); err != nil {
+			return nil, err
+		}
+	}
+	return e.serve(x, in)
+}
+
+// exchange is one request and its answer.
+type exchange struct {
+	api   *API
+	w     http.ResponseWriter
+	r     *http.Request
+	call  Call
+	id    string
+	began time.Time
+
+	status int         // of a success that is not the usual one
+	about  []slog.Attr // what the events of this request concern, as far as it is known
+	sent   int         // the status that was sent
+	code   code        // of the problem that was sent
+}
+
+// answer writes the response. Nothing is written before, so it is always whole.
+func (x *exchange) answer(out any, err error) {
+	if err != nil {
+		x.writeProblem(err)
+		return
+	}
+	if out == nil {
+		x.write(http.StatusNoContent, "", nil)
+		return
+	}
+	body, err := json.Marshal(out)
+	if err != nil {
+		x.writeProblem(err)
+		return
+	}
+	status := http.StatusOK
+	if x.status != 0 {
+		status = x.status
+	}
+	x.write(status, "application/json", body)
+}
+
+func (x *exchange) write(status int, contentType string, body []byte) {
+	x.sent = status
+	header := x.w.Header()
+	secure(header)
+	header.Set("X-Request-Id", x.id)
+	if contentType != "" {
+		header.Set("Content-Type", contentType)
+	}
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(body) // whoever does not read it has gone
+}
+
+// finish answers where the code panicked, and writes the access log.
+func (x *exchange) finish() {
+	if p := recover(); p != nil {
+		x.api.log.Error("panic", "requestId", x.id, "panic", p, "stack", string(debug.Stack()))
+		clear(x.w.Header())
+		x.writeProblem(fail(codeInternal, "a defect, logged under the request id"))
+	}
+	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "request",
+		slog.String("requestId", x.id), slog.String("method", bounded(x.r.Method)), slog.String("route", x.call.Route),
+		slog.Int("status", x.sent), slog.String("code", string(x.code)),
+		slog.Float64("durationMs", milliseconds(x.api.now().Sub(x.began))), slog.String("ip", ipText(x.call.SourceIP)))
+}
+
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
+}
+
+var gatewayID = regexp.MustCompile(`^[A-Za-z0-9=_+/-]{1,128}$`)
+
+// requestID is the gateway's own, or one of ours where there is none. A client's header is never taken for it.
+func requestID(r *http.Request) string {
+	if id := callOf(r.Context()).RequestID; gatewayID.MatchString(id) {
+		return id
+	}
+	return rand.Text()
+}
+
+// secure sets the headers that helmet sets for an API, and forbids every cache.
+func secure(header http.Header) {
+	for name, value := range map[string]string{
+		"Cache-Control":                     "no-store",
+		"Content-Security-Policy":           "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+		"Cross-Origin-Opener-Policy":        "same-origin",
+		"Cross-Origin-Resource-Policy":      "same-origin",
+		"Origin-Agent-Cluster":              "?1",
+		"Referrer-Policy":                   "no-referrer",
+		"Strict-Transport-Security":         "max-age=31536000; includeSubDomains",
+		"X-Content-Type-Options":            "nosniff",
+		"X-Dns-Prefetch-Control":            "off",
+		"X-Download-Options":                "noopen",
+		"X-Frame-Options":                   "DENY",
+		"X-Permitted-Cross-Domain-Policies": "none",
+		"X-Xss-Protection":                  "0",
+	} {
+		header.Set(name, value)
+	}
+}

@@ -1,0 +1,175 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+
+	"latchkey/shared/session"
+	"latchkey/shared/siwe"
+	"latchkey/shared/wallet"
+)
+
+// code is what a program reads of an error. The names are the contract with clients.
+type code string
+
+const (
+	codeInvalidRequest  code = "invalid_request"
+	codeInvalidMessage  code = "invalid_message"
+	codeLoginFailed     code = "login_failed"
+	codeNoCredentials   code = "no_credentials"
+	codeInvalidToken    code = "invalid_token"
+	codeTokenExpired    code = "token_expired"
+	codeSessionEnded    code = "session_ended"
+	codeOrigin          code = "origin_not_allowed"
+	codeAccountBlocked  code = "account_blocked"
+	codeSessionLimit    code = "session_limit"
+	codeNotFound        code = "not_found"
+	codeTooLarge        code = "too_large"
+	codeUnsupportedType code = "unsupported_media_type"
+	codeInternal        code = "internal"
+	codeUnavailable     code = "unavailable"
+)
+
+// statuses is the one table from codes to HTTP.
+var statuses = map[code]int{
+	codeInvalidRequest:  http.StatusBadRequest,
+	codeInvalidMessage:  http.StatusBadRequest,
+	codeLoginFailed:     http.StatusUnauthorized,
+	codeNoCredentials:   http.StatusUnauthorized,
+	codeInvalidToken:    http.StatusUnauthorized,
+	codeTokenExpired:    http.StatusUnauthorized,
+	codeSessionEnded:    http.StatusUnauthorized,
+	codeOrigin:          http.StatusForbidden,
+	codeAccountBlocked:  http.StatusForbidden,
+	codeSessionLimit:    http.StatusForbidden,
+	codeNotFound:        http.StatusNotFound,
+	codeTooLarge:        http.StatusRequestEntityTooLarge,
+	codeUnsupportedType: http.StatusUnsupportedMediaType,
+	codeInternal:        http.StatusInternalServerError,
+	codeUnavailable:     http.StatusServiceUnavailable,
+}
+
+// problem is an error as clients see it (RFC 9457).
+type problem struct {
+	code    code
+	detail  string
+	members map[string]any // beside the standard ones
+	forget  bool           // the client's cookies are deleted, so that its next call works
+}
+
+// Error implements error.
+func (p *problem) Error() string { return string(p.code) + ": " + p.detail }
+
+func fail(c code, detail string) *problem { return &problem{code: c, detail: detail} }
+
+func invalid(detail string) *problem { return fail(codeInvalidRequest, detail) }
+
+// ambiguous refuses credentials in two places at once.
+func ambiguous(detail string) *problem {
+	return &problem{code: codeInvalidRequest, detail: detail, forget: true}
+}
+
+// loginError is a login that is well formed and not accepted. Clients are never told which rule it was.
+type loginError struct{ reason string }
+
+// Error implements error.
+func (e *loginError) Error() string { return "login failed: " + e.reason }
+
+// problemOf turns an error of any floor into what the client is told. Whatever it does not know is a defect.
+func problemOf(err error, local bool) *problem {
+	var (
+		known  *problem
+		syntax *siwe.SyntaxError
+		login  *loginError
+		over   *session.EndedError
+	)
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &syntax):
+		return fail(codeInvalidMessage, syntax.Error())
+	case errors.Is(err, wallet.ErrMalformed):
+		return invalid(err.Error())
+	case errors.As(err, &login):
+		detail := "the login was not accepted"
+		if local {
+			detail += ": " + login.reason
+		}
+		return fail(codeLoginFailed, detail)
+	case errors.As(err, &over):
+		return &problem{code: codeSessionEnded, detail: "the session is over", members: map[string]any{
+			"reason": over.Reason.String(), "endedAt": timestamp(over.At),
+		}}
+	}
+	return sentinelOf(err)
+}
+
+func sentinelOf(err error) *problem {
+	for _, row := range []struct {
+		is     error
+		code   code
+		detail string
+	}{
+		{session.ErrInvalidToken, codeInvalidToken, "the token is not one of a session that is known"},
+		{session.ErrTokenExpired, codeTokenExpired, "the access token has expired; refresh"},
+		{session.ErrBlocked, codeAccountBlocked, "the account is blocked"},
+		{session.ErrLimit, codeSessionLimit, "the account has as many sessions as it may; end one first"},
+		{session.ErrUnavailable, codeUnavailable, "the service cannot answer now; ask again"},
+	} {
+		if errors.Is(err, row.is) {
+			return fail(row.code, row.detail)
+		}
+	}
+	return fail(codeInternal, "a defect, logged under the request id")
+}
+
+// writeProblem answers an error, and logs the one that is nobody's fault but ours.
+func (x *exchange) writeProblem(err error) {
+	p := problemOf(err, x.api != nil && x.api.cfg.Local)
+	x.code = p.code
+	x.logFault(p, err)
+	status := statuses[p.code]
+	if challenge := challenges[p.code]; challenge != "" {
+		x.w.Header().Set("WWW-Authenticate", challenge)
+	}
+	if p.code == codeUnavailable {
+		x.w.Header().Set("Retry-After", retryAfter)
+	}
+	if p.forget && x.api != nil {
+		x.forgetCookies()
+	}
+	body := map[string]any{
+		"type": "about:blank", "title": http.StatusText(status), "status": status,
+		"code": p.code, "detail": p.detail, "requestId": x.id,
+	}
+	maps.Copy(body, p.members)
+	text, _ := json.Marshal(body) // strings and numbers always encode
+	x.write(status, "application/problem+json", text)
+}
+
+// retryAfter is when to ask again after a 503, in seconds.
+const retryAfter = "1"
+
+// challenges are what RFC 6750, section 3 wants beside a 401: no error code where nothing was presented.
+var challenges = map[code]string{
+	codeNoCredentials: "Bearer",
+	codeInvalidToken:  `Bearer error="invalid_token"`,
+	codeTokenExpired:  `Bearer error="invalid_token"`,
+	codeSessionEnded:  `Bearer error="invalid_token"`,
+}
+
+// logFault tells the log what the client is not told: why something is unavailable, what the defect is, and that a
+// stored record did not open.
+func (x *exchange) logFault(p *problem, err error) {
+	switch {
+	case x.api == nil:
+	case p.code == codeInternal:
+		x.api.log.Error("internal", "requestId", x.id, "error", err.Error())
+	case p.code == codeUnavailable:
+		x.api.log.Warn("unavailable", "requestId", x.id, "error", err.Error())
+	case errors.Is(err, session.ErrDamaged):
+		x.api.log.Error("damaged record", "requestId", x.id, "error", err.Error())
+	}
+}

@@ -1,0 +1,58 @@
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"latchkey/shared/session"
+)
+
+type logoutBody struct {
+	Everywhere   bool   `json:"everywhere"`
+	RefreshToken string `json:"refreshToken"`
+}
+
+// Logout serves POST /auth/logout.
+func (a *API) Logout() http.Handler {
+	return endpoint[logoutBody]{method: http.MethodPost, failed: logoutFailed, serve: func(x *exchange, in logoutBody) (any, error) {
+		id, err := x.ending(in.RefreshToken)
+		if err != nil {
+			return nil, err
+		}
+		x.concernsSession(id)
+		end := x.logOut
+		if in.Everywhere {
+			end = x.logOutEverywhere
+		}
+		if err := end(id); err != nil {
+			return nil, err
+		}
+		x.forgetCookies()
+		if a.cfg.ClearSiteData != "" {
+			x.w.Header().Set("Clear-Site-Data", a.cfg.ClearSiteData)
+		}
+		return nil, nil
+	}}.handler(a)
+}
+
+// logOut ends one session. One that is over already, or not even remembered, is logged out: that is what was wanted.
+func (x *exchange) logOut(id session.ID) error {
+	over, err := x.api.store.End(x.r.Context(), id, session.LoggedOut)
+	if err != nil && !errors.Is(err, session.ErrInvalidToken) {
+		return err
+	}
+	x.event(logoutSucceeded, slog.Bool("repeated", over == nil || !over.ByThis))
+	return nil
+}
+
+// logOutEverywhere ends every session of the account. Without a session that is known or remembered it is refused: 204
+// would claim something that was not done.
+func (x *exchange) logOutEverywhere(id session.ID) error {
+	n, err := x.api.store.EndAll(x.r.Context(), id, session.LoggedOut)
+	if err != nil {
+		return err
+	}
+	x.event(logoutSucceeded, slog.Bool("everywhere", true), slog.Int("ended", n))
+	return nil
+}

@@ -1,0 +1,33 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+)
+
+type refreshBody struct {
+	RefreshToken string `json:"refreshToken"`
+}
+
+// Refresh serves POST /auth/refresh.
+func (a *API) Refresh() http.Handler {
+	return endpoint[refreshBody]{method: http.MethodPost, failed: refreshFailed, serve: func(x *exchange, in refreshBody) (any, error) {
+		token, transport, err := x.refresh(in.RefreshToken)
+		if err != nil {
+			return nil, err
+		}
+		client, err := x.client(transport)
+		if err != nil {
+			return nil, err
+		}
+		if id, err := a.store.Handle(token); err == nil {
+			x.concernsSession(id)
+		}
+		g, err := a.store.Refresh(x.r.Context(), token, client)
+		if err != nil {
+			return nil, err
+		}
+		x.event(refreshSucceeded, slog.Bool("repeated", g.Repeated))
+		return x.grant(g), nil
+	}}.handler(a)
+}
