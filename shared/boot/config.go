@@ -1,0 +1,113 @@
+// Package boot turns the environment into a running function: variables into Config, Config into the key ring, the Redis
+// client, the session store and the HTTP edge, and API Gateway events into HTTP requests for that edge.
+//
+// It is the only place that reads the environment, and the only one that knows of Lambda.
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"latchkey/shared/api"
+	"latchkey/shared/session"
+)
+
+// Config is all that a process is told from outside. Load makes it; Variables documents it.
+type Config struct {
+	// Local is APP_ENV=local: keys may be made up, cookies go without Secure, and a refused login says why.
+	Local bool
+	// Port is where the local server listens. A Lambda has no use for it.
+	Port int
+	// SessionSecret feeds every MAC and, as the environment's lookup key, names the accounts: at least 32 bytes.
+	SessionSecret Secret
+	// EncryptionKey feeds the seals: exactly 32 bytes, already decoded.
+	EncryptionKey Secret
+	// MadeUp names the variables whose values were drawn at random because nobody gave them: local only, and gone when
+	// the process ends.
+	MadeUp []string
+	// Redis is where and how to reach the store.
+	Redis Redis
+	// Session are the rules of sessions.
+	Session session.Options
+	// API is the configuration of the HTTP edge.
+	API api.Config
+}
+
+// Redis is how to reach the store.
+type Redis struct {
+	// Host and Port are REDIS_HOST and REDIS_PORT. An empty Host means the embedded engine, and is possible only where
+	// Config.Local is set.
+	Host string
+	Port int
+	// Addr is what is dialled, host:port. Load derives it; whoever starts an embedded engine fills it in.
+	Addr string
+	// Username and Password are empty where the server wants none. A password without a username is for the server's
+	// default user.
+	Username string
+	Password Secret
+	// TLS wants a certificate for Host from an authority that the system trusts, at TLS 1.2 or above.
+	TLS bool
+	// PoolSize bounds the connections. Load sets it for a Lambda, which serves one request at a time; 0 leaves it to the
+	// client, which takes ten for each processor.
+	PoolSize int
+}
+
+// Load reads the variables that Variables lists. An empty value is an unset one. The error lists every problem at once,
+// one a line, each with the variable's name and what to do; it never holds the value of a secret.
+func Load(getenv func(string) string) (Config, error) {
+	c := Config{
+		Redis: Redis{PoolSize: lambdaPoolSize},
+		API:   api.Config{Version: Version},
+	}
+	var problems []error
+	for _, v := range variables {
+		if err := v.set(&c, v.value(getenv(v.name), c.Local)); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", v.name, err))
+		}
+	}
+	problems = append(problems, c.contradictions()...)
+	if len(problems) > 0 {
+		return Config{}, errors.Join(problems...)
+	}
+	c.complete()
+	return c, nil
+}
+
+// complete fills in what follows from the variables.
+func (c *Config) complete() {
+	c.API.Local = c.Local
+	if len(c.API.AllowedOrigins) == 0 {
+		c.API.AllowedOrigins = originsOf(c.API.Domains, c.Local)
+	}
+	c.API.RedisMode = "embedded"
+	if c.Redis.Host != "" {
+		c.API.RedisMode = "single"
+		c.Redis.Addr = address(c.Redis.Host, c.Redis.Port)
+	}
+}
+
+// contradictions are values that are each right and cannot hold together. A value that is missing or was refused takes
+// part in none, so that one mistake is reported once.
+func (c *Config) contradictions() []error {
+	s := c.Session
+	var problems []error
+	check := func(broken bool, problem string) {
+		if broken {
+			problems = append(problems, errors.New(problem))
+		}
+	}
+	check(both(s.Idle, s.Absolute) && s.Idle > s.Absolute,
+		"SESSION_TIMEOUT_MINUTES: the idle timeout is longer than SESSION_MAX_HOURS lets any session live; lower it or raise the other")
+	check(both(s.Access, s.Absolute) && s.Access > s.Absolute,
+		"ACCESS_TOKEN_MINUTES: an access token would outlive SESSION_MAX_HOURS; lower it or raise the other")
+	check(both(s.Grace, s.Access) && s.Grace >= s.Access,
+		"REFRESH_GRACE_SECONDS: the grace must be shorter than ACCESS_TOKEN_MINUTES, or a token could be superseded twice within it; lower it or raise the other")
+	check(both(s.Touch, s.Idle) && s.Touch >= s.Idle,
+		"SESSION_TOUCH_SECONDS: activity would be recorded too rarely to keep a session from its idle timeout; make it shorter than SESSION_TIMEOUT_MINUTES")
+	check(c.Redis.Username != "" && c.Redis.Password == "",
+		"REDIS_USERNAME: has no effect without REDIS_PASSWORD; set both or neither")
+	return problems
+}
+
+func both(a, b time.Duration) bool { return a > 0 && b > 0 }

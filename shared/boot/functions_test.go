@@ -1,0 +1,346 @@
+package boot_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"latchkey/local/redistest"
+)
+
+// TestFunctions drives each function's binary, built as for Lambda, through the Runtime API.
+func TestFunctions(t *testing.T) {
+	binaries := build(t)
+	t.Run("answer", func(t *testing.T) { testAnswers(t, binaries) })
+	t.Run("redis away", func(t *testing.T) { testRedisAway(t, binaries) })
+	t.Run("thawed", func(t *testing.T) { testThawed(t, binaries) })
+	t.Run("SIGTERM", func(t *testing.T) { testSIGTERM(t, binaries) })
+	t.Run("wrong event", func(t *testing.T) { testWrongEvent(t, binaries) })
+	t.Run("wrong configuration", func(t *testing.T) { testWrongConfiguration(t, binaries) })
+}
+
+var functionNames = []string{"check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session"}
+
+// system is all functions of a deployment on one Redis.
+type system map[string]*function
+
+func startSystem(t *testing.T, binaries string, r redistest.Redis) system {
+	t.Helper()
+	s := system{}
+	for _, name := range functionNames {
+		s[name] = startFunction(t, filepath.Join(binaries, name), environment(t, r)...)
+	}
+	return s
+}
+
+// environment is the least that a function needs.
+func environment(t *testing.T, r redistest.Redis) []string {
+	t.Helper()
+	redisHost, redisPort, err := net.SplitHostPort(r.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{
+		"SESSION_SECRET=" + secret, "SESSION_ENCRYPTION_KEY=" + key, "SIWE_DOMAINS=" + host,
+		"REDIS_HOST=" + redisHost, "REDIS_PORT=" + redisPort, "REDIS_KEY_PREFIX=" + r.Prefix,
+	}
+}
+
+func (s system) health(t *testing.T) response {
+	t.Helper()
+	return s["check-health"].invoke(t, newEvent("GET", "/health"))
+}
+
+func (s system) nonce(t *testing.T, query string) response {
+	t.Helper()
+	e := newEvent("GET", "/auth/nonce")
+	e.RawQueryString = "transport=bearer" + query
+	return s["issue-nonce"].invoke(t, e)
+}
+
+func (s system) profile(t *testing.T, accessToken string) response {
+	t.Helper()
+	e := newEvent("GET", "/api/profile")
+	if accessToken != "" {
+		e.Headers["authorization"] = "Bearer " + accessToken
+	}
+	return s["get-profile"].invoke(t, e)
+}
+
+func (s system) post(t *testing.T, name, path string, body any) response {
+	t.Helper()
+	e := newEvent("POST", path)
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Body, e.Headers["content-type"] = string(text), "application/json"
+	}
+	return s[name].invoke(t, e)
+}
+
+func (s system) refresh(t *testing.T, refreshToken string) response {
+	t.Helper()
+	if refreshToken == "" {
+		return s.post(t, "refresh-session", "/auth/refresh", nil)
+	}
+	return s.post(t, "refresh-session", "/auth/refresh", map[string]string{"refreshToken": refreshToken})
+}
+
+func (s system) logout(t *testing.T, accessToken string) response {
+	t.Helper()
+	e := newEvent("POST", "/auth/logout")
+	if accessToken != "" {
+		e.Headers["authorization"] = "Bearer " + accessToken
+	}
+	return s["log-out"].invoke(t, e)
+}
+
+// tokens are a bearer session's.
+type tokens struct {
+	AccessToken  string `json:"accessToken"`
+	RefreshToken string `json:"refreshToken"`
+}
+
+// signed is a message over a fresh nonce with its signature, by a new key.
+func (s system) signed(t *testing.T) map[string]string {
+	t.Helper()
+	key, err := crypto.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.nonce(t, "&chainId=1&address="+crypto.PubkeyToAddress(key.PublicKey).Hex())
+	wantStatus(t, r, http.StatusOK)
+	var nonce struct {
+		Message string `json:"message"`
+	}
+	if err := json.Unmarshal([]byte(r.Body), &nonce); err != nil {
+		t.Fatal(err)
+	}
+	personal := fmt.Sprintf("\x19Ethereum Signed Message:\n%d%s", len(nonce.Message), nonce.Message) // EIP-191
+	signature, err := crypto.Sign(crypto.Keccak256([]byte(personal)), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature[crypto.RecoveryIDOffset] += 27
+	return map[string]string{"message": nonce.Message, "signature": fmt.Sprintf("0x%x", signature), "transport": "bearer"}
+}
+
+func (s system) login(t *testing.T) tokens {
+	t.Helper()
+	return tokensOf(t, s.post(t, "log-in", "/auth/login", s.signed(t)))
+}
+
+func tokensOf(t *testing.T, r response) tokens {
+	t.Helper()
+	wantStatus(t, r, http.StatusOK)
+	var got tokens
+	if err := json.Unmarshal([]byte(r.Body), &got); err != nil || got.AccessToken == "" || got.RefreshToken == "" {
+		t.Fatalf("%v in %s", err, r.Body)
+	}
+	return got
+}
+
+func wantStatus(t *testing.T, r response, status int) {
+	t.Helper()
+	if r.StatusCode != status {
+		t.Fatalf("answered %d %s, want %d", r.StatusCode, r.Body, status)
+	}
+}
+
+func wantProblem(t *testing.T, r response, status int, code string) {
+	t.Helper()
+	var problem struct {
+		Code string `json:"code"`
+	}
+	if err := json.Unmarshal([]byte(r.Body), &problem); err != nil || r.StatusCode != status || problem.Code != code {
+		t.Fatalf("answered %d %s, want %d %s", r.StatusCode, r.Body, status, code)
+	}
+}
+
+// One session, from the nonce to the logout, through six processes that share nothing but Redis.
+func testAnswers(t *testing.T, binaries string) {
+	s := startSystem(t, binaries, redistest.Server(t))
+	wantStatus(t, s.health(t), http.StatusOK)
+	wantStatus(t, s.nonce(t, ""), http.StatusOK)
+	wantProblem(t, s.post(t, "log-in", "/auth/login", map[string]string{}), http.StatusBadRequest, "invalid_request")
+	wantProblem(t, s.profile(t, ""), http.StatusUnauthorized, "no_credentials")
+	wantProblem(t, s.refresh(t, ""), http.StatusUnauthorized, "no_credentials")
+	wantProblem(t, s.logout(t, ""), http.StatusUnauthorized, "no_credentials")
+
+	first := s.login(t)
+	wantStatus(t, s.profile(t, first.AccessToken), http.StatusOK)
+	second := tokensOf(t, s.refresh(t, first.RefreshToken))
+	wantStatus(t, s.profile(t, second.AccessToken), http.StatusOK)
+	wantStatus(t, s.logout(t, second.AccessToken), http.StatusNoContent)
+	wantProblem(t, s.profile(t, second.AccessToken), http.StatusUnauthorized, "session_ended")
+	wantProblem(t, s.refresh(t, second.RefreshToken), http.StatusUnauthorized, "session_ended")
+
+	for _, f := range s {
+		if _, err := f.output.entries(); err != nil {
+			t.Errorf("%s logged %v", f.name, err)
+		}
+		for _, token := range []string{first.AccessToken, first.RefreshToken, second.AccessToken, second.RefreshToken} {
+			if strings.Contains(f.output.String(), token) {
+				t.Errorf("%s logged a token", f.name)
+			}
+		}
+	}
+}
+
+// With Redis away, gone or silent, every function says so in time; once it is back every function serves, and none was
+// restarted for that.
+func testRedisAway(t *testing.T, binaries string) {
+	server := redistest.ServerWith(t)
+	s := startSystem(t, binaries, server.Redis)
+	before := s.login(t)
+	unspent := s.signed(t)
+	unavailable := func(what string) {
+		t.Helper()
+		for name, r := range map[string]response{
+			"check-health":    s.health(t),
+			"issue-nonce":     s.nonce(t, ""),
+			"log-in":          s.post(t, "log-in", "/auth/login", unspent),
+			"get-profile":     s.profile(t, before.AccessToken),
+			"refresh-session": s.refresh(t, before.RefreshToken),
+			"log-out":         s.logout(t, before.AccessToken),
+		} {
+			if r.StatusCode != http.StatusServiceUnavailable || r.Headers["Retry-After"] == "" {
+				t.Errorf("%s: %s answered %d %v %s", what, name, r.StatusCode, r.Headers, r.Body)
+			}
+		}
+	}
+	server.Stop()
+	for range 5 { // more often than a pool has places
+		unavailable("closed port")
+	}
+	silent, err := net.Listen("tcp", server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	unavailable("silent server")
+	if err := silent.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	server.Restart() // empty: the session from before is gone, and must be
+	wantStatus(t, s.health(t), http.StatusOK)
+	wantProblem(t, s.profile(t, before.AccessToken), http.StatusUnauthorized, "invalid_token")
+	after := s.login(t)
+	wantStatus(t, s.profile(t, after.AccessToken), http.StatusOK)
+	wantStatus(t, s.refresh(t, after.RefreshToken), http.StatusOK)
+	wantStatus(t, s.logout(t, after.AccessToken), http.StatusNoContent)
+}
+
+// Lambda freezes a process between events. Its connections may be dead when it thaws, and over TLS the client learns that
+// only from the request that it sends.
+func testThawed(t *testing.T, binaries string) {
+	t.Run("plain", func(t *testing.T) {
+		server := redistest.ServerWith(t)
+		testThaw(t, server, startFunction(t, filepath.Join(binaries, "check-health"), environment(t, server.Redis)...))
+	})
+	t.Run("TLS", func(t *testing.T) {
+		if runtime.GOOS == "darwin" {
+			t.Skip("macOS has no variable that names the trusted roots")
+		}
+		trusted := newAuthority(t)
+		server := trusted.server(t, "127.0.0.1", time.Now().Add(time.Hour))
+		env := append(environment(t, server.Redis), "REDIS_TLS=true", "REDIS_PASSWORD=open sesame")
+		f := startFunction(t, filepath.Join(binaries, "check-health"), append(env, "SSL_CERT_FILE="+trusted.file(t))...)
+		testThaw(t, server, f)
+		stranger := startFunction(t, filepath.Join(binaries, "check-health"), append(env, "SSL_CERT_FILE="+newAuthority(t).file(t))...)
+		wantStatus(t, stranger.invoke(t, newEvent("GET", "/health")), http.StatusServiceUnavailable)
+	})
+}
+
+func testThaw(t *testing.T, server *redistest.Own, f *function) {
+	t.Helper()
+	for range 3 {
+		wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
+		f.signal(t, syscall.SIGSTOP)
+		server.Restart()
+		f.signal(t, syscall.SIGCONT)
+	}
+	wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
+}
+
+func testSIGTERM(t *testing.T, binaries string) {
+	s := startSystem(t, binaries, redistest.Embedded(t))
+	for name, f := range s {
+		<-f.registered
+		if name == "check-health" {
+			wantStatus(t, s.health(t), http.StatusOK) // one of them with an open connection
+		}
+		f.signal(t, syscall.SIGTERM)
+		if status := f.exitStatus(t); status != 0 {
+			t.Errorf("%s ended with %d", name, status)
+		}
+	}
+}
+
+// An event of another kind is an error of this one invocation.
+func testWrongEvent(t *testing.T, binaries string) {
+	f := startFunction(t, filepath.Join(binaries, "check-health"), environment(t, redistest.Embedded(t))...)
+	for _, payload := range []string{`{}`, `[]`, `{"type":"TOKEN","authorizationToken":"lka_secret"}`} {
+		if got := f.result(t, []byte(payload)); got.kind != "error" {
+			t.Errorf("%s: %s %s", payload, got.kind, got.payload)
+		}
+	}
+	wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
+	if strings.Contains(f.output.String(), "lka_secret") {
+		t.Errorf("logged the event: %s", f.output)
+	}
+}
+
+// All that is wrong stands in one entry, and the process ends with 1.
+func testWrongConfiguration(t *testing.T, binaries string) {
+	tests := map[string]struct {
+		env  []string
+		want []string
+	}{
+		"nothing set": {nil, []string{"SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "REDIS_HOST", "SIWE_DOMAINS"}},
+		"local":       {[]string{"APP_ENV=local"}, []string{"SESSION_SECRET, SESSION_ENCRYPTION_KEY"}},
+		"local with keys": {
+			[]string{"APP_ENV=local", "SESSION_SECRET=" + secret, "SESSION_ENCRYPTION_KEY=" + key}, []string{"REDIS_HOST"},
+		},
+		"weak": {[]string{
+			"SESSION_SECRET=" + strings.Repeat("s3cr3t", 8), "SESSION_ENCRYPTION_KEY=" + key, "REDIS_HOST=x", "SIWE_DOMAINS=x",
+		}, []string{"SESSION_SECRET"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := startFunction(t, filepath.Join(binaries, "log-in"), tt.env...)
+			if status := f.exitStatus(t); status != 1 {
+				t.Errorf("ended with %d", status)
+			}
+			entries, err := f.output.entries()
+			if err != nil || len(entries) != 1 {
+				t.Fatalf("%d entries, %v: %s", len(entries), err, f.output)
+			}
+			var named []string
+			problems, _ := entries[0]["problems"].([]any)
+			for _, problem := range problems {
+				variable, _, _ := strings.Cut(fmt.Sprint(problem), ": ")
+				named = append(named, variable)
+			}
+			if !slices.Equal(named, tt.want) {
+				t.Errorf("complains of %q, want %q", named, tt.want)
+			}
+			if strings.Contains(f.output.String(), "s3cr3t") {
+				t.Errorf("logged a secret: %s", f.output)
+			}
+		})
+	}
+}

@@ -1,0 +1,134 @@
+package boot
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+
+	"latchkey/shared/api"
+)
+
+// errNotHTTP does not say what was wrong: the event may hold a token, and Lambda logs the error.
+var errNotHTTP = errors.New("the event is not one of an API Gateway HTTP API, payload format 2.0")
+
+// answerReserve is kept back from a function's deadline, so that a handler that waited for Redis to the last can still
+// say 503 itself.
+const answerReserve = 500 * time.Millisecond
+
+// Lambda serves a handler behind API Gateway HTTP APIs, payload format 2.0. It implements lambda.Handler.
+//
+// The work is httpadapter's; what is done around it keeps three things that the adapter does not. Requests arrive with
+// the header values that were sent: the adapter splits most of them at commas. What cannot be a request is answered as
+// one, with 400: the adapter would print it and fail. And what only the gateway knows reaches the handler as an api.Call
+// in the context, out of reach of any header.
+type Lambda struct {
+	handler http.Handler
+	host    string
+}
+
+// NewLambda serves handler, whose requests are for host (as host or host:port): an HTTP API forwards whatever Host was
+// sent, so it is not asked.
+func NewLambda(handler http.Handler, host string) *Lambda {
+	return &Lambda{handler: handler, host: host}
+}
+
+// Invoke implements lambda.Handler: one event in, one response out, both JSON. An event that is not of an HTTP API is an
+// error, which the gateway answers with 500.
+func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	var event events.APIGatewayV2HTTPRequest
+	if err := json.Unmarshal(payload, &event); err != nil || event.RequestContext.HTTP.Method == "" {
+		return nil, errNotHTTP
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		inTime, cancel := context.WithDeadline(ctx, deadline.Add(-answerReserve))
+		defer cancel()
+		ctx = inTime
+	}
+	handler := l.handler
+	if !wellFormed(event) {
+		handler, event = http.HandlerFunc(api.Malformed), emptied(event)
+	}
+	// One place for each fact: the query is the raw one, and the URL's host is ours.
+	event.QueryStringParameters = nil
+	event.RequestContext.DomainName = l.host
+
+	ctx = api.WithCall(ctx, callOf(event))
+	response, err := httpadapter.NewV2(l.restoring(handler, event)).ProxyWithContext(ctx, event)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(response)
+}
+
+// restoring puts back what the adapter took apart.
+func (l *Lambda) restoring(next http.Handler, event events.APIGatewayV2HTTPRequest) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Host = l.host
+		r.Header = headersOf(event)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// headersOf are the headers as they were sent. Cookies come in a list of their own; a cookie header beside it repeats
+// them and does not count.
+func headersOf(event events.APIGatewayV2HTTPRequest) http.Header {
+	header := make(http.Header, len(event.Headers)+1)
+	for _, name := range slices.Sorted(maps.Keys(event.Headers)) {
+		header.Add(name, event.Headers[name])
+	}
+	header.Del("Host") // as net/http's server has it: Request.Host is the only place
+	if len(event.Cookies) > 0 {
+		header.Set("Cookie", strings.Join(event.Cookies, "; "))
+	}
+	return header
+}
+
+// wellFormed tells whether the adapter can make a request of the event: it does what the adapter will do.
+func wellFormed(event events.APIGatewayV2HTTPRequest) bool {
+	if event.IsBase64Encoded {
+		if _, err := base64.StdEncoding.DecodeString(event.Body); err != nil {
+			return false
+		}
+	}
+	// A gateway's path ends before ? and holds no #; with either, path and query would not be the ones it routed by.
+	path := cmp.Or(event.RawPath, event.RequestContext.HTTP.Path)
+	if strings.ContainsAny(path, "?#") || strings.Contains(event.RawQueryString, "#") {
+		return false
+	}
+	if _, err := url.ParseQuery(event.RawQueryString); err != nil {
+		return false
+	}
+	_, err := http.NewRequest(event.RequestContext.HTTP.Method, "https://host/"+strings.TrimPrefix(path, "/")+"?"+event.RawQueryString, nil)
+	return err == nil
+}
+
+// emptied is the event with nothing left in it that could be malformed.
+func emptied(event events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPRequest {
+	event.RequestContext.HTTP.Method = http.MethodGet
+	event.RawPath, event.RawQueryString = "/", ""
+	event.Body, event.IsBase64Encoded = "", false
+	return event
+}
+
+// callOf is what the gateway itself says of a request. An address that is none is the zero one.
+func callOf(event events.APIGatewayV2HTTPRequest) api.Call {
+	// Each address in one spelling, or one client would have several: IPv4 within IPv6, and zones.
+	source, _ := netip.ParseAddr(event.RequestContext.HTTP.SourceIP)
+	return api.Call{
+		SourceIP:  source.Unmap().WithZone(""),
+		RequestID: event.RequestContext.RequestID,
+		Route:     event.RouteKey,
+	}
+}

@@ -1,0 +1,205 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"latchkey/shared/session"
+)
+
+func setEnvironment(c *Config, value string) error {
+	if value != "production" && value != "local" {
+		return unknown(value, "production or local")
+	}
+	c.Local = value == "local"
+	return nil
+}
+
+func setPort(c *Config, value string) error {
+	port, err := parsePort(value)
+	c.Port = port
+	return err
+}
+
+func setRedisPort(c *Config, value string) error {
+	port, err := parsePort(value)
+	c.Redis.Port = port
+	return err
+}
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+// setRedisHost never repeats the value: what lands here by mistake is a URL with a password in it.
+func setRedisHost(c *Config, value string) error {
+	switch {
+	case value == "" && c.Local:
+		return nil
+	case value == "":
+		return errors.New("is needed; set it to the host name of your Redis or Valkey")
+	}
+	if _, err := netip.ParseAddr(value); err != nil && !hostName.MatchString(value) {
+		return errors.New("is no host name or IP address; give it without scheme, credentials, port and path (REDIS_PORT has the port)")
+	}
+	c.Redis.Host = value
+	return nil
+}
+
+func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+func setRedisUsername(c *Config, value string) error {
+	c.Redis.Username = value
+	return nil
+}
+
+func setRedisPassword(c *Config, value string) error {
+	c.Redis.Password = Secret(value)
+	return nil
+}
+
+var keyPrefix = regexp.MustCompile(`^[a-z0-9-]{1,16}$`)
+
+func setPrefix(c *Config, value string) error {
+	if !keyPrefix.MatchString(value) {
+		return unknown(value, "1 to 16 characters of a-z, 0-9 and -")
+	}
+	c.Session.Prefix = value
+	return nil
+}
+
+var chainID = regexp.MustCompile(`^[1-9][0-9]{0,15}$`)
+
+// maxChainID is the largest number that every JSON reader keeps exact; chain ids are handed to browsers.
+const maxChainID = 1<<53 - 1
+
+func setChainIDs(c *Config, value string) error {
+	var ids []uint64
+	for _, item := range list(value) {
+		id, err := strconv.ParseUint(item, 10, 64)
+		if err != nil || !chainID.MatchString(item) || id > maxChainID {
+			return unknown(item, "chain ids in decimal, from 1, separated by commas")
+		}
+		if slices.Contains(ids, id) {
+			return fmt.Errorf("names chain %d twice; take one out", id)
+		}
+		ids = append(ids, id)
+	}
+	c.API.ChainIDs = ids
+	return nil
+}
+
+// statementText is EIP-4361's statement: reserved and unreserved characters of RFC 3986, and spaces.
+var statementText = regexp.MustCompile(`^[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;= ]+$`)
+
+// maxStatement leaves room for the rest of a message, which may have 4096 bytes in all.
+const maxStatement = 1024
+
+func setStatement(c *Config, value string) error {
+	if len(value) > maxStatement {
+		return fmt.Errorf("has %d bytes; %d at most leave room for the rest of a message", len(value), maxStatement)
+	}
+	if !statementText.MatchString(value) {
+		return errors.New("holds a character that EIP-4361 does not allow in a statement; use one line of letters, digits, spaces and -._~:/?#[]@!$&'()*+,;=")
+	}
+	c.API.Statement = value
+	return nil
+}
+
+func setLimit(c *Config, value string) error {
+	limit, err := strconv.Atoi(value)
+	if err != nil || limit < 0 || limit > session.MaxSessions {
+		return unknown(value, fmt.Sprintf("a whole number from 0 to %d; 0 means %[1]d", session.MaxSessions))
+	}
+	c.Session.Limit = limit
+	return nil
+}
+
+var clearable = []string{"cache", "cookies", "storage", "executionContexts", "clientHints", "*"}
+
+// setClearSiteData makes the header's value: each word in quotes, as the Clear-Site-Data specification wants them.
+func setClearSiteData(c *Config, value string) error {
+	var quoted []string
+	for _, item := range list(value) {
+		if !slices.Contains(clearable, item) {
+			return unknown(item, "any of "+strings.Join(clearable, ", "))
+		}
+		quoted = append(quoted, strconv.Quote(item))
+	}
+	c.API.ClearSiteData = strings.Join(quoted, ",")
+	return nil
+}
+
+// flag makes the setter of a switch.
+func flag(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		switch value {
+		case "true", "1":
+			*field(c) = true
+		case "false", "0":
+			*field(c) = false
+		default:
+			return unknown(value, "true or false")
+		}
+		return nil
+	}
+}
+
+var decimal = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+
+// longest bounds every duration: beyond a year a limit is none, and a typing error is likely.
+const longest = 365 * 24 * time.Hour
+
+// span makes the setter of a duration that is written as a decimal number of units. It keeps milliseconds, the
+// resolution of everything that is stored.
+func span(unit time.Duration, field func(*Config) *time.Duration) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		number, err := strconv.ParseFloat(value, 64)
+		if err != nil || !decimal.MatchString(value) {
+			return unknown(value, "a decimal number such as 30 or 0.5")
+		}
+		d := time.Duration(math.Round(number*float64(unit/time.Millisecond))) * time.Millisecond
+		if d <= 0 || d > longest {
+			return fmt.Errorf("is %s; set it above zero and to a year at most", value)
+		}
+		*field(c) = d
+		return nil
+	}
+}
+
+var portNumber = regexp.MustCompile(`^[1-9][0-9]{0,4}$`)
+
+func parsePort(value string) (int, error) {
+	number, err := strconv.Atoi(value)
+	if err != nil || !portNumber.MatchString(value) || number > math.MaxUint16 {
+		return 0, unknown(value, "a port from 1 to 65535")
+	}
+	return number, nil
+}
+
+// list splits at commas; spaces around an item do not count.
+func list(value string) []string {
+	if value == "" {
+		return nil
+	}
+	items := strings.Split(value, ",")
+	for i, item := range items {
+		items[i] = strings.TrimSpace(item)
+	}
+	return items
+}
+
+// unknown is the problem of a value that is none of those wanted. What is long or holds an @ is not repeated: it may be
+// a secret that was put in the wrong place.
+func unknown(value, wanted string) error {
+	if len(value) > 40 || strings.Contains(value, "@") {
+		return fmt.Errorf("has a value that does not fit; set it to %s", wanted)
+	}
+	return fmt.Errorf("is %q; set it to %s", value, wanted)
+}

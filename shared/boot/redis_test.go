@@ -1,0 +1,260 @@
+package boot_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/boot"
+)
+
+func client(t *testing.T, r boot.Redis) *redis.Client {
+	t.Helper()
+	if r.PoolSize == 0 {
+		r.PoolSize = 4
+	}
+	c, ok := boot.Client(boot.Config{Redis: r}).(*redis.Client)
+	if !ok {
+		t.Fatal("no single-node client")
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestClient_options(t *testing.T) {
+	o := client(t, boot.Redis{Addr: "127.0.0.1:1"}).Options()
+	// MaxRetries is 0 here where it was given as -1.
+	if o.MaxRetries != 0 || o.DialerRetries != 1 || !o.ContextTimeoutEnabled || !o.DisableIdentity || o.MinIdleConns != 0 {
+		t.Errorf("%+v", o)
+	}
+	if o.ConnMaxIdleTime > 2*time.Minute || o.ConnMaxLifetime >= 12*time.Hour || o.ConnMaxLifetime == 0 {
+		t.Errorf("idle %v, lifetime %v", o.ConnMaxIdleTime, o.ConnMaxLifetime)
+	}
+	if o.PoolSize != 4 || o.PipelinePoolSize >= 0 {
+		t.Errorf("pool %d, pipelines %d", o.PoolSize, o.PipelinePoolSize)
+	}
+}
+
+// fake is a server that speaks as much RESP as a connection opens with, records what it is sent, and answers commands
+// as it is told; a handler that returns "" hangs up.
+type fake struct {
+	addr string
+
+	mu       sync.Mutex
+	opened   int
+	commands []string
+}
+
+func newFake(t *testing.T, answer func(command string) string) *fake {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{addr: l.Addr().String()}
+	var serving sync.WaitGroup
+	t.Cleanup(func() { _ = l.Close(); serving.Wait() })
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			serving.Go(func() { f.serve(conn, answer) })
+		}
+	})
+	return f
+}
+
+func (f *fake) serve(conn net.Conn, answer func(string) string) {
+	defer conn.Close()
+	f.mu.Lock()
+	f.opened++
+	f.mu.Unlock()
+	in := bufio.NewReader(conn)
+	for {
+		command, err := readCommand(in)
+		if err != nil {
+			return
+		}
+		f.mu.Lock()
+		f.commands = append(f.commands, command)
+		f.mu.Unlock()
+		reply := answer(command)
+		if reply == "" {
+			return
+		}
+		if _, err := io.WriteString(conn, reply); err != nil {
+			return
+		}
+	}
+}
+
+func (f *fake) seen() (opened int, commands []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.opened, slices.Clone(f.commands)
+}
+
+// readCommand reads one array of bulk strings and returns it in one line.
+func readCommand(in *bufio.Reader) (string, error) {
+	var words []string
+	line, err := in.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	count, err := strconv.Atoi(strings.Trim(line, "*\r\n"))
+	if err != nil {
+		return "", err
+	}
+	for range count {
+		if line, err = in.ReadString('\n'); err != nil {
+			return "", err
+		}
+		size, err := strconv.Atoi(strings.Trim(line, "$\r\n"))
+		if err != nil {
+			return "", err
+		}
+		word := make([]byte, size+2)
+		if _, err := io.ReadFull(in, word); err != nil {
+			return "", err
+		}
+		words = append(words, string(word[:size]))
+	}
+	return strings.Join(words, " "), nil
+}
+
+const helloReply = "*2\r\n$5\r\nproto\r\n:2\r\n"
+
+// Every word that a connection opens with is a round trip before the first answer.
+func TestClient_opensWithOneCommand(t *testing.T) {
+	ctx := context.Background()
+	f := newFake(t, func(command string) string {
+		if strings.HasPrefix(command, "hello") {
+			return helloReply
+		}
+		return "+PONG\r\n"
+	})
+	c := client(t, boot.Redis{Addr: f.addr, Username: "app", Password: "pw"})
+	if opened, _ := f.seen(); opened != 0 {
+		t.Fatal("connected before it was used")
+	}
+	if err := c.Ping(ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	pipeline := c.Pipeline()
+	pipeline.Ping(ctx)
+	pipeline.Ping(ctx)
+	if _, err := pipeline.Exec(ctx); err != nil {
+		t.Fatal(err)
+	}
+	opened, commands := f.seen()
+	want := []string{"hello 2 auth app pw", "ping", "ping", "ping"}
+	if opened != 1 || !slices.Equal(commands, want) {
+		t.Errorf("%d connections, sent %q", opened, commands)
+	}
+}
+
+// A reply that is lost must not make the client run the command again: only its caller knows whether that is harmless.
+func TestClient_repeatsNothing(t *testing.T) {
+	f := newFake(t, func(command string) string {
+		if strings.HasPrefix(command, "hello") {
+			return helloReply
+		}
+		return ""
+	})
+	if err := client(t, boot.Redis{Addr: f.addr}).Incr(context.Background(), "x").Err(); err == nil {
+		t.Fatal("no error")
+	}
+	if _, commands := f.seen(); !slices.Equal(commands, []string{"hello 2", "incr x"}) {
+		t.Errorf("sent %q", commands)
+	}
+}
+
+// silent is a server that accepts and never says a word.
+func silent(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String() // the system completes connections; nobody accepts them
+}
+
+func TestClient_silentServer(t *testing.T) {
+	for _, tls := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls %v", tls), func(t *testing.T) {
+			c := client(t, boot.Redis{Addr: silent(t), Host: "127.0.0.1", TLS: tls})
+			began := time.Now()
+			if err := c.Ping(context.Background()).Err(); !isTimeout(err) {
+				t.Errorf("got %v", err)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("gave up after %v", took)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+			defer cancel()
+			began = time.Now()
+			if err := c.Ping(ctx).Err(); !isTimeout(err) {
+				t.Errorf("got %v", err)
+			}
+			if took := time.Since(began); took > 600*time.Millisecond {
+				t.Errorf("the caller's deadline of 50 ms was kept after %v", took)
+			}
+		})
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// The first request after Redis came back must succeed, however many failed before it.
+func TestClient_recoversAtOnce(t *testing.T) {
+	ctx := context.Background()
+	server := redistest.ServerWith(t)
+	c := client(t, boot.Redis{Addr: server.Addr})
+	for range 2 {
+		server.Stop()
+		for range 20 {
+			var refused *net.OpError
+			if err := c.Ping(ctx).Err(); !errors.As(err, &refused) && !errors.Is(err, io.EOF) {
+				t.Fatalf("without a server: %v", err)
+			}
+		}
+		server.Restart()
+		if err := c.Ping(ctx).Err(); err != nil {
+			t.Fatalf("with the server back: %v", err)
+		}
+	}
+}
+
+func TestClient_password(t *testing.T) {
+	ctx := context.Background()
+	server := redistest.ServerWith(t, "--requirepass", "open sesame", "--user", "app", "on", ">hush", "~*", "+@all")
+	for _, tt := range []struct {
+		username string
+		password boot.Secret
+		ok       bool
+	}{{"", "open sesame", true}, {"app", "hush", true}, {"app", "open sesame", false}, {"", "hush", false}, {"", "", false}} {
+		err := client(t, boot.Redis{Addr: server.Addr, Username: tt.username, Password: tt.password}).Ping(ctx).Err()
+		if (err == nil) != tt.ok {
+			t.Errorf("%q with %q: %v", tt.username, string(tt.password), err)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/api"
+)
+
+// Run is a function's main: it serves one route as a Lambda and does not return. What is wrong with the configuration
+// goes to the log in one entry, and the process ends with status 1. On SIGTERM, which Lambda sends before it takes an
+// instance away, the connections to Redis are closed and the process ends with status 0.
+func Run(route func(*api.API) http.Handler) {
+	log := NewLogger(os.Stdout)
+	LogLibraries(log)
+	cfg, service, err := start(os.Getenv, log)
+	if err != nil {
+		log.Error("configuration", "problems", strings.Split(err.Error(), "\n"))
+		os.Exit(1)
+	}
+	stop := func() {
+		if err := service.Close(); err != nil {
+			log.Error("closing Redis", "error", err.Error())
+		}
+		os.Exit(0)
+	}
+	lambda.StartWithOptions(NewLambda(route(service.API), cfg.API.Domains[0]), lambda.WithEnableSIGTERM(stop))
+}
+
+func start(getenv func(string) string, log *slog.Logger) (Config, *Service, error) {
+	cfg, err := Load(getenv)
+	if err != nil {
+		return cfg, nil, err
+	}
+	// Every function is a process of its own: keys that one made up would be worthless to the next.
+	if len(cfg.MadeUp) > 0 {
+		return cfg, nil, errors.New(strings.Join(cfg.MadeUp, ", ") + ": a function makes up no key; set the same for all functions")
+	}
+	service, err := New(cfg, log)
+	return cfg, service, err
+}
+
+// LogLibraries makes what libraries print entries of log. It acts on the whole process and belongs in a main.
+func LogLibraries(log *slog.Logger) {
+	slog.SetDefault(log)
+	redis.SetLogger(clientLog{log})
+}
+
+// clientLog takes what the Redis client has to say of its connections.
+type clientLog struct{ log *slog.Logger }
+
+// Printf implements the interface that redis.SetLogger wants.
+func (c clientLog) Printf(ctx context.Context, format string, args ...any) {
+	c.log.WarnContext(ctx, "redis client", "detail", fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,131 @@
+package boot
+
+import (
+	"time"
+
+	"latchkey/shared/session"
+)
+
+// Variable is one line of the documented table of the configuration.
+type Variable struct {
+	// Name of the environment variable.
+	Name string
+	// Default is what an unset or empty variable stands for; "none" where it stands for nothing.
+	Default string
+	// Meaning says what it does, and which values it takes.
+	Meaning string
+}
+
+// variable is a Variable as Load works with it.
+type variable struct {
+	name string
+	// unset is the value of an unset variable, local the one where APP_ENV=local; empty where that is the same.
+	unset, local string
+	// note stands in the documentation beside or in place of the default, where it is no fixed value.
+	note    string
+	meaning string
+	// set checks the value and stores it. Its error says what is wrong and what to do, after the variable's name.
+	set func(c *Config, value string) error
+}
+
+// variables are read in this order: a setter may rely on what stands above it.
+var variables = []variable{
+	{name: "APP_ENV", unset: "production", set: setEnvironment,
+		meaning: "`production` or `local`; `local` allows cookies over http, made-up keys and login errors that say why. The local server sets it."},
+	{name: "PORT", unset: "3000", set: setPort,
+		meaning: "Where the local server listens."},
+	{name: "SESSION_SECRET", note: "local: made up", set: setSessionSecret,
+		meaning: "At least 32 bytes. Feeds every MAC and names the accounts: changing it logs everybody out and forgets who is who."},
+	{name: "SESSION_ENCRYPTION_KEY", note: "local: made up", set: setEncryptionKey,
+		meaning: "Exactly 32 bytes: 32 characters, or base64 or hex of 32 bytes. Seals what Redis holds of a session."},
+	{name: "REDIS_HOST", note: "local: embedded", set: setRedisHost,
+		meaning: "Host name or address of Redis or Valkey, without scheme and port."},
+	{name: "REDIS_PORT", unset: "6379", set: setRedisPort,
+		meaning: "Port of Redis."},
+	{name: "REDIS_USERNAME", set: setRedisUsername,
+		meaning: "ACL user; goes with `REDIS_PASSWORD`."},
+	{name: "REDIS_PASSWORD", set: setRedisPassword,
+		meaning: "Password of that user, or of the default user where `REDIS_USERNAME` is unset."},
+	{name: "REDIS_TLS", unset: "false", set: flag(func(c *Config) *bool { return &c.Redis.TLS }),
+		meaning: "`true` to connect over TLS and verify the server's certificate for `REDIS_HOST`."},
+	{name: "REDIS_KEY_PREFIX", unset: "lk", set: setPrefix,
+		meaning: "Begins every key, so that deployments can share a Redis; also separates their keys. 1 to 16 of `a-z`, `0-9`, `-`."},
+	{name: "SIWE_DOMAINS", local: localDomain, set: setDomains,
+		meaning: "Domains that may ask for a signature, as `host` or `host:port`; a message's URI is `https://` and one of them (local: `http://` too)."},
+	{name: "SIWE_CHAIN_IDS", unset: "1", set: setChainIDs,
+		meaning: "Chain ids that a message may name."},
+	{name: "SIWE_STATEMENT", unset: "Sign in.", set: setStatement,
+		meaning: "The statement that a message must carry."},
+	{name: "ALLOWED_ORIGINS", note: "the origins of the domains", set: setOrigins,
+		meaning: "Origins of the pages that may call with cookies, as `https://host` or `https://host:port`."},
+	{name: "SESSION_TIMEOUT_MINUTES", unset: "30", set: span(time.Minute, func(c *Config) *time.Duration { return &c.Session.Idle }),
+		meaning: "A session without activity ends after this."},
+	{name: "SESSION_MAX_HOURS", unset: "12", set: span(time.Hour, func(c *Config) *time.Duration { return &c.Session.Absolute }),
+		meaning: "Every session ends this long after its login."},
+	{name: "ACCESS_TOKEN_MINUTES", unset: "15", set: span(time.Minute, func(c *Config) *time.Duration { return &c.Session.Access }),
+		meaning: "Lifetime of an access token."},
+	{name: "REFRESH_GRACE_SECONDS", unset: "45", set: span(time.Second, func(c *Config) *time.Duration { return &c.Session.Grace }),
+		meaning: "How long a superseded refresh token still answers with its successor."},
+	{name: "SESSION_TOUCH_SECONDS", unset: "30", set: span(time.Second, func(c *Config) *time.Duration { return &c.Session.Touch }),
+		meaning: "Activity is recorded at most this often."},
+	{name: "MAX_CONCURRENT_SESSIONS", unset: "5", set: setLimit,
+		meaning: "Live sessions of an account, 0 to 100; 0 means 100."},
+	{name: "SESSION_LIMIT_POLICY", unset: "evict", set: setLimitPolicy,
+		meaning: "At the limit, `evict` ends the session seen longest ago, `deny` refuses the login."},
+	{name: "AUDIT_LOG_ENABLED", unset: "true", set: flag(func(c *Config) *bool { return &c.API.AuditLog }),
+		meaning: "Log an event for every outcome of login, refresh and logout."},
+	{name: "HEALTH_DETAILS", unset: "false", local: "true", set: flag(func(c *Config) *bool { return &c.API.HealthDetails }),
+		meaning: "`/health` tells version, mode of Redis and clock skew."},
+	{name: "LOGOUT_CLEAR_SITE_DATA", set: setClearSiteData,
+		meaning: "What logout asks the browser to clear for the whole registrable domain: any of `cache`, `cookies`, `storage`, `executionContexts`, `clientHints`, or `*`."},
+}
+
+// Variables lists the configuration in the order of the documentation. Load reads these and no others.
+func Variables() []Variable {
+	table := make([]Variable, 0, len(variables))
+	for _, v := range variables {
+		table = append(table, Variable{Name: v.name, Default: v.documented(), Meaning: v.meaning})
+	}
+	return table
+}
+
+// documented is the default in words, such as "30", "none (local: embedded)" or "false (local: true)".
+func (v variable) documented() string {
+	note := v.note
+	if v.local != "" {
+		note = "local: " + v.local
+	}
+	switch {
+	case v.name == "ALLOWED_ORIGINS":
+		return note
+	case v.unset == "" && note == "":
+		return "none"
+	case note == "":
+		return v.unset
+	case v.unset == "":
+		return "none (" + note + ")"
+	}
+	return v.unset + " (" + note + ")"
+}
+
+// value is what the variable stands for, given what the environment says.
+func (v variable) value(given string, local bool) string {
+	switch {
+	case given != "":
+		return given
+	case local && v.local != "":
+		return v.local
+	}
+	return v.unset
+}
+
+// setLimitPolicy stores what happens to a login at the limit.
+func setLimitPolicy(c *Config, value string) error {
+	policies := map[string]session.LimitPolicy{"evict": session.Evict, "deny": session.Deny}
+	policy, ok := policies[value]
+	if !ok {
+		return unknown(value, "evict or deny")
+	}
+	c.Session.LimitPolicy = policy
+	return nil
+}
