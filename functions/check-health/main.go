@@ -1,0 +1,9 @@
+// Command check-health serves GET /health.
+package main
+
+import (
+	"latchkey/shared/api"
+	"latchkey/shared/boot"
+)
+
+func main() { boot.Run((*api.API).Health) }
