@@ -1,0 +1,94 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"latchkey/local/gateway"
+)
+
+func TestServe_preflight(t *testing.T) {
+	request := func(from string) string {
+		return "OPTIONS /no/such/route HTTP/1.1\nHost: localhost\nOrigin: " + from + "\nAccess-Control-Request-Method: POST\n\n"
+	}
+	never := fake(func(context.Context, []byte) ([]byte, error) { panic("a preflight reached the function") })
+	response, body := send(t, never, request(origin))
+	if response.StatusCode != 204 || body != "" {
+		t.Errorf("got %s %q", response.Status, body)
+	}
+	for name, want := range map[string]string{
+		"Access-Control-Allow-Origin":      origin,
+		"Access-Control-Allow-Methods":     "GET,POST",
+		"Access-Control-Allow-Headers":     "authorization,content-type",
+		"Access-Control-Allow-Credentials": "true",
+		"Access-Control-Max-Age":           "600",
+		"Vary":                             "Origin",
+	} {
+		if got := response.Header.Get(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	for _, from := range []string{"https://evil.example", origin + ".evil.example", strings.ToUpper(origin), "null", origin + ", " + origin} {
+		response, _ := send(t, never, request(from))
+		if response.StatusCode != 204 {
+			t.Errorf("%s: got %s", from, response.Status)
+		}
+		for name := range response.Header {
+			if strings.HasPrefix(name, "Access-Control-") {
+				t.Errorf("%s is told %s", from, name)
+			}
+		}
+	}
+}
+
+func TestServe_cors(t *testing.T) {
+	f := returning(`{"statusCode":200,"headers":{"Access-Control-Allow-Origin":"*","access-control-max-age":"1","vary":"accept"}}`)
+	response, _ := send(t, f, "GET /health HTTP/1.1\nHost: localhost\nOrigin: "+origin+"\n\n")
+	for name, want := range map[string]string{
+		"Access-Control-Allow-Origin":      origin,
+		"Access-Control-Allow-Credentials": "true",
+		"Access-Control-Expose-Headers":    "etag,x-request-id",
+		"Access-Control-Max-Age":           "",
+	} {
+		if got := response.Header.Get(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	if got := fmt.Sprint(response.Header.Values("Vary")); got != "[accept Origin]" {
+		t.Errorf("vary %s", got)
+	}
+	response, _ = send(t, f, "GET /health HTTP/1.1\nHost: localhost\nOrigin: https://evil.example\n\n")
+	for name := range response.Header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			t.Errorf("a stranger is told %s", name)
+		}
+	}
+}
+
+func TestServe_corsOff(t *testing.T) {
+	f := returning(`{"statusCode":200,"headers":{"access-control-allow-origin":"https://own.example"}}`)
+	g, err := gateway.New(parse(t, template), map[string]lambda.Handler{"EchoFunction": f, "SlowFunction": f},
+		gateway.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder := httptest.NewRecorder()
+	g.ServeHTTP(recorder, httptest.NewRequest("GET", "/health", nil))
+	if got := recorder.Header().Get("Access-Control-Allow-Origin"); got != "https://own.example" {
+		t.Errorf("got %q", got)
+	}
+	preflight := httptest.NewRequest("OPTIONS", "/health", nil)
+	preflight.Header.Set("Origin", origin)
+	preflight.Header.Set("Access-Control-Request-Method", "GET")
+	recorder = httptest.NewRecorder()
+	g.ServeHTTP(recorder, preflight)
+	if recorder.Code != 404 {
+		t.Errorf("a preflight got %d", recorder.Code)
+	}
+}

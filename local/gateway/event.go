@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// event is an HTTP API event of payload format 2.0 as API Gateway sends it. An
+// absent member and a null one are the same to a function; what API Gateway leaves
+// out is left out here.
+//
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+type event struct {
+	Version               string            `json:"version"`
+	RouteKey              string            `json:"routeKey"`
+	RawPath               string            `json:"rawPath"`
+	RawQueryString        string            `json:"rawQueryString"`
+	Cookies               []string          `json:"cookies,omitempty"`
+	Headers               map[string]string `json:"headers"`
+	QueryStringParameters map[string]string `json:"queryStringParameters,omitempty"`
+	RequestContext        requestContext    `json:"requestContext"`
+	PathParameters        map[string]string `json:"pathParameters,omitempty"`
+	Body                  string            `json:"body,omitempty"`
+	IsBase64Encoded       bool              `json:"isBase64Encoded"`
+}
+
+type requestContext struct {
+	AccountID    string      `json:"accountId"`
+	APIID        string      `json:"apiId"`
+	DomainName   string      `json:"domainName"`
+	DomainPrefix string      `json:"domainPrefix"`
+	HTTP         httpContext `json:"http"`
+	RequestID    string      `json:"requestId"`
+	RouteKey     string      `json:"routeKey"`
+	Stage        string      `json:"stage"`
+	Time         string      `json:"time"`
+	TimeEpoch    int64       `json:"timeEpoch"` // milliseconds
+}
+
+type httpContext struct {
+	Method    string `json:"method"`
+	Path      string `json:"path"`
+	Protocol  string `json:"protocol"`
+	SourceIP  string `json:"sourceIp"`
+	UserAgent string `json:"userAgent"`
+}
+
+// arrival is a request with what the gateway found out about it on the way in.
+type arrival struct {
+	*http.Request
+	route      Route
+	parameters map[string]string // of the path, decoded
+	body       []byte
+	requestID  string
+	traceID    string
+	now        time.Time
+}
+
+// marshalEvent returns the event of a request, and false where its path does not
+// decode.
+func marshalEvent(a arrival) ([]byte, bool) {
+	path, ok := decodePath(rawPath(a.Request))
+	if !ok {
+		return nil, false
+	}
+	host, port := hostPort(a.Host)
+	prefix, _, _ := strings.Cut(host, ".")
+	e := event{
+		Version:               "2.0",
+		RouteKey:              a.route.Key(),
+		RawPath:               path,
+		RawQueryString:        a.URL.RawQuery,
+		Cookies:               cookies(a.Header),
+		Headers:               eventHeaders(a, port),
+		QueryStringParameters: queryParameters(a.URL.RawQuery),
+		PathParameters:        a.parameters,
+		RequestContext: requestContext{
+			AccountID:    "123456789012",
+			APIID:        "local",
+			DomainName:   host,
+			DomainPrefix: prefix,
+			HTTP: httpContext{
+				Method:    a.Method,
+				Path:      path,
+				Protocol:  a.Proto,
+				SourceIP:  sourceIP(a.Request),
+				UserAgent: a.UserAgent(),
+			},
+			RequestID: a.requestID,
+			RouteKey:  a.route.Key(),
+			Stage:     "$default",
+			Time:      a.now.UTC().Format("02/Jan/2006:15:04:05 +0000"),
+			TimeEpoch: a.now.UnixMilli(),
+		},
+	}
+	e.Body, e.IsBase64Encoded = eventBody(a.Header.Get("Content-Type"), a.body)
+	payload, err := json.Marshal(e)
+	return payload, err == nil
+}
+
+// decodePath does to a path what API Gateway was seen to do to the one it puts into
+// rawPath: unescape it, cut it at a question mark, unescape it again. What does not
+// unescape twice is refused.
+func decodePath(path string) (string, bool) {
+	once, err := url.PathUnescape(path)
+	if err != nil {
+		return "", false
+	}
+	once, _, _ = strings.Cut(once, "?")
+	twice, err := url.PathUnescape(once)
+	return twice, err == nil
+}
+
+// hopByHop are the headers that concern one connection (RFC 9110, 7.6.1): the
+// gateway ends the client's and opens its own.
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true,
+	"Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Expect": true,
+}
+
+// eventHeaders returns the headers by lower-case name, duplicates joined by commas,
+// without cookies, and with what the gateway adds.
+func eventHeaders(a arrival, port string) map[string]string {
+	headers := map[string]string{}
+	for name, values := range a.Header {
+		if name != "Cookie" && !hopByHop[name] {
+			headers[strings.ToLower(name)] = strings.Join(values, ",")
+		}
+	}
+	headers["host"] = a.Host
+	headers["content-length"] = strconv.Itoa(len(a.body))
+	headers["x-amzn-trace-id"] = a.traceID
+	headers["x-forwarded-port"] = port
+	headers["x-forwarded-proto"] = "http"
+	// Appended to what the client sent, which may say anything: sourceIp is what a
+	// function may believe.
+	forwarded := append(a.Header.Values("X-Forwarded-For"), sourceIP(a.Request))
+	headers["x-forwarded-for"] = strings.Join(forwarded, ", ")
+	return headers
+}
+
+// cookies splits the cookie headers into their pairs, each as it was sent.
+func cookies(header http.Header) []string {
+	var pairs []string
+	for _, line := range header.Values("Cookie") {
+		for pair := range strings.SplitSeq(line, ";") {
+			if pair = strings.TrimSpace(pair); pair != "" {
+				pairs = append(pairs, pair)
+			}
+		}
+	}
+	return pairs
+}
+
+// queryParameters returns the decoded parameters, those of one name joined by
+// commas. A pair that does not decode is left to rawQueryString.
+func queryParameters(raw string) map[string]string {
+	values, _ := url.ParseQuery(raw)
+	if len(values) == 0 {
+		return nil
+	}
+	parameters := map[string]string{}
+	for name, all := range values {
+		parameters[name] = strings.Join(all, ",")
+	}
+	return parameters
+}
+
+// eventBody returns the body as text for the content types that API Gateway was
+// seen to leave as text, and else in base64: a form, a type like
+// application/merge-patch+json and a missing type are base64. Text that is no UTF-8
+// does not fit into JSON, so it is base64 too.
+func eventBody(contentType string, body []byte) (text string, isBase64 bool) {
+	if len(body) == 0 {
+		return "", false
+	}
+	if isText(contentType) && utf8.Valid(body) {
+		return string(body), false
+	}
+	return base64.StdEncoding.EncodeToString(body), true
+}
+
+func isText(contentType string) bool {
+	mediaType, _, _ := mime.ParseMediaType(contentType)
+	switch mediaType {
+	case "application/json", "application/xml", "application/javascript":
+		return true
+	}
+	return strings.HasPrefix(mediaType, "text/")
+}
+
+// sourceIP returns the address of the TCP connection; no header moves it.
+func sourceIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// hostPort splits a Host header, whose port may be missing.
+func hostPort(host string) (name, port string) {
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return host, "80"
+	}
+	return name, port
+}

@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+)
+
+// function is a Lambda handler and how long it may take.
+type function struct {
+	name    string
+	handler lambda.Handler
+	timeout time.Duration
+}
+
+// errUnavailable is the gateway's own patience running out, as against a function's
+// Timeout, which is a failure of the function.
+var errUnavailable = errors.New("no answer within the integration timeout")
+
+// invoke runs the function and returns its answer. Its context carries the deadline
+// that Lambda would set. A function that goes on after it is left behind: Lambda
+// would freeze it.
+func (f *function) invoke(ctx context.Context, payload []byte) (*answer, error) {
+	patience, late := f.timeout, error(context.DeadlineExceeded)
+	if patience > integrationTimeout {
+		patience, late = integrationTimeout, errUnavailable
+	}
+	// A client that hangs up does not stop a Lambda.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+
+	type outcome struct {
+		output []byte
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		output, err := f.run(ctx, payload)
+		done <- outcome{output, err}
+	}()
+	select {
+	case o := <-done:
+		if o.err == nil {
+			return parseAnswer(o.output)
+		}
+		if ctx.Err() == nil {
+			return nil, o.err
+		}
+	case <-ctx.Done():
+	}
+	return nil, fmt.Errorf("waiting %s: %w", patience, late)
+}
+
+// run turns a panic into an error: it would end the Lambda, not the gateway.
+func (f *function) run(ctx context.Context, payload []byte) (output []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f.handler.Invoke(ctx, payload)
+}
+
+// answer is what a function returned, in payload format 2.0.
+type answer struct {
+	StatusCode      int               `json:"statusCode"`
+	Headers         map[string]string `json:"headers"`
+	Cookies         []string          `json:"cookies"`
+	Body            string            `json:"body"`
+	IsBase64Encoded bool              `json:"isBase64Encoded"`
+
+	content []byte // the body, decoded
+}
+
+// parseAnswer decodes what a function returned. API Gateway makes up a response for
+// an answer without a status; none of ours leaves it out, so here that is an error.
+func parseAnswer(output []byte) (*answer, error) {
+	if len(output) > maxEvent {
+		return nil, fmt.Errorf("reading the answer: %d bytes are more than Lambda returns", len(output))
+	}
+	var a answer
+	if err := json.Unmarshal(output, &a); err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	if a.StatusCode < 200 || a.StatusCode > 599 {
+		return nil, fmt.Errorf("reading the answer: statusCode %d", a.StatusCode)
+	}
+	a.content = []byte(a.Body)
+	if a.IsBase64Encoded {
+		content, err := base64.StdEncoding.DecodeString(a.Body)
+		if err != nil {
+			return nil, fmt.Errorf("reading the answer: %w", err)
+		}
+		a.content = content
+	}
+	return &a, nil
+}
+
+// header returns the answer's headers and cookies as those of an HTTP response.
+func (a *answer) header(to http.Header) {
+	for name, value := range a.Headers {
+		to.Set(name, value)
+	}
+	for name := range hopByHop {
+		to.Del(name)
+	}
+	to.Del("Content-Length") // the server counts by itself
+	for _, cookie := range a.Cookies {
+		to.Add("Set-Cookie", cookie)
+	}
+	if to.Get("Content-Type") == "" && len(a.content) > 0 {
+		to.Set("Content-Type", "text/plain;charset=UTF-8")
+	}
+}

@@ -1,0 +1,190 @@
+// Package gateway is a stand-in for an API Gateway HTTP API on a laptop. It reads
+// the same SAM template, turns HTTP requests into events of payload format 2.0,
+// calls Lambda handlers with them, and answers as API Gateway does, also where no
+// function runs: unknown routes, limits, CORS, functions that fail.
+//
+// What it does not do: throttling, authorizers, stages, custom domains, TLS. A
+// literal path segment is compared as it was sent, since it is not documented
+// whether API Gateway unescapes it before it picks a route.
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+)
+
+// The quotas of HTTP APIs and of Lambda that a request can meet.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+const (
+	maxHead            = 10240    // bytes of request line and header values
+	maxBody            = 10 << 20 // bytes
+	maxEvent           = 6 << 20  // bytes of an event or of an answer
+	integrationTimeout = 30 * time.Second
+)
+
+// Options are what a template does not say.
+type Options struct {
+	AllowOrigins []string         // origins of the CorsConfiguration, exact; none switches CORS off
+	Log          *slog.Logger     // why a function failed, since the client is not told
+	Now          func() time.Time // nil means time.Now
+}
+
+// Gateway serves the routes of a template.
+type Gateway struct {
+	routes table
+	cors   corsPolicy
+	log    *slog.Logger
+	now    func() time.Time
+}
+
+// New returns the gateway of a template. The functions are named by logical id; each
+// of the template must be there, and no other.
+func New(t *Template, functions map[string]lambda.Handler, opts Options) (*Gateway, error) {
+	if err := compare(t, functions); err != nil {
+		return nil, err
+	}
+	var endpoints []endpoint
+	for id, f := range t.Functions {
+		behind := &function{name: id, handler: functions[id], timeout: f.Timeout}
+		for _, route := range f.Routes {
+			endpoints = append(endpoints, endpoint{Route: route, function: behind})
+		}
+	}
+	g := &Gateway{
+		routes: newTable(endpoints),
+		cors:   corsPolicy{CORS: t.CORS, origins: opts.AllowOrigins},
+		log:    opts.Log,
+		now:    opts.Now,
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	return g, nil
+}
+
+// compare reports every function that only the template or only the program has.
+func compare(t *Template, functions map[string]lambda.Handler) error {
+	var problems []error
+	for id := range t.Functions {
+		if functions[id] == nil {
+			problems = append(problems, fmt.Errorf("the template's %s has no handler", id))
+		}
+	}
+	for id := range functions {
+		if _, ok := t.Functions[id]; !ok {
+			problems = append(problems, fmt.Errorf("the handler of %s is for no function of the template", id))
+		}
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(problems...)
+}
+
+// ServeHTTP answers one request.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := newRequestID()
+	w.Header().Set("Apigw-Requestid", id)
+	if headSize(r) > maxHead {
+		g.refuse(w, r, http.StatusRequestHeaderFieldsTooLarge)
+		return
+	}
+	if g.cors.isPreflight(r) {
+		g.cors.preflight(w, r)
+		return
+	}
+	e, parameters, ok := g.routes.find(r)
+	if !ok {
+		g.refuse(w, r, http.StatusNotFound)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		g.refuseBody(w, r, err)
+		return
+	}
+	g.call(w, e.function, arrival{
+		Request: r, route: e.Route, parameters: parameters, body: body,
+		requestID: id, traceID: newTraceID(g.now()), now: g.now(),
+	})
+}
+
+// call hands the request to its function and the answer to the client.
+func (g *Gateway) call(w http.ResponseWriter, f *function, a arrival) {
+	payload, ok := marshalEvent(a)
+	if !ok {
+		g.refuse(w, a.Request, http.StatusBadRequest)
+		return
+	}
+	if len(payload) > maxEvent {
+		g.refuse(w, a.Request, http.StatusRequestEntityTooLarge)
+		return
+	}
+	answer, err := f.invoke(a.Context(), payload)
+	if err != nil {
+		g.log.Error("function failed", "function", f.name, "requestId", a.requestID, "error", err)
+		status := http.StatusInternalServerError
+		if errors.Is(err, errUnavailable) {
+			status = http.StatusServiceUnavailable
+		}
+		g.refuse(w, a.Request, status)
+		return
+	}
+	answer.header(w.Header())
+	g.cors.expose(w.Header(), a.Request)
+	w.WriteHeader(answer.StatusCode)
+	_, _ = w.Write(answer.content) // the client may have gone
+}
+
+// refuse answers in the gateway's own words.
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int) {
+	w.Header().Set("Content-Type", "application/json")
+	g.cors.expose(w.Header(), r)
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"message":%q}`, http.StatusText(status))
+}
+
+// refuseBody answers a body that could not be read: one too long, or one that the
+// client broke off.
+func (g *Gateway) refuseBody(w http.ResponseWriter, r *http.Request, err error) {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		g.refuse(w, r, http.StatusRequestEntityTooLarge)
+		return
+	}
+	g.refuse(w, r, http.StatusBadRequest)
+}
+
+// headSize counts the request line and the header values.
+func headSize(r *http.Request) int {
+	size := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len("  ") + len(r.Host)
+	for _, values := range r.Header {
+		for _, value := range values {
+			size += len(value)
+		}
+	}
+	return size
+}
+
+// newRequestID returns sixteen characters of the form that API Gateway's ids have.
+func newRequestID() string {
+	var id [11]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return base64.StdEncoding.EncodeToString(id[:])
+}
+
+func newTraceID(now time.Time) string {
+	var id [12]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return "Root=1-" + strconv.FormatInt(now.Unix(), 16) + "-" + hex.EncodeToString(id[:])
+}

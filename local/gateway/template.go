@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Template is what this package reads of a SAM template: what API Gateway needs to
+// route a request and to answer for CORS.
+type Template struct {
+	Functions map[string]Function // by logical id
+	CORS      CORS
+	Variables []string // environment variables that Globals gives every function, sorted
+}
+
+// Function is one AWS::Serverless::Function.
+type Function struct {
+	Timeout time.Duration
+	Routes  []Route
+}
+
+// Route is one event of type HttpApi.
+type Route struct {
+	Method string // upper case, or ANY
+	Path   string // literal segments, {name}, and a final {name+}
+}
+
+// Key returns the route key as events carry it: "POST /auth/login".
+func (r Route) Key() string { return r.Method + " " + r.Path }
+
+// CORS is the CorsConfiguration of the API without its origins, which a template
+// takes from a parameter. The zero value means that none is configured.
+type CORS struct {
+	AllowMethods     []string
+	AllowHeaders     []string
+	ExposeHeaders    []string
+	AllowCredentials bool
+	MaxAge           int // seconds
+}
+
+// defaultTimeout is Lambda's, where a template names none.
+const defaultTimeout = 3 * time.Second
+
+// Parse reads a template. Intrinsic functions are left unresolved, except that of
+// !If the first choice is taken: the one with the configuration in it.
+func Parse(text []byte) (*Template, error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return nil, fmt.Errorf("reading the template: %w", err)
+	}
+	if len(document.Content) == 0 {
+		return nil, errors.New("reading the template: it is empty")
+	}
+	root := node{document.Content[0]}
+	t := &Template{Functions: map[string]Function{}}
+	globals := root.at("Globals", "Function")
+	for name := range globals.at("Environment", "Variables").entries() {
+		t.Variables = append(t.Variables, name)
+	}
+	slices.Sort(t.Variables)
+	for id, resource := range root.at("Resources").entries() {
+		properties := resource.at("Properties")
+		switch resource.at("Type").text() {
+		case "AWS::Serverless::HttpApi":
+			t.CORS = properties.at("CorsConfiguration").cors()
+		case "AWS::Serverless::Function":
+			f, err := parseFunction(properties, globals)
+			if err != nil {
+				return nil, fmt.Errorf("reading the template: %s: %w", id, err)
+			}
+			t.Functions[id] = f
+		}
+	}
+	if len(t.Functions) == 0 {
+		return nil, errors.New("reading the template: it has no AWS::Serverless::Function")
+	}
+	return t, nil
+}
+
+func parseFunction(properties, globals node) (Function, error) {
+	f := Function{Timeout: defaultTimeout}
+	for _, n := range []node{globals, properties} {
+		if text := n.at("Timeout").text(); text != "" {
+			seconds, err := strconv.Atoi(text)
+			if err != nil || seconds < 1 {
+				return Function{}, fmt.Errorf("the Timeout %q is no number of seconds", text)
+			}
+			f.Timeout = time.Duration(seconds) * time.Second
+		}
+	}
+	for name, event := range properties.at("Events").entries() {
+		if event.at("Type").text() != "HttpApi" {
+			continue
+		}
+		route, err := parseRoute(event.at("Properties"))
+		if err != nil {
+			return Function{}, fmt.Errorf("event %s: %w", name, err)
+		}
+		f.Routes = append(f.Routes, route)
+	}
+	return f, nil
+}
