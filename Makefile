@@ -1,0 +1,65 @@
+# The help text of a target is what follows ## on its line.
+
+# ARCH names the architecture that sam build makes functions for: arm64, or amd64 for Architecture=x86_64.
+ARCH       ?= arm64
+FUZZTIME   ?= 1m
+REDIS_PORT ?= 6379
+
+BUILD_FLAGS := -tags lambda.norpc -trimpath -buildvcs=false -ldflags "-s -w"
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SHELL_FILES := .ci/run
+
+.DEFAULT_GOAL := help
+.PHONY: help run test build lint fuzz redis clean
+
+help: ## say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-12s", $$1 " " $$2; $$1 = $$2 = ""; print}'
+
+# Not go run: it exits with 1 on Ctrl-C, whatever the program's own status is.
+run: ## serve the API on this machine, PORT=3000
+	@go build -o build/local ./local && exec build/local
+
+test: ## run all tests, with the race detector
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
+		echo "no redis-server found: apt-get install redis-server (or brew install redis); tests that need it are skipped, in CI they fail"
+	go test -race -shuffle=on ./...
+
+build: ## compile every function for both architectures into build/<architecture>/<function>/bootstrap
+	@set -e; for arch in arm64 amd64; do for folder in functions/*/; do \
+		out=build/$$arch/$$(basename "$$folder")/bootstrap; echo "$$out"; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build $(BUILD_FLAGS) -o "$$out" "./$$folder"; \
+	done; done
+
+lint: ## check formatting, Go, the template and the shell files
+	@unformatted=$$(gofmt -l functions local shared); test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+	@command -v cfn-lint >/dev/null || { echo "cfn-lint is needed: pip install cfn-lint"; exit 1; }
+	cfn-lint template.yaml
+	@command -v shellcheck >/dev/null || { echo "shellcheck is needed: apt-get install shellcheck"; exit 1; }
+	shellcheck $(SHELL_FILES)
+
+fuzz: ## run every fuzz test for FUZZTIME=1m
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done
+
+redis: ## start a redis-server in the foreground, in memory only, REDIS_PORT=6379
+	@command -v redis-server >/dev/null || { echo "no redis-server found: apt-get install redis-server (or brew install redis)"; exit 1; }
+	redis-server --bind 127.0.0.1 --port $(REDIS_PORT) --save '' --appendonly no --maxmemory-policy noeviction
+
+clean: ## delete what make build and sam build left
+	rm -rf build .aws-sam
+
+# sam build calls build-<logical id> with ARTIFACTS_DIR set. It does not tell the architecture.
+compile = CGO_ENABLED=0 GOOS=linux GOARCH=$(patsubst x86_64,amd64,$(ARCH)) go build $(BUILD_FLAGS) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)
+
+build-CheckHealthFunction: ; $(call compile,check-health)
+build-IssueNonceFunction: ; $(call compile,issue-nonce)
+build-LogInFunction: ; $(call compile,log-in)
+build-RefreshSessionFunction: ; $(call compile,refresh-session)
+build-LogOutFunction: ; $(call compile,log-out)
+build-GetProfileFunction: ; $(call compile,get-profile)

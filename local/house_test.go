@@ -1,0 +1,300 @@
+package main // the handler table is not exported: a command has no other package
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"latchkey/local/gateway"
+	"latchkey/shared/boot"
+)
+
+// root is the project's folder, seen from this package's.
+const root = ".."
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func template(t *testing.T) *gateway.Template {
+	t.Helper()
+	parsed, err := gateway.Parse([]byte(read(t, "template.yaml")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// same reports what only one of two sets has.
+func same(t *testing.T, nameA string, a []string, nameB string, b []string) {
+	t.Helper()
+	for _, x := range a {
+		if !slices.Contains(b, x) {
+			t.Errorf("%s has %s, %s has not", nameA, x, nameB)
+		}
+	}
+	for _, x := range b {
+		if !slices.Contains(a, x) {
+			t.Errorf("%s has %s, %s has not", nameB, x, nameA)
+		}
+	}
+}
+
+// routeOf returns the one route of a function.
+func routeOf(t *testing.T, id string, f gateway.Function) string {
+	t.Helper()
+	if len(f.Routes) != 1 {
+		t.Fatalf("%s has %d routes: one function serves one", id, len(f.Routes))
+	}
+	return f.Routes[0].Key()
+}
+
+// folderOf turns LogInFunction into log-in.
+func folderOf(id string) string {
+	words := regexp.MustCompile(`[A-Z][a-z]*`).FindAllString(strings.TrimSuffix(id, "Function"), -1)
+	return strings.ToLower(strings.Join(words, "-"))
+}
+
+// mainText is what every function's main is, but for its name, route, and handler.
+const mainText = `// Command %s serves %s.
+package main
+
+import (
+	"latchkey/shared/api"
+	"latchkey/shared/boot"
+)
+
+func main() { boot.Run((*api.API).%s) }
+`
+
+func TestHouse_functions(t *testing.T) {
+	declared := template(t).Functions
+	same(t, "template.yaml", slices.Collect(maps.Keys(declared)), "local/functions.go", slices.Collect(maps.Keys(handlers)))
+	var folders []string
+	for id, f := range declared {
+		folders = append(folders, folderOf(id))
+		handler := runtime.FuncForPC(reflect.ValueOf(handlers[id]).Pointer()).Name()
+		handler = handler[strings.LastIndex(handler, ".")+1:]
+		want := fmt.Sprintf(mainText, folderOf(id), routeOf(t, id, f), handler)
+		if got := read(t, "functions/"+folderOf(id)+"/main.go"); got != want {
+			t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(id), got, want)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(root, "functions"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, e := range entries {
+		found = append(found, e.Name())
+	}
+	same(t, "template.yaml", folders, "functions/", found)
+}
+
+func TestHouse_corsMethods(t *testing.T) {
+	var methods []string
+	for _, f := range template(t).Functions {
+		for _, route := range f.Routes {
+			methods = append(methods, route.Method)
+		}
+	}
+	same(t, "the template's routes", methods, "AllowMethods", template(t).CORS.AllowMethods)
+}
+
+func TestHouse_makefile(t *testing.T) {
+	var targets, want []string
+	for _, m := range regexp.MustCompile(`(?m)^build-(\w+): ; \$\(call compile,(.*)\)$`).FindAllStringSubmatch(read(t, "Makefile"), -1) {
+		targets = append(targets, m[1]+" of "+m[2])
+	}
+	for id := range template(t).Functions {
+		want = append(want, id+" of "+folderOf(id))
+	}
+	same(t, "template.yaml", want, "Makefile", targets)
+}
+
+// section returns README's text between a heading that holds the title and the next
+// heading.
+func section(t *testing.T, title string) string {
+	t.Helper()
+	_, after, found := strings.Cut(read(t, "README.md"), "\n## "+title)
+	if !found {
+		t.Fatalf("README.md has no section %q", title)
+	}
+	text, _, _ := strings.Cut(after, "\n## ")
+	return text
+}
+
+func TestHouse_readmeEndpoints(t *testing.T) {
+	var rows, routes []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^`]*)` \\|").FindAllStringSubmatch(section(t, "Endpoints"), -1) {
+		rows = append(rows, m[1])
+	}
+	for id, f := range template(t).Functions {
+		routes = append(routes, routeOf(t, id, f))
+	}
+	same(t, "template.yaml", routes, "README's table of endpoints", rows)
+}
+
+func TestHouse_readmeConfiguration(t *testing.T) {
+	var rows, want []string
+	for line := range strings.Lines(section(t, "Configuration")) {
+		if strings.HasPrefix(line, "| `") {
+			rows = append(rows, strings.TrimSpace(line))
+		}
+	}
+	for _, v := range boot.Variables() {
+		want = append(want, fmt.Sprintf("| `%s` | %s | %s |", v.Name, v.Default, v.Meaning))
+	}
+	if !slices.Equal(rows, want) {
+		t.Errorf("README's table of variables is not that of shared/boot, whose lines are\n%s", strings.Join(want, "\n"))
+	}
+}
+
+func TestHouse_templateVariables(t *testing.T) {
+	var want []string
+	for _, v := range boot.Variables() {
+		if v.Name != "PORT" { // the local server's alone
+			want = append(want, v.Name)
+		}
+	}
+	same(t, "shared/boot", want, "template.yaml", template(t).Variables)
+}
+
+// floors are the packages from the ground up. One imports only what lies on a floor
+// below its own.
+var floors = [][]string{
+	{"shared/siwe", "shared/seal"},
+	{"shared/session", "shared/wallet"},
+	{"shared/api", "shared/authorizer"},
+	{"shared/boot"},
+	{"functions", "local"},
+}
+
+// strangers are import paths that a floor must not know, with all below them.
+var strangers = [][]string{
+	{"net/http", "github.com/aws", "github.com/awslabs", "github.com/redis"},
+	{"net/http", "github.com/aws", "github.com/awslabs"},
+	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
+	{},
+	{},
+}
+
+// isWithin tells whether a path is a folder or lies in it.
+func isWithin(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}
+
+// place finds the floor of a path and the entry there that it belongs to.
+func place(path string) (floor int, entry string) {
+	for floor, entries := range floors {
+		for _, entry := range entries {
+			if isWithin(path, entry) {
+				return floor, entry
+			}
+		}
+	}
+	return -1, ""
+}
+
+func TestHouse_imports(t *testing.T) {
+	seen := 0
+	for file, imports := range importsOfFiles(t) {
+		seen++
+		here, entry := place(filepath.ToSlash(filepath.Dir(file)))
+		if here < 0 {
+			t.Errorf("%s is on no floor", file)
+			continue
+		}
+		for _, path := range imports {
+			own, isOwn := strings.CutPrefix(path, "latchkey/")
+			there, other := place(own)
+			if isOwn && there >= here && other != entry {
+				t.Errorf("%s imports %s, which is not below it", file, path)
+			}
+			if slices.ContainsFunc(strangers[here], func(s string) bool { return isWithin(path, s) }) {
+				t.Errorf("%s imports %s, which its floor must not know", file, path)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d files were looked at", seen)
+	}
+}
+
+// importsOfFiles reads the imports of every Go file that is no test.
+func importsOfFiles(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		if entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "build" || name == "testdata") {
+			return fs.SkipDir
+		}
+		if entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		file, err := filepath.Rel(root, path)
+		found[file] = []string{}
+		for _, spec := range parsed.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			found[file] = append(found[file], imported)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestHouse_onlyBootReadsTheEnvironment(t *testing.T) {
+	for file := range importsOfFiles(t) {
+		if !isWithin(file, "shared") || isWithin(file, "shared/boot") {
+			continue
+		}
+		if text := read(t, file); strings.Contains(text, "os.Getenv") || strings.Contains(text, "os.LookupEnv") {
+			t.Errorf("%s reads the environment", file)
+		}
+	}
+}
+
+func TestTemplate_cfnLint(t *testing.T) {
+	lint, err := exec.LookPath("cfn-lint")
+	if err != nil {
+		const missing = "no cfn-lint found: pip install cfn-lint"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		fmt.Fprintln(os.Stderr, missing+"; template.yaml is not checked")
+		t.Skip(missing)
+	}
+	command := exec.Command(lint, "template.yaml")
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Errorf("cfn-lint template.yaml: %v\n%s", err, out)
+	}
+}

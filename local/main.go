@@ -1,0 +1,165 @@
+// Command local serves the whole API on this machine: the functions of template.yaml
+// behind a stand-in for API Gateway, with a Redis of its own unless REDIS_HOST names
+// one. Variables are those of README's table, with APP_ENV=local where it is unset.
+//
+// It listens on the loopback interface only, and what it made up (keys, the embedded
+// Redis) is gone when it ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/local/gateway"
+	"latchkey/shared/boot"
+)
+
+func main() {
+	template := flag.String("template", "", "the SAM template to serve; default: template.yaml here or in a folder above")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	if err := run(ctx, *template, os.Getenv, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done and every request under way has its answer. It writes
+// one line to out when it is ready, and the log to errs.
+func run(ctx context.Context, templatePath string, getenv func(string) string, out, errs io.Writer) error {
+	log := boot.NewLogger(errs)
+	slog.SetDefault(log)
+	redis.SetLogger(clientLog{log})
+
+	cfg, err := boot.Load(local(getenv))
+	if err != nil {
+		return fmt.Errorf("the configuration is not usable:\n%w", err)
+	}
+	template, err := readTemplate(templatePath)
+	if err != nil {
+		return err
+	}
+	if cfg.Redis.Addr == "" {
+		engine, err := embed()
+		if err != nil {
+			return err
+		}
+		defer engine.Close()
+		cfg.Redis.Addr = engine.Addr()
+	}
+	cfg.Redis.PoolSize = 0 // go-redis' default: unlike a Lambda, this serves many at a time
+	service, err := boot.New(cfg, log)
+	if err != nil {
+		return fmt.Errorf("starting: %w", err)
+	}
+	defer service.Close()
+	handler, err := gateway.New(template, functions(service, cfg), gateway.Options{
+		AllowOrigins: cfg.API.AllowedOrigins,
+		Log:          log,
+	})
+	if err != nil {
+		return fmt.Errorf("template.yaml and local/functions.go differ:\n%w", err)
+	}
+	return serve(ctx, handler, cfg.Port, func() { fmt.Fprintln(out, ready(cfg)) })
+}
+
+// local makes APP_ENV=local the default.
+func local(getenv func(string) string) func(string) string {
+	return func(name string) string {
+		value := getenv(name)
+		if name == "APP_ENV" && value == "" {
+			return "local"
+		}
+		return value
+	}
+}
+
+// embed starts the embedded Redis on a free loopback port, its TTLs running with the
+// clock.
+func embed() (*miniredis.Miniredis, error) {
+	engine := miniredis.NewMiniRedis()
+	engine.ClockTTL(true)
+	if err := engine.StartAddr("127.0.0.1:0"); err != nil {
+		return nil, fmt.Errorf("starting the embedded Redis: %w", err)
+	}
+	return engine, nil
+}
+
+// functions puts each handler behind the adapter that it has as a Lambda.
+func functions(service *boot.Service, cfg boot.Config) map[string]lambda.Handler {
+	all := map[string]lambda.Handler{}
+	for id, route := range handlers {
+		all[id] = boot.NewLambda(route(service.API), cfg.API.Domains[0])
+	}
+	return all
+}
+
+// ready is the line for the person who waits.
+func ready(cfg boot.Config) string {
+	url := fmt.Sprintf("http://localhost:%d", cfg.Port)
+	made := cfg.MadeUp
+	if cfg.Redis.Host == "" {
+		made = append(made, "an embedded Redis")
+	}
+	line := "Latchkey listens on " + url + "."
+	if len(made) > 0 {
+		line += " Made up for this run: " + strings.Join(made, ", ") + "."
+	}
+	return line + " Try: curl '" + url + "/auth/nonce?transport=bearer'"
+}
+
+// readTemplate reads the template at path, or the nearest template.yaml upwards.
+func readTemplate(path string) (*gateway.Template, error) {
+	if path == "" {
+		found, err := findTemplate()
+		if err != nil {
+			return nil, err
+		}
+		path = found
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the template: %w", err)
+	}
+	return gateway.Parse(text)
+}
+
+func findTemplate() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("looking for template.yaml: %w", err)
+	}
+	for {
+		path := filepath.Join(folder, "template.yaml")
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+		if filepath.Dir(folder) == folder {
+			return "", errors.New("no template.yaml here or in a folder above: run this in the project, or name it with -template")
+		}
+		folder = filepath.Dir(folder)
+	}
+}
+
+// clientLog takes what the Redis client prints into the log.
+type clientLog struct{ log *slog.Logger }
+
+// Printf implements the interface that redis.SetLogger wants.
+func (c clientLog) Printf(ctx context.Context, format string, args ...any) {
+	c.log.WarnContext(ctx, "redis client", "detail", fmt.Sprintf(format, args...))
+}

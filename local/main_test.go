@@ -1,0 +1,376 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"latchkey/local/redistest"
+)
+
+// TestMain lets the test binary be the server: a process is what gets signals, has
+// an exit code, and prints.
+func TestMain(m *testing.M) {
+	if os.Getenv("BE_THE_SERVER") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// server is the program as a process.
+type server struct {
+	command *exec.Cmd
+	url     string
+	ready   string // its ready line
+	out     *bufio.Reader
+	errs    bytes.Buffer
+}
+
+// command prepares the program with an environment of these variables alone.
+func command(variables ...string) *exec.Cmd {
+	c := exec.Command(os.Args[0])
+	c.Env = append([]string{"BE_THE_SERVER=1"}, variables...)
+	return c
+}
+
+// start runs the program on a free port until the test ends or stops it.
+func start(t *testing.T, variables ...string) *server {
+	t.Helper()
+	port := freePort(t)
+	s := &server{url: fmt.Sprintf("http://localhost:%d", port)}
+	s.command = command(append(variables, fmt.Sprintf("PORT=%d", port))...)
+	s.command.Stderr = &s.errs
+	out, err := s.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if s.command.ProcessState == nil {
+			_ = s.command.Process.Kill()
+			_ = s.command.Wait()
+		}
+	})
+	s.out = bufio.NewReader(out)
+	if s.ready, err = s.out.ReadString('\n'); err != nil {
+		_ = s.command.Wait()
+		t.Fatalf("no ready line: %v\n%s", err, &s.errs)
+	}
+	return s
+}
+
+// stop sends a signal and returns what else was printed and how the process ended.
+func (s *server) stop(t *testing.T, signal os.Signal) (rest string, err error) {
+	t.Helper()
+	if err := s.command.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	return s.wait(t)
+}
+
+func (s *server) wait(t *testing.T) (rest string, err error) {
+	t.Helper()
+	printed, err := io.ReadAll(s.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(printed), s.command.Wait()
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// exchange sends a request and decodes the JSON of the answer.
+func exchange(t *testing.T, method, url, token, body string) (int, map[string]any) {
+	t.Helper()
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var decoded map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&decoded); err != nil && err != io.EOF {
+		t.Fatal(err)
+	}
+	return response.StatusCode, decoded
+}
+
+func TestMain_readyLine(t *testing.T) {
+	s := start(t)
+	for _, want := range []string{s.url + ".", "SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "embedded Redis"} {
+		if !strings.Contains(s.ready, want) {
+			t.Errorf("%q does not name %q", s.ready, want)
+		}
+	}
+	try := regexp.MustCompile(`curl '([^']+)'`).FindStringSubmatch(s.ready)
+	if try == nil {
+		t.Fatalf("%q gives no command to try", s.ready)
+	}
+	if status, answer := exchange(t, "GET", try[1], "", ""); status != 200 || answer["nonce"] == nil {
+		t.Errorf("%s: %d %v", try[0], status, answer)
+	}
+	rest, err := s.stop(t, os.Interrupt)
+	if err != nil || rest != "" {
+		t.Errorf("after Ctrl-C: %v, printed %q", err, rest)
+	}
+	for line := range strings.Lines(s.errs.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("the log has a line that is no JSON: %q", line)
+		}
+	}
+}
+
+func TestMain_otherRedis(t *testing.T) {
+	r := redistest.Server(t)
+	host, port, err := net.SplitHostPort(r.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "REDIS_HOST="+host, "REDIS_PORT="+port, "REDIS_KEY_PREFIX="+r.Prefix)
+	if strings.Contains(s.ready, "embedded") {
+		t.Errorf("%q", s.ready)
+	}
+	if status, answer := exchange(t, "GET", s.url+"/auth/nonce", "", ""); status != 200 {
+		t.Fatalf("%d %v", status, answer)
+	}
+	keys := r.Client().Scan(t.Context(), 0, r.Prefix+"*", 1000).Iterator()
+	if !keys.Next(t.Context()) {
+		t.Errorf("the nonce is not in the Redis that was named: %v", keys.Err())
+	}
+}
+
+func TestMain_gatewayAnswers(t *testing.T) {
+	s := start(t)
+	if status, answer := exchange(t, "GET", s.url+"/no/such/route", "", ""); status != 404 || answer["message"] != "Not Found" {
+		t.Errorf("%d %v", status, answer)
+	}
+}
+
+func TestMain_loopbackOnly(t *testing.T) {
+	s := start(t)
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), ":")
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addresses {
+		network, ok := a.(*net.IPNet)
+		if !ok || network.IP.IsLoopback() || network.IP.To4() == nil {
+			continue
+		}
+		if conn, err := net.Dial("tcp", net.JoinHostPort(network.IP.String(), port)); err == nil {
+			conn.Close()
+			t.Errorf("it answers on %s", network.IP)
+		}
+	}
+}
+
+func TestMain_drains(t *testing.T) {
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		t.Run(signal.String(), func(t *testing.T) {
+			s := start(t)
+			conn, err := net.Dial("tcp4", strings.TrimPrefix(s.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			in := bufio.NewReader(conn)
+			// Asked to expect it, the server says 100 when it begins to read the body:
+			// from then on the request is under way.
+			fmt.Fprint(conn, "POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+				"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+			if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+				t.Fatalf("%q, %v", line, err)
+			}
+			_, _ = in.ReadString('\n')
+			if err := s.command.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			awaitRefused(t, s.url)
+			fmt.Fprint(conn, "{}")
+			response, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatalf("the request under way was cut off: %v", err)
+			}
+			response.Body.Close()
+			if response.StatusCode != 401 {
+				t.Errorf("logout without credentials: %s", response.Status)
+			}
+			if rest, err := s.wait(t); err != nil || rest != "" {
+				t.Errorf("it ended with %v, printed %q", err, rest)
+			}
+		})
+	}
+}
+
+// awaitRefused connects until no new connection is taken.
+func awaitRefused(t *testing.T, url string) {
+	t.Helper()
+	for range 100_000 {
+		conn, err := net.Dial("tcp4", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			return
+		}
+		conn.Close()
+	}
+	t.Fatal("it goes on taking connections")
+}
+
+// fails runs the program and returns what it printed when it exits with 1.
+func fails(t *testing.T, c *exec.Cmd) string {
+	t.Helper()
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.Output()
+	if c.ProcessState.ExitCode() != 1 || len(out) > 0 {
+		t.Fatalf("exit %v, printed %q and %q", err, out, &errs)
+	}
+	return errs.String()
+}
+
+func TestMain_portInUse(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	got := fails(t, command(fmt.Sprintf("PORT=%d", port)))
+	want := fmt.Sprintf("port %d is in use: stop what listens there, or choose another with PORT=%d make run\n", port, port+1)
+	if got != want {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestMain_configurationProblemsAllAtOnce(t *testing.T) {
+	got := fails(t, command("SESSION_SECRET=short", "REDIS_PORT=much", "SESSION_LIMIT_POLICY=maybe"))
+	for _, want := range []string{"SESSION_SECRET", "REDIS_PORT", "SESSION_LIMIT_POLICY"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not name %s", got, want)
+		}
+	}
+}
+
+func TestMain_productionMakesUpNothing(t *testing.T) {
+	got := fails(t, command("APP_ENV=production"))
+	for _, want := range []string{"SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "REDIS_HOST", "SIWE_DOMAINS"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not name %s", got, want)
+		}
+	}
+}
+
+func TestMain_noTemplate(t *testing.T) {
+	c := command()
+	c.Dir = t.TempDir()
+	if got := fails(t, c); !strings.Contains(got, "-template") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// buildSigner compiles the signer and returns its path.
+func buildSigner(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sign")
+	if out, err := exec.Command("go", "build", "-o", path, "./sign").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// TestMain_signer goes the way of a first try: a nonce, the signer, and a session,
+// with the message written by the signer and by the server.
+func TestMain_signer(t *testing.T) {
+	s := start(t)
+	signer, key := buildSigner(t), filepath.Join(t.TempDir(), "key")
+	sign := func(input string, args ...string) string {
+		t.Helper()
+		c := exec.Command(signer, append(args, "-key", key)...)
+		c.Stdin = strings.NewReader(input)
+		out, err := c.Output()
+		if err != nil {
+			t.Fatalf("sign %v: %v", args, err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	address := sign("", "new")
+	for _, query := range []string{"?transport=bearer", "?transport=bearer&chainId=1&address=" + address} {
+		_, nonce := exchange(t, "GET", s.url+"/auth/nonce"+query, "", "")
+		offer, err := json.Marshal(nonce)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, session := exchange(t, "POST", s.url+"/auth/login", "", sign(string(offer), "login"))
+		if status != 200 {
+			t.Fatalf("login after %s: %d %v", query, status, session)
+		}
+		token, _ := session["accessToken"].(string)
+		status, profile := exchange(t, "GET", s.url+"/api/profile", token, "")
+		user, _ := profile["user"].(map[string]any)
+		if status != 200 || user["address"] != address {
+			t.Errorf("profile of %s: %d %v", address, status, profile)
+		}
+		if status, answer := exchange(t, "POST", s.url+"/auth/logout", token, ""); status != 204 {
+			t.Errorf("logout: %d %v", status, answer)
+		}
+	}
+}
+
+// TestReadme_tour pastes the shell part of README's tour, with another port and the
+// signer compiled, into an empty folder.
+func TestReadme_tour(t *testing.T) {
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil && os.Getenv("CI") != "true" {
+			fmt.Fprintln(os.Stderr, "no "+tool+" found; README's tour is not tried")
+			t.Skip("no " + tool + " found")
+		}
+	}
+	_, block, _ := strings.Cut(section(t, "Tour"), "```sh\n")
+	script, _, found := strings.Cut(block, "\n```")
+	if !found {
+		t.Fatal("README's tour has no shell part")
+	}
+	s := start(t)
+	script = strings.ReplaceAll(script, "http://localhost:3000", s.url)
+	script = strings.ReplaceAll(script, "go run ./local/sign", buildSigner(t))
+	paste := exec.Command("bash", "-euo", "pipefail", "-c", script)
+	paste.Dir = t.TempDir()
+	out, err := paste.CombinedOutput()
+	for _, want := range []string{`"accessToken":"lka_`, `"refreshToken":"lkr_`, `"user":`, "login_failed", "204", "session_ended"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the tour does not show %s", want)
+		}
+	}
+	if err != nil || t.Failed() {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,194 @@
+// Command sign is a wallet for trying things out: it keeps a key in a plain file and
+// signs whatever it is given, without asking. THROW-AWAY KEYS ONLY.
+//
+// It exists so that a login can be tried with nothing but a shell and curl.
+package main
+
+import (
+	"crypto/ecdsa"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"latchkey/shared/siwe"
+	"latchkey/shared/wallet"
+)
+
+const usage = `sign signs with THROW-AWAY keys, to try a login without a wallet. The key lies in a
+plain file and everything is signed unseen: never use a key that owns anything.
+
+  sign new      [-key FILE]                    draw a key into FILE and print its address
+  sign address  [-key FILE]                    print the address
+  sign message  [-key FILE] < message          print the signature over exactly these bytes (EIP-191)
+  sign login    [-key FILE] [-transport NAME]  read the answer of GET /auth/nonce and print the body
+                                               for POST /auth/login
+
+  -key FILE        where the key lies; throw-away.key if not given
+  -transport NAME  bearer (if not given) or cookie, as the nonce was asked for
+`
+
+func main() {
+	if err := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "sign:", err)
+		os.Exit(1)
+	}
+}
+
+// run carries out one command. What it prints on out is for the next program in a
+// pipe, what on errs is for people.
+func run(args []string, in io.Reader, out, errs io.Writer) error {
+	if len(args) == 0 || slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
+		_, err := io.WriteString(errs, usage)
+		return err
+	}
+	flags := flag.NewFlagSet("sign "+args[0], flag.ContinueOnError)
+	flags.SetOutput(errs)
+	flags.Usage = func() { _, _ = io.WriteString(errs, usage) }
+	file := flags.String("key", "throw-away.key", "")
+	transport := flags.String("transport", "bearer", "")
+	if err := flags.Parse(args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%q is too much; sign help tells the usage", flags.Arg(0))
+	}
+	if args[0] == "new" {
+		if err := makeKey(*file); err != nil {
+			return err
+		}
+		fmt.Fprintf(errs, "made %s, a THROW-AWAY key in plain text: it must never own anything\n", *file)
+	}
+	key, err := loadKey(*file)
+	if err != nil {
+		return err
+	}
+	return execute(args[0], key, *transport, in, out)
+}
+
+func execute(command string, key *ecdsa.PrivateKey, transport string, in io.Reader, out io.Writer) error {
+	switch command {
+	case "new", "address":
+		_, err := fmt.Fprintln(out, address(key))
+		return err
+	case "message":
+		message, err := io.ReadAll(in)
+		if err != nil {
+			return fmt.Errorf("reading the message: %w", err)
+		}
+		_, err = fmt.Fprintln(out, sign(key, message))
+		return err
+	case "login":
+		return login(key, transport, in, out)
+	}
+	return fmt.Errorf("there is no command %q; sign help tells the usage", command)
+}
+
+func address(key *ecdsa.PrivateKey) common.Address {
+	return crypto.PubkeyToAddress(key.PublicKey)
+}
+
+// sign returns the 65-byte signature as wallets write it, v being 27 or 28.
+func sign(key *ecdsa.PrivateKey, message []byte) string {
+	digest := wallet.Digest(message)
+	signature, err := crypto.Sign(digest[:], key)
+	if err != nil {
+		panic(err) // only for a digest that is not 32 bytes
+	}
+	signature[64] += 27
+	return "0x" + hex.EncodeToString(signature)
+}
+
+// makeKey draws a key into a new file that only its owner reads.
+func makeKey(path string) error {
+	key, err := crypto.GenerateKey()
+	if err != nil {
+		return fmt.Errorf("drawing a key: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s is there already: use it, or delete it first", path)
+	}
+	if err != nil {
+		return fmt.Errorf("making a key file: %w", err)
+	}
+	_, err = fmt.Fprintf(file, "%x\n", crypto.FromECDSA(key))
+	return errors.Join(err, file.Close())
+}
+
+func loadKey(path string) (*ecdsa.PrivateKey, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no key at %s: make one with sign new", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the key: %w", err)
+	}
+	key, err := crypto.HexToECDSA(strings.TrimPrefix(strings.TrimSpace(string(text)), "0x"))
+	if err != nil {
+		return nil, fmt.Errorf("%s holds no key of 64 hex digits", path)
+	}
+	return key, nil
+}
+
+// offer is what GET /auth/nonce answers, or the error that came instead.
+type offer struct {
+	Nonce     string   `json:"nonce"`
+	Domain    string   `json:"domain"`
+	URI       string   `json:"uri"`
+	Version   string   `json:"version"`
+	Statement string   `json:"statement"`
+	ChainIDs  []uint64 `json:"chainIds"`
+	Message   string   `json:"message"` // where an address was given
+
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+func login(key *ecdsa.PrivateKey, transport string, in io.Reader, out io.Writer) error {
+	var o offer
+	if err := json.NewDecoder(in).Decode(&o); err != nil {
+		return fmt.Errorf("reading the answer of /auth/nonce: %w", err)
+	}
+	if o.Nonce == "" || len(o.ChainIDs) == 0 {
+		return fmt.Errorf("this is no answer of /auth/nonce: %s %s", o.Code, o.Detail)
+	}
+	message := o.Message
+	if message == "" {
+		message = o.compose(address(key), time.Now())
+	}
+	return json.NewEncoder(out).Encode(map[string]string{
+		"message":   message,
+		"signature": sign(key, []byte(message)),
+		"transport": transport,
+	})
+}
+
+// compose writes the message that a wallet's page would.
+func (o offer) compose(account common.Address, now time.Time) string {
+	message := siwe.Message{
+		Domain:   o.Domain,
+		Address:  account,
+		URI:      o.URI,
+		Version:  o.Version,
+		ChainID:  o.ChainIDs[0],
+		Nonce:    o.Nonce,
+		IssuedAt: siwe.NewTime(now),
+	}
+	if o.Statement != "" {
+		message.Statement = &o.Statement
+	}
+	return message.String()
+}
