@@ -38,8 +38,8 @@ type Lambda struct {
 	host    string
 }
 
-// NewLambda serves handler, whose requests are for host (as host or host:port): an HTTP API forwards whatever Host was
-// sent, so it is not asked.
+// NewLambda serves handler, whose requests are all taken to be for host (as host or host:port): the Host header is the
+// client's word and does not count.
 func NewLambda(handler http.Handler, host string) *Lambda {
 	return &Lambda{handler: handler, host: host}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/local/redistest"
 	"latchkey/shared/boot"
 )
 
@@ -245,6 +246,59 @@ func TestInvoke_keepsTimeToAnswer(t *testing.T) {
 	}), host)
 	if _, err := bridge.Invoke(ctx, newEvent("GET", "/health").json(t)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What only the gateway knows comes from the event itself, whatever the headers say (attack cases 41 and 33).
+func TestInvoke_call(t *testing.T) {
+	var written output
+	cfg := mustLoad(t, deployed())
+	cfg.Redis.Addr = redistest.Embedded(t).Addr
+	service, err := boot.New(cfg, boot.NewLogger(&written))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	bridge := boot.NewLambda(service.API.Health(), host)
+	tests := []struct{ source, want string }{
+		{"203.0.113.7", "203.0.113.7"},
+		{"::ffff:203.0.113.7", "203.0.113.7"},
+		{"2001:DB8:0:0::7", "2001:db8::7"},
+		{"fe80::1%eth0", "fe80::1"},
+		{"198.51.100.1, 203.0.113.7", ""},
+		{"evil", ""},
+		{"", ""},
+	}
+	for _, tt := range tests {
+		e := newEvent("GET", "/health")
+		e.RequestContext.HTTP.SourceIP = tt.source
+		for _, name := range []string{"x-forwarded-for", "x-real-ip", "forwarded", "cf-connecting-ip", "cloudfront-viewer-address", "x-request-id"} {
+			e.Headers[name] = "192.0.2.66"
+		}
+		payload, err := bridge.Invoke(context.Background(), e.json(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := decodeResponse(t, payload); r.StatusCode != http.StatusOK || r.Headers["X-Request-Id"] != e.RequestContext.RequestID {
+			t.Errorf("%d, request %q", r.StatusCode, r.Headers["X-Request-Id"])
+		}
+		entries, err := written.entries()
+		if err != nil || len(entries) == 0 {
+			t.Fatalf("%v in %s", err, &written)
+		}
+		last := entries[len(entries)-1]
+		if last["ip"] != tt.want || last["route"] != "GET /health" || last["requestId"] != e.RequestContext.RequestID {
+			t.Errorf("%q: logged %v", tt.source, last)
+		}
+	}
+	if strings.Contains(written.String(), "192.0.2.66") {
+		t.Error("a header's address was taken")
+	}
+}
+
+func TestNew_wantsRedis(t *testing.T) {
+	if _, err := boot.New(mustLoad(t, local()), boot.NewLogger(io.Discard)); err == nil {
+		t.Error("a service without a Redis was made")
 	}
 }
 
