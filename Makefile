@@ -16,8 +16,10 @@ help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-12s", $$1 " " $$2; $$1 = $$2 = ""; print}'
 
 # Not go run: it exits with 1 on Ctrl-C, whatever the program's own status is.
+# Without optimisation and without C the first build takes half as long, which is what somebody notices who has just
+# cloned this; nobody measures this binary.
 run: ## serve the API on this machine, PORT=3000
-	@go build -o build/local ./local && exec build/local
+	@CGO_ENABLED=0 go build -gcflags='all=-N -l' -o build/local ./local && exec build/local
 
 test: ## run all tests, with the race detector
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
