@@ -12,7 +12,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -21,7 +20,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/gateway"
 	"latchkey/shared/boot"
@@ -43,8 +41,7 @@ func main() {
 // one line to out when it is ready, and the log to errs.
 func run(ctx context.Context, templatePath string, getenv func(string) string, out, errs io.Writer) error {
 	log := boot.NewLogger(errs)
-	slog.SetDefault(log)
-	redis.SetLogger(clientLog{log})
+	boot.LogLibraries(log)
 
 	cfg, err := boot.Load(local(getenv))
 	if err != nil {
@@ -154,12 +151,4 @@ func findTemplate() (string, error) {
 		}
 		folder = filepath.Dir(folder)
 	}
-}
-
-// clientLog takes what the Redis client prints into the log.
-type clientLog struct{ log *slog.Logger }
-
-// Printf implements the interface that redis.SetLogger wants.
-func (c clientLog) Printf(ctx context.Context, format string, args ...any) {
-	c.log.WarnContext(ctx, "redis client", "detail", fmt.Sprintf(format, args...))
 }

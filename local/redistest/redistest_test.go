@@ -114,6 +114,21 @@ func TestServer_endsWithTheTestBinary(t *testing.T) {
 	awaitClosed(t, strings.TrimSpace(rest))
 }
 
+// A server that ends by itself, such as for an argument it does not know, fails the test and says why.
+func TestServerWith_saysWhyItDidNotStart(t *testing.T) {
+	if os.Getenv("REDISTEST_CHILD") != "" {
+		redistest.ServerWith(t, "--no-such-argument", "x")
+		return
+	}
+	redistest.Server(t) // skips where there is no server
+	child := exec.Command(os.Args[0], "-test.run=^TestServerWith_saysWhyItDidNotStart$", "-test.timeout=30s")
+	child.Env = append(os.Environ(), "REDISTEST_CHILD=1")
+	out, err := child.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "redis-server did not start") || !strings.Contains(string(out), "no-such-argument") {
+		t.Errorf("the child said %v: %s", err, out)
+	}
+}
+
 // awaitClosed waits until nothing answers at addr. A connection is held open
 // meanwhile: that it ends is the sign, so nothing need be polled.
 func awaitClosed(t *testing.T, addr string) {

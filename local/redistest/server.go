@@ -136,15 +136,18 @@ func address(port int) string {
 // guard runs the server and kills it when its standard input ends. That input is
 // a pipe whose other end only this test binary holds, so the server goes when the
 // binary goes, however it goes: the end of the tests, a panic, a timeout, kill -9.
-// Signals from the terminal are left to the binary.
+// Where the server ends by itself, the guard ends with it. Signals from the
+// terminal are left to the binary.
 const guard = `
 trap '' INT TERM HUP
-"$@" &
+exec 3<&0
+"$@" 3<&- </dev/null &
 server=$!
 echo "pid $server"
-cat >/dev/null
-kill -9 "$server" 2>/dev/null
+(cat <&3; kill -9 "$server") >/dev/null 2>&1 &
+watch=$!
 wait "$server" 2>/dev/null
+kill -9 "$watch" 2>/dev/null
 `
 
 // process is a running server and the pipe that keeps it alive.
@@ -172,6 +175,7 @@ func launch(path string, port int, args []string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting redis-server: %w", err)
 	}
+	cmd.Stderr = cmd.Stdout // where the server says what it does not like about its arguments
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting redis-server: %w", err)
 	}
