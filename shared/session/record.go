@@ -17,6 +17,8 @@ import (
 //	roles  names, comma separated
 //	live   see entry
 //	ended  random 16 | reason 1 | ended at 6 | forget at 6 | operation 6
+//
+// Flags of the record: 1 blocked, 2 has preferences. Flags of a session: 1 held until a fresh signature, 2 flagDeviceID.
 const (
 	recordFormat = 1
 	headSize     = 34
@@ -27,17 +29,8 @@ const (
 	opSize       = 6
 )
 
-// Flags of a record.
-const (
-	flagBlocked     = 1 << 0
-	flagPreferences = 1 << 1
-)
-
-// Flags of a session.
-const (
-	flagStepUp   = 1 << 0 // held until a fresh signature
-	flagDeviceID = 1 << 1 // a device id came with the login and must come again
-)
+// flagDeviceID says that a device id came with the login and must come again.
+const flagDeviceID = 1 << 1
 
 // operation names one invocation's change, so that its own repeat is recognised.
 type operation [opSize]byte

@@ -44,13 +44,12 @@ func (c *clock) behind(by time.Duration) *clock {
 // world is a store and what it stands on.
 type world struct {
 	*session.Store
-	t      testing.TB
-	clock  *clock
-	ring   *seal.Ring
-	rdb    redis.UniversalClient
-	redis  redistest.Redis
-	opts   session.Options
-	serial byte
+	t     testing.TB
+	clock *clock
+	ring  *seal.Ring
+	rdb   redis.UniversalClient
+	redis redistest.Redis
+	opts  session.Options
 }
 
 func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options)) *world {
