@@ -13,7 +13,7 @@ const format = 1
 // Overhead is how much longer sealed bytes are than what they hold: format, key id, nonce and tag.
 const Overhead = 1 + IDLength + 12 + 16
 
-// Record names what is sealed. Both fields are bound: sealed bytes open only for the record they were made for.
+// Record names what is sealed. All of it is bound: sealed bytes open only for the record they were made for.
 type Record struct {
 	// Kind is the type of record, such as "session".
 	Kind string

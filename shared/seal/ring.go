@@ -148,12 +148,6 @@ func (r *Ring) Current(now time.Time) KeyID {
 	return current
 }
 
-// Has tells whether the ring holds that key.
-func (r *Ring) Has(id KeyID) bool {
-	_, ok := r.keys[id]
-	return ok
-}
-
 // MAC is HMAC-SHA-256 over the parts under a rotating key, 32 bytes. Parts are framed by their length, so that moving a
 // byte from one to the next changes the result. It fails with ErrUnknownKey.
 func (r *Ring) MAC(id KeyID, p Purpose, parts ...[]byte) ([]byte, error) {

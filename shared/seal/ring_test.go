@@ -55,9 +55,6 @@ func TestRing_Current(t *testing.T) {
 			t.Errorf("at %v the current key is %v, want %d", c.at, got, c.want)
 		}
 	}
-	if !ring.Has(seal.KeyID{2}) || ring.Has(seal.KeyID{3}) {
-		t.Error("Has is wrong")
-	}
 }
 
 // Purposes, scopes, keys and the framing of parts each make another value.
