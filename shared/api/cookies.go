@@ -27,7 +27,7 @@ func (x *exchange) cookies() (map[string]string, error) {
 	}
 	for _, line := range x.r.Header.Values("Cookie") {
 		for pair := range strings.SplitSeq(line, ";") {
-			name, value, _ := strings.Cut(strings.TrimLeft(pair, " "), "=")
+			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
 			base, ok := ours[name]
 			if !ok {
 				continue

@@ -1,7 +1,10 @@
 package api
 
 import (
+	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"latchkey/shared/session"
@@ -20,9 +23,9 @@ type presented struct {
 	cookie map[string]string
 }
 
-// presented reads every place in which a credential can be. It refuses what stands in two places at once, or twice in
-// one, since nobody can say which was meant.
-func (x *exchange) presented() (presented, error) {
+// findCredentials reads every place in which a credential can be. It refuses what stands in two places at once, or twice
+// in one, since nobody can say which was meant. Every route asks it, also those that want no credential.
+func (x *exchange) findCredentials() (presented, error) {
 	if err := x.checkQuery(); err != nil {
 		return presented{}, err
 	}
@@ -42,15 +45,14 @@ func (x *exchange) presented() (presented, error) {
 
 // checkQuery refuses a token in the URL, where logs and histories would keep it (RFC 6750, section 5.3).
 func (x *exchange) checkQuery() error {
-	for name, values := range x.r.URL.Query() {
-		switch strings.ToLower(name) {
-		case "token", "access_token", "accesstoken", "refresh_token", "refreshtoken":
+	query, err := url.ParseQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return invalid("the query cannot be read")
+	}
+	for name, values := range query {
+		named := slices.Contains([]string{"token", "access_token", "accesstoken", "refresh_token", "refreshtoken"}, strings.ToLower(name))
+		if named || slices.ContainsFunc(append(values, name), session.HoldsToken) {
 			return ambiguous("a token must not be in the URL")
-		}
-		for _, value := range values {
-			if strings.HasPrefix(value, "lka_") || strings.HasPrefix(value, "lkr_") {
-				return ambiguous("a token must not be in the URL")
-			}
 		}
 	}
 	return nil
@@ -62,26 +64,25 @@ func bearerToken(header http.Header) (string, error) {
 	if len(values) == 0 {
 		return "", nil
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if len(values) > 1 || strings.Contains(values[0], ",") {
-		return "", ambiguous("more than one Authorization was sent")
-	}
-	if !strings.EqualFold(scheme, "Bearer") {
+	words := strings.Fields(strings.ReplaceAll(strings.Join(values, ","), ",", " , "))
+	isBearer := func(word string) bool { return strings.EqualFold(word, "Bearer") }
+	switch {
+	case !slices.ContainsFunc(words, isBearer):
 		return "", nil
+	case !isBearer(words[0]):
+		return "", ambiguous("more than one Authorization was sent")
+	case len(words) == 1:
+		return "", invalid("Authorization must be Bearer and a token")
+	case len(words) > 2:
+		return "", ambiguous("Authorization has more than one token")
 	}
-	token = strings.TrimLeft(token, " ")
-	if token == "" || strings.ContainsAny(token, " \t") {
-		return "", invalid("Authorization must be Bearer and one token")
-	}
-	return token, nil
+	return words[1], nil
 }
 
 // access finds the access credential of a request.
 func (x *exchange) access() (token string, transport session.Transport, err error) {
-	p, err := x.presented()
+	p := x.presented
 	switch {
-	case err != nil:
-		return "", 0, err
 	case p.bearer != "":
 		return p.bearer, session.Bearer, nil
 	case p.cookie[sessionCookie] != "":
@@ -91,33 +92,28 @@ func (x *exchange) access() (token string, transport session.Transport, err erro
 }
 
 // refresh finds the refresh credential. An access token beside it is ignored.
-func (x *exchange) refresh(inBody string) (token string, transport session.Transport, err error) {
-	if err := x.checkQuery(); err != nil {
-		return "", 0, err
-	}
-	cookies, err := x.cookies()
+func (x *exchange) refresh(inBody *string) (token string, transport session.Transport, err error) {
+	cookie := x.presented.cookie[refreshCookie]
 	switch {
-	case err != nil:
-		return "", 0, err
-	case inBody != "" && cookies[refreshCookie] != "":
+	case inBody != nil && cookie != "":
 		return "", 0, ambiguous("both a refresh token and a refresh cookie were sent; send one")
-	case inBody != "":
-		return inBody, session.Bearer, nil
-	case cookies[refreshCookie] != "":
-		return cookies[refreshCookie], session.Cookie, x.checkOrigin()
+	case inBody != nil:
+		return *inBody, session.Bearer, nil
+	case cookie != "":
+		return cookie, session.Cookie, x.checkOrigin()
 	}
 	return "", 0, fail(codeNoCredentials, "no refresh token was sent")
 }
 
 // ending finds the session that a logout is about. Any authentic token of it will do, of either kind.
-func (x *exchange) ending(inBody string) (session.ID, error) {
-	p, err := x.presented()
-	if err != nil {
-		return session.ID{}, err
+func (x *exchange) ending(inBody *string) (session.ID, error) {
+	p := x.presented
+	pair := []string{p.bearer}
+	if inBody != nil {
+		pair = append(pair, *inBody)
 	}
-	pair := []string{p.bearer, inBody}
 	cookies := []string{p.cookie[sessionCookie], p.cookie[refreshCookie]}
-	switch byBearer, byCookie := strings.Join(pair, "") != "", strings.Join(cookies, "") != ""; {
+	switch byBearer, byCookie := p.bearer != "" || inBody != nil, strings.Join(cookies, "") != ""; {
 	case byBearer && byCookie:
 		return session.ID{}, ambiguous("both tokens and cookies were sent; send one pair")
 	case byCookie:
@@ -128,14 +124,20 @@ func (x *exchange) ending(inBody string) (session.ID, error) {
 	case !byBearer:
 		return session.ID{}, fail(codeNoCredentials, "no credentials were sent")
 	}
-	return x.sessionOf(pair)
+	id, err := x.sessionOf(pair)
+	if errors.Is(err, errTwoSessions) && p.bearer == "" && inBody == nil {
+		return session.ID{}, ambiguous(errTwoSessions.detail) // or the next logout would fail the same way
+	}
+	return id, err
 }
+
+var errTwoSessions = invalid("the tokens are of two sessions")
 
 // sessionOf is the one session that authentic tokens belong to.
 func (x *exchange) sessionOf(tokens []string) (session.ID, error) {
 	var found []session.ID
 	for _, token := range tokens {
-		if id, err := x.api.store.Handle(token); err == nil {
+		if id, err := x.api.store.SessionOf(token); err == nil {
 			found = append(found, id)
 		}
 	}
@@ -143,7 +145,7 @@ func (x *exchange) sessionOf(tokens []string) (session.ID, error) {
 	case len(found) == 0:
 		return session.ID{}, session.ErrInvalidToken
 	case found[0] != found[len(found)-1]:
-		return session.ID{}, invalid("the tokens are of two sessions")
+		return session.ID{}, errTwoSessions
 	}
 	return found[0], nil
 }

@@ -34,13 +34,19 @@ const maxDeviceID = 256
 
 // client is the other end of this request.
 func (x *exchange) client(transport session.Transport) (session.Client, error) {
-	id := x.r.Header.Get("X-Device-Id")
-	if len(id) > maxDeviceID || len(x.r.Header.Values("X-Device-Id")) > 1 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
-		return session.Client{}, invalid("X-Device-Id must be one value of up to 256 visible ASCII characters without comma")
-	}
 	device := deviceOf(x.r.Header)
-	device.ID = id
+	if ids := x.r.Header.Values("X-Device-Id"); len(ids) > 0 {
+		if len(ids) > 1 || !validDeviceID(ids[0]) {
+			return session.Client{}, invalid("X-Device-Id must be one value of 1 to 256 visible ASCII characters without comma")
+		}
+		device.ID = ids[0]
+	}
 	return session.Client{IP: x.call.SourceIP, Device: device, Transport: transport}, nil
+}
+
+func validDeviceID(id string) bool {
+	hidden := func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }
+	return id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, hidden)
 }
 
 // deviceOf reads what stays the same over updates: families and form, no version.

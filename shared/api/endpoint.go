@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -25,19 +26,19 @@ type nothing struct{}
 // the access log, and an answer even where the code panics.
 func (e endpoint[In]) handler(a *API) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{api: a, w: w, r: r, call: callOf(r.Context()), id: requestID(r), began: a.now()}
+		x := &exchange{api: a, w: w, r: r, call: callOf(r.Context()), id: requestID(r), began: a.now(), failed: e.failed}
 		defer x.finish()
-		out, err := e.run(x)
-		if err != nil {
-			x.recordFailure(e.failed, err)
-		}
-		x.answer(out, err)
+		x.answer(e.run(x))
 	})
 }
 
 func (e endpoint[In]) run(x *exchange) (any, error) {
 	if x.r.Method != e.method {
 		return nil, fail(codeNotFound, "there is no such resource")
+	}
+	var err error
+	if x.presented, err = x.findCredentials(); err != nil {
+		return nil, err
 	}
 	var in In
 	if x.r.Method != http.MethodGet {
@@ -57,6 +58,9 @@ type exchange struct {
 	id    string
 	began time.Time
 
+	failed    eventType // see endpoint
+	presented presented
+
 	status int         // of a success that is not the usual one
 	about  []slog.Attr // what the events of this request concern, as far as it is known
 	sent   int         // the status that was sent
@@ -66,6 +70,7 @@ type exchange struct {
 // answer writes the response. Nothing is written before, so it is always whole.
 func (x *exchange) answer(out any, err error) {
 	if err != nil {
+		x.recordFailure(err)
 		x.writeProblem(err)
 		return
 	}
@@ -94,27 +99,42 @@ func (x *exchange) write(status int, contentType string, body []byte) {
 		header.Set("Content-Type", contentType)
 	}
 	x.w.WriteHeader(status)
-	_, _ = x.w.Write(body) // whoever does not read it has gone
+	if len(body) > 0 { // the adapter gives even an empty write a content type
+		_, _ = x.w.Write(body) // whoever does not read it has gone
+	}
 }
+
+// panicError is a panic, on its way into the log.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+// Error implements error.
+func (e *panicError) Error() string { return fmt.Sprint("panic: ", e.value) }
 
 // finish answers where the code panicked, and writes the access log.
 func (x *exchange) finish() {
 	if p := recover(); p != nil {
-		x.api.log.Error("panic", "requestId", x.id, "panic", p, "stack", string(debug.Stack()))
-		clear(x.w.Header())
-		x.writeProblem(fail(codeInternal, "a defect, logged under the request id"))
+		clear(x.w.Header()) // of what was half done
+		x.answer(nil, &panicError{p, debug.Stack()})
 	}
-	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "request",
+	attrs := []slog.Attr{
 		slog.String("requestId", x.id), slog.String("method", bounded(x.r.Method)), slog.String("route", x.call.Route),
-		slog.Int("status", x.sent), slog.String("code", string(x.code)),
-		slog.Float64("durationMs", milliseconds(x.api.now().Sub(x.began))), slog.String("ip", ipText(x.call.SourceIP)))
+		slog.Int("status", x.sent), slog.Float64("durationMs", milliseconds(x.api.now().Sub(x.began))),
+		slog.String("ip", ipText(x.call.SourceIP)),
+	}
+	if x.code != "" {
+		attrs = append(attrs, slog.String("code", string(x.code)))
+	}
+	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "request", attrs...)
 }
 
 func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
 
-var gatewayID = regexp.MustCompile(`^[A-Za-z0-9=_+/-]{1,128}$`)
+var gatewayID = regexp.MustCompile(`^[A-Za-z0-9+/=_-]{1,128}$`)
 
 // requestID is the gateway's own, or one of ours where there is none. A client's header is never taken for it.
 func requestID(r *http.Request) string {
@@ -128,7 +148,7 @@ func requestID(r *http.Request) string {
 func secure(header http.Header) {
 	for name, value := range map[string]string{
 		"Cache-Control":                     "no-store",
-		"Content-Security-Policy":           "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+		"Content-Security-Policy":           "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 		"Cross-Origin-Opener-Policy":        "same-origin",
 		"Cross-Origin-Resource-Policy":      "same-origin",
 		"Origin-Agent-Cluster":              "?1",

@@ -72,10 +72,13 @@ func ambiguous(detail string) *problem {
 }
 
 // loginError is a login that is well formed and not accepted. Clients are never told which rule it was.
-type loginError struct{ reason string }
+type loginError struct {
+	reason string // one stable word for the audit log
+	cause  error
+}
 
 // Error implements error.
-func (e *loginError) Error() string { return "login failed: " + e.reason }
+func (e *loginError) Error() string { return "login failed: " + e.cause.Error() }
 
 // problemOf turns an error of any floor into what the client is told. Whatever it does not know is a defect.
 func problemOf(err error, local bool) *problem {
@@ -95,7 +98,7 @@ func problemOf(err error, local bool) *problem {
 	case errors.As(err, &login):
 		detail := "the login was not accepted"
 		if local {
-			detail += ": " + login.reason
+			detail += ": " + login.cause.Error()
 		}
 		return fail(codeLoginFailed, detail)
 	case errors.As(err, &over):
@@ -130,6 +133,7 @@ func (x *exchange) writeProblem(err error) {
 	p := problemOf(err, x.api != nil && x.api.cfg.Local)
 	x.code = p.code
 	x.logFault(p, err)
+	x.w.Header().Del("Set-Cookie") // an error hands out nothing
 	status := statuses[p.code]
 	if challenge := challenges[p.code]; challenge != "" {
 		x.w.Header().Set("WWW-Authenticate", challenge)
@@ -137,7 +141,7 @@ func (x *exchange) writeProblem(err error) {
 	if p.code == codeUnavailable {
 		x.w.Header().Set("Retry-After", retryAfter)
 	}
-	if p.forget && x.api != nil {
+	if p.forget && x.api != nil && !x.linked() {
 		x.forgetCookies()
 	}
 	body := map[string]any{
@@ -163,8 +167,11 @@ var challenges = map[code]string{
 // logFault tells the log what the client is not told: why something is unavailable, what the defect is, and that a
 // stored record did not open.
 func (x *exchange) logFault(p *problem, err error) {
+	var panicked *panicError
 	switch {
 	case x.api == nil:
+	case errors.As(err, &panicked):
+		x.api.log.Error("internal", "requestId", x.id, "error", bounded(err.Error()), "stack", string(panicked.stack))
 	case p.code == codeInternal:
 		x.api.log.Error("internal", "requestId", x.id, "error", err.Error())
 	case p.code == codeUnavailable:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"strings"
 
 	"latchkey/shared/session"
 )
@@ -35,20 +36,24 @@ func (x *exchange) event(t eventType, attrs ...slog.Attr) {
 
 // recordFailure writes the event of a request that failed. A session that this very request found stolen or lost has
 // ended by it; that is its outcome, also on routes whose failures are no events.
-func (x *exchange) recordFailure(t eventType, err error) {
+func (x *exchange) recordFailure(err error) {
 	var over *session.EndedError
-	if errors.As(err, &over) && over.ByThis {
+	switch {
+	case x.api == nil:
+	case errors.As(err, &over) && over.ByThis:
 		x.ended(over.Session, over.Reason)
-		return
-	}
-	if t != "" {
-		x.event(t, slog.String("reason", reasonOf(err)))
+	case x.failed != "":
+		x.event(x.failed, slog.String("reason", reasonOf(err)))
 	}
 }
 
-// ended tells that a session is over.
+// ended tells that a session is over: that one, whatever else the request is about.
 func (x *exchange) ended(id session.ID, reason session.Reason) {
-	x.event(sessionEnded, slog.String("userId", id.User.String()), slog.String("sessionId", id.String()), slog.String("reason", reason.String()))
+	own := x.about
+	x.about = nil
+	x.concernsSession(id)
+	x.event(sessionEnded, slog.String("reason", reason.String()))
+	x.about = own
 }
 
 // reasonOf is why, more precisely than a client is told.
@@ -59,7 +64,7 @@ func reasonOf(err error) string {
 	)
 	switch {
 	case errors.As(err, &login):
-		return bounded(login.reason)
+		return login.reason
 	case errors.As(err, &over):
 		return over.Reason.String()
 	}
@@ -77,7 +82,16 @@ func (x *exchange) concernsSession(id session.ID) {
 // maxLogged bounds untrusted text in the log, in bytes.
 const maxLogged = 256
 
-func bounded(text string) string { return text[:min(len(text), maxLogged)] }
+// bounded is untrusted text for the log. JSON keeps line breaks and escape sequences in their place, yet not the marks
+// that turn the direction of what a terminal shows; so only printable ASCII stays.
+func bounded(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text[:min(len(text), maxLogged)])
+}
 
 func ipText(ip netip.Addr) string {
 	if !ip.IsValid() {

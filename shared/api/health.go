@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"latchkey/shared/session"
 )
 
 type healthView struct {
@@ -19,10 +21,10 @@ type checksView struct {
 }
 
 type redisCheck struct {
-	Status      string   `json:"status"`
-	LatencyMs   *float64 `json:"latencyMs,omitempty"`
-	Mode        string   `json:"mode,omitempty"`
-	ClockSkewMs *int64   `json:"clockSkewMs,omitempty"`
+	Status      string  `json:"status"`
+	LatencyMs   float64 `json:"latencyMs"`
+	Mode        string  `json:"mode,omitempty"`
+	ClockSkewMs *int64  `json:"clockSkewMs,omitempty"`
 }
 
 type sessionsCheck struct {
@@ -41,28 +43,40 @@ const maxSkew = 2 * time.Second
 // Health serves GET /health: 200, or 503 with the same body where Redis does not answer or does not read.
 func (a *API) Health() http.Handler {
 	return endpoint[nothing]{method: http.MethodGet, serve: func(x *exchange, _ nothing) (any, error) {
+		began := a.now()
 		health, err := a.store.Check(x.r.Context())
-		view := healthView{Status: statusOK, Time: timestamp(a.now()), Checks: checksView{
-			Redis: redisCheck{Status: statusOK}, Sessions: sessionsCheck{Status: statusOK},
-		}}
+		view := healthView{Status: statusOK, Time: timestamp(a.now())}
+		redis := &view.Checks.Redis
 		if a.cfg.HealthDetails {
-			view.Version, view.Checks.Redis.Mode = a.cfg.Version, a.cfg.RedisMode
+			view.Version, redis.Mode = a.cfg.Version, a.cfg.RedisMode
 		}
 		if err != nil {
-			x.logFault(fail(codeUnavailable, ""), err)
-			view.Status, view.Checks.Redis.Status, view.Checks.Sessions.Status = statusUnavailable, statusUnavailable, statusUnavailable
-			x.status = http.StatusServiceUnavailable
-			x.w.Header().Set("Retry-After", retryAfter)
-			return view, nil
+			x.unavailable(err)
+			view.Status, redis.LatencyMs = statusUnavailable, milliseconds(a.now().Sub(began))
+		} else {
+			redis.LatencyMs = milliseconds(health.Latency)
+			redis.ClockSkewMs = x.skew(health)
 		}
-		latency, skew := milliseconds(health.Latency), health.Skew.Milliseconds()
-		view.Checks.Redis.LatencyMs = &latency
-		if a.cfg.HealthDetails {
-			view.Checks.Redis.ClockSkewMs = &skew
-		}
-		if health.Skew.Abs() > maxSkew {
-			a.log.Warn("clock skew", slog.String("requestId", x.id), slog.Int64("clockSkewMs", skew))
-		}
+		redis.Status, view.Checks.Sessions.Status = view.Status, view.Status
 		return view, nil
 	}}.handler(a)
+}
+
+// unavailable makes the answer a 503, whatever its body.
+func (x *exchange) unavailable(err error) {
+	x.status, x.code = http.StatusServiceUnavailable, codeUnavailable
+	x.logFault(fail(codeUnavailable, ""), err)
+	x.w.Header().Set("Retry-After", retryAfter)
+}
+
+// skew tells the log of clocks that differ, and gives the difference where the answer may tell it too.
+func (x *exchange) skew(health session.Health) *int64 {
+	skew := health.Skew.Milliseconds()
+	if health.Skew.Abs() > maxSkew {
+		x.api.log.Warn("clock skew", slog.String("requestId", x.id), slog.Int64("clockSkewMs", skew))
+	}
+	if !x.api.cfg.HealthDetails {
+		return nil
+	}
+	return &skew
 }

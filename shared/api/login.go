@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -13,10 +14,10 @@ import (
 )
 
 type loginBody struct {
-	Message    string `json:"message"`
-	Signature  string `json:"signature"`
-	Transport  string `json:"transport"`
-	DeviceName string `json:"deviceName"`
+	Message    string  `json:"message"`
+	Signature  string  `json:"signature"`
+	Transport  *string `json:"transport"`
+	DeviceName *string `json:"deviceName"`
 }
 
 // maxDeviceName is the most bytes that a name for a device may have.
@@ -29,7 +30,7 @@ type attempt struct {
 	signature []byte
 	client    session.Client
 	browser   string // the pre-login cookie
-	carried   string // an access token that came along in the login's own transport
+	carried   string // a token that came along, of a session that this login replaces
 }
 
 // Login serves POST /auth/login.
@@ -45,6 +46,9 @@ func (a *API) Login() http.Handler {
 			return nil, err
 		}
 		x.concernsSession(g.Session.ID)
+		if id, err := a.store.SessionOf(try.carried); err == nil && id.User == g.Session.ID.User {
+			x.concerns(slog.String("replacedSessionId", id.String())) // ended by this login, if it lived
+		}
 		x.event(loginSucceeded, slog.String("transport", g.Session.Transport.String()), slog.Uint64("chainId", g.Session.ChainID))
 		x.endCarried(try.carried, g)
 		user := viewUser(g.User)
@@ -52,7 +56,7 @@ func (a *API) Login() http.Handler {
 		view.User = &user
 		for _, id := range g.Evicted {
 			view.Evicted = append(view.Evicted, id.String())
-			x.evicted(id)
+			x.ended(id, session.Evicted)
 		}
 		return view, nil
 	}}.handler(a)
@@ -60,35 +64,33 @@ func (a *API) Login() http.Handler {
 
 // attempt reads all that the bytes alone decide. It costs no nonce.
 func (x *exchange) attempt(in loginBody) (attempt, error) {
-	if in.Message == "" || in.Signature == "" {
-		return attempt{}, invalid("message and signature are needed")
-	}
 	transport := session.Cookie
 	var err error
-	if in.Transport != "" {
-		if transport, err = transportOf(in.Transport); err != nil {
+	if in.Transport != nil {
+		if transport, err = transportOf(*in.Transport); err != nil {
 			return attempt{}, err
 		}
 	}
-	p, err := x.presented()
-	if err != nil {
-		return attempt{}, err
+	foreign := x.checkOrigin()
+	if transport == session.Cookie && foreign != nil {
+		return attempt{}, foreign
 	}
+	p := x.presented
 	try := attempt{raw: []byte(in.Message), carried: p.bearer}
+	if foreign == nil { // no other site's page ends a browser's session, by no kind of login
+		try.carried = cmp.Or(p.bearer, p.cookie[sessionCookie], p.cookie[refreshCookie])
+	}
 	if transport == session.Cookie {
-		if err := x.checkOrigin(); err != nil {
-			return attempt{}, err
-		}
-		try.browser, try.carried = p.cookie[preLoginCookie], p.cookie[sessionCookie]
+		try.browser = p.cookie[preLoginCookie]
 	}
 	if try.client, err = x.client(transport); err != nil {
 		return attempt{}, err
 	}
-	if err := checkDeviceName(in.DeviceName); err != nil {
-		return attempt{}, err
-	}
-	if in.DeviceName != "" {
-		try.client.Device.Name = in.DeviceName
+	if in.DeviceName != nil && *in.DeviceName != "" {
+		if err := checkDeviceName(*in.DeviceName); err != nil {
+			return attempt{}, err
+		}
+		try.client.Device.Name = *in.DeviceName
 	}
 	return try, try.parse(in.Signature)
 }
@@ -104,9 +106,10 @@ func (t *attempt) parse(signature string) (err error) {
 	return err
 }
 
-// checkDeviceName keeps out what would not show, or show something else: control and formatting characters.
+// checkDeviceName keeps out what would not show, or show something else: control and formatting characters, line and
+// paragraph separators, and what no standard has given a form.
 func checkDeviceName(name string) error {
-	hidden := func(r rune) bool { return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }
+	hidden := func(r rune) bool { return !unicode.IsGraphic(r) }
 	if len(name) > maxDeviceName || strings.ContainsFunc(name, hidden) {
 		return invalid("deviceName must be up to 64 bytes of visible text")
 	}
@@ -123,10 +126,10 @@ func (x *exchange) signIn(try attempt) (session.Grant, error) {
 		return session.Grant{}, loginFault(err)
 	}
 	if err := a.policy.Check(try.message, a.now()); err != nil {
-		return session.Grant{}, &loginError{err.Error()}
+		return session.Grant{}, loginFault(err)
 	}
 	if err := wallet.VerifyEOA(try.raw, try.signature, try.message.Address); err != nil {
-		return session.Grant{}, &loginError{err.Error()}
+		return session.Grant{}, loginFault(err)
 	}
 	g, err := a.store.Create(ctx, session.Login{
 		Nonce: try.message.Nonce, Address: try.message.Address, ChainID: try.message.ChainID, Client: try.client, Carried: try.carried,
@@ -134,11 +137,23 @@ func (x *exchange) signIn(try attempt) (session.Grant, error) {
 	return g, loginFault(err)
 }
 
-// loginFault makes every word about a nonce the same to the client.
+// loginFault makes every rule that a well-formed login can break the same to the client.
 func loginFault(err error) error {
-	for _, refused := range []error{session.ErrNonceUnknown, session.ErrNonceExpired, session.ErrNonceSpent} {
-		if errors.Is(err, refused) {
-			return &loginError{refused.Error()}
+	var policy *siwe.PolicyError
+	if errors.As(err, &policy) {
+		return &loginError{strings.ReplaceAll(policy.Reason, "-", "_"), err}
+	}
+	for _, row := range []struct {
+		is     error
+		reason string
+	}{
+		{session.ErrNonceUnknown, "nonce_unknown"},
+		{session.ErrNonceExpired, "nonce_expired"},
+		{session.ErrNonceSpent, "nonce_reused"},
+		{wallet.ErrSignature, "signature"},
+	} {
+		if errors.Is(err, row.is) {
+			return &loginError{row.reason, err}
 		}
 	}
 	return err
@@ -147,7 +162,7 @@ func loginFault(err error) error {
 // endCarried ends the session that came along, where it is another account's; one of the same account was replaced
 // already. The login stands even if this fails: the client has its new tokens and will not send the old ones again.
 func (x *exchange) endCarried(carried string, g session.Grant) {
-	id, err := x.api.store.Handle(carried)
+	id, err := x.api.store.SessionOf(carried)
 	if err != nil || id.User == g.Session.ID.User {
 		return
 	}
@@ -156,16 +171,6 @@ func (x *exchange) endCarried(carried string, g session.Grant) {
 	case err != nil && !errors.Is(err, session.ErrInvalidToken):
 		x.api.log.Warn("carried session not ended", "requestId", x.id, "sessionId", id.String(), "error", err.Error())
 	case err == nil && over.ByThis:
-		x.endedOther(id, session.LoggedOut)
+		x.ended(id, session.LoggedOut)
 	}
-}
-
-func (x *exchange) evicted(id session.ID) { x.endedOther(id, session.Evicted) }
-
-// endedOther tells of a session that is not the one this request is about.
-func (x *exchange) endedOther(id session.ID, reason session.Reason) {
-	own := x.about
-	x.about = nil
-	x.ended(id, reason)
-	x.about = own
 }

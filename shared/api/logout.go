@@ -9,8 +9,8 @@ import (
 )
 
 type logoutBody struct {
-	Everywhere   bool   `json:"everywhere"`
-	RefreshToken string `json:"refreshToken"`
+	Everywhere   *bool   `json:"everywhere"`
+	RefreshToken *string `json:"refreshToken"`
 }
 
 // Logout serves POST /auth/logout.
@@ -22,7 +22,7 @@ func (a *API) Logout() http.Handler {
 		}
 		x.concernsSession(id)
 		end := x.logOut
-		if in.Everywhere {
+		if in.Everywhere != nil && *in.Everywhere {
 			end = x.logOutEverywhere
 		}
 		if err := end(id); err != nil {

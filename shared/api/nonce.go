@@ -37,18 +37,13 @@ type nonceQuery struct {
 // Nonce serves GET /auth/nonce.
 func (a *API) Nonce() http.Handler {
 	return endpoint[nothing]{method: http.MethodGet, serve: func(x *exchange, _ nothing) (any, error) {
-		if err := x.checkQuery(); err != nil {
-			return nil, err
-		}
 		q, err := a.nonceQuery(x.r.URL.Query())
 		if err != nil {
 			return nil, err
 		}
 		terms := session.NonceTerms{Transport: q.transport, Purpose: session.ForLogin}
 		if q.transport == session.Cookie {
-			if terms.Browser, err = x.preLogin(); err != nil {
-				return nil, err
-			}
+			terms.Browser = x.preLogin()
 		}
 		nonce, expires, err := a.store.IssueNonce(x.r.Context(), terms)
 		if err != nil {
@@ -70,13 +65,13 @@ func (a *API) nonceQuery(query url.Values) (nonceQuery, error) {
 	}
 	q := nonceQuery{transport: session.Cookie}
 	var err error
-	if text := query.Get("transport"); text != "" {
-		if q.transport, err = transportOf(text); err != nil {
+	if query.Has("transport") {
+		if q.transport, err = transportOf(query.Get("transport")); err != nil {
 			return nonceQuery{}, err
 		}
 	}
-	if purpose := query.Get("purpose"); purpose != "" && purpose != "login" {
-		return nonceQuery{}, invalid("purpose must be login")
+	if query.Has("purpose") && query.Get("purpose") != "login" {
+		return nonceQuery{}, invalid("purpose must be login; step_up is not there yet")
 	}
 	q.draft, err = a.draft(query.Get("address"), query.Get("chainId"))
 	return q, err
@@ -92,9 +87,12 @@ func (a *API) draft(account, chain string) (*siwe.Message, error) {
 		}
 	}
 	if chain != "" {
-		if m.ChainID, err = strconv.ParseUint(chain, 10, 64); err != nil || !slices.Contains(a.cfg.ChainIDs, m.ChainID) {
+		// Compared as text: "01" and "+1" are not how a chain is written.
+		i := slices.IndexFunc(a.cfg.ChainIDs, func(id uint64) bool { return strconv.FormatUint(id, 10) == chain })
+		if i < 0 {
 			return nil, invalid(fmt.Sprintf("chainId must be one of %d", a.cfg.ChainIDs))
 		}
+		m.ChainID = a.cfg.ChainIDs[i]
 	}
 	if account == "" || chain == "" {
 		return nil, nil
@@ -133,18 +131,16 @@ const preLoginBytes = 24
 
 // preLogin is the browser's pre-login cookie, or a new one. The nonce is bound to it: somebody else's signed message,
 // slipped into this browser, signs nobody in.
-func (x *exchange) preLogin() (string, error) {
-	cookies, err := x.cookies()
-	if err != nil {
-		return "", err
-	}
-	value := cookies[preLoginCookie]
-	if raw, err := base64.RawURLEncoding.Strict().DecodeString(value); err == nil && len(raw) == preLoginBytes {
-		return value, nil
+func (x *exchange) preLogin() string {
+	value := x.presented.cookie[preLoginCookie]
+	// The length of the text counts too, because encoding/base64 skips line breaks.
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	if err == nil && len(raw) == preLoginBytes && len(value) == base64.RawURLEncoding.EncodedLen(preLoginBytes) {
+		return value
 	}
 	fresh := make([]byte, preLoginBytes)
 	rand.Read(fresh) // never fails
-	return base64.RawURLEncoding.EncodeToString(fresh), nil
+	return base64.RawURLEncoding.EncodeToString(fresh)
 }
 
 func transportOf(text string) (session.Transport, error) {

@@ -9,13 +9,23 @@ import (
 // request that tells nothing of where it comes from is refused: only a browser has cookies to misuse, and every browser
 // tells.
 func (x *exchange) checkOrigin() error {
-	origin, site := x.r.Header.Get("Origin"), x.r.Header.Get("Sec-Fetch-Site")
+	origins := x.r.Header.Values("Origin")
+	// A list, sent as one header or as several, equals no single value.
+	site := strings.Join(x.r.Header.Values("Sec-Fetch-Site"), ",")
 	allowed := site == "same-origin"
-	if len(x.r.Header.Values("Origin")) > 0 {
-		allowed = slices.Contains(x.api.cfg.AllowedOrigins, origin) && site != "cross-site" && !strings.Contains(site, ",")
+	if len(origins) > 0 {
+		listed := len(origins) == 1 && slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
+		allowed = listed && !strings.EqualFold(site, "cross-site") && !strings.Contains(site, ",")
 	}
 	if !allowed {
 		return fail(codeOrigin, "the request comes from an origin that may not use cookies here")
 	}
 	return nil
+}
+
+// linked tells that another site made the browser send this request, such as by a link. It must not be able to delete
+// the browser's cookies by that.
+func (x *exchange) linked() bool {
+	site := x.r.Header.Get("Sec-Fetch-Site")
+	return site != "" && site != "same-origin" && site != "none" && x.checkOrigin() != nil
 }

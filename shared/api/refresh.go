@@ -6,7 +6,7 @@ import (
 )
 
 type refreshBody struct {
-	RefreshToken string `json:"refreshToken"`
+	RefreshToken *string `json:"refreshToken"`
 }
 
 // Refresh serves POST /auth/refresh.
@@ -20,7 +20,7 @@ func (a *API) Refresh() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		if id, err := a.store.Handle(token); err == nil {
+		if id, err := a.store.SessionOf(token); err == nil {
 			x.concernsSession(id)
 		}
 		g, err := a.store.Refresh(x.r.Context(), token, client)

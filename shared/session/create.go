@@ -16,8 +16,8 @@ type Login struct {
 	Address common.Address
 	ChainID uint64
 	Client  Client
-	// Carried is an access token that came along. A session of the same account that it belongs to is replaced before
-	// counting; empty, or any other token, replaces nothing.
+	// Carried is a token of either kind that came along. A session of the same account that it belongs to is replaced
+	// before counting; empty, or any other token, replaces nothing.
 	Carried string
 }
 
@@ -56,7 +56,7 @@ func (s *Store) created(r reply, tokens pair, e entry, p payload, op operation) 
 		return Grant{}, ErrNonceSpent
 	case outcomeBlocked:
 		return Grant{}, ErrBlocked
-	case outcomeLimit:
+	case outcomeFull:
 		return Grant{}, ErrLimit
 	case outcomeDone:
 	default:
@@ -133,11 +133,11 @@ func (s *Store) deviceHashes(t token, d Device) (bare, full [traitSize]byte, err
 
 // carried is the random of the session that a token belongs to; another account's is in no record of this one.
 func (s *Store) carried(text string) []byte {
-	t, err := parseToken(s.keys, accessKind, text)
+	id, err := s.SessionOf(text)
 	if err != nil {
 		return []byte{}
 	}
-	return t.id.Random[:]
+	return id.Random[:]
 }
 
 func (s *Store) limit() int {

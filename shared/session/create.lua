@@ -59,5 +59,5 @@ rec.live[#rec.live + 1] = entry
 local last = math.max(now, num(rec.head, 8, 6))
 rec.head = sub(rec.head, 1, 8) .. bin(last, 6) .. sub(rec.head, 15)
 redis.call('SET', payload, sealed, 'PX', keep)
-save(redis.call, key, rec, now)
+save(key, rec, now)
 return {DONE, redis.call('GET', key)}

@@ -3,13 +3,11 @@ package session
 import (
 	"context"
 	"errors"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// Handle tells whose session an authentic token belongs to, whether or not that session lives, without a trip. Both
+// SessionOf tells which session an authentic token belongs to, whether or not that session lives, without a trip. Both
 // kinds of token are taken. It fails with ErrInvalidToken.
-func (s *Store) Handle(text string) (ID, error) {
+func (s *Store) SessionOf(text string) (ID, error) {
 	t, err := parseToken(s.keys, accessKind, text)
 	if err != nil {
 		t, err = parseToken(s.keys, refreshKind, text)
@@ -41,38 +39,12 @@ func (s *Store) end(ctx context.Context, id ID, reason Reason, ahead any) (reply
 // need not live, but it must be known or remembered: else it fails with ErrInvalidToken. One trip.
 func (s *Store) EndAll(ctx context.Context, witness ID, reason Reason) (int, error) {
 	op := newOperation()
-	r, err := s.run(ctx, endAllScript, []string{s.recordKey(witness.User)}, millis(s.now()), int(reason), op[:], "", witness.Random[:])
+	r, err := s.run(ctx, endAllScript, []string{s.recordKey(witness.User)}, millis(s.now()), int(reason), op[:], witness.Random[:])
 	if err != nil {
 		return 0, err
 	}
-	switch r.outcome() {
-	case outcomeDone:
-		return int(r.int(1)), nil
-	case outcomeOOM:
-		return int(r.int(1)), s.unlinkAll(ctx, witness.User)
+	if r.outcome() != outcomeDone {
+		return 0, r.fault(witness)
 	}
-	return 0, r.fault(witness)
-}
-
-// unlinkAll ends every session of a user where memory is full and the record cannot be rewritten: without its payload no
-// session opens. No login can slip in between, since it would need memory.
-func (s *Store) unlinkAll(ctx context.Context, u UserID) error {
-	return again(ctx, func() error {
-		raw, err := s.rdb.Get(ctx, s.recordKey(u)).Result()
-		if errors.Is(err, redis.Nil) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		rec, err := decodeRecord(raw)
-		if err != nil || len(rec.live) == 0 {
-			return err
-		}
-		var keys []string
-		for _, e := range rec.live {
-			keys = append(keys, s.payloadKey(ID{User: u, Random: e.random}))
-		}
-		return s.rdb.Unlink(ctx, keys...).Err()
-	})
+	return int(r.int(1)), nil
 }

@@ -1,4 +1,5 @@
--- Ends one session.
+-- Ends one session. One whose deadline has passed is written down as ended too: to a caller whose clock is behind, or
+-- who was under way, it would still be live.
 -- KEYS[1]  the subject's record
 -- KEYS[2]  the session's payload
 -- ARGV[1]  the session's random
@@ -14,7 +15,7 @@ local key, payload, random = KEYS[1], KEYS[2], ARGV[1]
 local now, reason, op, ahead = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 
 local raw = redis.call('GET', key)
-local at, answer = live(raw, random, now, op)
+local at, answer = listed(raw, random, now, op)
 if not at then return answer end
 if ahead and num(raw, at + 40, 4) >= ahead then return {DONE} end
 

@@ -75,15 +75,15 @@ func TestEndAll_afterDeadline(t *testing.T) {
 	})
 }
 
-func TestHandle(t *testing.T) {
+func TestSessionOf(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	g := w.signIn(alice, laptop)
 	for _, text := range []string{g.AccessToken, g.RefreshToken} {
-		if id, err := w.Handle(text); err != nil || id != g.Session.ID {
+		if id, err := w.SessionOf(text); err != nil || id != g.Session.ID {
 			t.Errorf("handle is %v, %v", id, err)
 		}
 	}
-	_, err := w.Handle(g.AccessToken[1:])
+	_, err := w.SessionOf(g.AccessToken[1:])
 	wants(t, err, session.ErrInvalidToken)
 	if id, err := session.ParseID(g.Session.ID.String()); err != nil || id != g.Session.ID {
 		t.Errorf("the public id reads back as %v, %v", id, err)
@@ -164,10 +164,10 @@ func TestEndAll_race(t *testing.T) {
 	})
 }
 
-// An end must succeed with memory full, when no record can be rewritten.
+// An end must succeed with memory full, and a validation is not refused because its activity cannot be recorded.
 func TestEnd_fullMemory(t *testing.T) {
 	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
-	w := newWorld(t, own.Redis)
+	w := newWorld(t, own.Redis, func(o *session.Options) { o.LimitPolicy = session.Deny })
 	var all []session.Grant
 	for range 5 {
 		all = append(all, w.signIn(alice, laptop))
@@ -175,35 +175,46 @@ func TestEnd_fullMemory(t *testing.T) {
 	w.clock.add(time.Minute)
 	next, err := w.Refresh(ctx, all[1].RefreshToken, laptop)
 	must(t, err)
+	in := w.login(alice, laptop)
 	w.clock.add(time.Minute)
-	must(t, w.rdb.ConfigSet(ctx, "maxmemory", "1").Err())
+	full := func(limit string) { must(t, w.rdb.ConfigSet(ctx, "maxmemory", limit).Err()) }
+	full("1")
 
-	in := session.Login{Nonce: "any", Address: alice, Client: laptop}
-	_, err = w.Create(ctx, in)
+	_, err = w.Create(ctx, session.Login{Nonce: "any", Address: bob, Client: laptop})
 	wants(t, err, session.ErrUnavailable)
 	_, err = w.Refresh(ctx, all[2].RefreshToken, laptop)
 	wants(t, err, session.ErrUnavailable)
+	if a := w.opens(all[2]); !a.Session.LastSeenAt.Equal(all[2].Session.LastSeenAt) {
+		t.Error("activity was recorded with memory full")
+	}
 
 	over, err := w.End(ctx, all[0].Session.ID, session.LoggedOut)
 	must(t, err)
-	if over.Reason != session.LoggedOut {
+	if over.Reason != session.LoggedOut || !over.ByThis {
 		t.Errorf("told %+v", over)
 	}
-	w.dead(all[0])
+	_, err = w.Read(ctx, all[0].AccessToken, laptop)
+	wantsEnded(t, err, session.LoggedOut)
 	_, err = w.Refresh(ctx, all[1].RefreshToken, laptop) // stolen, as the grace is over
 	wantsEnded(t, err, session.RefreshReused)
 	w.dead(next)
+	if n := len(w.stored(all[0]).Live); n != 3 {
+		t.Errorf("%d sessions are listed, want 3", n)
+	}
 	n, err := w.EndAll(ctx, all[2].Session.ID, session.Revoked)
 	must(t, err)
-	if n != 5 { // two of them are listed still, and open no more
-		t.Errorf("ended %d", n)
+	if n != 3 {
+		t.Errorf("ended %d, want 3", n)
 	}
-
-	must(t, w.rdb.ConfigSet(ctx, "maxmemory", "0").Err())
 	for _, g := range all {
 		w.dead(g)
 	}
-	if keys := w.rdb.Keys(ctx, w.opts.Prefix+":{*}:s*").Val(); len(keys) != 0 {
-		t.Errorf("%d payloads stay", len(keys))
+
+	full("0")
+	if ttl := w.rdb.PTTL(ctx, w.RecordKey(all[0].Session.ID)).Val(); ttl <= 0 {
+		t.Errorf("the record is kept for %v", ttl)
 	}
+	g, err := w.Create(ctx, in) // what was ended takes up no place
+	must(t, err)
+	w.opens(g)
 }

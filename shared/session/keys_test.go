@@ -139,7 +139,7 @@ func TestScripts_declareTheirKeys(t *testing.T) {
 			}
 		}
 	}
-	for _, command := range []string{"GET", "SET", "SETRANGE", "UNLINK"} {
+	for _, command := range []string{"GET", "SET", "SETRANGE", "UNLINK", "PERSIST"} {
 		if seen[command] == 0 {
 			t.Errorf("the story ran no %s in a script: this test saw %v", command, seen)
 		}
@@ -165,7 +165,7 @@ func tag(key string) string {
 func keysOf(t *testing.T, args []string) []string {
 	t.Helper()
 	switch strings.ToUpper(args[0]) {
-	case "GET", "SET", "SETRANGE":
+	case "GET", "SET", "SETRANGE", "PERSIST":
 		return args[1:2]
 	case "UNLINK":
 		return args[1:]

@@ -45,9 +45,9 @@ local function due(raw, at, now)
   return ABSOLUTE_TIMEOUT, absolute
 end
 
--- live returns the offset of a session that may still act; else nil and the answer: UNKNOWN, DAMAGED, or OVER with
--- reason, time and whether that very operation ended it.
-local function live(raw, random, now, op)
+-- listed returns the offset of a session in the list of the live ones, whether or not a deadline has passed; else nil
+-- and the answer: UNKNOWN, DAMAGED, or OVER with reason, time and whether that very operation ended it.
+local function listed(raw, random, now, op)
   if not raw then return nil, {UNKNOWN} end
   if not sound(raw) then return nil, {DAMAGED} end
   local first = HEAD + byte(raw, 32)
@@ -60,13 +60,18 @@ local function live(raw, random, now, op)
     end
   end
   for at = first, gone - LIVE, LIVE do
-    if sub(raw, at + 1, at + 16) == random then
-      local reason, deadline = due(raw, at, now)
-      if reason then return nil, {OVER, reason, deadline, 0} end
-      return at
-    end
+    if sub(raw, at + 1, at + 16) == random then return at end
   end
   return nil, {UNKNOWN}
+end
+
+-- live is listed, for a session that may still act: one past a deadline is over.
+local function live(raw, random, now, op)
+  local at, answer = listed(raw, random, now, op)
+  if not at then return nil, answer end
+  local reason, deadline = due(raw, at, now)
+  if reason then return nil, {OVER, reason, deadline, 0} end
+  return at
 end
 
 -- open takes a sound record apart: head is the fixed part up to the lengths, live and ended are lists of raw entries.
@@ -96,41 +101,48 @@ local function finish(rec, i, reason, now, op)
   return reason, now
 end
 
--- finish_where finishes the live sessions that test picks, first to last; returns how many were within their deadlines.
+-- finish_where finishes the live sessions that test picks, first to last; returns how many ended for that reason, and
+-- the reason and the time of the last.
 local function finish_where(rec, test, reason, now, op)
-  local i, count = 1, 0
+  local i, count, why, at = 1, 0, nil, nil
   while i <= #rec.live do
     if test(rec.live[i]) then
-      if not due(rec.live[i], 0, now) then count = count + 1 end
-      finish(rec, i, reason, now, op)
+      why, at = finish(rec, i, reason, now, op)
+      if why == reason then count = count + 1 end
     else
       i = i + 1
     end
   end
-  return count
+  return count, why, at
 end
 
--- save writes a record back; put is redis.call, or redis.pcall where the caller can do without. A record that holds a
--- block, preferences or roles stays for good; any other outlasts its last session by the retention.
-local function save(put, key, rec, now)
+-- save writes a record back. One that holds a block, preferences or roles stays for good; any other outlasts its last
+-- session by the retention.
+local function save(key, rec, now)
   for i = #rec.ended, 1, -1 do
     if num(rec.ended[i], 23, 6) <= now then table.remove(rec.ended, i) end
   end
   while #rec.ended > REMEMBERED do table.remove(rec.ended, 1) end
   local body = rec.head .. char(#rec.roles) .. char(#rec.live) .. char(#rec.ended) .. rec.roles
     .. table.concat(rec.live) .. table.concat(rec.ended)
-  if byte(rec.head, 2) ~= 0 or #rec.roles > 0 then return put('SET', key, body) end
+  if byte(rec.head, 2) ~= 0 or #rec.roles > 0 then return redis.call('SET', key, body) end
   local last = now
   for _, entry in ipairs(rec.live) do last = math.max(last, num(entry, 34, 6)) end
-  return put('SET', key, body, 'PX', string.format('%.0f', last - now + RETENTION))
+  redis.call('SET', key, body, 'PX', string.format('%.0f', last - now + RETENTION))
 end
 
--- over ends one live session and returns the answer that says so. It must succeed with memory full, when the record
--- cannot be rewritten: the payload goes, and without it the session does not open.
+-- is_full tells whether what redis.pcall returned is the refusal of a write because memory is full.
+local function is_full(result)
+  return type(result) == 'table' and result.err ~= nil and string.find(result.err, 'OOM', 1, true) ~= nil
+end
+
+-- over ends one listed session and returns the answer that says so. An end must succeed with memory full. Redis refuses a
+-- script's first write then, if it may need memory, and none after it, so that no script stops half way: unlinking comes
+-- first, needs none, and by itself closes the session.
 local function over(key, payload, raw, random, reason, now, op)
   local rec = open(raw)
-  finish_where(rec, function(e) return sub(e, 1, 16) == random end, reason, now, op)
-  save(redis.pcall, key, rec, now)
+  local _, why, at = finish_where(rec, function(e) return sub(e, 1, 16) == random end, reason, now, op)
   redis.call('UNLINK', payload)
-  return {OVER, reason, now, 1}
+  save(key, rec, now)
+  return {OVER, why, at, 1}
 end

@@ -44,7 +44,7 @@ func (s *Store) Read(ctx context.Context, text string, client Client) (Access, e
 	if err != nil {
 		return Access{}, err
 	}
-	if seen := e.seen.Add(s.opts.Touch); !seen.After(now) {
+	if !e.seen.Add(s.opts.Touch).After(now) {
 		if *e, err = s.touch(ctx, t.id, now); err != nil {
 			return Access{}, err
 		}
@@ -70,8 +70,8 @@ func (s *Store) load(ctx context.Context, id ID) (record, string, error) {
 	return rec, got.text(1), err
 }
 
-// opens finds the session while it lives: listed, and within both deadlines. A deadline that has passed is told and left
-// for the sweeper to write down.
+// opens finds the session while it lives: listed, and within both deadlines. A deadline that has passed is told and not
+// written down: a reader does not write.
 func (rec *record) opens(id ID, now time.Time) (*entry, error) {
 	if gone := rec.remembered(id.Random); gone != nil {
 		if !now.Before(gone.forget) {

@@ -43,6 +43,7 @@ if listed ~= hash then return {UNKNOWN} end
 -- rotated yet the time is 0, long ago.
 local within = now < rotated + grace
 if behind then
+  if sub(entry, 131, 136) == op then return {DONE, entry, sealed} end -- our own rotation, asked for again
   local device = byte(entry, 175) % 4 >= 2 and sub(devices, 9, 16) or sub(devices, 1, 8)
   if within and device == sub(entry, 137, 144) then return {DONE, entry, sealed} end
   return stop(REFRESH_REUSED)

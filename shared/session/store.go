@@ -48,13 +48,20 @@ var (
 	//go:embed end_all.lua
 	endAllSource string
 
-	spendScript   = redis.NewScript(prelude + spendSource)
-	createScript  = redis.NewScript(prelude + createSource)
-	touchScript   = redis.NewScript(prelude + touchSource)
-	refreshScript = redis.NewScript(prelude + refreshSource)
-	endScript     = redis.NewScript(prelude + endSource)
-	endAllScript  = redis.NewScript(prelude + endAllSource)
+	//go:embed epilogue.lua
+	epilogue string
+
+	spendScript   = newScript(spendSource)
+	createScript  = newScript(createSource)
+	touchScript   = newScript(touchSource)
+	refreshScript = newScript(refreshSource)
+	endScript     = newScript(endSource)
+	endAllScript  = newScript(endAllSource)
 )
+
+func newScript(source string) *redis.Script {
+	return redis.NewScript(prelude + "local function answer()\n" + source + "end\n" + epilogue)
+}
 
 // Outcomes of the scripts.
 const (
@@ -63,8 +70,7 @@ const (
 	outcomeOver    = 2
 	outcomeSpent   = 3
 	outcomeBlocked = 4
-	outcomeLimit   = 5
-	outcomeOOM     = 6
+	outcomeFull    = 5
 )
 
 // reply is what a script returned: an outcome, then integers and strings.
@@ -102,15 +108,28 @@ func (r reply) fault(id ID) error {
 	return ErrDamaged
 }
 
+// errCrossed says that a reply belongs to another question: the connection is out of step (GO-2025-3540).
+var errCrossed = fmt.Errorf("%w: a reply to another call", ErrUnavailable)
+
 // run runs a script; all that a script touches is in keys. Scripts recognise their own operation, so asking again after
-// a lost reply is safe.
+// a lost reply is safe. The last argument names the call and comes back with the reply: one that does not is somebody
+// else's.
 func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply, error) {
+	call := newOperation()
+	args = append(args, call[:])
 	var r reply
 	err := again(ctx, func() (err error) {
 		r, err = script.Run(ctx, s.rdb, keys, args...).Slice()
 		return err
 	})
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	last := len(r) - 1
+	if last < 1 || r.text(last) != string(call[:]) {
+		return nil, errCrossed
+	}
+	return r[:last], nil
 }
 
 // again calls f once more where the first answer was lost or a slot was moving. The wait for it is bounded by ctx.

@@ -23,6 +23,11 @@ const (
 	tokenSize   = gateAt + 16
 )
 
+// HoldsToken tells whether text holds what looks like a token of ours, authentic or not.
+func HoldsToken(text string) bool {
+	return strings.Contains(text, accessKind) || strings.Contains(text, refreshKind)
+}
+
 // token is an authentic token, taken apart. Authentic says that we made it, not that it is still good.
 type token struct {
 	kind       string

@@ -19,5 +19,7 @@ if seen + interval > now then return {DONE, entry} end
 
 ends = math.max(ends, math.min(now + idle, num(entry, 34, 6)))
 local moved = bin(now, 6) .. bin(ends, 6)
-redis.call('SETRANGE', key, at + 22, moved)
+local written = redis.pcall('SETRANGE', key, at + 22, moved)
+if is_full(written) then return {DONE, entry} end -- the deadline stays where it was: nobody is refused for that
+if type(written) == 'table' then return written end
 return {DONE, sub(entry, 1, 22) .. moved .. sub(entry, 35)}
