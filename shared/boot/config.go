@@ -102,7 +102,7 @@ func (c *Config) contradictions() []error {
 	check(both(s.Access, s.Absolute) && s.Access > s.Absolute,
 		"ACCESS_TOKEN_MINUTES: an access token would outlive SESSION_MAX_HOURS; lower it or raise the other")
 	check(both(s.Grace, s.Access) && s.Grace >= s.Access,
-		"REFRESH_GRACE_SECONDS: the grace must be shorter than ACCESS_TOKEN_MINUTES, or a token could be superseded twice within it; lower it or raise the other")
+		"REFRESH_GRACE_SECONDS: the grace must be shorter than ACCESS_TOKEN_MINUTES, or a refresh within it could hand out an access token that has expired; lower it or raise the other")
 	check(both(s.Touch, s.Idle) && s.Touch >= s.Idle,
 		"SESSION_TOUCH_SECONDS: activity would be recorded too rarely to keep a session from its idle timeout; make it shorter than SESSION_TIMEOUT_MINUTES")
 	check(c.Redis.Username != "" && c.Redis.Password == "",

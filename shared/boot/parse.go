@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"latchkey/shared/session"
+	"latchkey/shared/siwe"
 )
 
 func setEnvironment(c *Config, value string) error {
@@ -76,14 +77,11 @@ func setPrefix(c *Config, value string) error {
 
 var chainID = regexp.MustCompile(`^[1-9][0-9]{0,15}$`)
 
-// maxChainID is the largest number that every JSON reader keeps exact; chain ids are handed to browsers.
-const maxChainID = 1<<53 - 1
-
 func setChainIDs(c *Config, value string) error {
 	var ids []uint64
 	for _, item := range list(value) {
 		id, err := strconv.ParseUint(item, 10, 64)
-		if err != nil || !chainID.MatchString(item) || id > maxChainID {
+		if err != nil || !chainID.MatchString(item) || id > siwe.MaxChainID {
 			return unknown(item, "chain ids in decimal, from 1, separated by commas")
 		}
 		if slices.Contains(ids, id) {
@@ -95,9 +93,6 @@ func setChainIDs(c *Config, value string) error {
 	return nil
 }
 
-// statementText is EIP-4361's statement: reserved and unreserved characters of RFC 3986, and spaces.
-var statementText = regexp.MustCompile(`^[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;= ]+$`)
-
 // maxStatement leaves room for the rest of a message, which may have 4096 bytes in all.
 const maxStatement = 1024
 
@@ -105,7 +100,7 @@ func setStatement(c *Config, value string) error {
 	if len(value) > maxStatement {
 		return fmt.Errorf("has %d bytes; %d at most leave room for the rest of a message", len(value), maxStatement)
 	}
-	if !statementText.MatchString(value) {
+	if !siwe.ValidStatement(value) {
 		return errors.New("holds a character that EIP-4361 does not allow in a statement; use one line of letters, digits, spaces and -._~:/?#[]@!$&'()*+,;=")
 	}
 	c.API.Statement = value

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// lambdaPoolSize is enough for an instance that serves one request at a time and answers health checks beside it.
+// lambdaPoolSize is more than enough for an instance that serves one request at a time.
 const lambdaPoolSize = 4
 
 // The client's deadlines. A trip takes at most a dial and a reply, and the store makes it at most twice: with a Redis that
