@@ -33,7 +33,7 @@ build: ## compile every function for both architectures into build/<architecture
 	done; done
 
 lint: ## check formatting, Go, the template and the shell files
-	@unformatted=$$(gofmt -l functions local shared); test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
 	@command -v cfn-lint >/dev/null || { echo "cfn-lint is needed: pip install cfn-lint"; exit 1; }
@@ -50,8 +50,9 @@ fuzz: ## run every fuzz test for FUZZTIME=1m
 	done
 
 redis: ## start a redis-server in the foreground, in memory only, REDIS_PORT=6379
-	@command -v redis-server >/dev/null || { echo "no redis-server found: apt-get install redis-server (or brew install redis)"; exit 1; }
-	redis-server --bind 127.0.0.1 --port $(REDIS_PORT) --save '' --appendonly no --maxmemory-policy noeviction
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
+		{ echo "no redis-server found: apt-get install redis-server (or brew install redis)"; exit 1; }
+	$$(command -v redis-server || command -v valkey-server) --bind 127.0.0.1 --port $(REDIS_PORT) --save '' --appendonly no --maxmemory-policy noeviction
 
 clean: ## delete what make build and sam build left
 	rm -rf build .aws-sam
