@@ -65,6 +65,12 @@ func run(args []string, in io.Reader, out, errs io.Writer) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("%q is too much; sign help tells the usage", flags.Arg(0))
 	}
+	if !slices.Contains([]string{"new", "address", "message", "login"}, args[0]) {
+		return fmt.Errorf("there is no command %q; sign help tells the usage", args[0])
+	}
+	if *transport != "bearer" && *transport != "cookie" {
+		return fmt.Errorf("-transport is %q; it must be bearer or cookie", *transport)
+	}
 	if args[0] == "new" {
 		if err := makeKey(*file); err != nil {
 			return err
@@ -90,10 +96,8 @@ func execute(command string, key *ecdsa.PrivateKey, transport string, in io.Read
 		}
 		_, err = fmt.Fprintln(out, sign(key, message))
 		return err
-	case "login":
-		return login(key, transport, in, out)
 	}
-	return fmt.Errorf("there is no command %q; sign help tells the usage", command)
+	return login(key, transport, in, out)
 }
 
 func address(key *ecdsa.PrivateKey) common.Address {
