@@ -370,8 +370,8 @@ type bomb struct{ value any }
 
 func (b bomb) Read([]byte) (int, error) {
 	if b.value == nil {
-		var m map[string]int
-		m["x"] = 1
+		var none []int
+		_ = none[len(none)]
 	}
 	panic(b.value)
 }

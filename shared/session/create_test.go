@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -122,6 +123,40 @@ func TestCreate_evictsLongestUnseen(t *testing.T) {
 	})
 }
 
+// Of sessions that were seen at the same time, the one that logged in first goes.
+func TestCreate_evictsFirstOfEquals(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.Limit = 3 })
+		var all []session.Grant
+		for i := range 5 {
+			g := w.signIn(alice, laptop)
+			if all = append(all, g); i < 3 {
+				continue
+			}
+			if len(g.Evicted) != 1 || g.Evicted[0] != all[i-3].Session.ID {
+				t.Errorf("login %d evicted %v, want %v", i, g.Evicted, all[i-3].Session.ID)
+			}
+		}
+	})
+}
+
+// Whatever is configured, an account has no more than a hundred sessions.
+func TestCreate_neverMoreThanAHundred(t *testing.T) {
+	for _, limit := range []int{0, 1000} {
+		w := newWorld(t, redistest.Embedded(t), func(o *session.Options) { o.Limit = limit })
+		for i := range 101 {
+			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint("nonce ", i), Address: alice, Client: laptop})
+			must(t, err)
+			if want := max(0, i-99); len(g.Evicted) != want {
+				t.Errorf("limit %d: login %d evicted %d, want %d", limit, i, len(g.Evicted), want)
+			}
+			if n := len(w.stored(g).Live); n != min(i+1, 100) {
+				t.Fatalf("limit %d: %d live sessions after %d logins", limit, n, i+1)
+			}
+		}
+	}
+}
+
 func TestCreate_denies(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(o *session.Options) { o.Limit, o.LimitPolicy = 1, session.Deny })
@@ -222,7 +257,7 @@ func TestCreate_race(t *testing.T) {
 					}
 				})
 				close(stop)
-				if n := <-most; n > 5 {
+				if n := <-most; n == 0 || n > 5 {
 					t.Errorf("an observer saw %d live sessions, the limit is 5", n)
 				}
 				if n := len(w.stored(user).Live); n != 5 {
@@ -236,17 +271,17 @@ func TestCreate_race(t *testing.T) {
 	}
 }
 
-// watch polls until stopped, and returns the most live sessions that it saw.
+// watch polls until stopped, at least once, and returns the most live sessions that it saw.
 func (w *world) watch(g session.Grant, stop chan struct{}) int {
 	most := 0
 	for {
+		if s, err := w.Stored(ctx, g.Session.ID.User); err == nil {
+			most = max(most, len(s.Live))
+		}
 		select {
 		case <-stop:
 			return most
 		default:
-			if s, err := w.Stored(ctx, g.Session.ID.User); err == nil {
-				most = max(most, len(s.Live))
-			}
 		}
 	}
 }
@@ -269,7 +304,10 @@ func TestCreate_refusesBlockedAndDamaged(t *testing.T) {
 			if got := w.rdb.Get(ctx, key).Val(); got != damaged {
 				t.Errorf("a login rewrote a damaged record")
 			}
-			w.dead(g)
+			_, err = w.Read(ctx, g.AccessToken, laptop)
+			wants(t, err, session.ErrDamaged)
+			_, err = w.Refresh(ctx, g.RefreshToken, laptop)
+			wants(t, err, session.ErrDamaged)
 		}
 	})
 }

@@ -37,6 +37,7 @@ type EndedError struct {
 	Session ID
 }
 
+// Error implements error.
 func (e *EndedError) Error() string { return "session ended: " + e.Reason.String() }
 
 // Reason is why a session ended. The numbers are stored: they are never reused.

@@ -2,6 +2,11 @@ package session
 
 import (
 	"context"
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/seal"
 )
@@ -10,8 +15,9 @@ import (
 
 // Listed is a live session as the record lists it.
 type Listed struct {
-	ID         ID
-	Generation uint32
+	ID              ID
+	Generation      uint32
+	Device, Network [traitSize]byte
 }
 
 // Remembered is an ended session as the record remembers it.
@@ -25,6 +31,7 @@ type Stored struct {
 	Live  []Listed
 	Ended []Remembered
 	Epoch uint32
+	Roles []string
 }
 
 // Stored reads a subject's record as it stands in Redis.
@@ -34,9 +41,10 @@ func (s *Store) Stored(ctx context.Context, u UserID) (Stored, error) {
 		return Stored{}, err
 	}
 	rec, err := decodeRecord(raw)
-	out := Stored{Epoch: rec.epoch}
+	out := Stored{Epoch: rec.epoch, Roles: rec.roles}
 	for _, e := range rec.live {
-		out.Live = append(out.Live, Listed{ID: ID{User: u, Random: e.random}, Generation: e.generation})
+		id := ID{User: u, Random: e.random}
+		out.Live = append(out.Live, Listed{ID: id, Generation: e.generation, Device: e.device, Network: e.network})
 	}
 	for _, e := range rec.ended {
 		out.Ended = append(out.Ended, Remembered{ID: ID{User: u, Random: e.random}, Reason: e.reason})
@@ -44,16 +52,68 @@ func (s *Store) Stored(ctx context.Context, u UserID) (Stored, error) {
 	return out, err
 }
 
-// RecordKey and PayloadKey name a session's two keys.
-func (s *Store) RecordKey(id ID) string  { return s.recordKey(id.User) }
-func (s *Store) PayloadKey(id ID) string { return s.payloadKey(id) }
+// SetRoles writes roles into a subject's record as it stands in Redis. What is kept for a while stays so.
+func (s *Store) SetRoles(ctx context.Context, u UserID, roles ...string) error {
+	raw, err := s.rdb.Get(ctx, s.recordKey(u)).Result()
+	if err != nil {
+		return err
+	}
+	rec, err := decodeRecord(raw)
+	if err != nil {
+		return err
+	}
+	rec.roles = roles
+	return s.rdb.Set(ctx, s.recordKey(u), recordBytes(rec), redis.KeepTTL).Err()
+}
 
-// HeadSize and EntrySize are the layout's.
+// LoadScripts makes Redis know every script.
+func (s *Store) LoadScripts(ctx context.Context) error {
+	for _, script := range []*redis.Script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript} {
+		if err := script.Load(ctx, s.rdb).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RecordKey and PayloadKey name a session's two keys, NonceKey a nonce's, SumKey what health reads.
+func (s *Store) RecordKey(id ID) string       { return s.recordKey(id.User) }
+func (s *Store) PayloadKey(id ID) string      { return s.payloadKey(id) }
+func (s *Store) NonceKey(nonce string) string { return s.nonceKey(nonce) }
+func (s *Store) SumKey() string               { return s.sumKey() }
+
+// The layout's sizes and places.
 const (
-	HeadSize  = headSize
-	EntrySize = entrySize
-	FlagByte  = 1
+	HeadSize   = headSize
+	EntrySize  = entrySize
+	EndedSize  = endedSize
+	FlagByte   = 1
+	CreatedAt  = headSize + 16 // of the first session, where there are no roles
+	AbsoluteAt = headSize + 34
 )
+
+// Day is by how much what is kept outlasts deadlines.
+const Day time.Duration = day
+
+// Outcomes are the scripts' answers that have a meaning of their own; every other one is damage.
+var Outcomes = map[string]int{
+	"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "OVER": outcomeOver,
+	"SPENT": outcomeSpent, "BLOCKED": outcomeBlocked, "FULL": outcomeFull,
+}
+
+// Traits are what the record keeps of a client: of its device without and with the id it sent, and of its network.
+type Traits struct{ Bare, Full, Network [traitSize]byte }
+
+// Traits makes them for a session.
+func (s *Store) Traits(id ID, c Client) (Traits, error) {
+	t := token{key: s.keys.Current(s.now()), id: id}
+	bare, full, err := s.deviceHashes(t, c.Device)
+	if err != nil {
+		return Traits{}, err
+	}
+	network, err := s.networkHash(t, c.IP)
+	return Traits{Bare: bare, Full: full, Network: network}, err
+}
 
 // ParseToken takes a token of either kind apart and writes it out again.
 func ParseToken(keys *seal.Ring, kind, text string) (string, error) {
@@ -78,14 +138,49 @@ func Forge(honest *seal.Ring, text string, with *seal.Ring, change func(generati
 	return forged
 }
 
-// DecodeRecord tells whether a record decodes.
-func DecodeRecord(raw string) error {
-	_, err := decodeRecord(raw)
-	return err
+// Payload is a live session's payload as it was before it was sealed.
+func (s *Store) Payload(ctx context.Context, id ID) ([]byte, error) {
+	rec, sealed, err := s.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.keys.Open(sealedAs(id, *rec.find(id.Random)), []byte(sealed))
 }
 
-// DecodePayload tells whether a payload decodes.
-func DecodePayload(raw []byte) error {
-	_, err := decodePayload(raw)
-	return err
+// AgainRecord, AgainEntry and AgainPayload read what is stored and write it out again.
+func AgainRecord(raw string) (string, error) {
+	rec, err := decodeRecord(raw)
+	return string(recordBytes(rec)), err
+}
+
+// AgainEntry does so for a live session in the list.
+func AgainEntry(raw string) (string, error) {
+	e, err := decodeEntry(raw)
+	return string(e.encode()), err
+}
+
+// AgainPayload does so for a payload.
+func AgainPayload(raw string) (string, error) {
+	p, err := decodePayload([]byte(raw))
+	return string(p.encode()), err
+}
+
+// recordBytes is a whole record as Redis holds it. Only scripts write records, so nothing but tests needs it in Go.
+func recordBytes(rec record) []byte {
+	roles := strings.Join(rec.roles, ",")
+	b := appendTimes([]byte{recordFormat, rec.flags}, rec.created, rec.lastLogin)
+	b = binary.BigEndian.AppendUint32(b, rec.epoch)
+	b = appendTimes(b, rec.blockedAt)
+	b = append(b, rec.op[:]...)
+	b = append(b, byte(rec.opCount), byte(len(roles)), byte(len(rec.live)), byte(len(rec.ended)))
+	b = append(b, roles...)
+	for _, e := range rec.live {
+		b = append(b, e.encode()...)
+	}
+	for _, e := range rec.ended {
+		b = append(b, e.random[:]...)
+		b = appendTimes(append(b, byte(e.reason)), e.at, e.forget)
+		b = append(b, e.op[:]...)
+	}
+	return b
 }

@@ -51,16 +51,50 @@ func honestTokens(f *testing.F, ring *seal.Ring) []string {
 	return []string{g.AccessToken, g.RefreshToken}
 }
 
-// Whatever stands in Redis, decoding it never panics.
+// Whatever stands in Redis, decoding it never panics, and what decodes is written out as the very same bytes.
 func FuzzDecodeStored(f *testing.F) {
-	w := newWorld(f, redistest.Embedded(f))
-	g := w.signIn(alice, laptop)
-	f.Add(w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val())
+	for _, honest := range honestRecords(f) {
+		f.Add(honest)
+		f.Add(honest[:len(honest)-1])
+		f.Add(honest + "x")
+	}
 	f.Add("")
 	f.Add("\x01" + strings.Repeat("\xff", 40))
 	f.Add("\x01\x01" + strings.Repeat("\x00", 25))
-	f.Fuzz(func(_ *testing.T, raw string) {
-		_ = session.DecodeRecord(raw)
-		_ = session.DecodePayload([]byte(raw))
+	f.Fuzz(func(t *testing.T, raw string) {
+		for name, again := range map[string]func(string) (string, error){
+			"record": session.AgainRecord, "entry": session.AgainEntry, "payload": session.AgainPayload,
+		} {
+			if got, err := again(raw); err == nil && got != raw {
+				t.Errorf("the %s %q reads as %q", name, raw, got)
+			}
+		}
 	})
+}
+
+// honestRecords are records with a live and an ended session, without and with roles, an entry and payloads. Each
+// decodes as what it is.
+func honestRecords(f *testing.F) []string {
+	w := newWorld(f, redistest.Embedded(f))
+	over, g := w.signIn(alice, laptop), w.signIn(alice, phone)
+	_, err := w.End(ctx, over.Session.ID, session.LoggedOut)
+	must(f, err)
+	record := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
+	must(f, w.SetRoles(ctx, g.User.ID, "admin", "auditor"))
+	withRoles := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
+	nowhere := w.signIn(bob, session.Client{Transport: session.Bearer})
+	entry := record[session.HeadSize : session.HeadSize+session.EntrySize]
+	honest := []string{record, withRoles, entry}
+	for _, g := range []session.Grant{g, nowhere} {
+		payload, err := w.Payload(ctx, g.Session.ID)
+		must(f, err)
+		honest = append(honest, string(payload))
+	}
+	for i, again := range []func(string) (string, error){
+		session.AgainRecord, session.AgainRecord, session.AgainEntry, session.AgainPayload, session.AgainPayload,
+	} {
+		_, err := again(honest[i])
+		must(f, err)
+	}
+	return honest
 }

@@ -15,12 +15,16 @@ import (
 // isScript tells whether a command runs a script.
 func isScript(cmd redis.Cmder) bool { return cmd.Name() == "evalsha" || cmd.Name() == "eval" }
 
-// hook is a go-redis hook made of one function around each single command.
+// hook is a go-redis hook made of one function around each single command, and around each pipeline as around its first
+// command.
 type hook func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error
 
 func (h hook) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		whole := func(ctx context.Context, _ redis.Cmder) error { return next(ctx, cmds) }
+		return h(whole, ctx, cmds[0])
+	}
 }
 func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error { return h(next, ctx, cmd) }
@@ -86,7 +90,7 @@ func (w *world) doubling(t testing.TB, doubled *atomic.Int64) *redis.Client {
 	})
 }
 
-// failing is a client that answers commands with the given error, that many times.
+// failing is a client that answers commands and pipelines with the given error, that many times.
 func (w *world) failing(message string, times int) *redis.Client {
 	var left atomic.Int64
 	left.Store(int64(times))

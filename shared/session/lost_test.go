@@ -3,6 +3,8 @@ package session_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,13 +108,56 @@ func TestScripts_flushedBetween(t *testing.T) {
 func TestStore_retriesOnce(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		for _, message := range []string{"TRYAGAIN Multiple keys request during rehashing of slot", "ASK 1 127.0.0.1:1"} {
+		for _, message := range []string{
+			"TRYAGAIN Multiple keys request during rehashing of slot", "ASK 1 127.0.0.1:1", "MOVED 1 127.0.0.1:1",
+		} {
 			_, _, err := w.on(w.failing(message, 1), w.clock).IssueNonce(ctx, terms)
 			must(t, err)
 			_, _, err = w.on(w.failing(message, 2), w.clock).IssueNonce(ctx, terms)
 			wants(t, err, session.ErrUnavailable)
+			_, err = w.on(w.failing(message, 1), w.clock).Check(ctx)
+			must(t, err)
 		}
 	})
+}
+
+// Asking again is for a dead connection. It helps nobody once the caller is gone, and it would wait for a full pool twice.
+func TestStore_retriesOnlyWhatHelps(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	dead := &net.OpError{Op: "read", Err: io.EOF}
+	for name, c := range map[string]struct {
+		err   error
+		gone  bool
+		calls int
+	}{
+		"dead connection": {err: dead, calls: 2},
+		"caller gone":     {err: dead, gone: true, calls: 1},
+		"pool timeout":    {err: redis.ErrPoolTimeout, calls: 1},
+		"closed client":   {err: redis.ErrClosed, calls: 1},
+		"not our turn":    {err: replyError("LOADING Redis is loading the dataset in memory"), calls: 1},
+	} {
+		for op, call := range map[string]func(context.Context, *session.Store) error{
+			"nonce":  func(ctx context.Context, s *session.Store) error { _, _, err := s.IssueNonce(ctx, terms); return err },
+			"health": func(ctx context.Context, s *session.Store) error { _, err := s.Check(ctx); return err },
+			"script": func(ctx context.Context, s *session.Store) error { return s.SpendNonce(ctx, "any", terms) },
+		} {
+			t.Run(name+"/"+op, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(ctx)
+				defer cancel()
+				calls := 0
+				err := call(ctx, w.on(w.hooked(func(_ redis.ProcessHook, _ context.Context, cmd redis.Cmder) error {
+					if calls++; c.gone {
+						cancel()
+					}
+					cmd.SetErr(c.err)
+					return c.err
+				}), w.clock))
+				if wants(t, err, session.ErrUnavailable); calls != c.calls {
+					t.Errorf("asked %d times, want %d", calls, c.calls)
+				}
+			})
+		}
+	}
 }
 
 func TestStore_unavailable(t *testing.T) {
@@ -123,12 +168,15 @@ func TestStore_unavailable(t *testing.T) {
 		"NOPERM this user has no permissions", "NOAUTH Authentication required.", "WRONGPASS invalid username-password pair",
 		"MISCONF Redis is configured to save RDB snapshots", "ERR max number of clients reached",
 		"ERR The user executing the script can't access at least one of the keys mentioned in the script",
-		"ERR Script attempted to access a non local key in a cluster node",
+		"ERR Script attempted to access a non local key in a cluster node", "TRYAGAIN Multiple keys request during rehashing of slot",
+		"ASK 3999 127.0.0.1:6381", "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+		"BUSY Redis is busy running a script.", "NOREPLICAS Not enough good replicas to write.",
+		"UNKILLABLE Sorry the script already executed write commands against the dataset.",
 	} {
 		_, err := w.on(w.failing(message, 9), w.clock).Check(ctx)
-		_, _, nonce := w.on(w.failing(message, 9), w.clock).IssueNonce(ctx, terms)
-		wants(t, errors.Join(err, nonce), session.ErrUnavailable)
-		wants(t, nonce, session.ErrUnavailable)
+		wants(t, err, session.ErrUnavailable)
+		_, _, err = w.on(w.failing(message, 9), w.clock).IssueNonce(ctx, terms)
+		wants(t, err, session.ErrUnavailable)
 	}
 	_, _, err := w.on(w.failing("WRONGTYPE Operation against a key holding the wrong kind of value", 9), w.clock).IssueNonce(ctx, terms)
 	if err == nil || errors.Is(err, session.ErrUnavailable) {

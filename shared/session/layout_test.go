@@ -1,0 +1,88 @@
+package session_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"latchkey/shared/session"
+)
+
+// The names of the reasons, in the order of their stored numbers, which never change.
+var reasonNames = []string{"logged_out", "idle_timeout", "absolute_timeout", "evicted", "revoked", "revoked_by_admin",
+	"refresh_reused", "hijack_suspected", "account_blocked", "account_erased", "store_reset"}
+
+func TestReason_numbersAreStored(t *testing.T) {
+	for i, name := range reasonNames {
+		if got := session.Reason(i + 1).String(); got != name {
+			t.Errorf("reason %d is %q, want %q", i+1, got, name)
+		}
+	}
+	for _, none := range []session.Reason{0, session.Reason(len(reasonNames) + 1), 255} {
+		if got := none.String(); got != "unknown" {
+			t.Errorf("reason %d is %q", none, got)
+		}
+	}
+}
+
+// The layout stands in Go and in Lua, and so do outcomes and reasons: every constant of a script is the same here.
+func TestLayout_scriptsAgree(t *testing.T) {
+	want := map[string]string{
+		"HEAD": fmt.Sprint(session.HeadSize), "LIVE": fmt.Sprint(session.EntrySize), "ENDED": fmt.Sprint(session.EndedSize),
+		"DAY": fmt.Sprint(session.Day.Milliseconds()), "REMEMBERED": "16", "RETENTION": "90 * DAY", "DAMAGED": "9",
+	}
+	for name, outcome := range session.Outcomes {
+		if want[name] = fmt.Sprint(outcome); want[name] == want["DAMAGED"] {
+			t.Errorf("%s is told as damage", name)
+		}
+	}
+	required := []string{"HEAD", "LIVE", "ENDED", "DAY", "UNKNOWN", "DONE", "OVER", "SPENT", "BLOCKED", "FULL", "DAMAGED",
+		"LOGGED_OUT", "IDLE_TIMEOUT", "ABSOLUTE_TIMEOUT", "EVICTED", "REFRESH_REUSED", "STORE_RESET"}
+	for i, name := range reasonNames {
+		want[strings.ToUpper(name)] = fmt.Sprint(i + 1)
+	}
+	seen := map[string]bool{}
+	for _, c := range scriptConstants(t) {
+		if seen[c.name] = true; want[c.name] != c.value {
+			t.Errorf("%s: %s is %s, in Go it is %q", c.file, c.name, c.value, want[c.name])
+		}
+	}
+	for _, name := range required {
+		if !seen[name] {
+			t.Errorf("no script has %s: this test reads %v", name, seen)
+		}
+	}
+}
+
+type scriptConstant struct{ file, name, value string }
+
+var assignment = regexp.MustCompile(`(?m)^local ([A-Z][A-Z_, ]*) = (.*?)(?:\s+--.*)?$`)
+
+// scriptConstants are the upper-case locals of all scripts.
+func scriptConstants(t *testing.T) []scriptConstant {
+	t.Helper()
+	files, err := filepath.Glob("*.lua")
+	must(t, err)
+	if !slices.Contains(files, "prelude.lua") {
+		t.Fatalf("no prelude among %q", files)
+	}
+	var all []scriptConstant
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		for _, match := range assignment.FindAllStringSubmatch(string(text), -1) {
+			names, values := strings.Split(match[1], ", "), strings.Split(match[2], ", ")
+			if len(names) != len(values) {
+				t.Fatalf("%s: cannot read %q", file, match[0])
+			}
+			for i := range names {
+				all = append(all, scriptConstant{file: file, name: names[i], value: values[i]})
+			}
+		}
+	}
+	return all
+}
