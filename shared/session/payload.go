@@ -54,8 +54,12 @@ func decodePayload(raw []byte) (payload, error) {
 	if len(rest) > 0 {
 		return payload{}, ErrDamaged
 	}
-	p.ip, _ = netip.AddrFromSlice([]byte(fields[0]))
-	p.lastIP, _ = netip.AddrFromSlice([]byte(fields[1]))
+	for i, ip := range []*netip.Addr{&p.ip, &p.lastIP} {
+		var ok bool
+		if *ip, ok = netip.AddrFromSlice([]byte(fields[i])); !ok && fields[i] != "" {
+			return payload{}, ErrDamaged
+		}
+	}
 	p.device = Device{Browser: fields[2], OS: fields[3], Name: fields[4]}
 	return p, nil
 }
