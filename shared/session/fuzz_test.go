@@ -52,6 +52,8 @@ func FuzzDecodeStored(f *testing.F) {
 	f.Add("")
 	f.Add("\x01" + strings.Repeat("\xff", 40))
 	f.Add("\x01\x01" + strings.Repeat("\x00", 25))
+	f.Add("\x01\x01" + strings.Repeat("\x00", 20) + "\x02ip\x00\x00\x00\x00") // no address has two bytes
+	f.Add("\x01\x01" + strings.Repeat("\x00", 20) + "\x00\x02ip\x00\x00\x00")
 	f.Fuzz(func(t *testing.T, raw string) {
 		for name, again := range map[string]func(string) (string, error){
 			"record": session.AgainRecord, "entry": session.AgainEntry, "payload": session.AgainPayload,
@@ -63,8 +65,8 @@ func FuzzDecodeStored(f *testing.F) {
 	})
 }
 
-// honestRecords are records with a live and an ended session, without and with roles, an entry and payloads. Each
-// decodes as what it is.
+// honestRecords are records with a live and an ended session, without and with roles, entries and payloads. Each decodes
+// as what it is.
 func honestRecords(f *testing.F) []string {
 	w := newWorld(f, redistest.Embedded(f))
 	over, g := w.signIn(alice, laptop), w.signIn(alice, phone)
@@ -75,14 +77,18 @@ func honestRecords(f *testing.F) []string {
 	withRoles := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
 	nowhere := w.signIn(bob, session.Client{Transport: session.Bearer})
 	entry := record[session.HeadSize : session.HeadSize+session.EntrySize]
-	honest := []string{record, withRoles, entry}
+	distinct := make([]byte, session.EntrySize) // a field that is read at another's place differs
+	for i := range distinct {
+		distinct[i] = byte(255 - i)
+	}
+	honest := []string{record, withRoles, entry, string(distinct)}
 	for _, g := range []session.Grant{g, nowhere} {
 		payload, err := w.Payload(ctx, g.Session.ID)
 		must(f, err)
 		honest = append(honest, string(payload))
 	}
 	for i, again := range []func(string) (string, error){
-		session.AgainRecord, session.AgainRecord, session.AgainEntry, session.AgainPayload, session.AgainPayload,
+		session.AgainRecord, session.AgainRecord, session.AgainEntry, session.AgainEntry, session.AgainPayload, session.AgainPayload,
 	} {
 		_, err := again(honest[i])
 		must(f, err)

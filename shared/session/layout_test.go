@@ -12,17 +12,24 @@ import (
 	"latchkey/shared/session"
 )
 
-// The names of the reasons, in the order of their stored numbers, which never change.
-var reasonNames = []string{"logged_out", "idle_timeout", "absolute_timeout", "evicted", "revoked", "revoked_by_admin",
-	"refresh_reused", "hijack_suspected", "account_blocked", "account_erased", "store_reset"}
+// The reasons and their names, in the order of their stored numbers, which never change.
+var reasons = []struct {
+	reason session.Reason
+	name   string
+}{
+	{session.LoggedOut, "logged_out"}, {session.IdleTimeout, "idle_timeout"}, {session.AbsoluteTimeout, "absolute_timeout"},
+	{session.Evicted, "evicted"}, {session.Revoked, "revoked"}, {session.RevokedByAdmin, "revoked_by_admin"},
+	{session.RefreshReused, "refresh_reused"}, {session.HijackSuspected, "hijack_suspected"},
+	{session.AccountBlocked, "account_blocked"}, {session.AccountErased, "account_erased"}, {session.StoreReset, "store_reset"},
+}
 
 func TestReason_numbersAreStored(t *testing.T) {
-	for i, name := range reasonNames {
-		if got := session.Reason(i + 1).String(); got != name {
-			t.Errorf("reason %d is %q, want %q", i+1, got, name)
+	for i, r := range reasons {
+		if int(r.reason) != i+1 || r.reason.String() != r.name {
+			t.Errorf("reason %d is %v, want %d %s", r.reason, r.reason, i+1, r.name)
 		}
 	}
-	for _, none := range []session.Reason{0, session.Reason(len(reasonNames) + 1), 255} {
+	for _, none := range []session.Reason{0, session.Reason(len(reasons) + 1), 255} {
 		if got := none.String(); got != "unknown" {
 			t.Errorf("reason %d is %q", none, got)
 		}
@@ -42,8 +49,8 @@ func TestLayout_scriptsAgree(t *testing.T) {
 	}
 	required := []string{"HEAD", "LIVE", "ENDED", "DAY", "UNKNOWN", "DONE", "OVER", "SPENT", "BLOCKED", "FULL", "DAMAGED",
 		"LOGGED_OUT", "IDLE_TIMEOUT", "ABSOLUTE_TIMEOUT", "EVICTED", "REFRESH_REUSED", "STORE_RESET"}
-	for i, name := range reasonNames {
-		want[strings.ToUpper(name)] = fmt.Sprint(i + 1)
+	for _, r := range reasons {
+		want[strings.ToUpper(r.name)] = fmt.Sprint(int(r.reason))
 	}
 	seen := map[string]bool{}
 	for _, c := range scriptConstants(t) {

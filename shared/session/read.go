@@ -18,8 +18,8 @@ type Access struct {
 	User    User
 }
 
-// Read validates an access token. It fails with ErrInvalidToken, ErrTokenExpired, EndedError or ErrUnavailable. A forged
-// token costs no trip, a good one costs one, and a second where activity is due to be recorded.
+// Read validates an access token. It fails with ErrInvalidToken, ErrTokenExpired, EndedError, ErrUnavailable, or ErrDamaged
+// where the record itself cannot be read. A forged token costs no trip, a good one costs one, and a second where activity is due to be recorded.
 func (s *Store) Read(ctx context.Context, text string, client Client) (Access, error) {
 	t, err := parseToken(s.keys, accessKind, text)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *Store) networkHash(t token, ip netip.Addr) ([traitSize]byte, error) {
 	if ip = ip.Unmap(); ip.Is4() {
 		bits = 24
 	}
-	network, err := ip.WithZone("").Prefix(bits)
+	network, err := ip.Prefix(bits) // which drops a zone
 	if err != nil {
 		network = netip.Prefix{} // no address is a network of its own
 	}

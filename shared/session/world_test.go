@@ -55,11 +55,8 @@ type world struct {
 
 func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options)) *world {
 	t.Helper()
-	return newWorldOn(t, r, r.Client(), change...)
-}
-
-func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, change ...func(*session.Options)) *world {
-	t.Helper()
+	rdb := redis.NewClient(patient(r))
+	t.Cleanup(func() { _ = rdb.Close() })
 	opts := session.Options{
 		Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
 		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5,
@@ -70,6 +67,13 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 	w := &world{t: t, clock: newClock(), ring: newRing(t, r.Prefix), rdb: rdb, redis: r, opts: opts}
 	w.Store = session.NewStore(rdb, w.ring, opts, w.clock.now)
 	return w
+}
+
+// patient are options with which a hundred callers at once on a busy machine wait for their turn.
+func patient(r redistest.Redis) *redis.Options {
+	opts := r.Options()
+	opts.PoolTimeout, opts.ReadTimeout, opts.DialTimeout = time.Minute, time.Minute, time.Minute
+	return opts
 }
 
 func newRing(t testing.TB, scope string) *seal.Ring {
