@@ -60,7 +60,7 @@ func (a *API) Nonce() http.Handler {
 func (a *API) nonceQuery(query url.Values) (nonceQuery, error) {
 	for name, values := range query {
 		if !slices.Contains([]string{"transport", "purpose", "address", "chainId"}, name) || len(values) > 1 {
-			return nonceQuery{}, invalid("the query may have transport, purpose, address and chainId, each once")
+			return nonceQuery{}, invalid("the query may have transport, address and chainId, each once")
 		}
 	}
 	q := nonceQuery{transport: session.Cookie}
@@ -90,7 +90,7 @@ func (a *API) draft(account, chain string) (*siwe.Message, error) {
 		// Compared as text: "01" and "+1" are not how a chain is written.
 		i := slices.IndexFunc(a.cfg.ChainIDs, func(id uint64) bool { return strconv.FormatUint(id, 10) == chain })
 		if i < 0 {
-			return nil, invalid(fmt.Sprintf("chainId must be one of %d", a.cfg.ChainIDs))
+			return nil, invalid(fmt.Sprintf("chainId must be decimal, and one of %d", a.cfg.ChainIDs))
 		}
 		m.ChainID = a.cfg.ChainIDs[i]
 	}

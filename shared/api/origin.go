@@ -18,7 +18,7 @@ func (x *exchange) checkOrigin() error {
 		allowed = listed && !strings.EqualFold(site, "cross-site") && !strings.Contains(site, ",")
 	}
 	if !allowed {
-		return fail(codeOrigin, "the request comes from an origin that may not use cookies here")
+		return fail(codeOrigin, "cookies, and a login with the cookie transport, need the Origin of an allowed page; what is no browser uses the bearer transport")
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ const localDomain = "localhost:PORT"
 
 func setDomains(c *Config, value string) error {
 	if value == localDomain {
+		if c.Port == 0 {
+			return nil // refused, and reported, as PORT
+		}
 		value = localHost(c.Port)
 	}
 	if value == "" {

@@ -157,7 +157,7 @@ func span(unit time.Duration, field func(*Config) *time.Duration) func(*Config, 
 	return func(c *Config, value string) error {
 		number, err := strconv.ParseFloat(value, 64)
 		if err != nil || !decimal.MatchString(value) {
-			return unknown(value, "a decimal number such as 30 or 0.5")
+			return unknown(value, "a decimal number above zero, such as 30 or 0.5")
 		}
 		d := time.Duration(math.Round(number*float64(unit/time.Millisecond))) * time.Millisecond
 		if d <= 0 || d > longest {

@@ -12,7 +12,7 @@ var (
 	// ErrTokenExpired: an authentic access token past its own lifetime, while its session may live. Refresh.
 	ErrTokenExpired = errors.New("access token expired")
 	// ErrNonceUnknown: never issued, expired and gone, or issued for another transport, purpose or browser.
-	ErrNonceUnknown = errors.New("nonce unknown")
+	ErrNonceUnknown = errors.New("nonce unknown: never issued, expired, or asked for with another transport or in another browser")
 	// ErrNonceExpired: issued, and past its time.
 	ErrNonceExpired = errors.New("nonce expired")
 	// ErrNonceSpent: used before.
