@@ -19,6 +19,8 @@ help: ## say what there is to make
 # Without optimisation and without C the first build takes half as long, which is what somebody notices who has just
 # cloned this; nobody measures this binary.
 run: ## serve the API on this machine, PORT=3000
+	@command -v go >/dev/null || { echo "Go 1.26.8 or later is needed: https://go.dev/dl"; exit 1; }
+	@test -x build/local || echo "compiling; the first time takes a minute" >&2
 	@CGO_ENABLED=0 go build -gcflags='all=-N -l' -o build/local ./local && exec build/local
 
 test: ## run all tests, with the race detector

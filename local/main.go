@@ -113,7 +113,11 @@ func ready(cfg boot.Config) string {
 	if cfg.Redis.Host == "" {
 		made = append(made, "an embedded Redis")
 	}
-	line := "Latchkey listens on " + url + "."
+	line := "Latchkey listens on " + url + ", for sign-in to " + strings.Join(cfg.API.Domains, ", ")
+	if cfg.Redis.Host != "" {
+		line += ", with Redis at " + cfg.Redis.Addr
+	}
+	line += "."
 	if len(made) > 0 {
 		line += " Made up for this run: " + strings.Join(made, ", ") + "."
 	}

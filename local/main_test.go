@@ -126,7 +126,7 @@ func exchange(t *testing.T, method, url, token, body string) (int, map[string]an
 
 func TestMain_readyLine(t *testing.T) {
 	s := start(t)
-	for _, want := range []string{s.url + ".", "SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "embedded Redis"} {
+	for _, want := range []string{s.url + ",", "SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "embedded Redis"} {
 		if !strings.Contains(s.ready, want) {
 			t.Errorf("%q does not name %q", s.ready, want)
 		}
@@ -257,17 +257,24 @@ func fails(t *testing.T, c *exec.Cmd) string {
 	return errs.String()
 }
 
+// A server on either loopback address is in the way: localhost may mean both.
 func TestMain_portInUse(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	port := l.Addr().(*net.TCPAddr).Port
-	got := fails(t, command(fmt.Sprintf("PORT=%d", port)))
-	want := fmt.Sprintf("port %d is in use: stop what listens there, or choose another with PORT=%d make run\n", port, port+1)
-	if got != want {
-		t.Errorf("got %q", got)
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", address)
+		if err != nil && address != "127.0.0.1:0" {
+			t.Logf("no IPv6 here: %v", err)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		port := l.Addr().(*net.TCPAddr).Port
+		got := fails(t, command(fmt.Sprintf("PORT=%d", port)))
+		want := fmt.Sprintf("port %d is in use: stop what listens there, or choose another with PORT=%d make run\n", port, port+1)
+		if got != want {
+			t.Errorf("got %q", got)
+		}
 	}
 }
 

@@ -19,12 +19,9 @@ const drain = 30 * time.Second
 // serve listens on the loopback interface until ctx is done, then lets the requests
 // under way finish. It calls ready once connections are accepted.
 func serve(ctx context.Context, handler http.Handler, port int, ready func()) error {
-	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %d is in use: stop what listens there, or choose another with PORT=%d make run", port, other(port))
-	}
+	listeners, err := listen(port)
 	if err != nil {
-		return fmt.Errorf("listening: %w", err)
+		return err
 	}
 	server := &http.Server{
 		Handler:           handler,
@@ -33,8 +30,10 @@ func serve(ctx context.Context, handler http.Handler, port int, ready func()) er
 		IdleTimeout:       time.Minute,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- server.Serve(l) }()
+	}
 	ready()
 	select {
 	case err := <-failed:
@@ -47,6 +46,25 @@ func serve(ctx context.Context, handler http.Handler, port int, ready func()) er
 		return fmt.Errorf("waiting for the last requests: %w", err)
 	}
 	return nil
+}
+
+// listen opens the port on both loopback addresses: localhost may mean either, and
+// somebody else's server on the other one would get what is meant for this. A machine
+// without IPv6 has one.
+func listen(port int) ([]net.Listener, error) {
+	var open []net.Listener
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		switch {
+		case err == nil:
+			open = append(open, l)
+		case errors.Is(err, syscall.EADDRINUSE):
+			return nil, fmt.Errorf("port %d is in use: stop what listens there, or choose another with PORT=%d make run", port, other(port))
+		case len(open) == 0:
+			return nil, fmt.Errorf("listening: %w", err)
+		}
+	}
+	return open, nil
 }
 
 // other suggests a port beside one that is taken.

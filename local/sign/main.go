@@ -163,7 +163,11 @@ type offer struct {
 
 func login(key *ecdsa.PrivateKey, transport string, in io.Reader, out io.Writer) error {
 	var o offer
-	if err := json.NewDecoder(in).Decode(&o); err != nil {
+	err := json.NewDecoder(in).Decode(&o)
+	if errors.Is(err, io.EOF) {
+		return errors.New("nothing came from /auth/nonce: does the server run?")
+	}
+	if err != nil {
 		return fmt.Errorf("reading the answer of /auth/nonce: %w", err)
 	}
 	if o.Nonce == "" || len(o.ChainIDs) == 0 {

@@ -137,7 +137,7 @@ func TestRun_errorsSayWhatToDo(t *testing.T) {
 		"not defined: -x":             {[]string{"address", "-x"}, ""},
 		"unavailable Redis is away":   {[]string{"login", "-key", key}, `{"code":"unavailable","detail":"Redis is away"}`},
 		"the answer of /auth/nonce: ": {[]string{"login", "-key", key}, "curl: (7)"},
-		"of /auth/nonce: EOF":         {[]string{"login", "-key", key}, ""},
+		"nothing came from /auth/nonce":         {[]string{"login", "-key", key}, ""},
 	} {
 		err := run(c.args, strings.NewReader(c.input), &bytes.Buffer{}, &bytes.Buffer{})
 		if err == nil || !strings.Contains(err.Error(), want) {
