@@ -19,7 +19,7 @@ const (
 	refreshFailed    eventType = "refresh.failed"    // reason
 	logoutSucceeded  eventType = "logout.succeeded"  // everywhere and ended, or repeated: it was over before
 	logoutFailed     eventType = "logout.failed"     // reason
-	sessionEnded     eventType = "session.ended"     // reason; beside the outcome that made it so
+	sessionEnded     eventType = "session.ended"     // reason; another session than the request's own, or this one found stolen or lost
 )
 
 // event writes one line of the audit log. Untrusted text in it is bounded, and the log's JSON encoding keeps it within

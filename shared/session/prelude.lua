@@ -131,11 +131,6 @@ local function save(key, rec, now)
   redis.call('SET', key, body, 'PX', string.format('%.0f', last - now + RETENTION))
 end
 
--- is_full tells whether what redis.pcall returned is the refusal of a write because memory is full.
-local function is_full(result)
-  return type(result) == 'table' and result.err ~= nil and string.find(result.err, 'OOM', 1, true) ~= nil
-end
-
 -- over ends one listed session and returns the answer that says so. An end must succeed with memory full. Redis refuses a
 -- script's first write then, if it may need memory, and none after it, so that no script stops half way: unlinking comes
 -- first, needs none, and by itself closes the session.

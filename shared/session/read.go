@@ -18,8 +18,9 @@ type Access struct {
 	User    User
 }
 
-// Read validates an access token. It fails with ErrInvalidToken, ErrTokenExpired, EndedError, ErrUnavailable, or ErrDamaged
-// where the record itself cannot be read. A forged token costs no trip, a good one costs one, and a second where activity is due to be recorded.
+// Read validates an access token. It fails with ErrInvalidToken, ErrTokenExpired, EndedError, ErrUnavailable, or
+// ErrDamaged where the record itself cannot be read. A forged token costs no trip, a good one costs one, and a second
+// where activity is due to be recorded.
 func (s *Store) Read(ctx context.Context, text string, client Client) (Access, error) {
 	t, err := parseToken(s.keys, accessKind, text)
 	if err != nil {

@@ -5,7 +5,7 @@ import "context"
 // Refresh exchanges a refresh token for its successor. Callers that present the same token within the grace, on the same
 // device, get the same successor, and within the grace of a rotation the current token answers with what is current. A
 // token that was superseded before that is stolen, by or from the caller: it ends the session. Fails with
-// ErrInvalidToken, EndedError or ErrUnavailable. A forged token costs no trip, any other one.
+// ErrInvalidToken, EndedError, ErrUnavailable or ErrDamaged. A forged token costs no trip, any other one.
 func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant, error) {
 	t, err := parseToken(s.keys, refreshKind, text)
 	if err != nil {

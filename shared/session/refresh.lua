@@ -36,8 +36,8 @@ local current, rotated = num(entry, 40, 4), num(entry, 124, 6)
 if generation > current then return stop(STORE_RESET) end
 if generation < current - 1 then return stop(REFRESH_REUSED) end
 local behind = generation < current
-local listed = behind and sub(entry, 97, 112) or sub(entry, 65, 80)
-if listed ~= hash then return {UNKNOWN} end
+local known = behind and sub(entry, 97, 112) or sub(entry, 65, 80)
+if known ~= hash then return {UNKNOWN} end
 
 -- A caller's clock may run behind the one that rotated: an earlier time counts as within the grace. Where nothing was
 -- rotated yet the time is 0, long ago.

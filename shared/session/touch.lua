@@ -20,6 +20,9 @@ if seen + interval > now then return {DONE, entry} end
 ends = math.max(ends, math.min(now + idle, num(entry, 34, 6)))
 local moved = bin(now, 6) .. bin(ends, 6)
 local written = redis.pcall('SETRANGE', key, at + 22, moved)
-if is_full(written) then return {DONE, entry} end -- the deadline stays where it was: nobody is refused for that
-if type(written) == 'table' then return written end
+if type(written) == 'table' and written.err then
+  -- With memory full the deadline stays where it was: nobody is refused for that.
+  if string.find(written.err, 'OOM', 1, true) then return {DONE, entry} end
+  return written
+end
 return {DONE, sub(entry, 1, 22) .. moved .. sub(entry, 35)}
