@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -11,7 +12,7 @@ import (
 )
 
 // Template is what this package reads of a SAM template: what API Gateway needs to
-// route a request and to answer for CORS.
+// route a request and to answer for CORS, and what the scheduler is to call.
 type Template struct {
 	Functions map[string]Function // by logical id
 	CORS      CORS
@@ -20,8 +21,9 @@ type Template struct {
 
 // Function is one AWS::Serverless::Function.
 type Function struct {
-	Timeout time.Duration
-	Routes  []Route
+	Timeout  time.Duration
+	Routes   []Route
+	Schedule time.Duration // how often the scheduler calls it; 0 where it does not
 }
 
 // Route is one event of type HttpApi.
@@ -94,14 +96,36 @@ func parseFunction(properties, globals node) (Function, error) {
 		}
 	}
 	for name, event := range properties.at("Events").entries() {
-		if event.at("Type").text() != "HttpApi" {
-			continue
-		}
-		route, err := parseRoute(event.at("Properties"))
-		if err != nil {
+		if err := f.add(event.at("Type").text(), event.at("Properties")); err != nil {
 			return Function{}, fmt.Errorf("event %s: %w", name, err)
 		}
-		f.Routes = append(f.Routes, route)
 	}
 	return f, nil
+}
+
+// add takes up an event of a type that is known here; others are none of a laptop's.
+func (f *Function) add(kind string, properties node) error {
+	var err error
+	switch kind {
+	case "HttpApi":
+		var route Route
+		route, err = parseRoute(properties)
+		f.Routes = append(f.Routes, route)
+	case "ScheduleV2":
+		f.Schedule, err = parseRate(properties.at("ScheduleExpression").text())
+	}
+	return err
+}
+
+var rate = regexp.MustCompile(`^rate\(([1-9][0-9]{0,3}) (minute|hour|day)s?\)$`)
+
+// parseRate reads a rate expression, the only form of a schedule that is followed here.
+func parseRate(expression string) (time.Duration, error) {
+	units := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
+	parts := rate.FindStringSubmatch(expression)
+	if parts == nil {
+		return 0, fmt.Errorf("its ScheduleExpression %q is no rate, such as rate(1 minute)", expression)
+	}
+	number, err := strconv.Atoi(parts[1])
+	return time.Duration(number) * units[parts[2]], err
 }

@@ -78,7 +78,7 @@ func TestParse(t *testing.T) {
 				{Method: "POST", Path: "/auth/login"}, {Method: "GET", Path: "/health"},
 				{Method: "GET", Path: "/state/{key}"}, {Method: "GET", Path: "/state/mine"},
 				{Method: "ANY", Path: "/files/{id}/{proxy+}"},
-			}},
+			}, Schedule: time.Minute},
 			"SlowFunction": {Timeout: time.Minute, Routes: []gateway.Route{{Method: "GET", Path: "/slow"}}},
 		},
 		CORS: gateway.CORS{
@@ -95,6 +95,17 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestParse_schedule(t *testing.T) {
+	for expression, want := range map[string]time.Duration{
+		"rate(1 minute)": time.Minute, "rate(5 minutes)": 5 * time.Minute, "rate(1 hour)": time.Hour, "rate(2 days)": 48 * time.Hour,
+	} {
+		text := strings.ReplaceAll(template, "rate(1 minute)", expression)
+		if got := parse(t, text).Functions["EchoFunction"].Schedule; got != want {
+			t.Errorf("%s: %v", expression, got)
+		}
+	}
+}
+
 func TestParse_refusesWhatCannotBeServed(t *testing.T) {
 	const function = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n"
 	for name, c := range map[string]struct{ text, want string }{
@@ -103,6 +114,8 @@ func TestParse_refusesWhatCannotBeServed(t *testing.T) {
 		"no function":    {"Resources: {}", "no AWS::Serverless::Function"},
 		"timeout":        {function + "      Timeout: soon\n", "Timeout"},
 		"no method":      {function + "      Events: {E: {Type: HttpApi, Properties: {Path: /a}}}\n", "no Method"},
+		"cron":           {function + "      Events: {E: {Type: ScheduleV2, Properties: {ScheduleExpression: 'cron(0 * * * ? *)'}}}\n", "no rate"},
+		"no rate":        {function + "      Events: {E: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(0 minutes)}}}\n", "no rate"},
 		"relative route": {function + "      Events: {E: {Type: HttpApi, Properties: {Method: GET, Path: a}}}\n", "slash"},
 	} {
 		t.Run(name, func(t *testing.T) {
