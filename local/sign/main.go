@@ -32,6 +32,8 @@ plain file and everything is signed unseen: never use a key that owns anything.
   sign message  [-key FILE] < message          print the signature over exactly these bytes (EIP-191)
   sign login    [-key FILE] [-transport NAME]  read the answer of GET /auth/nonce and print the body
                                                for POST /auth/login
+  sign step-up  [-key FILE]                    the same of GET /auth/nonce?purpose=step_up, for
+                                               POST /auth/step-up
 
   -key FILE        where the key lies; throw-away.key if not given
   -transport NAME  bearer (if not given) or cookie, as the nonce was asked for
@@ -65,7 +67,7 @@ func run(args []string, in io.Reader, out, errs io.Writer) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("%q is too much; sign help tells the usage", flags.Arg(0))
 	}
-	if !slices.Contains([]string{"new", "address", "message", "login"}, args[0]) {
+	if !slices.Contains([]string{"new", "address", "message", "login", "step-up"}, args[0]) {
 		return fmt.Errorf("there is no command %q; sign help tells the usage", args[0])
 	}
 	if *transport != "bearer" && *transport != "cookie" {
@@ -97,7 +99,14 @@ func execute(command string, key *ecdsa.PrivateKey, transport string, in io.Read
 		_, err = fmt.Fprintln(out, sign(key, message))
 		return err
 	}
-	return login(key, transport, in, out)
+	body, err := signOffer(key, in)
+	if err != nil {
+		return err
+	}
+	if command == "login" { // a step-up has the transport of its session
+		body["transport"] = transport
+	}
+	return json.NewEncoder(out).Encode(body)
 }
 
 func address(key *ecdsa.PrivateKey) common.Address {
@@ -161,27 +170,24 @@ type offer struct {
 	Detail string `json:"detail"`
 }
 
-func login(key *ecdsa.PrivateKey, transport string, in io.Reader, out io.Writer) error {
+// signOffer signs the message that an offer asks for.
+func signOffer(key *ecdsa.PrivateKey, in io.Reader) (map[string]string, error) {
 	var o offer
 	err := json.NewDecoder(in).Decode(&o)
 	if errors.Is(err, io.EOF) {
-		return errors.New("nothing came from /auth/nonce: does the server run?")
+		return nil, errors.New("nothing came from /auth/nonce: does the server run?")
 	}
 	if err != nil {
-		return fmt.Errorf("reading the answer of /auth/nonce: %w", err)
+		return nil, fmt.Errorf("reading the answer of /auth/nonce: %w", err)
 	}
 	if o.Nonce == "" || len(o.ChainIDs) == 0 {
-		return fmt.Errorf("this is no answer of /auth/nonce: %s %s", o.Code, o.Detail)
+		return nil, fmt.Errorf("this is no answer of /auth/nonce: %s %s", o.Code, o.Detail)
 	}
 	message := o.Message
 	if message == "" {
 		message = o.compose(address(key), time.Now())
 	}
-	return json.NewEncoder(out).Encode(map[string]string{
-		"message":   message,
-		"signature": sign(key, []byte(message)),
-		"transport": transport,
-	})
+	return map[string]string{"message": message, "signature": sign(key, []byte(message))}, nil
 }
 
 // compose writes the message that a wallet's page would.

@@ -79,11 +79,13 @@ const (
 	NonceName     Purpose = "nonce name"
 	PreLogin      Purpose = "pre-login binding"
 	SessionRandom Purpose = "session random"
+	RateLimit     Purpose = "rate limit"
+	StateName     Purpose = "state name"
 )
 
 var (
 	rotating  = []Purpose{Gate, TokenHash, AccessSecret, RefreshSecret, Device, Network}
-	permanent = []Purpose{UserID, NonceName, PreLogin, SessionRandom}
+	permanent = []Purpose{UserID, NonceName, PreLogin, SessionRandom, RateLimit, StateName}
 )
 
 // Ring is an immutable set of keys; it is safe for concurrent use.
