@@ -6,13 +6,37 @@ import (
 	"latchkey/shared/api"
 )
 
+// sweeper is the function that has a schedule and no route.
+const sweeper = "SweepSessionsFunction"
+
 // handlers names the route behind each function of the template, by logical id. Each
 // folder under functions/ has the same line in its main.
 var handlers = map[string]func(*api.API) http.Handler{
-	"CheckHealthFunction":    (*api.API).Health,
-	"IssueNonceFunction":     (*api.API).Nonce,
-	"LogInFunction":          (*api.API).Login,
-	"RefreshSessionFunction": (*api.API).Refresh,
-	"LogOutFunction":         (*api.API).Logout,
-	"GetProfileFunction":     (*api.API).Profile,
+	"CheckHealthFunction":       (*api.API).Health,
+	"IssueNonceFunction":        (*api.API).Nonce,
+	"LogInFunction":             (*api.API).Login,
+	"RefreshSessionFunction":    (*api.API).Refresh,
+	"LogOutFunction":            (*api.API).Logout,
+	"GetProfileFunction":        (*api.API).Profile,
+	"StepUpFunction":            (*api.API).StepUp,
+	"EraseProfileFunction":      (*api.API).EraseProfile,
+	"GetPreferencesFunction":    (*api.API).Preferences,
+	"ChangePreferencesFunction": (*api.API).ChangePreferences,
+	"ListStateFunction":         (*api.API).ListState,
+	"GetStateFunction":          (*api.API).GetState,
+	"PutStateFunction":          (*api.API).PutState,
+	"DeleteStateFunction":       (*api.API).DeleteState,
+	"ListSessionsFunction":      (*api.API).Sessions,
+	"EndSessionFunction":        (*api.API).EndSession,
+	"EndOtherSessionsFunction":  (*api.API).EndOtherSessions,
+	"ListActivityFunction":      (*api.API).Activity,
+	"CountSessionsFunction":     (*api.API).CountSessions,
+	"GetUserFunction":           (*api.API).User,
+	"SetRolesFunction":          (*api.API).SetRoles,
+	"BlockUserFunction":         (*api.API).BlockUser,
+	"UnblockUserFunction":       (*api.API).UnblockUser,
+	"EraseUserFunction":         (*api.API).EraseUser,
+	"EndUserSessionsFunction":   (*api.API).EndUserSessions,
+	"RevokeSessionFunction":     (*api.API).RevokeSession,
+	"ListUserActivityFunction":  (*api.API).UserActivity,
 }

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"latchkey/local/gateway"
 	"latchkey/shared/boot"
@@ -84,11 +85,45 @@ import (
 func main() { boot.Run((*api.API).%s) }
 `
 
+// sweeperText is the main of the one function that has no route.
+const sweeperText = `// Command sweep-sessions ends sessions whose deadlines have passed, once a minute.
+package main
+
+import "latchkey/shared/boot"
+
+func main() { boot.RunSweep() }
+`
+
+// routed are the functions of the template that have a route.
+func routed(t *testing.T) map[string]gateway.Function {
+	t.Helper()
+	functions := template(t).Functions
+	delete(functions, sweeper)
+	return functions
+}
+
+func TestHouse_sweeper(t *testing.T) {
+	f, declared := template(t).Functions[sweeper]
+	if !declared || f.Schedule != time.Minute || len(f.Routes) > 0 {
+		t.Errorf("%s in template.yaml: %+v", sweeper, f)
+	}
+	// Two sweeps at once do no harm, and nothing good either.
+	if f.Timeout >= f.Schedule {
+		t.Errorf("a sweep may take %v and the next comes after %v", f.Timeout, f.Schedule)
+	}
+	if got := read(t, "functions/"+folderOf(sweeper)+"/main.go"); got != sweeperText {
+		t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(sweeper), got, sweeperText)
+	}
+}
+
 func TestHouse_functions(t *testing.T) {
-	declared := template(t).Functions
+	declared := routed(t)
 	same(t, "template.yaml", slices.Collect(maps.Keys(declared)), "local/functions.go", slices.Collect(maps.Keys(handlers)))
-	var folders []string
+	folders := []string{folderOf(sweeper)}
 	for id, f := range declared {
+		if f.Schedule != 0 {
+			t.Errorf("%s has a route and a schedule", id)
+		}
 		folders = append(folders, folderOf(id))
 		handler := runtime.FuncForPC(reflect.ValueOf(handlers[id]).Pointer()).Name()
 		handler = handler[strings.LastIndex(handler, ".")+1:]
@@ -146,7 +181,7 @@ func TestHouse_readmeEndpoints(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^`]*)` \\|").FindAllStringSubmatch(section(t, "Endpoints"), -1) {
 		rows = append(rows, m[1])
 	}
-	for id, f := range template(t).Functions {
+	for id, f := range routed(t) {
 		routes = append(routes, routeOf(t, id, f))
 	}
 	same(t, "template.yaml", routes, "README's table of endpoints", rows)

@@ -25,7 +25,21 @@ import (
 	"latchkey/shared/boot"
 )
 
+const usage = `Usage: local [-template file]
+
+Serves the whole API on this machine, at PORT (3000), with a Redis of its own unless
+REDIS_HOST names one. README's table has all variables.
+
+Nobody is an admin until you say who: ADMIN_ADDRESSES=0x... make run, with the address
+of a wallet. "go run ./local/sign new" makes a throw-away one and prints its address.
+
+`
+
 func main() {
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
 	template := flag.String("template", "", "the SAM template to serve; default: template.yaml here or in a folder above")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -65,14 +79,20 @@ func run(ctx context.Context, templatePath string, getenv func(string) string, o
 		return fmt.Errorf("starting: %w", err)
 	}
 	defer service.Close()
-	handler, err := gateway.New(template, functions(service, cfg), gateway.Options{
+	all := functions(service, cfg)
+	handler, err := gateway.New(template, all, gateway.Options{
 		AllowOrigins: cfg.API.AllowedOrigins,
 		Log:          log,
 	})
 	if err != nil {
 		return fmt.Errorf("template.yaml and local/functions.go differ:\n%w", err)
 	}
-	return serve(ctx, handler, cfg.Port, func() { fmt.Fprintln(out, ready(cfg)) })
+	schedules := newSchedules(template, all, log)
+	defer schedules.stop() // before Redis is left
+	return serve(ctx, handler, cfg.Port, func() {
+		fmt.Fprintln(out, ready(cfg))
+		schedules.start()
+	})
 }
 
 // local makes APP_ENV=local the default.
@@ -99,7 +119,7 @@ func embed() (*miniredis.Miniredis, error) {
 
 // functions puts each handler behind the adapter that it has as a Lambda.
 func functions(service *boot.Service, cfg boot.Config) map[string]lambda.Handler {
-	all := map[string]lambda.Handler{}
+	all := map[string]lambda.Handler{sweeper: boot.NewSweep(service.API.Sweep)}
 	for id, route := range handlers {
 		all[id] = boot.NewLambda(route(service.API), cfg.API.Domains[0])
 	}

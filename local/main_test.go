@@ -149,6 +149,15 @@ func TestMain_readyLine(t *testing.T) {
 	}
 }
 
+func TestMain_help(t *testing.T) {
+	c := command()
+	c.Args = append(c.Args, "-help")
+	out, err := c.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "ADMIN_ADDRESSES=") || !strings.Contains(string(out), "-template") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 func TestMain_otherRedis(t *testing.T) {
 	r := redistest.Server(t)
 	host, port, err := net.SplitHostPort(r.Addr)
@@ -165,6 +174,17 @@ func TestMain_otherRedis(t *testing.T) {
 	keys := r.Client().Scan(t.Context(), 0, r.Prefix+"*", 1000).Iterator()
 	if !keys.Next(t.Context()) {
 		t.Errorf("the nonce is not in the Redis that was named: %v", keys.Err())
+	}
+}
+
+// However soon it is stopped, it has swept once, and a sweep that was broken off is no failure.
+func TestMain_sweeps(t *testing.T) {
+	s := start(t)
+	if rest, err := s.stop(t, os.Interrupt); err != nil || rest != "" {
+		t.Errorf("%v, printed %q", err, rest)
+	}
+	if log := s.errs.String(); !strings.Contains(log, `"msg":"sweep"`) || strings.Contains(log, "failed") {
+		t.Errorf("the log is %s", log)
 	}
 }
 
@@ -314,42 +334,105 @@ func buildSigner(t *testing.T) string {
 	return path
 }
 
+// wallet is the signer with a key of its own.
+type wallet struct {
+	t           *testing.T
+	signer, key string
+	address     string
+}
+
+func newWallet(t *testing.T) *wallet {
+	t.Helper()
+	w := &wallet{t: t, signer: buildSigner(t), key: filepath.Join(t.TempDir(), "key")}
+	w.address = w.run("", "new")
+	return w
+}
+
+func (w *wallet) run(input string, args ...string) string {
+	w.t.Helper()
+	c := exec.Command(w.signer, append(args, "-key", w.key)...)
+	c.Stdin = strings.NewReader(input)
+	out, err := c.Output()
+	if err != nil {
+		w.t.Fatalf("sign %v: %v", args, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// login signs in at a server and returns the access token. The query is that of the nonce.
+func (w *wallet) login(s *server, query string) string {
+	w.t.Helper()
+	_, nonce := exchange(w.t, "GET", s.url+"/auth/nonce"+query, "", "")
+	offer, err := json.Marshal(nonce)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	status, session := exchange(w.t, "POST", s.url+"/auth/login", "", w.run(string(offer), "login"))
+	if status != 200 {
+		w.t.Fatalf("login after %s: %d %v", query, status, session)
+	}
+	token, _ := session["accessToken"].(string)
+	return token
+}
+
 // TestMain_signer goes the way of a first try: a nonce, the signer, and a session,
 // with the message written by the signer and by the server.
 func TestMain_signer(t *testing.T) {
-	s := start(t)
-	signer, key := buildSigner(t), filepath.Join(t.TempDir(), "key")
-	sign := func(input string, args ...string) string {
-		t.Helper()
-		c := exec.Command(signer, append(args, "-key", key)...)
-		c.Stdin = strings.NewReader(input)
-		out, err := c.Output()
-		if err != nil {
-			t.Fatalf("sign %v: %v", args, err)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	address := sign("", "new")
-	for _, query := range []string{"?transport=bearer", "?transport=bearer&chainId=1&address=" + address} {
-		_, nonce := exchange(t, "GET", s.url+"/auth/nonce"+query, "", "")
-		offer, err := json.Marshal(nonce)
-		if err != nil {
-			t.Fatal(err)
-		}
-		status, session := exchange(t, "POST", s.url+"/auth/login", "", sign(string(offer), "login"))
-		if status != 200 {
-			t.Fatalf("login after %s: %d %v", query, status, session)
-		}
-		token, _ := session["accessToken"].(string)
+	s, w := start(t), newWallet(t)
+	for _, query := range []string{"?transport=bearer", "?transport=bearer&chainId=1&address=" + w.address} {
+		token := w.login(s, query)
 		status, profile := exchange(t, "GET", s.url+"/api/profile", token, "")
 		user, _ := profile["user"].(map[string]any)
-		if status != 200 || user["address"] != address {
-			t.Errorf("profile of %s: %d %v", address, status, profile)
+		if status != 200 || user["address"] != w.address {
+			t.Errorf("profile of %s: %d %v", w.address, status, profile)
 		}
 		if status, answer := exchange(t, "POST", s.url+"/auth/logout", token, ""); status != 204 {
 			t.Errorf("logout: %d %v", status, answer)
 		}
 	}
+}
+
+// Attack case 49: another spelling of a path leads to no other function than its own, and to none without its checks. An
+// admin's token shows it best: the one true path opens, and no other does.
+func TestMain_pathTricks(t *testing.T) {
+	w := newWallet(t)
+	s := start(t, "ADMIN_ADDRESSES="+w.address)
+	token := w.login(s, "?transport=bearer")
+	if status, answer := exchange(t, "GET", s.url+"/api/admin/sessions", token, ""); status != 200 {
+		t.Fatalf("the true path: %d %v", status, answer)
+	}
+	if status, answer := exchange(t, "GET", s.url+"/api/admin/sessions", "", ""); status != 401 {
+		t.Errorf("without a token: %d %v", status, answer)
+	}
+	for _, path := range []string{
+		"/api/admin/sessions/", "//api/admin/sessions", "/api//admin/sessions", "/API/admin/sessions", "/api/Admin/sessions",
+		"/api/admin%2fsessions", "/api/admin%2Fsessions", "/api/%61dmin/sessions", "/auth/../api/admin/sessions",
+		"/api/./admin/sessions", "/api/profile/../admin/sessions", "/auth/%2e%2e/api/admin/sessions", "/api/admin/sessions;x",
+		"/api/admin/sessions%00", "/api/admin/sessions%3F", "/api/admin/sessions.json", "\\api\\admin\\sessions",
+	} {
+		for _, credentials := range []string{"", "Authorization: Bearer " + token + "\r\n"} {
+			if status := s.sendRaw(t, "GET "+path, credentials); status != 404 && status != 401 && status != 400 {
+				t.Errorf("%s (credentials %t): %d", path, credentials != "", status)
+			}
+		}
+	}
+}
+
+// sendRaw sends a request line as it is, which no client library would, and returns the status.
+func (s *server) sendRaw(t *testing.T, line, headers string) int {
+	t.Helper()
+	conn, err := net.Dial("tcp4", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\n%sConnection: close\r\n\r\n", line, headers)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	response.Body.Close()
+	return response.StatusCode
 }
 
 // TestReadme_tour pastes the shell part of README's tour, with another port and the

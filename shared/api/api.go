@@ -1,14 +1,18 @@
 // Package api is the HTTP edge: it reads requests, finds the credentials in them, asks the session store, and writes
 // answers, each in one place. Every route is an http.Handler of its own, so that each can be a function of its own.
 //
+// It also decides who may ask (roles, permissions, freshness), writes the audit log, and runs the sweep that a schedule
+// asks for.
+//
 // It knows neither Lambda nor Redis. What only the gateway can know of a request reaches it as a Call in the context.
 // It does no CORS: that is the gateway's.
 package api
 
 import (
 	"log/slog"
-	"net/http"
 	"time"
+
+	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
@@ -27,8 +31,15 @@ type Config struct {
 	Statement string
 	// AllowedOrigins are the origins whose pages may send cookies with a request that changes something.
 	AllowedOrigins []string
-	// AuditLog writes a line for every outcome of login, refresh and logout.
+	// AuditLog writes a line for every refusal. The store's changes are written by Audit.
 	AuditLog bool
+	// Roles are the configured roles, by name. The role admin has every permission, whether or not it is among them; the
+	// role user is everybody's.
+	Roles map[string]Role
+	// Admins are admins at every read, and no route takes that away.
+	Admins []common.Address
+	// SessionLimit is the store's, for those without a role that has one of its own; 0 means session.MaxSessions.
+	SessionLimit int
 	// HealthDetails tells more than whether the service works.
 	HealthDetails bool
 	// Version of the service, and RedisMode (single, cluster, embedded), for HealthDetails.
@@ -45,23 +56,19 @@ const (
 
 // API makes the handlers. It is safe for concurrent use.
 type API struct {
-	cfg    Config
-	store  *session.Store
-	log    *slog.Logger
-	now    func() time.Time
-	policy siwe.Policy
+	cfg   Config
+	store *session.Store
+	log   *slog.Logger
+	now   func() time.Time
+	// policy is for logins, stepUpPolicy for step-ups.
+	policy, stepUpPolicy siwe.Policy
 }
 
 // New makes an edge over a store. Now is the clock that the store has too.
 func New(cfg Config, store *session.Store, log *slog.Logger, now func() time.Time) *API {
-	return &API{cfg: cfg, store: store, log: log, now: now, policy: siwe.Policy{
+	policy := siwe.Policy{
 		Domains: cfg.Domains, AllowHTTP: cfg.Local, ChainIDs: cfg.ChainIDs, Statement: cfg.Statement,
 		MaxAge: messageAge, MaxAhead: messageAhead,
-	}}
-}
-
-// Malformed answers 400 invalid_request, for what reached the gateway and cannot be made a request.
-func Malformed(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r, id: requestID(r)}
-	x.answer(nil, invalid("the request cannot be read"))
+	}
+	return &API{cfg: cfg, store: store, log: log, now: now, policy: policy, stepUpPolicy: stepUpPolicy(policy)}
 }

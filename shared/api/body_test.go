@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,26 @@ func TestBody_loginFields(t *testing.T) { // attack cases 22 and 47
 	c.logout(map[string]any{"everywhere": 1}).wants(400, badRequest)
 	c.logout(map[string]any{"everywhere": nil}).wants(400, badRequest)
 	c.profile().wants(200, "")
+}
+
+// A field that is a list holds strings and nothing else, and must be there like any other.
+func TestBody_list(t *testing.T) { // attack case 22
+	for body, want := range map[string][]string{
+		`{"list":[]}`: {}, `{"list":["a"]}`: {"a"}, ` { "list" : [ "a" , "b" , "a" ] } `: {"a", "b", "a"},
+	} {
+		if got, err := api.List(body); err != nil || got == nil || !slices.Equal(got, want) {
+			t.Errorf("%s is %q, %v", body, got, err)
+		}
+	}
+	for _, body := range []string{
+		`{}`, `{"list":null}`, `{"list":"a"}`, `{"list":{"0":"a"}}`, `{"list":[1]}`, `{"list":[null]}`, `{"list":[["a"]]}`, `{"list":[{}]}`,
+		`{"list":["a",true]}`, `{"list":["a\ud800"]}`, `{"list":["a"],"list":["b"]}`, `{"list":["a"]]}`, `{"list":["a",]}`, `{"list":["a"}`,
+		`{"list":` + strings.Repeat("[", 7000) + strings.Repeat("]", 7000) + `}`,
+	} {
+		if got, err := api.List(body); err == nil {
+			t.Errorf("%.60s is %q", body, got)
+		}
+	}
 }
 
 // A name that may be a token in the wrong place is not repeated.
@@ -251,7 +272,8 @@ func TestHeaders(t *testing.T) {
 // checkProblem holds a problem to RFC 9457 and to the contract, and keeps our insides out of it.
 func checkProblem(t *testing.T, got answer) {
 	t.Helper()
-	names(t, "problem", got.object(), "type", "title", "status", "code", "detail", "requestId")
+	more := map[string][]string{"forbidden": {"permission"}, "session_ended": {"reason", "endedAt"}}[got.code()]
+	names(t, "problem", got.object(), append(more, "type", "title", "status", "code", "detail", "requestId")...)
 	equal(t, "type", got.at("type"), "about:blank")
 	equal(t, "title", got.at("title"), http.StatusText(got.status))
 	equal(t, "status", got.at("status"), float64(got.status))
@@ -274,9 +296,14 @@ func (panicking) Close() error             { return nil }
 
 // What never was a request is answered like one that is wrong, under the gateway's request id.
 func TestMalformed(t *testing.T) {
-	got := serveAs(t, http.HandlerFunc(api.Malformed), request("GET", "/?token=lka_secret", "lkr_secret"), "gateway-1")
+	w := newWorld(t, redistest.Embedded(t))
+	w.call = func(c *api.Call) { c.Malformed, c.RequestID = true, "gateway-1" }
+	got := w.script().send("GET", "/api/profile?token=lka_secret", nil)
 	checkProblem(t, got.wants(400, badRequest))
 	equal(t, "X-Request-Id", got.header.Get("X-Request-Id"), "gateway-1")
+	if requests, events := w.lines("request"), w.lines("event"); len(requests) != 1 || len(events) != 1 || events[0]["reason"] != badRequest {
+		t.Errorf("logged %v, %v", requests, events)
+	}
 	for header, want := range helmetHeaders {
 		equal(t, header, got.header.Get(header), want)
 	}

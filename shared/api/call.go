@@ -11,6 +11,8 @@ type Call struct {
 	SourceIP netip.Addr
 	// RequestID is the gateway's own.
 	RequestID string
+	// Malformed says that what reached the gateway cannot be made a request: it is answered 400, and nothing of it is read.
+	Malformed bool
 	// Route is the one that the gateway chose, such as "POST /auth/login".
 	Route string
 }

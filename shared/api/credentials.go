@@ -79,8 +79,8 @@ func bearerToken(header http.Header) (string, error) {
 	return words[1], nil
 }
 
-// access finds the access credential of a request.
-func (x *exchange) access() (token string, transport session.Transport, err error) {
+// accessToken finds the access credential of a request.
+func (x *exchange) accessToken() (token string, transport session.Transport, err error) {
 	p := x.presented
 	switch {
 	case p.bearer != "":
@@ -105,7 +105,7 @@ func (x *exchange) refresh(inBody *string) (token string, transport session.Tran
 	return "", 0, fail(codeNoCredentials, "no refresh token was sent")
 }
 
-// ending finds the session that a logout is about. Any authentic token of it will do, of either kind.
+// ending finds the session that a logout or a step-up is about. Any authentic token of it will do, of either kind.
 func (x *exchange) ending(inBody *string) (session.ID, error) {
 	p := x.presented
 	pair := []string{p.bearer}

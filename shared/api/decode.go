@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,18 +17,34 @@ import (
 // maxBody is the most bytes that a body may have.
 const maxBody = 16 << 10
 
-// decode reads a JSON object of strings and booleans into a struct, strictly: encoding/json alone would take names in
-// any case, the last of two equal names, and text that is no text. A field that is a pointer may be missing, any other
-// must be there. An empty body is an empty object, and needs no type.
+// bodyReader is a kind of body that is no struct of fields: it reads itself.
+type bodyReader interface {
+	// types are the media types that it may come as.
+	types() []string
+	read(raw []byte) error
+}
+
+// decode reads a JSON object of strings, lists of strings and booleans into a struct, strictly: encoding/json alone would
+// take names in any case, the last of two equal names, and text that is no text. A field that is a pointer may be
+// missing, any other must be there. An empty body is an empty object, and needs no type. A DELETE has no body at all.
 func decode(r *http.Request, into any) error {
 	raw, err := readBody(r)
 	if err != nil {
 		return err
 	}
+	if r.Method == http.MethodDelete && len(raw) > 0 {
+		return invalid("a DELETE has no body")
+	}
+	if own, ok := into.(bodyReader); ok {
+		if err := checkType(r.Header, own.types()...); err != nil {
+			return err
+		}
+		return own.read(raw)
+	}
 	if len(raw) == 0 {
 		return unmarshal([]byte("{}"), into)
 	}
-	if err := checkType(r.Header); err != nil {
+	if err := checkType(r.Header, jsonType); err != nil {
 		return err
 	}
 	return unmarshal(raw, into)
@@ -47,13 +64,17 @@ func readBody(r *http.Request) ([]byte, error) {
 	return raw, nil
 }
 
-// checkType keeps simple cross-site forms out: no form can send application/json without asking first.
-func checkType(header http.Header) error {
+// jsonType is the media type of every body but one.
+const jsonType = "application/json"
+
+// checkType keeps simple cross-site forms out: no form can send application/json, or a type that is none of a form's,
+// without asking first.
+func checkType(header http.Header, types ...string) error {
 	values := header.Values("Content-Type")
 	kind, parameters, err := mime.ParseMediaType(strings.Join(values, ","))
 	charset, given := parameters["charset"]
-	if err != nil || kind != "application/json" || given && !strings.EqualFold(charset, "utf-8") {
-		return fail(codeUnsupportedType, "the body must be application/json, in UTF-8")
+	if err != nil || !slices.Contains(types, kind) || given && !strings.EqualFold(charset, "utf-8") {
+		return fail(codeUnsupportedType, "the body must be "+strings.Join(types, " or ")+", in UTF-8")
 	}
 	return nil
 }
@@ -88,7 +109,7 @@ func unmarshal(raw []byte, into any) error {
 	return checkMissing(into, seen) // what follows the object, json.Valid has seen
 }
 
-// set stores one value. A list or an object is refused at its first brace, however deep it goes.
+// set stores one value. A list or an object in it is refused at its first brace, however deep it goes.
 func set(field reflect.Value, tokens *json.Decoder) error {
 	value, err := tokens.Token()
 	if err != nil {
@@ -97,6 +118,9 @@ func set(field reflect.Value, tokens *json.Decoder) error {
 	if field.Kind() == reflect.Pointer {
 		field.Set(reflect.New(field.Type().Elem()))
 		field = field.Elem()
+	}
+	if field.Kind() == reflect.Slice {
+		return setList(field, value, tokens)
 	}
 	if value == nil || reflect.TypeOf(value).Kind() != field.Kind() {
 		return errors.New("must be a " + field.Kind().String())
@@ -107,6 +131,24 @@ func set(field reflect.Value, tokens *json.Decoder) error {
 	}
 	field.Set(reflect.ValueOf(value))
 	return nil
+}
+
+// setList stores a list of strings, whose first token has been read.
+func setList(field reflect.Value, first json.Token, tokens *json.Decoder) error {
+	if first != json.Delim('[') {
+		return errors.New("must be a list of strings")
+	}
+	list := reflect.MakeSlice(field.Type(), 0, 0)
+	for tokens.More() {
+		item := reflect.New(field.Type().Elem()).Elem()
+		if err := set(item, tokens); err != nil {
+			return errors.New("each of the list " + err.Error())
+		}
+		list = reflect.Append(list, item)
+	}
+	_, err := tokens.Token() // the bracket that closes it
+	field.Set(list)
+	return err
 }
 
 // fieldsOf lists a struct's fields by their JSON names, compared as they are.
@@ -125,6 +167,16 @@ func checkMissing(into any, seen map[string]bool) error {
 		name := t.Field(i).Tag.Get("json")
 		if t.Field(i).Type.Kind() != reflect.Pointer && !seen[name] {
 			return invalid(name + ": is missing")
+		}
+	}
+	return nil
+}
+
+// checkParameters refuses a parameter that a route has not, most likely a known one misspelt, and one that is there twice.
+func checkParameters(r *http.Request, known ...string) error {
+	for name, values := range r.URL.Query() {
+		if !slices.Contains(known, name) || len(values) > 1 {
+			return invalid("the query has a parameter that is unknown here, or twice there")
 		}
 	}
 	return nil

@@ -32,8 +32,8 @@ var systems = []struct {
 // maxDeviceID is the most bytes that a client's own id for its device may have.
 const maxDeviceID = 256
 
-// client is the other end of this request.
-func (x *exchange) client(transport session.Transport) (session.Client, error) {
+// clientOver is the other end of this request, which holds its tokens in that way.
+func (x *exchange) clientOver(transport session.Transport) (session.Client, error) {
 	device := deviceOf(x.r.Header)
 	if ids := x.r.Header.Values("X-Device-Id"); len(ids) > 0 {
 		if len(ids) > 1 || !validDeviceID(ids[0]) {
@@ -62,7 +62,7 @@ func deviceOf(header http.Header) session.Device {
 	if d.OS == "Android" && strings.Contains(agent, "Mobile") {
 		d.Class = session.Mobile
 	}
-	d.Name = nameOf(d)
+	d.Name = d.DefaultName()
 	return d
 }
 
@@ -80,16 +80,4 @@ func browserOf(agent string) string {
 		end = len(agent)
 	}
 	return agent[:min(end, 32)]
-}
-
-func nameOf(d session.Device) string {
-	switch {
-	case d.Browser == "" && d.OS == "":
-		return "Unknown device"
-	case d.OS == "":
-		return d.Browser
-	case d.Browser == "":
-		return d.OS
-	}
-	return d.Browser + " on " + d.OS
 }

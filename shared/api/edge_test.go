@@ -97,7 +97,8 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 		},
 		opts: session.Options{
 			Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
-			Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5,
+			Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5, StepUp: 5 * time.Minute,
+			ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour, StateQuota: 16384,
 		},
 	}
 	w.clock.ms.Store(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).UnixMilli())
@@ -109,24 +110,44 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 	ring, err := seal.NewRing(r.Prefix, secret[:32], seal.EnvironmentKey(secret[:32], secret[32:]))
 	must(t, err)
 	w.ring = ring
+	log := slog.New(slog.NewJSONHandler(w.log, nil))
+	w.opts.Audit = api.Audit(log, w.cfg.AuditLog)
+	w.cfg.SessionLimit = w.opts.Limit
 	w.store = session.NewStore(rdb, ring, w.opts, w.clock.now)
-	w.api = api.New(w.cfg, w.store, slog.New(slog.NewJSONHandler(w.log, nil)), w.clock.now)
+	w.api = api.New(w.cfg, w.store, log, w.clock.now)
 	w.server = httptest.NewTLSServer(w.gateway())
 	t.Cleanup(w.server.Close)
 	return w
 }
 
-// gateway routes as API Gateway does.
-func (w *world) gateway() http.Handler {
-	routes := map[string]http.Handler{
+// routes are those of the template.
+func (w *world) routes() map[string]http.Handler {
+	return map[string]http.Handler{
 		"GET /health": w.api.Health(), "GET /auth/nonce": w.api.Nonce(), "POST /auth/login": w.api.Login(),
-		"POST /auth/refresh": w.api.Refresh(), "POST /auth/logout": w.api.Logout(), "GET /api/profile": w.api.Profile(),
+		"POST /auth/refresh": w.api.Refresh(), "POST /auth/logout": w.api.Logout(), "POST /auth/step-up": w.api.StepUp(),
+		"GET /api/profile": w.api.Profile(), "DELETE /api/profile": w.api.EraseProfile(),
+		"GET /api/preferences": w.api.Preferences(), "PATCH /api/preferences": w.api.ChangePreferences(),
+		"GET /api/state": w.api.ListState(), "GET /api/state/{key}": w.api.GetState(),
+		"PUT /api/state/{key}": w.api.PutState(), "DELETE /api/state/{key}": w.api.DeleteState(),
+		"GET /api/sessions": w.api.Sessions(), "DELETE /api/sessions": w.api.EndOtherSessions(),
+		"DELETE /api/sessions/{id}": w.api.EndSession(), "GET /api/activity": w.api.Activity(),
+		"GET /api/admin/sessions": w.api.CountSessions(), "DELETE /api/admin/sessions/{id}": w.api.RevokeSession(),
+		"GET /api/admin/users/{address}": w.api.User(), "DELETE /api/admin/users/{address}": w.api.EraseUser(),
+		"PUT /api/admin/users/{address}/roles":       w.api.SetRoles(),
+		"POST /api/admin/users/{address}/block":      w.api.BlockUser(),
+		"POST /api/admin/users/{address}/unblock":    w.api.UnblockUser(),
+		"DELETE /api/admin/users/{address}/sessions": w.api.EndUserSessions(),
+		"GET /api/admin/activity":                    w.api.UserActivity(),
 	}
+}
+
+// gateway routes as API Gateway does: it compares segments as they are, redirects nowhere, and cleans no path.
+func (w *world) gateway() http.Handler {
+	routes := w.routes()
 	var serial atomic.Int64
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		route := r.Method + " " + r.URL.Path
-		h, ok := routes[route]
-		if !ok {
+		route, values := match(routes, r)
+		if route == "" {
 			rw.WriteHeader(http.StatusNotFound)
 			fmt.Fprint(rw, `{"message":"Not Found"}`)
 			return
@@ -138,11 +159,37 @@ func (w *world) gateway() http.Handler {
 			w.call(&call)
 		}
 		r = r.WithContext(api.WithCall(r.Context(), call))
+		for name, value := range values {
+			r.SetPathValue(name, value)
+		}
 		if w.wrap != nil && w.wrap(rw, r) {
 			return
 		}
-		h.ServeHTTP(rw, r)
+		routes[route].ServeHTTP(rw, r)
 	})
+}
+
+// match finds the route of a request and its path values; empty where there is none.
+func match(routes map[string]http.Handler, r *http.Request) (string, map[string]string) {
+	got := strings.Split(r.Method+" "+r.URL.Path, "/")
+	for route := range routes {
+		want, values := strings.Split(route, "/"), map[string]string{}
+		if len(want) != len(got) {
+			continue
+		}
+		matched := true
+		for i, segment := range want {
+			if strings.HasPrefix(segment, "{") && got[i] != "" {
+				values[strings.Trim(segment, "{}")] = got[i]
+			} else if segment != got[i] {
+				matched = false
+			}
+		}
+		if matched {
+			return route, values
+		}
+	}
+	return "", nil
 }
 
 // client is one caller: a browser with its cookies, or a script with its tokens.
@@ -350,6 +397,12 @@ func (c *client) take(got answer) {
 func (c *client) profile(changes ...change) answer {
 	c.w.t.Helper()
 	return c.send("GET", "/api/profile", nil, append(c.credential(), changes...)...)
+}
+
+// ask sends a request with the client's credential.
+func (c *client) ask(method, path string, body any, changes ...change) answer {
+	c.w.t.Helper()
+	return c.send(method, path, body, append(c.credential(), changes...)...)
 }
 
 func (c *client) renew(changes ...change) answer {

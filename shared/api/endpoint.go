@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -9,14 +10,20 @@ import (
 	"regexp"
 	"runtime/debug"
 	"time"
+
+	"latchkey/shared/session"
 )
 
-// endpoint is one route: its method, the event that tells of its failures (none where empty), and what it does with a
-// decoded body. What serve returns becomes the JSON body of a 200, or with nil a 204; an error goes through the one table.
+// endpoint is one route: its method, who may call it, and what it does with a decoded body. What serve returns becomes
+// the JSON body of a 200, or with nil a 204; an error goes through the one table.
 type endpoint[In any] struct {
-	method string
-	failed eventType
-	serve  func(x *exchange, in In) (any, error)
+	method     string
+	failed     eventType   // of the event that tells of a refusal; empty: request
+	session    sessionRule // which session it wants
+	permission permission  // that it wants, besides a live session; empty: none
+	fresh      bool        // it wants a login or a step-up that is still fresh
+	parameters []string    // that its query may have
+	serve      func(x *exchange, in In) (any, error)
 }
 
 // nothing is the body of a request that has none.
@@ -26,18 +33,28 @@ type nothing struct{}
 // the access log, and an answer even where the code panics.
 func (e endpoint[In]) handler(a *API) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{api: a, w: w, r: r, call: callOf(r.Context()), id: requestID(r), began: a.now(), failed: e.failed}
+		x := &exchange{api: a, w: w, call: callOf(r.Context()), id: requestID(r), began: a.now(), failed: e.failed}
+		x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)) // for the store's events; see Audit
 		defer x.finish()
 		x.answer(e.run(x))
 	})
 }
 
 func (e endpoint[In]) run(x *exchange) (any, error) {
+	if x.call.Malformed {
+		return nil, invalid("the request cannot be read")
+	}
 	if x.r.Method != e.method {
-		return nil, fail(codeNotFound, "there is no such resource")
+		return nil, absent()
 	}
 	var err error
 	if x.presented, err = x.findCredentials(); err != nil {
+		return nil, err
+	}
+	if err := x.admit(e.session, e.permission, e.fresh); err != nil {
+		return nil, err
+	}
+	if err := checkParameters(x.r, e.parameters...); err != nil {
 		return nil, err
 	}
 	var in In
@@ -60,6 +77,11 @@ type exchange struct {
 
 	failed    eventType // see endpoint
 	presented presented
+
+	// What the session that was opened tells; all zero where the endpoint wants none. See open.
+	access      session.Access
+	client      session.Client
+	preferences session.Preferences
 
 	status int         // of a success that is not the usual one
 	about  []slog.Attr // what the events of this request concern, as far as it is known

@@ -3,8 +3,11 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
+	"strconv"
+	"time"
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
@@ -22,12 +25,18 @@ const (
 	codeInvalidToken    code = "invalid_token"
 	codeTokenExpired    code = "token_expired"
 	codeSessionEnded    code = "session_ended"
+	codeStepUp          code = "step_up_required"
+	codeForbidden       code = "forbidden"
 	codeOrigin          code = "origin_not_allowed"
 	codeAccountBlocked  code = "account_blocked"
 	codeSessionLimit    code = "session_limit"
 	codeNotFound        code = "not_found"
+	codeConflict        code = "conflict"
+	codePrecondition    code = "precondition_failed"
 	codeTooLarge        code = "too_large"
 	codeUnsupportedType code = "unsupported_media_type"
+	codeUnconditional   code = "precondition_required"
+	codeRateLimited     code = "rate_limited"
 	codeInternal        code = "internal"
 	codeUnavailable     code = "unavailable"
 )
@@ -41,12 +50,18 @@ var statuses = map[code]int{
 	codeInvalidToken:    http.StatusUnauthorized,
 	codeTokenExpired:    http.StatusUnauthorized,
 	codeSessionEnded:    http.StatusUnauthorized,
+	codeStepUp:          http.StatusUnauthorized,
+	codeForbidden:       http.StatusForbidden,
 	codeOrigin:          http.StatusForbidden,
 	codeAccountBlocked:  http.StatusForbidden,
 	codeSessionLimit:    http.StatusForbidden,
 	codeNotFound:        http.StatusNotFound,
+	codeConflict:        http.StatusConflict,
+	codePrecondition:    http.StatusPreconditionFailed,
 	codeTooLarge:        http.StatusRequestEntityTooLarge,
 	codeUnsupportedType: http.StatusUnsupportedMediaType,
+	codeUnconditional:   http.StatusPreconditionRequired,
+	codeRateLimited:     http.StatusTooManyRequests,
 	codeInternal:        http.StatusInternalServerError,
 	codeUnavailable:     http.StatusServiceUnavailable,
 }
@@ -63,6 +78,14 @@ type problem struct {
 func (p *problem) Error() string { return string(p.code) + ": " + p.detail }
 
 func fail(c code, detail string) *problem { return &problem{code: c, detail: detail} }
+
+// absent is what is not there, and what is another user's: nobody can tell which.
+func absent() *problem { return fail(codeNotFound, "there is no such resource") }
+
+// forbidden names the permission that is missing; "admin" stands for all of them.
+func forbidden(detail, permission string) *problem {
+	return &problem{code: codeForbidden, detail: detail, members: map[string]any{"permission": permission}}
+}
 
 func invalid(detail string) *problem { return fail(codeInvalidRequest, detail) }
 
@@ -87,10 +110,13 @@ func problemOf(err error, local bool) *problem {
 		syntax *siwe.SyntaxError
 		login  *loginError
 		over   *session.EndedError
+		rate   *session.RateError
 	)
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &rate):
+		return fail(codeRateLimited, "too many requests; ask again later")
 	case errors.As(err, &syntax):
 		return fail(codeInvalidMessage, syntax.Error())
 	case errors.Is(err, wallet.ErrMalformed):
@@ -117,8 +143,13 @@ func sentinelOf(err error) *problem {
 	}{
 		{session.ErrInvalidToken, codeInvalidToken, "the token is not one of a session that is known"},
 		{session.ErrTokenExpired, codeTokenExpired, "the access token has expired; refresh"},
+		{session.ErrStepUp, codeStepUp, "the session is held, since its device or network changed; step up"},
 		{session.ErrBlocked, codeAccountBlocked, "the account is blocked"},
-		{session.ErrLimit, codeSessionLimit, "the account has as many sessions as it may; end one first"},
+		{session.ErrLimit, codeSessionLimit, "the account has as many sessions as it may; end one from another device, or wait for one to time out"},
+		{session.ErrNotFound, codeNotFound, absent().detail},
+		{session.ErrLastAdmin, codeConflict, "nobody else is an admin"},
+		{session.ErrPrecondition, codePrecondition, "it is not what the condition names"},
+		{session.ErrTooLarge, codeTooLarge, "it does not fit in the quota"},
 		{session.ErrUnavailable, codeUnavailable, "the service cannot answer now; ask again"},
 	} {
 		if errors.Is(err, row.is) {
@@ -130,7 +161,7 @@ func sentinelOf(err error) *problem {
 
 // writeProblem answers an error, and logs the one that is nobody's fault but ours.
 func (x *exchange) writeProblem(err error) {
-	p := problemOf(err, x.api != nil && x.api.cfg.Local)
+	p := problemOf(err, x.api.cfg.Local)
 	x.code = p.code
 	x.logFault(p, err)
 	x.w.Header().Del("Set-Cookie") // an error hands out nothing
@@ -141,7 +172,11 @@ func (x *exchange) writeProblem(err error) {
 	if p.code == codeUnavailable {
 		x.w.Header().Set("Retry-After", retryAfter)
 	}
-	if p.forget && x.api != nil && !x.linked() {
+	var rate *session.RateError
+	if errors.As(err, &rate) {
+		tellRate(x.w.Header(), rate)
+	}
+	if p.forget && !x.linked() {
 		x.forgetCookies()
 	}
 	body := map[string]any{
@@ -156,12 +191,24 @@ func (x *exchange) writeProblem(err error) {
 // retryAfter is when to ask again after a 503, in seconds.
 const retryAfter = "1"
 
-// challenges are what RFC 6750, section 3 wants beside a 401: no error code where nothing was presented.
+// tellRate says how much there may be of what was too much, and from when there may be more
+// (draft-ietf-httpapi-ratelimit-headers).
+func tellRate(header http.Header, rate *session.RateError) {
+	wait := max(1, int64((rate.Retry+time.Second-1)/time.Second))
+	header.Set("Retry-After", strconv.FormatInt(wait, 10))
+	header.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=60", rate.Name, rate.Limit))
+	header.Set("RateLimit", fmt.Sprintf("%q;r=0;t=%d", rate.Name, wait))
+}
+
+// challenges are what RFC 6750, section 3 wants beside a 401: no error code where nothing was presented. A
+// fresh signature is asked for as RFC 9470, section 3 does.
 var challenges = map[code]string{
 	codeNoCredentials: "Bearer",
+	codeForbidden:     `Bearer error="insufficient_scope"`,
 	codeInvalidToken:  `Bearer error="invalid_token"`,
 	codeTokenExpired:  `Bearer error="invalid_token"`,
 	codeSessionEnded:  `Bearer error="invalid_token"`,
+	codeStepUp:        `Bearer error="insufficient_user_authentication"`,
 }
 
 // logFault tells the log what the client is not told: why something is unavailable, what the defect is, and that a
@@ -169,7 +216,6 @@ var challenges = map[code]string{
 func (x *exchange) logFault(p *problem, err error) {
 	var panicked *panicError
 	switch {
-	case x.api == nil:
 	case errors.As(err, &panicked):
 		x.api.log.Error("internal", "requestId", x.id, "error", bounded(err.Error()), "stack", string(panicked.stack))
 	case p.code == codeInternal:

@@ -1,59 +1,106 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"latchkey/shared/session"
 )
 
-// eventType is the vocabulary of the audit log: one word for each outcome.
+// eventType is a word of the audit log for what is no change of an account. Changes have those of session.EventType; a
+// refusal has the one of what was refused.
 type eventType string
 
 const (
-	loginSucceeded   eventType = "login.succeeded"
-	loginFailed      eventType = "login.failed"      // reason
-	refreshSucceeded eventType = "refresh.succeeded" // repeated: nothing was rotated
-	refreshFailed    eventType = "refresh.failed"    // reason
-	logoutSucceeded  eventType = "logout.succeeded"  // everywhere and ended, or repeated: it was over before
-	logoutFailed     eventType = "logout.failed"     // reason
-	sessionEnded     eventType = "session.ended"     // reason; another session than the request's own, or this one found stolen or lost
+	eventRequest eventType = "request" // refused, by a route that has no word of its own
+	eventLogin   eventType = "login"
+	eventRefresh eventType = "refresh" // refused, or repeated: nothing was rotated
+	eventLogout  eventType = "logout"  // refused, or repeated: it was over before
+	eventStepUp  eventType = "step_up"
 )
 
-// event writes one line of the audit log. Untrusted text in it is bounded, and the log's JSON encoding keeps it within
-// its line. No token, signature, nonce or cookie is ever among the attributes.
-func (x *exchange) event(t eventType, attrs ...slog.Attr) {
+// The outcomes of what a request asked for. Verdicts have others; see session.Event.
+const (
+	outcomeSuccess = "success"
+	outcomeFailure = "failure"
+)
+
+type exchangeKey struct{}
+
+// Audit makes what session.Options.Audit wants: it writes one line of the audit log for every change of an account. What
+// changed in the course of a request names that request and its caller. No token, signature, nonce or cookie is ever
+// among the attributes.
+func Audit(log *slog.Logger, enabled bool) func(context.Context, session.Event) {
+	return func(ctx context.Context, e session.Event) {
+		if !enabled {
+			return
+		}
+		attrs := append([]slog.Attr{slog.String("type", e.Type.String()), slog.String("outcome", e.Outcome())}, subjectOf(e)...)
+		if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+			attrs = append(attrs, x.origin()...)
+			attrs = append(attrs, x.aboutChange(e)...)
+		}
+		log.LogAttrs(ctx, slog.LevelInfo, "event", attrs...)
+	}
+}
+
+// subjectOf is whom a change concerns, why it came, and who asked where that was another.
+func subjectOf(e session.Event) []slog.Attr {
+	attrs := []slog.Attr{slog.String("userId", e.User.String())}
+	if e.Session.Random != [16]byte{} {
+		attrs = append(attrs, slog.String("sessionId", e.Session.String()))
+	}
+	if e.Reason != 0 {
+		attrs = append(attrs, slog.String("reason", e.Reason.String()))
+	}
+	if e.By.Actor != (session.UserID{}) {
+		attrs = append(attrs, slog.String("actorId", e.By.Actor.String()))
+	}
+	return attrs
+}
+
+// aboutChange is what else is known of a change: what the request is about, but for its own account and session, which
+// need not be the change's. Of a login that ended other sessions none of that is true of them.
+func (x *exchange) aboutChange(e session.Event) []slog.Attr {
+	if x.failed != "" && string(x.failed) != e.Type.String() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(x.about), func(a slog.Attr) bool { return a.Key == "userId" || a.Key == "sessionId" })
+}
+
+// origin is which request it was, and from where.
+func (x *exchange) origin() []slog.Attr {
+	return []slog.Attr{
+		slog.String("requestId", x.id), slog.String("ip", ipText(x.call.SourceIP)), slog.String("device", deviceOf(x.r.Header).Name),
+	}
+}
+
+// event writes one line of the audit log, for what is no change: that is written by Audit. Untrusted text in it is
+// bounded, and the log's JSON encoding keeps it within its line.
+func (x *exchange) event(t eventType, outcome string, attrs ...slog.Attr) {
 	if !x.api.cfg.AuditLog {
 		return
 	}
-	all := []slog.Attr{slog.String("type", string(t)), slog.String("requestId", x.id), slog.String("ip", ipText(x.call.SourceIP)),
-		slog.String("device", deviceOf(x.r.Header).Name)}
+	all := append([]slog.Attr{slog.String("type", string(t)), slog.String("outcome", outcome)}, x.origin()...)
 	all = append(append(all, x.about...), attrs...)
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "event", all...)
 }
 
-// recordFailure writes the event of a request that failed. A session that this very request found stolen or lost has
-// ended by it; that is its outcome, also on routes whose failures are no events.
+// recordFailure writes the event of a request that was refused, and of every failure of a route that has a word of its
+// own. Where this very request ended a session, as stolen or lost, that change has been written and says why.
 func (x *exchange) recordFailure(err error) {
 	var over *session.EndedError
 	switch {
-	case x.api == nil:
 	case errors.As(err, &over) && over.ByThis:
-		x.ended(over.Session, over.Reason)
 	case x.failed != "":
-		x.event(x.failed, slog.String("reason", reasonOf(err)))
+		x.event(x.failed, outcomeFailure, slog.String("reason", reasonOf(err)))
+	case statuses[problemOf(err, false).code] < 500:
+		x.event(eventRequest, outcomeFailure, slog.String("reason", reasonOf(err)))
 	}
-}
-
-// ended tells that a session is over: that one, whatever else the request is about.
-func (x *exchange) ended(id session.ID, reason session.Reason) {
-	own := x.about
-	x.about = nil
-	x.concernsSession(id)
-	x.event(sessionEnded, slog.String("reason", reason.String()))
-	x.about = own
 }
 
 // reasonOf is why, more precisely than a client is told.
@@ -71,8 +118,13 @@ func reasonOf(err error) string {
 	return string(problemOf(err, false).code)
 }
 
-// concerns adds what the events of this request are about.
-func (x *exchange) concerns(attrs ...slog.Attr) { x.about = append(x.about, attrs...) }
+// concerns adds what the events of this request are about. What was said before under the same name is replaced.
+func (x *exchange) concerns(attrs ...slog.Attr) {
+	for _, attr := range attrs {
+		x.about = slices.DeleteFunc(x.about, func(a slog.Attr) bool { return a.Key == attr.Key })
+		x.about = append(x.about, attr)
+	}
+}
 
 // concernsSession names a session and its account.
 func (x *exchange) concernsSession(id session.ID) {

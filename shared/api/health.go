@@ -29,6 +29,8 @@ type redisCheck struct {
 
 type sessionsCheck struct {
 	Status string `json:"status"`
+	Active *int   `json:"active,omitempty"`
+	AsOf   string `json:"asOf,omitempty"`
 }
 
 // The two states of a check.
@@ -56,6 +58,9 @@ func (a *API) Health() http.Handler {
 		} else {
 			redis.LatencyMs = milliseconds(health.Latency)
 			redis.ClockSkewMs = x.skew(health)
+			if a.cfg.HealthDetails {
+				view.Checks.Sessions.Active, view.Checks.Sessions.AsOf = health.Active, timestampOf(health.AsOf)
+			}
 		}
 		redis.Status, view.Checks.Sessions.Status = view.Status, view.Status
 		return view, nil

@@ -16,13 +16,13 @@ import (
 	"latchkey/shared/siwe"
 )
 
-// events are "type reason" of each event so far, and clears the log.
+// events are type, outcome and reason of each event so far, and clears the log.
 func (w *world) events() []string {
 	w.t.Helper()
 	var found []string
 	for _, e := range w.lines("event") {
-		text := fmt.Sprint(e["type"])
-		for _, member := range []string{"reason", "repeated", "ended"} {
+		text := fmt.Sprint(e["type"], " ", e["outcome"])
+		for _, member := range []string{"reason", "repeated"} {
 			if e[member] != nil {
 				text += fmt.Sprintf(" %s=%v", member, e[member])
 			}
@@ -42,32 +42,32 @@ func (w *world) wantsEvents(what string, want ...string) {
 	}
 }
 
-// Every outcome of login, refresh and logout has its event, and one of them.
+// Every change and every refusal has its event, and one of them.
 func TestEvents(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r, func(w *world) { w.opts.Limit = 1 }), newAccount(t)
 		c := w.script()
 		c.signIn(alice)
-		w.wantsEvents("login", "login.succeeded")
+		w.wantsEvents("login", "login success")
 		second := w.script()
 		second.signIn(alice)
-		w.wantsEvents("login at the limit", "login.succeeded", "session.ended reason=evicted")
+		w.wantsEvents("login at the limit", "session.ended success reason=evicted", "login success")
 		second.signIn(alice, second.credential()...)
-		w.wantsEvents("login again", "login.succeeded")
+		w.wantsEvents("login again", "session.ended success reason=logged_out", "login success")
 		second.signIn(newAccount(t), second.credential()...)
-		w.wantsEvents("login as another", "login.succeeded", "session.ended reason=logged_out")
+		w.wantsEvents("login as another", "login success", "session.ended success reason=logged_out")
 
 		c.login(nil).wants(400, badRequest)
 		c.login(map[string]any{"message": "x", "signature": "0x", "transport": "bearer"}).wants(400, badMessage)
 		c.login(map[string]any{"message": "x", "signature": "0x"}).wants(403, "origin_not_allowed")
 		c.login("x", with("Content-Type", "text/plain")).wants(415, "unsupported_media_type")
-		w.wantsEvents("logins that are none", "login.failed reason=invalid_request", "login.failed reason=invalid_message",
-			"login.failed reason=origin_not_allowed", "login.failed reason=unsupported_media_type")
+		w.wantsEvents("logins that are none", "login failure reason=invalid_request", "login failure reason=invalid_message",
+			"login failure reason=origin_not_allowed", "login failure reason=unsupported_media_type")
 		c.login(c.body(newAccount(t), c.message(alice).String())).wants(401, refused)
 		m := c.message(alice)
 		m.IssuedAt = siwe.NewTime(w.clock.now().Add(time.Hour))
 		c.login(c.body(alice, m.String())).wants(401, refused)
-		w.wantsEvents("logins not accepted", "login.failed reason=signature", "login.failed reason=issued_at")
+		w.wantsEvents("logins not accepted", "login failure reason=signature", "login failure reason=issued_at")
 
 		c = w.script()
 		c.signIn(alice)
@@ -76,17 +76,18 @@ func TestEvents(t *testing.T) {
 		first := *c
 		c.take(c.renew().wants(200, ""))
 		first.renew().wants(200, "")
-		w.wantsEvents("refresh and repeat", "refresh.succeeded repeated=false", "refresh.succeeded repeated=true")
+		w.wantsEvents("refresh and repeat", "refresh success", "refresh success repeated=true")
 		w.clock.add(45 * time.Second)
 		first.renew().wants(401, "session_ended")
-		w.wantsEvents("theft", "session.ended reason=refresh_reused")
+		w.wantsEvents("theft", "session.ended success reason=refresh_reused")
 		first.renew().wants(401, "session_ended")
 		c.renew().wants(401, "session_ended")
 		c.profile().wants(401, "session_ended")
-		w.wantsEvents("after theft", "refresh.failed reason=refresh_reused", "refresh.failed reason=refresh_reused")
+		w.wantsEvents("after theft", "refresh failure reason=refresh_reused", "refresh failure reason=refresh_reused",
+			"request failure reason=refresh_reused")
 		c.send("POST", "/auth/refresh", nil).wants(401, "no_credentials")
 		c.send("POST", "/auth/refresh", map[string]any{"refreshToken": "x"}).wants(401, "invalid_token")
-		w.wantsEvents("no refresh", "refresh.failed reason=no_credentials", "refresh.failed reason=invalid_token")
+		w.wantsEvents("no refresh", "refresh failure reason=no_credentials", "refresh failure reason=invalid_token")
 
 		c.signIn(alice)
 		w.events()
@@ -94,17 +95,17 @@ func TestEvents(t *testing.T) {
 		c.logout(nil).wants(204, "")
 		c.send("POST", "/auth/logout", nil).wants(401, "no_credentials")
 		c.send("POST", "/auth/logout", nil, bearer("x")).wants(401, "invalid_token")
-		w.wantsEvents("logout", "logout.succeeded repeated=false", "logout.succeeded repeated=true",
-			"logout.failed reason=no_credentials", "logout.failed reason=invalid_token")
+		w.wantsEvents("logout", "session.ended success reason=logged_out", "logout success repeated=true",
+			"logout failure reason=no_credentials", "logout failure reason=invalid_token")
 		c.signIn(alice)
 		w.events()
 		c.logout(map[string]any{"everywhere": true}).wants(204, "")
-		w.wantsEvents("everywhere", "logout.succeeded ended=1")
+		w.wantsEvents("everywhere", "session.ended success reason=logged_out")
 
 		c.profile(bearer("x")).wants(401, "invalid_token")
 		c.send("GET", "/auth/nonce?x=1", nil).wants(400, badRequest)
 		c.send("GET", "/health", nil).wants(200, "")
-		w.wantsEvents("other routes")
+		w.wantsEvents("other routes", "request failure reason=invalid_token", "request failure reason=invalid_request")
 	})
 }
 
@@ -117,7 +118,12 @@ func TestEvents_storeReset(t *testing.T) {
 		} {
 			c := w.script()
 			c.signIn(newAccount(t))
-			before := w.dump(t)
+			records, err := r.Client().Keys(ctx, r.Prefix+":{*}:u*").Result()
+			must(t, err)
+			before := map[string]string{}
+			for _, key := range records {
+				before[key] = r.Client().Get(ctx, key).Val()
+			}
 			w.clock.add(time.Minute)
 			c.take(c.renew().wants(200, ""))
 			for key, value := range before {
@@ -125,7 +131,7 @@ func TestEvents_storeReset(t *testing.T) {
 			}
 			w.events()
 			equal(t, "reason", find(c).wants(401, "session_ended").at("reason"), "store_reset")
-			w.wantsEvents("a lost write", "session.ended reason=store_reset")
+			w.wantsEvents("a lost write", "session.ended success reason=store_reset")
 		}
 	})
 }
@@ -138,7 +144,7 @@ func TestEvents_limitAndBlock(t *testing.T) {
 	c.login(c.body(alice, c.message(alice).String())).wants(403, "session_limit")
 	w.block(alice.address)
 	c.login(c.body(alice, c.message(alice).String())).wants(403, "account_blocked")
-	w.wantsEvents("refusals", "login.failed reason=session_limit", "login.failed reason=account_blocked")
+	w.wantsEvents("refusals", "login failure reason=session_limit", "login failure reason=account_blocked")
 }
 
 func TestEvents_members(t *testing.T) {
@@ -146,8 +152,8 @@ func TestEvents_members(t *testing.T) {
 	c := w.script()
 	login := c.signIn(alice)
 	id, user := login.text("session", "id"), login.text("user", "id")
-	e := w.last("login.succeeded")
-	names(t, "event", e, "time", "level", "msg", "type", "requestId", "ip", "device", "address", "userId", "sessionId", "transport", "chainId")
+	e := w.last("login")
+	names(t, "event", e, "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "address", "userId", "sessionId", "transport", "chainId")
 	for member, want := range map[string]any{
 		"requestId": login.header.Get("X-Request-Id"), "ip": clientIP, "device": "curl", "address": alice.address.Hex(),
 		"userId": user, "sessionId": id, "transport": "bearer", "chainId": 1.0,
@@ -155,25 +161,27 @@ func TestEvents_members(t *testing.T) {
 		equal(t, member, e[member], want)
 	}
 	again := c.signIn(alice, c.credential()...)
-	equal(t, "replacedSessionId", w.last("login.succeeded")["replacedSessionId"], id)
+	equal(t, "the replaced session", w.last("session.ended")["sessionId"], id)
 	c2 := w.script()
 	c2.signIn(alice)
 	e = w.last("session.ended")
-	names(t, "event", e, "time", "level", "msg", "type", "requestId", "ip", "device", "userId", "sessionId", "reason")
+	names(t, "event", e, "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "userId", "sessionId", "reason")
 	equal(t, "the evicted session", e["sessionId"], again.at("session", "id"))
 
 	c.login(c.body(newAccount(t), c.message(alice).String())).wants(401, refused)
-	e = w.last("login.failed")
-	names(t, "event", e, "time", "level", "msg", "type", "requestId", "ip", "device", "address", "reason")
+	e = w.last("login")
+	names(t, "event", e, "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "address", "reason")
 	equal(t, "the claimed address", e["address"], alice.address.Hex())
 
 	w.clock.add(time.Minute)
 	former := *c2
 	c2.take(c2.renew())
-	names(t, "event", w.last("refresh.succeeded"), "time", "level", "msg", "type", "requestId", "ip", "device", "userId", "sessionId", "repeated")
+	names(t, "event", w.last("refresh"), "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "userId", "sessionId")
+	former.renew().wants(200, "")
+	names(t, "event", w.last("refresh"), "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "userId", "sessionId", "repeated")
 	w.clock.add(time.Minute)
 	former.renew().wants(401, "session_ended")
-	names(t, "event", w.last("session.ended"), "time", "level", "msg", "type", "requestId", "ip", "device", "userId", "sessionId", "reason")
+	names(t, "event", w.last("session.ended"), "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "userId", "sessionId", "reason")
 	w.uniqueMembers()
 }
 
@@ -300,7 +308,7 @@ func TestLog_holdsNoSecret(t *testing.T) {
 func TestLog_injection(t *testing.T) { // attack case 66
 	w := newWorld(t, redistest.Embedded(t))
 	for _, agent := range []string{
-		`x"}` + "\n" + `{"msg":"event","type":"login.succeeded"}`, "a\r\nb", "%n%s%x", "\x1b[31mred", strings.Repeat("x", 64<<10),
+		`x"}` + "\n" + `{"msg":"event","type":"login","outcome":"success"}`, "a\r\nb", "%n%s%x", "\x1b[31mred", strings.Repeat("x", 64<<10),
 		"\u202eevil\u2028", "\xff\xfe", `\u000a{"msg":"event"}`, "a\x00b", "curl\n/8",
 	} {
 		c, alice := w.script(), newAccount(t)
@@ -358,7 +366,7 @@ func TestPanic(t *testing.T) { // attack case 69
 				t.Errorf("logged %s", w.log.text())
 			}
 			equal(t, "status in the access log", w.lines("request")[0]["status"], 500.0)
-			w.wantsEvents("a defect", "login.failed reason=internal")
+			w.wantsEvents("a defect", "login failure reason=internal")
 			armed = false
 			c.login(body).wants(200, "")
 		})

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"latchkey/shared/session"
@@ -35,7 +37,7 @@ type attempt struct {
 
 // Login serves POST /auth/login.
 func (a *API) Login() http.Handler {
-	return endpoint[loginBody]{method: http.MethodPost, failed: loginFailed, serve: func(x *exchange, in loginBody) (any, error) {
+	return endpoint[loginBody]{method: http.MethodPost, failed: eventLogin, serve: func(x *exchange, in loginBody) (any, error) {
 		try, err := x.attempt(in)
 		if err != nil {
 			return nil, err
@@ -45,18 +47,12 @@ func (a *API) Login() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		x.concernsSession(g.Session.ID)
-		if id, err := a.store.SessionOf(try.carried); err == nil && id.User == g.Session.ID.User {
-			x.concerns(slog.String("replacedSessionId", id.String())) // ended by this login, if it lived
-		}
-		x.event(loginSucceeded, slog.String("transport", g.Session.Transport.String()), slog.Uint64("chainId", g.Session.ChainID))
 		x.endCarried(try.carried, g)
-		user := viewUser(g.User)
+		user := x.viewUser(g.User)
 		view := x.grant(g)
 		view.User = &user
 		for _, id := range g.Evicted {
 			view.Evicted = append(view.Evicted, id.String())
-			x.ended(id, session.Evicted)
 		}
 		return view, nil
 	}}.handler(a)
@@ -83,7 +79,7 @@ func (x *exchange) attempt(in loginBody) (attempt, error) {
 	if transport == session.Cookie {
 		try.browser = p.cookie[preLoginCookie]
 	}
-	if try.client, err = x.client(transport); err != nil {
+	if try.client, err = x.clientOver(transport); err != nil {
 		return attempt{}, err
 	}
 	if in.DeviceName != nil && *in.DeviceName != "" {
@@ -120,21 +116,53 @@ func checkDeviceName(name string) error {
 func (x *exchange) signIn(try attempt) (session.Grant, error) {
 	ctx, a := x.r.Context(), x.api
 	err := a.store.SpendNonce(ctx, try.message.Nonce, session.NonceTerms{
-		Transport: try.client.Transport, Purpose: session.ForLogin, Browser: try.browser,
+		Transport: try.client.Transport, Purpose: session.ForLogin, Browser: try.browser, From: x.call.SourceIP,
 	})
-	if err != nil {
-		return session.Grant{}, loginFault(err)
+	var g session.Grant
+	if err == nil {
+		g, err = x.create(try)
 	}
-	if err := a.policy.Check(try.message, a.now()); err != nil {
-		return session.Grant{}, loginFault(err)
+	if err = loginFault(err); isLoginFault(err) {
+		x.countFailure()
 	}
-	if err := wallet.VerifyEOA(try.raw, try.signature, try.message.Address); err != nil {
-		return session.Grant{}, loginFault(err)
+	return g, err
+}
+
+// create makes the session of an attempt whose nonce was spent, if it is otherwise in order.
+func (x *exchange) create(try attempt) (session.Grant, error) {
+	m := try.message
+	if err := try.verify(x.api.policy, x.api.now()); err != nil {
+		return session.Grant{}, err
 	}
-	g, err := a.store.Create(ctx, session.Login{
-		Nonce: try.message.Nonce, Address: try.message.Address, ChainID: try.message.ChainID, Client: try.client, Carried: try.carried,
-	})
-	return g, loginFault(err)
+	// Said beforehand: the store tells of the login while it runs.
+	x.concerns(slog.String("transport", try.client.Transport.String()), slog.Uint64("chainId", m.ChainID))
+	login := session.Login{
+		Nonce: m.Nonce, Address: m.Address, ChainID: m.ChainID, Client: try.client, Carried: try.carried,
+		Granted: x.api.granted(m.Address),
+	}
+	g, err := x.api.store.Create(x.r.Context(), login)
+	if errors.Is(err, session.ErrBlocked) && slices.Contains(x.api.cfg.Admins, m.Address) {
+		// It was blocked before the configuration made it an admin, which no route takes away.
+		if err = x.api.store.Unblock(x.r.Context(), m.Address, x.by()); err == nil {
+			g, err = x.api.store.Create(x.r.Context(), login)
+		}
+	}
+	return g, err
+}
+
+// verify checks what was signed against a policy, and that its own address signed it.
+func (t attempt) verify(policy siwe.Policy, now time.Time) error {
+	if err := policy.Check(t.message, now); err != nil {
+		return err
+	}
+	return wallet.VerifyEOA(t.raw, t.signature, t.message.Address)
+}
+
+// countFailure counts a login that failed. The answer is the same whether or not it could be counted.
+func (x *exchange) countFailure() {
+	if err := x.api.store.CountFailure(x.r.Context()); err != nil {
+		x.api.log.Warn("failed login not counted", "requestId", x.id, "error", err.Error())
+	}
 }
 
 // loginFault makes every rule that a well-formed login can break the same to the client.
@@ -151,12 +179,18 @@ func loginFault(err error) error {
 		{session.ErrNonceExpired, "nonce_expired"},
 		{session.ErrNonceSpent, "nonce_reused"},
 		{wallet.ErrSignature, "signature"},
+		{errOtherAddress, "address"},
 	} {
 		if errors.Is(err, row.is) {
 			return &loginError{row.reason, err}
 		}
 	}
 	return err
+}
+
+func isLoginFault(err error) bool {
+	var fault *loginError
+	return errors.As(err, &fault)
 }
 
 // endCarried ends the session that came along, where it is another account's; one of the same account was replaced
@@ -166,11 +200,8 @@ func (x *exchange) endCarried(carried string, g session.Grant) {
 	if err != nil || id.User == g.Session.ID.User {
 		return
 	}
-	over, err := x.api.store.End(x.r.Context(), id, session.LoggedOut)
-	switch {
-	case err != nil && !errors.Is(err, session.ErrInvalidToken):
+	_, err = x.api.store.End(x.r.Context(), id, session.LoggedOut, x.by())
+	if err != nil && !errors.Is(err, session.ErrInvalidToken) {
 		x.api.log.Warn("carried session not ended", "requestId", x.id, "sessionId", id.String(), "error", err.Error())
-	case err == nil && over.ByThis:
-		x.ended(id, session.LoggedOut)
 	}
 }

@@ -1,16 +1,24 @@
 package api_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/big"
+	"net"
+	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/redistest"
 	"latchkey/shared/siwe"
@@ -47,7 +55,7 @@ func (a answer) untouched(w *world) {
 	if set := a.header["Set-Cookie"]; len(set) > 0 {
 		a.t.Errorf("set %v", set)
 	}
-	if keys, err := w.redis.Client().Keys(ctx, w.redis.Prefix+":{*").Result(); err != nil || len(keys) > 0 {
+	if keys, err := w.redis.Client().Keys(ctx, w.redis.Prefix+":{???}:*").Result(); err != nil || len(keys) > 0 {
 		a.t.Errorf("stored %q, %v", keys, err)
 	}
 }
@@ -60,7 +68,7 @@ func TestLogin_replay(t *testing.T) { // attack cases 1 and 2
 		if set := c.login(body).wants(401, refused).cookies(); len(set) > 0 {
 			t.Errorf("a replay set %v", set)
 		}
-		equal(t, "reason", c.w.last("login.failed")["reason"], "nonce_reused")
+		equal(t, "reason", c.w.last("login")["reason"], "nonce_reused")
 
 		body = c.body(alice, c.message(alice).String())
 		var mu sync.Mutex
@@ -104,7 +112,7 @@ func TestLogin_nonce(t *testing.T) { // attack case 3
 			m := c.message(alice)
 			m.Nonce = nonce
 			c.login(c.body(alice, m.String())).wants(401, refused).untouched(w)
-			equal(t, "reason", w.last("login.failed")["reason"], reason)
+			equal(t, "reason", w.last("login")["reason"], reason)
 		}
 		try("neverIssued0123456789a", "nonce_unknown")
 		try("tooshort", "nonce_unknown")
@@ -135,7 +143,7 @@ func TestLogin_refusalCostsTheNonce(t *testing.T) {
 		good := c.body(alice, m.String())
 		c.login(c.body(newAccount(t), m.String())).wants(401, refused)
 		c.login(good).wants(401, refused)
-		equal(t, "reason", c.w.last("login.failed")["reason"], "nonce_reused")
+		equal(t, "reason", c.w.last("login")["reason"], "nonce_reused")
 
 		// What the bytes alone decide costs nothing.
 		m = c.message(alice)
@@ -523,5 +531,155 @@ func TestLogin_crossSite(t *testing.T) { // attack case 21
 			victim.login(body, with("Content-Type", enctype), with("Origin", "https://evil.example")).wants(415, "unsupported_media_type").untouched(w)
 		}
 		victim.login(body).wants(401, refused).untouched(w)
+	})
+}
+
+// forbidden is a transport that nothing may use.
+type forbidden struct{ t *testing.T }
+
+func (f forbidden) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.t.Errorf("%s was asked", r.URL)
+	return nil, errors.New("forbidden")
+}
+
+// forbidCalls lets a test fail where anything asks by HTTP, or asks for a name.
+func forbidCalls(t *testing.T) {
+	transport, resolver := http.DefaultTransport, net.DefaultResolver
+	t.Cleanup(func() { http.DefaultTransport, net.DefaultResolver = transport, resolver })
+	http.DefaultTransport = forbidden{t}
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(_ context.Context, _, address string) (net.Conn, error) {
+		t.Errorf("%s was asked for a name", address)
+		return nil, errors.New("forbidden")
+	}}
+}
+
+// word is a number or an address as a contract's call has it.
+func word(b ...byte) []byte { return append(make([]byte, 32-len(b)), b...) }
+
+// contractSignatures are what contract wallets sign with.
+func contractSignatures(good []byte) map[string][]byte {
+	call := []byte("https://rpc.evil.example/")
+	blob := slices.Concat(word(bytes.Repeat([]byte{0xfa}, 20)...), word(96), word(160), word(byte(len(call))), call, make([]byte, 32-len(call)),
+		word(65), good, make([]byte, 31))
+	magic := bytes.Repeat([]byte{0x64, 0x92}, 16)
+	return map[string][]byte{
+		"ERC-6492": append(blob, magic...), "ERC-6492 around nothing": magic, "EIP-1271, two owners": append(good, good...),
+		"EIP-1271, one word": word(1), "EIP-1271, none": {},
+	}
+}
+
+// With contract wallets off their signatures are refused like any other, and no call leaves the function: neither for
+// them, nor because a chain or a header suggests where to ask.
+func TestLogin_contractWallets(t *testing.T) { // attack cases 19 and 20
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var dials atomic.Int64
+		opts := r.Options()
+		opts.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}
+		rdb := redis.NewClient(opts)
+		defer rdb.Close()
+		w, alice := newWorldOn(t, r, rdb), newAccount(t)
+		c := w.script()
+		c.signIn(alice)
+		forbidCalls(t)
+		before := dials.Load()
+		for name := range contractSignatures(make([]byte, 65)) {
+			for _, chain := range []uint64{1, 8453} {
+				m := c.message(alice)
+				m.ChainID = chain
+				text := m.String()
+				for route, body := range map[string]map[string]any{
+					"/auth/login":   {"message": text, "transport": "bearer"},
+					"/auth/step-up": {"message": c.stepUpMessage().String()},
+				} {
+					text, _ := body["message"].(string)
+					body["signature"] = "0x" + hex.EncodeToString(contractSignatures(alice.signature(text))[name])
+					got := c.past(w.routes()["POST "+route], "POST", route, body, with("X-Rpc-Url", "https://rpc.evil.example/"))
+					if got.status != 401 || got.code() != refused {
+						t.Errorf("%s at %s: %d %s", name, route, got.status, got.body)
+					}
+				}
+			}
+		}
+		if n := dials.Load() - before; n != 0 {
+			t.Errorf("%d connections were opened", n)
+		}
+	})
+}
+
+// uncounted is a Redis that refuses to count.
+type uncounted struct{}
+
+func (uncounted) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (uncounted) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (uncounted) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			if cmd.Name() == "incr" {
+				return errors.New("OOM")
+			}
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// Every well-formed login that was not accepted is counted, a replay too; the answer is the same where it cannot be.
+func TestLogin_failuresAreCounted(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		rdb := redis.NewClient(r.Options())
+		defer rdb.Close()
+		w, alice := newWorldOn(t, r, rdb), newAccount(t)
+		c := w.script()
+		counted := func() (n int) {
+			for key, value := range w.dump(t) {
+				if strings.HasPrefix(key, w.redis.Prefix+":f") {
+					var failures int
+					_, err := fmt.Sscan(value, &failures)
+					must(t, err)
+					n += failures
+				}
+			}
+			return n
+		}
+		bad := func() answer { return c.login(c.body(newAccount(t), c.message(alice).String())) }
+		bad().wants(401, refused)
+		m := c.message(alice)
+		m.Domain = "evil.com"
+		body := c.body(alice, m.String())
+		c.login(body).wants(401, refused)
+		equal(t, "failures", counted(), 2)
+
+		c.login(body).wants(401, refused) // a replay too
+		c.login(nil).wants(400, badRequest)
+		c.signIn(alice)
+		c.stepUp(confirmation(newAccount(t), c.stepUpMessage().String())).wants(401, refused) // is no login
+		w.block(alice.address)
+		c.login(c.body(alice, c.message(alice).String())).wants(403, "account_blocked")
+		equal(t, "failures", counted(), 3)
+
+		rdb.AddHook(uncounted{})
+		bad().wants(401, refused)
+		equal(t, "failures", counted(), 3)
+		if len(w.lines("failed login not counted")) != 1 {
+			t.Errorf("logged %s", w.log.text())
+		}
+	})
+}
+
+// The limit of a role that the configuration gives holds from the first login on.
+func TestLogin_limitOfAGrantedRole(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, root := adminWorld(t, r, func(w *world) { w.opts.Limit, w.opts.RoleLimits = 1, map[string]int{"admin": 3} })
+		for i := range 4 {
+			evicted, _ := w.script().signIn(root).at("evicted").([]any)
+			equal(t, fmt.Sprint("evicted by login ", i), len(evicted), max(0, i-2))
+		}
+		alice := newAccount(t)
+		w.script().signIn(alice)
+		evicted, _ := w.script().signIn(alice).at("evicted").([]any)
+		equal(t, "evicted by a second login", len(evicted), 1)
 	})
 }

@@ -15,7 +15,7 @@ type logoutBody struct {
 
 // Logout serves POST /auth/logout.
 func (a *API) Logout() http.Handler {
-	return endpoint[logoutBody]{method: http.MethodPost, failed: logoutFailed, serve: func(x *exchange, in logoutBody) (any, error) {
+	return endpoint[logoutBody]{method: http.MethodPost, failed: eventLogout, serve: func(x *exchange, in logoutBody) (any, error) {
 		id, err := x.ending(in.RefreshToken)
 		if err != nil {
 			return nil, err
@@ -38,21 +38,30 @@ func (a *API) Logout() http.Handler {
 
 // logOut ends one session. One that is over already, or not even remembered, is logged out: that is what was wanted.
 func (x *exchange) logOut(id session.ID) error {
-	over, err := x.api.store.End(x.r.Context(), id, session.LoggedOut)
+	over, err := x.api.store.End(x.r.Context(), id, session.LoggedOut, x.by())
 	if err != nil && !errors.Is(err, session.ErrInvalidToken) {
 		return err
 	}
-	x.event(logoutSucceeded, slog.Bool("repeated", over == nil || !over.ByThis))
+	if over == nil || !over.ByThis {
+		x.repeatedLogout()
+	}
 	return nil
 }
 
 // logOutEverywhere ends every session of the account. Without a session that is known or remembered it is refused: 204
 // would claim something that was not done.
 func (x *exchange) logOutEverywhere(id session.ID) error {
-	n, err := x.api.store.EndAll(x.r.Context(), id, session.LoggedOut)
+	n, err := x.api.store.EndAll(x.r.Context(), id, session.LoggedOut, x.by())
 	if err != nil {
 		return err
 	}
-	x.event(logoutSucceeded, slog.Bool("everywhere", true), slog.Int("ended", n))
+	if n == 0 {
+		x.repeatedLogout()
+	}
 	return nil
+}
+
+// repeatedLogout tells of a logout that found nothing to end; of any other the store tells.
+func (x *exchange) repeatedLogout() {
+	x.event(eventLogout, outcomeSuccess, slog.Bool("repeated", true))
 }

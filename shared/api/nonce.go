@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
@@ -30,87 +33,120 @@ type nonceView struct {
 
 // nonceQuery is what a nonce was asked for.
 type nonceQuery struct {
-	transport session.Transport
-	draft     *siwe.Message // with address and chain, where both were given
+	terms session.NonceTerms // without a transport where none was named
+	draft siwe.Message       // without address or chain where none was named
 }
 
 // Nonce serves GET /auth/nonce.
 func (a *API) Nonce() http.Handler {
-	return endpoint[nothing]{method: http.MethodGet, serve: func(x *exchange, _ nothing) (any, error) {
+	return endpoint[nothing]{method: http.MethodGet, parameters: []string{"transport", "purpose", "address", "chainId"}, serve: func(x *exchange, _ nothing) (any, error) {
 		q, err := a.nonceQuery(x.r.URL.Query())
 		if err != nil {
 			return nil, err
 		}
-		terms := session.NonceTerms{Transport: q.transport, Purpose: session.ForLogin}
-		if q.transport == session.Cookie {
-			terms.Browser = x.preLogin()
+		q.terms.From = x.call.SourceIP
+		if q.terms.Purpose == session.ForStepUp {
+			err = x.forSession(&q)
+		} else {
+			x.forLogin(&q)
 		}
-		nonce, expires, err := a.store.IssueNonce(x.r.Context(), terms)
 		if err != nil {
 			return nil, err
 		}
-		if q.transport == session.Cookie {
-			x.setCookie(preLoginCookie, terms.Browser, preLoginLife, http.SameSiteLaxMode)
+		nonce, expires, err := a.store.IssueNonce(x.r.Context(), q.terms)
+		if err != nil {
+			return nil, err
+		}
+		if q.terms.Browser != "" {
+			x.setCookie(preLoginCookie, q.terms.Browser, preLoginLife, http.SameSiteLaxMode)
 		}
 		return a.offer(q, x.domain(), nonce, expires), nil
 	}}.handler(a)
 }
 
-// nonceQuery reads the parameters. An unknown one is refused: it is most likely a known one misspelt.
-func (a *API) nonceQuery(query url.Values) (nonceQuery, error) {
-	for name, values := range query {
-		if !slices.Contains([]string{"transport", "purpose", "address", "chainId"}, name) || len(values) > 1 {
-			return nonceQuery{}, invalid("the query may have transport, address and chainId, each once")
-		}
-	}
-	q := nonceQuery{transport: session.Cookie}
-	var err error
+// nonceQuery reads the parameters.
+func (a *API) nonceQuery(query url.Values) (q nonceQuery, err error) {
 	if query.Has("transport") {
-		if q.transport, err = transportOf(query.Get("transport")); err != nil {
-			return nonceQuery{}, err
+		if q.terms.Transport, err = transportOf(query.Get("transport")); err != nil {
+			return q, err
 		}
 	}
-	if query.Has("purpose") && query.Get("purpose") != "login" {
-		return nonceQuery{}, invalid("purpose must be login; step_up is not there yet")
+	statement := a.policy.Statement
+	switch purpose := query.Get("purpose"); {
+	case purpose == "login" || !query.Has("purpose"):
+		q.terms.Purpose = session.ForLogin
+	case purpose == "step_up":
+		q.terms.Purpose, statement = session.ForStepUp, a.stepUpPolicy.Statement
+	default:
+		return q, invalid("purpose must be login or step_up")
 	}
 	q.draft, err = a.draft(query.Get("address"), query.Get("chainId"))
+	q.draft.Statement = &statement
 	return q, err
 }
 
-// draft is a message for an account on a chain, or none where not both are given.
-func (a *API) draft(account, chain string) (*siwe.Message, error) {
-	m := siwe.Message{Version: siwe.Version, Statement: &a.cfg.Statement}
-	var err error
+// forLogin binds a nonce that a browser asks for to that browser.
+func (x *exchange) forLogin(q *nonceQuery) {
+	q.terms.Transport = cmp.Or(q.terms.Transport, session.Cookie)
+	if q.terms.Transport == session.Cookie {
+		q.terms.Browser = x.preLogin()
+	}
+}
+
+// forSession binds a nonce to the session that is to be stepped up, which may be held. The message is for the account and
+// the chain of that session, unless another of our chains was asked for.
+func (x *exchange) forSession(q *nonceQuery) error {
+	if err := x.open(held); err != nil {
+		return err
+	}
+	s := x.access.Session
+	if t := q.terms.Transport; t != 0 && t != s.Transport {
+		return invalid("transport is not the session's")
+	}
+	if q.draft.Address != (common.Address{}) && q.draft.Address != s.Address {
+		return invalid("address is not the session's")
+	}
+	q.terms.Transport, q.terms.Session = s.Transport, s.ID
+	q.draft.Address = s.Address
+	if q.draft.ChainID == 0 {
+		q.draft.ChainID = s.ChainID
+	}
+	if !slices.Contains(x.api.cfg.ChainIDs, q.draft.ChainID) { // accepted at the login, and no more
+		q.draft.ChainID = x.api.cfg.ChainIDs[0]
+	}
+	return nil
+}
+
+// draft is a message for an account on a chain, as far as they are given.
+func (a *API) draft(account, chain string) (m siwe.Message, err error) {
+	m.Version = siwe.Version
 	if account != "" {
 		if m.Address, err = siwe.ParseAddress(account); err != nil {
-			return nil, invalid(err.Error())
+			return m, invalid(err.Error())
 		}
 	}
 	if chain != "" {
 		// Compared as text: "01" and "+1" are not how a chain is written.
 		i := slices.IndexFunc(a.cfg.ChainIDs, func(id uint64) bool { return strconv.FormatUint(id, 10) == chain })
 		if i < 0 {
-			return nil, invalid(fmt.Sprintf("chainId must be decimal, and one of %d", a.cfg.ChainIDs))
+			return m, invalid(fmt.Sprintf("chainId must be decimal, and one of %d", a.cfg.ChainIDs))
 		}
 		m.ChainID = a.cfg.ChainIDs[i]
 	}
-	if account == "" || chain == "" {
-		return nil, nil
-	}
-	return &m, nil
+	return m, nil
 }
 
-// offer is what the client must sign, spelt out where it said for whom.
+// offer is what the client must sign, spelt out where it is known for whom.
 func (a *API) offer(q nonceQuery, domain, nonce string, expires time.Time) nonceView {
 	view := nonceView{
 		Nonce: nonce, ExpiresAt: timestamp(expires), Domain: domain, URI: a.policy.Origin(domain),
-		Version: siwe.Version, Statement: a.cfg.Statement, ChainIDs: a.cfg.ChainIDs,
+		Version: siwe.Version, Statement: *q.draft.Statement, ChainIDs: a.cfg.ChainIDs,
 	}
-	if q.draft != nil {
+	if m := q.draft; m.Address != (common.Address{}) && m.ChainID != 0 {
 		expiry := siwe.NewTime(expires)
-		q.draft.Domain, q.draft.URI, q.draft.Nonce = domain, view.URI, nonce
-		q.draft.IssuedAt, q.draft.ExpirationTime = siwe.NewTime(a.now()), &expiry
-		view.Message = q.draft.String()
+		m.Domain, m.URI, m.Nonce = domain, view.URI, nonce
+		m.IssuedAt, m.ExpirationTime = siwe.NewTime(a.now()), &expiry
+		view.Message = m.String()
 	}
 	return view
 }

@@ -1,30 +1,48 @@
 package api
 
-import "net/http"
+import (
+	"encoding/json"
+	"net/http"
+
+	"latchkey/shared/session"
+)
 
 type profileView struct {
-	User        userView       `json:"user"`
-	Session     sessionView    `json:"session"`
-	Preferences map[string]any `json:"preferences"`
+	User        userView        `json:"user"`
+	Session     sessionView     `json:"session"`
+	Preferences json.RawMessage `json:"preferences"`
 }
 
 // Profile serves GET /api/profile.
 func (a *API) Profile() http.Handler {
-	return endpoint[nothing]{method: http.MethodGet, serve: func(x *exchange, _ nothing) (any, error) {
-		token, transport, err := x.access()
-		if err != nil {
-			return nil, err
-		}
-		client, err := x.client(transport)
-		if err != nil {
-			return nil, err
-		}
-		opened, err := a.store.Read(x.r.Context(), token, client)
-		if err != nil {
-			return nil, err
-		}
+	return endpoint[nothing]{method: http.MethodGet, session: withPreferences, serve: func(x *exchange, _ nothing) (any, error) {
 		return profileView{
-			User: viewUser(opened.User), Session: currentSession(opened.Session), Preferences: map[string]any{},
+			User: x.viewUser(x.access.User), Session: x.viewSession(x.access.Session, true), Preferences: x.preferences.JSON,
 		}, nil
 	}}.handler(a)
+}
+
+// EraseProfile serves DELETE /api/profile.
+func (a *API) EraseProfile() http.Handler {
+	return endpoint[nothing]{method: http.MethodDelete, session: member, fresh: true, serve: func(x *exchange, _ nothing) (any, error) {
+		return nil, x.erase(x.access.User.ID)
+	}}.handler(a)
+}
+
+// erase erases an account. Where no configuration names an admin, the last one stays: nobody could make another.
+func (x *exchange) erase(user session.UserID) error {
+	if err := x.api.store.Erase(x.r.Context(), user, x.api.keepAdmin(), x.byFor(user)); err != nil {
+		return err
+	}
+	if user == x.access.User.ID {
+		x.leave()
+	}
+	return nil
+}
+
+// leave deletes the cookies of a browser whose own session this request has ended.
+func (x *exchange) leave() {
+	if x.client.Transport == session.Cookie {
+		x.forgetCookies()
+	}
 }

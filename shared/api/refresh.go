@@ -11,12 +11,12 @@ type refreshBody struct {
 
 // Refresh serves POST /auth/refresh.
 func (a *API) Refresh() http.Handler {
-	return endpoint[refreshBody]{method: http.MethodPost, failed: refreshFailed, serve: func(x *exchange, in refreshBody) (any, error) {
+	return endpoint[refreshBody]{method: http.MethodPost, failed: eventRefresh, serve: func(x *exchange, in refreshBody) (any, error) {
 		token, transport, err := x.refresh(in.RefreshToken)
 		if err != nil {
 			return nil, err
 		}
-		client, err := x.client(transport)
+		client, err := x.clientOver(transport)
 		if err != nil {
 			return nil, err
 		}
@@ -27,7 +27,9 @@ func (a *API) Refresh() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		x.event(refreshSucceeded, slog.Bool("repeated", g.Repeated))
+		if g.Repeated { // a rotation is told by the store
+			x.event(eventRefresh, outcomeSuccess, slog.Bool("repeated", true))
+		}
 		return x.grant(g), nil
 	}}.handler(a)
 }

@@ -426,10 +426,14 @@ func TestCSRF(t *testing.T) { // attack case 30
 				}
 				fresh := w.browser()
 				wants(fresh.login(fresh.body(alice, fresh.message(alice).String()), from), 200)
+				other, bob := w.browser(), newAccount(t)
+				other.signIn(bob)
+				wants(other.stepUp(confirmation(bob, other.stepUpMessage(from).String()), from), 200)
 
 				// With a bearer there is nothing that a browser would send by itself.
 				s := w.script()
-				s.signIn(newAccount(t), from)
+				s.signIn(bob, from)
+				s.confirm(bob, from)
 				s.take(s.renew(from).wants(200, ""))
 				s.logout(nil, from).wants(204, "")
 			})
@@ -442,7 +446,7 @@ func TestMethods(t *testing.T) { // attack case 31
 		w := newWorld(t, r)
 		c := w.script()
 		c.signIn(newAccount(t))
-		for _, path := range []string{"/auth/login", "/auth/refresh", "/auth/logout"} {
+		for _, path := range []string{"/auth/login", "/auth/refresh", "/auth/logout", "/auth/step-up"} {
 			for _, method := range []string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"} {
 				if got := c.send(method, path, nil, bearer(c.access)); got.status != 404 {
 					t.Errorf("%s %s: %d %s", method, path, got.status, got.body)
@@ -458,12 +462,36 @@ func TestMethods(t *testing.T) { // attack case 31
 	})
 }
 
+// No function answers a preflight or lets a page of another origin read an answer: that is the gateway's alone.
+func TestCORS(t *testing.T) { // attack case 32
+	w, root := adminWorld(t, redistest.Embedded(t))
+	c := w.script()
+	c.signIn(root)
+	for route, h := range w.routes() {
+		method, path, _ := strings.Cut(route, " ")
+		for _, from := range []string{"https://evil.example", "null", origin} {
+			for _, method := range []string{method, "OPTIONS"} {
+				got := c.past(h, method, path, nil, with("Origin", from), with("Access-Control-Request-Method", method),
+					with("Access-Control-Request-Headers", "authorization"), with("Access-Control-Request-Private-Network", "true"))
+				for name := range got.header {
+					if strings.HasPrefix(name, "Access-Control-") {
+						t.Errorf("%s %s from %s sets %s", method, path, from, name)
+					}
+				}
+				if method == "OPTIONS" {
+					got.wants(404, "not_found")
+				}
+			}
+		}
+	}
+}
+
 // A handler that is reached with a method it has no meaning for, past the gateway, says so itself.
 func TestMethods_pastTheGateway(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	for name, h := range map[string]http.Handler{
 		"Health": w.api.Health(), "Nonce": w.api.Nonce(), "Login": w.api.Login(), "Refresh": w.api.Refresh(),
-		"Logout": w.api.Logout(), "Profile": w.api.Profile(),
+		"Logout": w.api.Logout(), "Profile": w.api.Profile(), "StepUp": w.api.StepUp(),
 	} {
 		for _, method := range []string{"PUT", "DELETE", "OPTIONS", "TRACE", "get", "M-SEARCH"} {
 			if got := serve(t, h, request(method, "/", "")); got.status != 404 || got.code() != "not_found" {
@@ -565,7 +593,7 @@ func TestRefresh_together(t *testing.T) { // attack case 34
 		}
 		rotations := 0
 		for _, e := range c.w.lines("event") {
-			if e["repeated"] == false {
+			if e["type"] == "refresh" && e["repeated"] == nil {
 				rotations++
 			}
 		}

@@ -9,6 +9,14 @@ import (
 // timestamp is RFC 3339 in UTC, with exactly milliseconds.
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
+// timestampOf is empty for the zero time.
+func timestampOf(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return timestamp(t)
+}
+
 type deviceView struct {
 	Name    string `json:"name"`
 	Browser string `json:"browser"`
@@ -17,28 +25,44 @@ type deviceView struct {
 }
 
 type sessionView struct {
-	ID            string     `json:"id"`
-	Current       bool       `json:"current"`
-	CreatedAt     string     `json:"createdAt"`
-	LastSeenAt    string     `json:"lastSeenAt"`
-	IdleExpiresAt string     `json:"idleExpiresAt"`
-	ExpiresAt     string     `json:"expiresAt"`
-	IP            string     `json:"ip"`
-	LastIP        string     `json:"lastIp,omitempty"`
-	ChainID       uint64     `json:"chainId"`
-	Transport     string     `json:"transport"`
-	Device        deviceView `json:"device"`
+	ID             string     `json:"id"`
+	Current        bool       `json:"current"`
+	CreatedAt      string     `json:"createdAt"`
+	LastSeenAt     string     `json:"lastSeenAt"`
+	IdleExpiresAt  string     `json:"idleExpiresAt"`
+	ExpiresAt      string     `json:"expiresAt"`
+	IP             string     `json:"ip"`
+	LastIP         string     `json:"lastIp,omitempty"`
+	ChainID        uint64     `json:"chainId"`
+	Transport      string     `json:"transport"`
+	Device         deviceView `json:"device"`
+	ElevatedUntil  string     `json:"elevatedUntil,omitempty"` // only while it is
+	StepUpRequired bool       `json:"stepUpRequired,omitempty"`
 }
 
-// currentSession shows the session that the request itself belongs to.
-func currentSession(s session.Session) sessionView {
-	return sessionView{
-		ID: s.ID.String(), Current: true,
+// viewSession shows a session; it is the current one where the request itself belongs to it.
+func (x *exchange) viewSession(s session.Session, current bool) sessionView {
+	view := sessionView{
+		ID: s.ID.String(), Current: current,
 		CreatedAt: timestamp(s.CreatedAt), LastSeenAt: timestamp(s.LastSeenAt),
 		IdleExpiresAt: timestamp(s.IdleEnd), ExpiresAt: timestamp(s.AbsoluteEnd),
 		IP: ipText(s.IP), LastIP: ipText(s.LastIP), ChainID: s.ChainID, Transport: s.Transport.String(),
-		Device: deviceView{Name: s.Device.Name, Browser: s.Device.Browser, OS: s.Device.OS, Type: s.Device.Class.String()},
+		Device:         deviceView{Name: s.Device.Name, Browser: s.Device.Browser, OS: s.Device.OS, Type: s.Device.Class.String()},
+		StepUpRequired: s.StepUpRequired,
 	}
+	if x.api.now().Before(s.ElevatedUntil) {
+		view.ElevatedUntil = timestamp(s.ElevatedUntil)
+	}
+	return view
+}
+
+// viewSessions shows several, in their order.
+func (x *exchange) viewSessions(all []session.Session) []sessionView {
+	views := make([]sessionView, 0, len(all))
+	for _, s := range all {
+		views = append(views, x.viewSession(s, s.ID == x.access.Session.ID))
+	}
+	return views
 }
 
 type userView struct {
@@ -46,17 +70,14 @@ type userView struct {
 	Address     string   `json:"address"`
 	Roles       []string `json:"roles"`
 	Permissions []string `json:"permissions"`
-	CreatedAt   string   `json:"createdAt"`
-	LastLoginAt string   `json:"lastLoginAt"`
+	CreatedAt   string   `json:"createdAt,omitempty"`   // absent where nobody ever signed in,
+	LastLoginAt string   `json:"lastLoginAt,omitempty"` // and so is this
 }
 
-// roleOfAll is the role that everybody has.
-const roleOfAll = "user"
-
-func viewUser(u session.User) userView {
+func (x *exchange) viewUser(u session.User) userView {
 	return userView{
-		ID: u.ID.String(), Address: u.Address.Hex(), Roles: append([]string{roleOfAll}, u.Roles...), Permissions: []string{},
-		CreatedAt: timestamp(u.CreatedAt), LastLoginAt: timestamp(u.LastLoginAt),
+		ID: u.ID.String(), Address: u.Address.Hex(), Roles: x.roles(u), Permissions: x.permissions(u),
+		CreatedAt: timestampOf(u.CreatedAt), LastLoginAt: timestampOf(u.LastLoginAt),
 	}
 }
 
@@ -81,7 +102,7 @@ func (x *exchange) grant(g session.Grant) grantView {
 		ExpiresIn: seconds(g.AccessEnd.Sub(now)),
 		// A refresh token is good for as long as its session is, unless activity moves the idle end.
 		RefreshExpiresIn: min(seconds(g.Session.IdleEnd.Sub(now)), seconds(g.Session.AbsoluteEnd.Sub(now))),
-		Session:          currentSession(g.Session),
+		Session:          x.viewSession(g.Session, true),
 	}
 	if g.Session.Transport == session.Bearer {
 		view.AccessToken, view.RefreshToken = g.AccessToken, g.RefreshToken
@@ -91,4 +112,5 @@ func (x *exchange) grant(g session.Grant) grantView {
 	return view
 }
 
-func seconds(d time.Duration) int64 { return max(0, int64(d/time.Second)) }
+// seconds rounds, since a moment has passed between the making of a deadline and its answer.
+func seconds(d time.Duration) int64 { return max(0, int64(d.Round(time.Second)/time.Second)) }

@@ -1,5 +1,5 @@
 // Package boot turns the environment into a running function: variables into Config, Config into the key ring, the Redis
-// client, the session store and the HTTP edge, and API Gateway events into HTTP requests for that edge.
+// client, the session store and the HTTP edge, and API Gateway events into HTTP requests for that edge, a schedule's into sweeps.
 //
 // It is the only place that reads the environment, and the only one that knows of Lambda.
 package boot
@@ -77,6 +77,7 @@ func Load(getenv func(string) string) (Config, error) {
 // complete fills in what follows from the variables.
 func (c *Config) complete() {
 	c.API.Local = c.Local
+	c.API.SessionLimit = c.Session.Limit
 	if len(c.API.AllowedOrigins) == 0 {
 		c.API.AllowedOrigins = originsOf(c.API.Domains, c.Local)
 	}
@@ -105,6 +106,8 @@ func (c *Config) contradictions() []error {
 		"REFRESH_GRACE_SECONDS: the grace must be shorter than ACCESS_TOKEN_MINUTES, or a refresh within it could hand out an access token that has expired; lower it or raise the other")
 	check(both(s.Touch, s.Idle) && s.Touch >= s.Idle,
 		"SESSION_TOUCH_SECONDS: activity would be recorded too rarely to keep a session from its idle timeout; make it shorter than SESSION_TIMEOUT_MINUTES")
+	check(both(s.StepUp, s.Absolute) && s.StepUp > s.Absolute,
+		"STEP_UP_MINUTES: a signature would count as fresh for longer than SESSION_MAX_HOURS lets any session live; lower it or raise the other")
 	check(c.Redis.Username != "" && c.Redis.Password == "",
 		"REDIS_USERNAME: has no effect without REDIS_PASSWORD; set both or neither")
 	return problems

@@ -81,6 +81,17 @@ func TestVariables_contract(t *testing.T) {
 		{"SESSION_TOUCH_SECONDS", "30"},
 		{"MAX_CONCURRENT_SESSIONS", "5"},
 		{"SESSION_LIMIT_POLICY", "evict"},
+		{"DEVICE_POLICY", "step_up"},
+		{"NETWORK_POLICY", "log"},
+		{"RATE_LIMIT_NONCE_PER_MINUTE", "60"},
+		{"RATE_LIMIT_LOGIN_PER_MINUTE", "30"},
+		{"RATE_LIMIT_REFRESH_PER_MINUTE", "60"},
+		{"STATE_QUOTA_BYTES", "16384"},
+		{"ACTIVITY_MAX_EVENTS", "50"},
+		{"ACTIVITY_DAYS", "90"},
+		{"STEP_UP_MINUTES", "5"},
+		{"ADMIN_ADDRESSES", "none"},
+		{"ROLES", "{}"},
 		{"AUDIT_LOG_ENABLED", "true"},
 		{"HEALTH_DETAILS", "false (local: true)"},
 		{"LOGOUT_CLEAR_SITE_DATA", "none"},
@@ -123,8 +134,11 @@ func TestLoad_defaults(t *testing.T) {
 	wantSession := session.Options{
 		Prefix: "lk", Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
 		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5, LimitPolicy: session.Evict,
+		DevicePolicy: session.PolicyStepUp, NetworkPolicy: session.PolicyLog, StepUp: 5 * time.Minute,
+		NonceRate: 60, LoginRate: 30, RefreshRate: 60, StateQuota: 16384, ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour,
+		RoleLimits: map[string]int{},
 	}
-	if cfg.Session != wantSession {
+	if !reflect.DeepEqual(cfg.Session, wantSession) {
 		t.Errorf("session: %+v", cfg.Session)
 	}
 	if cfg.Local || cfg.Port != 3000 || cfg.MadeUp != nil {
@@ -136,7 +150,7 @@ func TestLoad_defaults(t *testing.T) {
 	}
 	a := cfg.API
 	if a.Local || !a.AuditLog || a.HealthDetails || a.Statement != "Sign in." || a.ClearSiteData != "" ||
-		a.RedisMode != "single" || a.Version != boot.Version {
+		a.RedisMode != "single" || a.Version != boot.Version || a.SessionLimit != 5 || len(a.Roles) != 0 || a.Admins != nil {
 		t.Errorf("api: %+v", a)
 	}
 	if !slices.Equal(a.ChainIDs, []uint64{1}) || !slices.Equal(a.Domains, []string{"app.example.com"}) ||
@@ -203,12 +217,18 @@ func TestLoad_values(t *testing.T) {
 		"SIWE_CHAIN_IDS", "1, 8453 ,9007199254740991", "SIWE_STATEMENT", "I'm in: terms at https://a.example/?x=[1]",
 		"SIWE_DOMAINS", "a.example, xn--bcher-kva.example:8443", "ALLOWED_ORIGINS", "https://a.example,https://b.example:8443",
 		"AUDIT_LOG_ENABLED", "false", "HEALTH_DETAILS", "true", "LOGOUT_CLEAR_SITE_DATA", "cookies, storage",
+		"DEVICE_POLICY", "off", "NETWORK_POLICY", "revoke", "RATE_LIMIT_NONCE_PER_MINUTE", "0", "RATE_LIMIT_LOGIN_PER_MINUTE", "100000",
+		"RATE_LIMIT_REFRESH_PER_MINUTE", "1", "STATE_QUOTA_BYTES", "262144", "ACTIVITY_MAX_EVENTS", "0", "ACTIVITY_DAYS", "3650",
+		"STEP_UP_MINUTES", "90", "ROLES", `{"editor":{"maxSessions":0}}`,
 	))
 	wantSession := session.Options{
 		Prefix: "stage-2", Idle: 30 * time.Second, Absolute: 90 * time.Minute, Access: 15 * time.Second,
 		Grace: 2500 * time.Millisecond, Touch: time.Millisecond, Limit: 0, LimitPolicy: session.Deny,
+		DevicePolicy: session.PolicyOff, NetworkPolicy: session.PolicyRevoke, StepUp: 90 * time.Minute,
+		NonceRate: 0, LoginRate: 100000, RefreshRate: 1, StateQuota: 262144, ActivityMax: 0, ActivityKeep: 3650 * 24 * time.Hour,
+		RoleLimits: map[string]int{"editor": 0},
 	}
-	if cfg.Session != wantSession {
+	if !reflect.DeepEqual(cfg.Session, wantSession) {
 		t.Errorf("session: %+v", cfg.Session)
 	}
 	wantRedis := boot.Redis{Host: "2001:db8::7", Port: 6380, Addr: "[2001:db8::7]:6380",
@@ -246,12 +266,13 @@ func TestLoad_keyForms(t *testing.T) {
 
 func TestSecret_isNeverShown(t *testing.T) {
 	cfg := mustLoad(t, deployed("REDIS_PASSWORD", "hunter2hunter2"))
-	encoded, err := json.Marshal(cfg)
+	parts := []any{cfg.SessionSecret, cfg.EncryptionKey, cfg.Redis} // the rules hold a function, which JSON does not take
+	encoded, err := json.Marshal(parts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var logged strings.Builder
-	boot.NewLogger(&logged).Info("started", "config", cfg, slog.Any("secret", cfg.SessionSecret))
+	boot.NewLogger(&logged).Info("started", "config", parts, slog.Any("secret", cfg.SessionSecret))
 	shown := fmt.Sprintf("%v %+v %#v %s %q %x", cfg, cfg, cfg, cfg.SessionSecret, cfg.EncryptionKey, cfg.Redis.Password) + string(encoded) + logged.String()
 	for _, hidden := range []string{secret, key, "hunter2", hex.EncodeToString([]byte("hunter2"))} {
 		if strings.Contains(shown, hidden) {

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +24,10 @@ import (
 // TestFunctions drives each function's binary, built as for Lambda, through the Runtime API.
 func TestFunctions(t *testing.T) {
 	binaries := build(t)
+	built, err := os.ReadDir(binaries)
+	if err != nil || len(built) != len(functionNames) {
+		t.Errorf("%d functions were built and %d are driven: %v", len(built), len(functionNames), err)
+	}
 	t.Run("answer", func(t *testing.T) { testAnswers(t, binaries) })
 	t.Run("redis away", func(t *testing.T) { testRedisAway(t, binaries) })
 	t.Run("thawed", func(t *testing.T) { testThawed(t, binaries) })
@@ -29,7 +36,83 @@ func TestFunctions(t *testing.T) {
 	t.Run("wrong configuration", func(t *testing.T) { testWrongConfiguration(t, binaries) })
 }
 
-var functionNames = []string{"check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session"}
+var functionNames = append([]string{"check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session", "sweep-sessions"},
+	memberFunctions()...)
+
+// memberCall is a call of a function that wants a live session.
+type memberCall struct {
+	name, method, route string
+	value, body         string // in place of the route's parameter; JSON
+	status              int    // for a user who has just signed in and is no admin
+}
+
+// memberCalls are in an order in which each finds what it needs; the last ends what the others need.
+var memberCalls = []memberCall{
+	{"change-preferences", "PATCH", "/api/preferences", "", `{"theme":"dark"}`, http.StatusOK},
+	{"get-preferences", "GET", "/api/preferences", "", "", http.StatusOK},
+	{"put-state", "PUT", "/api/state/{key}", "form.1", `{"step":2}`, http.StatusNoContent},
+	{"get-state", "GET", "/api/state/{key}", "form.1", "", http.StatusOK},
+	{"list-state", "GET", "/api/state", "", "", http.StatusOK},
+	{"delete-state", "DELETE", "/api/state/{key}", "form.1", "", http.StatusNoContent},
+	{"list-sessions", "GET", "/api/sessions", "", "", http.StatusOK},
+	{"end-session", "DELETE", "/api/sessions/{id}", "unknown", "", http.StatusNotFound},
+	{"end-other-sessions", "DELETE", "/api/sessions", "", "", http.StatusOK},
+	{"list-activity", "GET", "/api/activity", "", "", http.StatusOK},
+	{"step-up", "POST", "/auth/step-up", "", `{"message":"sign here","signature":"0x00"}`, http.StatusBadRequest},
+	{"count-sessions", "GET", "/api/admin/sessions", "", "", http.StatusForbidden},
+	{"get-user", "GET", "/api/admin/users/{address}", somebody, "", http.StatusForbidden},
+	{"set-roles", "PUT", "/api/admin/users/{address}/roles", somebody, `{"roles":["admin"]}`, http.StatusForbidden},
+	{"block-user", "POST", "/api/admin/users/{address}/block", somebody, "", http.StatusForbidden},
+	{"unblock-user", "POST", "/api/admin/users/{address}/unblock", somebody, "", http.StatusForbidden},
+	{"erase-user", "DELETE", "/api/admin/users/{address}", somebody, "", http.StatusForbidden},
+	{"end-user-sessions", "DELETE", "/api/admin/users/{address}/sessions", somebody, "", http.StatusForbidden},
+	{"revoke-session", "DELETE", "/api/admin/sessions/{id}", "unknown", "", http.StatusForbidden},
+	{"list-user-activity", "GET", "/api/admin/activity", "", "", http.StatusForbidden},
+	{"erase-profile", "DELETE", "/api/profile", "", "", http.StatusNoContent},
+}
+
+// somebody is an address that never signs in.
+const somebody = "0x52908400098527886E0F7030069857D2E4169EE7"
+
+func memberFunctions() []string {
+	var names []string
+	for _, c := range memberCalls {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+var routeParameter = regexp.MustCompile(`\{(\w+)\}`)
+
+// member makes such a call; without a token where that is empty.
+func (s system) member(t *testing.T, c memberCall, accessToken string) response {
+	t.Helper()
+	e := newEvent(c.method, routeParameter.ReplaceAllLiteralString(c.route, c.value))
+	e.RouteKey = c.method + " " + c.route
+	if name := routeParameter.FindStringSubmatch(c.route); name != nil {
+		e.PathParameters = map[string]string{name[1]: c.value}
+	}
+	if c.method == "PATCH" {
+		e.Headers["if-match"] = "*"
+	}
+	if c.body != "" {
+		e.Body, e.Headers["content-type"] = c.body, "application/json"
+	}
+	if accessToken != "" {
+		e.Headers["authorization"] = "Bearer " + accessToken
+	}
+	return s[c.name].invoke(t, e)
+}
+
+// sweep calls the sweeper as a schedule does. It fails with the error's text.
+func (s system) sweep(t *testing.T) (failure string) {
+	t.Helper()
+	result := s["sweep-sessions"].result(t, []byte(`{"version":"0","source":"aws.scheduler","detail":"{}"}`))
+	if result.kind != "response" {
+		return string(result.payload)
+	}
+	return ""
+}
 
 // system is all functions of a deployment on one Redis.
 type system map[string]*function
@@ -169,7 +252,7 @@ func wantProblem(t *testing.T, r response, status int, code string) {
 	}
 }
 
-// One session, from the nonce to the logout, through six processes that share nothing but Redis.
+// One session, from the nonce to the logout, through processes that share nothing but Redis.
 func testAnswers(t *testing.T, binaries string) {
 	s := startSystem(t, binaries, redistest.Server(t))
 	wantStatus(t, s.health(t), http.StatusOK)
@@ -187,11 +270,28 @@ func testAnswers(t *testing.T, binaries string) {
 	wantProblem(t, s.profile(t, second.AccessToken), http.StatusUnauthorized, "session_ended")
 	wantProblem(t, s.refresh(t, second.RefreshToken), http.StatusUnauthorized, "session_ended")
 
+	third := s.login(t)
+	for _, c := range memberCalls {
+		wantProblem(t, s.member(t, c, ""), http.StatusUnauthorized, "no_credentials")
+		if r := s.member(t, c, third.AccessToken); r.StatusCode != c.status {
+			t.Errorf("%s answered %d %s, want %d", c.name, r.StatusCode, r.Body, c.status)
+		}
+	}
+	if failure := s.sweep(t); failure != "" {
+		t.Errorf("sweeping: %s", failure)
+	}
+	// The store's events reach the log, which each function has of its own.
+	for name, event := range map[string]string{"log-in": "login", "log-out": "session.ended", "change-preferences": "preferences.changed"} {
+		if !strings.Contains(s[name].output.String(), fmt.Sprintf(`"msg":"event","type":%q,"outcome":"success"`, event)) {
+			t.Errorf("%s logged no %s", name, event)
+		}
+	}
+
 	for _, f := range s {
 		if _, err := f.output.entries(); err != nil {
 			t.Errorf("%s logged %v", f.name, err)
 		}
-		for _, token := range []string{first.AccessToken, first.RefreshToken, second.AccessToken, second.RefreshToken} {
+		for _, token := range []string{first.AccessToken, first.RefreshToken, second.AccessToken, second.RefreshToken, third.AccessToken} {
 			if strings.Contains(f.output.String(), token) {
 				t.Errorf("%s logged a token", f.name)
 			}
@@ -214,19 +314,31 @@ func testRedisAway(t *testing.T, binaries string) {
 		"refresh-session": func(t *testing.T) response { return s.refresh(t, before.RefreshToken) },
 		"log-out":         func(t *testing.T) response { return s.logout(t, before.AccessToken) },
 	}
+	for _, c := range memberCalls {
+		if c.name == "step-up" {
+			c.body = fmt.Sprintf(`{"message":%q,"signature":%q}`, unspent["message"], unspent["signature"])
+		}
+		calls[c.name] = func(t *testing.T) response { return s.member(t, c, before.AccessToken) }
+	}
 	unavailable := func(what string, times int) {
 		t.Run(what, func(t *testing.T) {
+			var all sync.WaitGroup // not t.Parallel, which runs as many as there are processors: these wait
+			defer all.Wait()
 			for name, call := range calls {
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					for range times {
-						r := call(t)
-						wantStatus(t, r, http.StatusServiceUnavailable)
-						if r.Headers["Retry-After"] == "" {
-							t.Errorf("no Retry-After in %v", r.Headers)
+				all.Go(func() {
+					t.Run(name, func(t *testing.T) {
+						for range times {
+							r := call(t)
+							wantStatus(t, r, http.StatusServiceUnavailable)
+							if r.Headers["Retry-After"] == "" {
+								t.Errorf("no Retry-After in %v", r.Headers)
+							}
 						}
-					}
+					})
 				})
+			}
+			if failure := s.sweep(t); !strings.Contains(failure, "sweeping") {
+				t.Errorf("a sweep without Redis failed with %q", failure)
 			}
 		})
 	}

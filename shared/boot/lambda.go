@@ -24,7 +24,7 @@ import (
 var errNotHTTP = errors.New("the event is not one of an API Gateway HTTP API, payload format 2.0")
 
 // answerReserve is kept back from a function's deadline, so that a handler that waited for Redis to the last can still
-// say 503 itself.
+// say 503 itself, and a sweep can log what it did.
 const answerReserve = 500 * time.Millisecond
 
 // Lambda serves a handler behind API Gateway HTTP APIs, payload format 2.0. It implements lambda.Handler.
@@ -32,7 +32,7 @@ const answerReserve = 500 * time.Millisecond
 // The work is httpadapter's; what is done around it keeps three things that the adapter does not. Requests arrive with
 // the header values that were sent: the adapter splits most of them at commas. What cannot be a request is answered as
 // one, with 400: the adapter would print it and fail. And what only the gateway knows reaches the handler as an api.Call
-// in the context, out of reach of any header.
+// in the context, out of reach of any header, and as the request's path values.
 type Lambda struct {
 	handler http.Handler
 	host    string
@@ -51,25 +51,31 @@ func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if err := json.Unmarshal(payload, &event); err != nil || event.RequestContext.HTTP.Method == "" {
 		return nil, errNotHTTP
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		inTime, cancel := context.WithDeadline(ctx, deadline.Add(-answerReserve))
-		defer cancel()
-		ctx = inTime
-	}
-	handler := l.handler
-	if !wellFormed(event) {
-		handler, event = http.HandlerFunc(api.Malformed), emptied(event)
+	ctx, cancel := inTime(ctx)
+	defer cancel()
+	call := callOf(event)
+	if call.Malformed = !wellFormed(event); call.Malformed {
+		event = emptied(event)
 	}
 	// One place for each fact: the query is the raw one, and the URL's host is ours.
 	event.QueryStringParameters = nil
 	event.RequestContext.DomainName = l.host
 
-	ctx = api.WithCall(ctx, callOf(event))
-	response, err := httpadapter.NewV2(l.restoring(handler, event)).ProxyWithContext(ctx, event)
+	ctx = api.WithCall(ctx, call)
+	response, err := httpadapter.NewV2(l.restoring(l.handler, event)).ProxyWithContext(ctx, event)
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(response)
+}
+
+// inTime is ctx with a deadline that leaves the reserve; without a deadline it is ctx.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline.Add(-answerReserve))
 }
 
 // restoring puts back what the adapter took apart.
@@ -77,6 +83,10 @@ func (l *Lambda) restoring(next http.Handler, event events.APIGatewayV2HTTPReque
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Host = l.host
 		r.Header = headersOf(event)
+		// Decoded by the gateway, once. What is in them does not have to be in the path again: its raw form is decoded twice.
+		for name, value := range event.PathParameters {
+			r.SetPathValue(name, value)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -26,6 +26,7 @@ type event struct {
 	Cookies         []string          `json:"cookies,omitempty"`
 	Headers         map[string]string `json:"headers"`
 	QueryParameters map[string]string `json:"queryStringParameters,omitempty"`
+	PathParameters  map[string]string `json:"pathParameters,omitempty"`
 	RequestContext  requestContext    `json:"requestContext"`
 	Body            string            `json:"body,omitempty"`
 	IsBase64Encoded bool              `json:"isBase64Encoded"`
@@ -199,6 +200,21 @@ func TestInvoke_requestLine(t *testing.T) {
 	}
 }
 
+// Path parameters are the gateway's, decoded once; the path, which was decoded twice, does not change them.
+func TestInvoke_pathParameters(t *testing.T) {
+	for _, value := range []string{"k", "a b", "a/b", "a%2Fb", "..", "?x=1", "#", "ä", "", "{key}"} {
+		e := newEvent("GET", "/api/state/{key}")
+		e.RawPath, e.PathParameters = "/api/state/other", map[string]string{"key": value}
+		if r, _ := seen(t, e); r.PathValue("key") != value || r.PathValue("other") != "" || r.URL.Path != "/api/state/other" {
+			t.Errorf("%q became %q at %s", value, r.PathValue("key"), r.URL.Path)
+		}
+	}
+	e := newEvent("GET", "/api/state/{key}")
+	if r, _ := seen(t, e); r.PathValue("key") != "" {
+		t.Errorf("%q from a path without parameters", r.PathValue("key"))
+	}
+}
+
 func TestInvoke_base64Body(t *testing.T) {
 	for _, want := range []string{"", "{}", "\x00\xff\xfe binary"} {
 		e := newEvent("POST", "/auth/refresh")
@@ -302,11 +318,6 @@ func TestNew_wantsRedis(t *testing.T) {
 	}
 }
 
-// unreached fails a test when a request gets through to it.
-func unreached(t *testing.T) http.Handler {
-	return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler was reached") })
-}
-
 // What is no request is answered as a bad one, and nothing of it is printed: its URL may hold a token.
 func TestInvoke_malformed(t *testing.T) {
 	const token = "lka_secret"
@@ -329,11 +340,19 @@ func TestInvoke_malformed(t *testing.T) {
 	before := log.Writer()
 	log.SetOutput(&printed)
 	defer log.SetOutput(before)
+	cfg := mustLoad(t, deployed())
+	cfg.Redis.Addr = redistest.Embedded(t).Addr
+	var written output
+	service, err := boot.New(cfg, boot.NewLogger(&written))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
 			e := newEvent("POST", "/auth/login")
 			spoil(&e)
-			payload, err := boot.NewLambda(unreached(t), host).Invoke(context.Background(), e.json(t))
+			payload, err := boot.NewLambda(service.API.Login(), host).Invoke(context.Background(), e.json(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -348,7 +367,7 @@ func TestInvoke_malformed(t *testing.T) {
 }
 
 func TestInvoke_notHTTP(t *testing.T) {
-	bridge := boot.NewLambda(unreached(t), host)
+	bridge := boot.NewLambda(http.NotFoundHandler(), host)
 	payloads := []string{
 		"", "null", "[]", `"lka_secret"`, "{", "{}", `{"requestContext":{}}`, `{"requestContext":{"http":{"method":""}}}`,
 		`{"requestContext":{"http":{"method":7}}}`, `{"version":"1.0","httpMethod":"GET","requestContext":{"httpMethod":"GET"}}`,

@@ -107,15 +107,6 @@ func setStatement(c *Config, value string) error {
 	return nil
 }
 
-func setLimit(c *Config, value string) error {
-	limit, err := strconv.Atoi(value)
-	if err != nil || limit < 0 || limit > session.MaxSessions {
-		return unknown(value, fmt.Sprintf("a whole number from 0 to %d; 0 means %[1]d", session.MaxSessions))
-	}
-	c.Session.Limit = limit
-	return nil
-}
-
 var clearable = []string{"cache", "cookies", "storage", "executionContexts", "clientHints", "*"}
 
 // setClearSiteData makes the header's value: each word in quotes, as the Clear-Site-Data specification wants them.
@@ -148,23 +139,62 @@ func flag(field func(*Config) *bool) func(*Config, string) error {
 
 var decimal = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 
-// longest bounds every duration: beyond a year a limit is none, and a typing error is likely.
-const longest = 365 * 24 * time.Hour
+const (
+	day = 24 * time.Hour
+	// year bounds the durations of sessions: beyond it a limit is none, and a typing error is likely.
+	year = 365 * day
+)
 
 // span makes the setter of a duration that is written as a decimal number of units. It keeps milliseconds, the
 // resolution of everything that is stored.
-func span(unit time.Duration, field func(*Config) *time.Duration) func(*Config, string) error {
+func span(unit, most time.Duration, field func(*Config) *time.Duration) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		number, err := strconv.ParseFloat(value, 64)
 		if err != nil || !decimal.MatchString(value) {
 			return unknown(value, "a decimal number above zero, such as 30 or 0.5")
 		}
-		d := time.Duration(math.Round(number*float64(unit/time.Millisecond))) * time.Millisecond
-		if d <= 0 || d > longest {
-			return fmt.Errorf("is %s; set it above zero and to a year at most", value)
+		// Compared before it is a Duration, which would wrap.
+		milliseconds := math.Round(number * float64(unit/time.Millisecond))
+		if milliseconds < 1 || milliseconds > float64(most/time.Millisecond) {
+			return fmt.Errorf("is %s; set it above zero and to %d at most", value, most/unit)
 		}
-		*field(c) = d
+		*field(c) = time.Duration(milliseconds) * time.Millisecond
 		return nil
+	}
+}
+
+// The bounds of what is counted. A larger number is no limit any more, or costs more in Redis than a session should.
+const (
+	maxRate         = 100_000
+	maxStateQuota   = 256 << 10
+	maxActivity     = 500
+	maxActivityDays = 3650
+)
+
+var digits = regexp.MustCompile(`^[0-9]{1,9}$`)
+
+// whole makes the setter of a number from 0 to most. The note says what 0 means.
+func whole(most int, note string, field func(*Config) *int) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		number, err := strconv.Atoi(value)
+		if err != nil || !digits.MatchString(value) || number > most {
+			return unknown(value, fmt.Sprintf("a whole number from 0 to %d%s", most, note))
+		}
+		*field(c) = number
+		return nil
+	}
+}
+
+// policy makes the setter of what a change of device or network leads to.
+func policy(field func(*Config) *session.Policy) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		for _, p := range []session.Policy{session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke} {
+			if p.String() == value {
+				*field(c) = p
+				return nil
+			}
+		}
+		return unknown(value, "off, log, step_up or revoke")
 	}
 }
 

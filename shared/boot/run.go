@@ -19,6 +19,17 @@ import (
 // goes to the log in one entry, and the process ends with status 1. On SIGTERM, which Lambda sends before it takes an
 // instance away, the connections to Redis are closed and the process ends with status 0.
 func Run(route func(*api.API) http.Handler) {
+	run(func(cfg Config, service *Service) lambda.Handler {
+		return NewLambda(route(service.API), cfg.API.Domains[0])
+	})
+}
+
+// RunSweep is the main of the function that a schedule calls. It does as Run does, with the sweep in place of a route.
+func RunSweep() {
+	run(func(_ Config, service *Service) lambda.Handler { return NewSweep(service.API.Sweep) })
+}
+
+func run(handler func(Config, *Service) lambda.Handler) {
 	log := NewLogger(os.Stdout)
 	LogLibraries(log)
 	cfg, service, err := start(os.Getenv, log)
@@ -32,7 +43,7 @@ func Run(route func(*api.API) http.Handler) {
 		}
 		os.Exit(0)
 	}
-	lambda.StartWithOptions(NewLambda(route(service.API), cfg.API.Domains[0]), lambda.WithEnableSIGTERM(stop))
+	lambda.StartWithOptions(handler(cfg, service), lambda.WithEnableSIGTERM(stop))
 }
 
 func start(getenv func(string) string, log *slog.Logger) (Config, *Service, error) {

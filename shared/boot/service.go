@@ -34,7 +34,9 @@ func New(cfg Config, log *slog.Logger) (*Service, error) {
 		return nil, fmt.Errorf("making key ring: %w", err)
 	}
 	client := Client(cfg)
-	store := session.NewStore(client, ring, cfg.Session, time.Now)
+	rules := cfg.Session
+	rules.Audit = api.Audit(log, cfg.API.AuditLog)
+	store := session.NewStore(client, ring, rules, time.Now)
 	return &Service{API: api.New(cfg.API, store, log, time.Now), redis: client}, nil
 }
 

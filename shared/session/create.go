@@ -3,11 +3,11 @@ package session
 import (
 	"context"
 	"crypto/rand"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-
-	"latchkey/shared/seal"
 )
 
 // Login is a verified login: its signature was checked and its nonce was spent.
@@ -19,20 +19,23 @@ type Login struct {
 	// Carried is a token of either kind that came along. A session of the same account that it belongs to is replaced
 	// before counting; empty, or any other token, replaces nothing.
 	Carried string
+	// Granted are roles that the configuration gives to the address, for the session limit only.
+	Granted []string
 }
 
-// Create begins a session, within the limit. It fails with ErrBlocked, ErrLimit, or ErrNonceSpent where this login was
-// done before. One trip.
+// Create begins a session, within the limit. It fails with ErrBlocked, ErrLimit, RateError, or ErrNonceSpent where this
+// login was done before. One trip.
 func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
-	now, op, subject := s.now(), newOperation(), EOA(in.Address)
+	subject := EOA(in.Address)
 	id := ID{User: userID(s.keys, subject), Random: sessionRandom(s.keys, in.Nonce, subject)}
-	first := token{kind: refreshKind, key: s.keys.Current(now), id: id}
+	c := s.newChange(id.User, in.Client.By())
+	first := token{kind: refreshKind, key: s.keys.Current(c.now), id: id}
 	rand.Read(first.secret[:])
 	tokens, err := pairOf(s.keys, first)
 	if err != nil {
 		return Grant{}, err
 	}
-	e, err := s.newEntry(tokens, in, now, op)
+	e, err := s.newEntry(tokens, in, c.now, c.op)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -41,12 +44,21 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	r, err := s.run(ctx, createScript, s.sessionKeys(id), millis(now), op[:], e.encode(), sealed,
-		ceilMillis(e.absolute.Sub(now)+day), s.carried(in.Carried), s.limit(), s.opts.LimitPolicy.String())
+	rate := s.accountRate(loginRate, s.opts.LoginRate, id.User)
+	c.keys = append([]string{s.payloadKey(id)}, rate.keys...)
+	c.args = []any{
+		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day), s.carried(in.Carried),
+		atMost(s.opts.Limit), s.opts.LimitPolicy.String(), s.roleLimits(), strings.Join(append([]string{RoleUser}, in.Granted...), ","),
+		rate.arg(),
+	}
+	r, err := s.change(ctx, createScript, c)
 	if err != nil {
 		return Grant{}, err
 	}
-	return s.created(r, tokens, e, p, op)
+	if r.outcome() == outcomeLimited {
+		return Grant{}, rate.refusal(r.int(1))
+	}
+	return s.created(r, tokens, e, p, c.op)
 }
 
 // created turns the script's answer into a grant.
@@ -82,7 +94,7 @@ func (s *Store) newEntry(tokens pair, in Login, now time.Time, op operation) (en
 	absolute := now.Add(s.opts.Absolute)
 	e := entry{
 		random: tokens.access.id.Random, key: tokens.access.key, op: op,
-		created: now, seen: now, absolute: absolute,
+		created: now, seen: now, absolute: absolute, elevated: now.Add(s.opts.StepUp),
 		idle: earlier(now.Add(s.opts.Idle), absolute), accessEnd: earlier(now.Add(s.opts.Access), absolute),
 		chain: in.ChainID, transport: in.Client.Transport, class: in.Client.Device.Class,
 	}
@@ -91,17 +103,14 @@ func (s *Store) newEntry(tokens pair, in Login, now time.Time, op operation) (en
 		return entry{}, err
 	}
 	e.access, e.refresh = [hashSize]byte(access), [hashSize]byte(refresh)
-	bare, full, err := s.deviceHashes(tokens.access, in.Client.Device)
+	caller, err := s.traits(tokens.access, in.Client)
 	if err != nil {
 		return entry{}, err
 	}
-	e.device = bare
-	if in.Client.Device.ID != "" {
-		e.device, e.flags = full, e.flags|flagDeviceID
-	}
-	e.network, err = s.networkHash(tokens.access, in.Client.IP)
+	e.flags = boundWith(in.Client.Device)
+	e.device, e.network = caller.device(e.flags), caller.network
 	e.lastDevice, e.lastNetwork = e.device, e.network
-	return e, err
+	return e, nil
 }
 
 // grant writes out the tokens of what is current.
@@ -116,21 +125,6 @@ func (s *Store) grant(tokens pair, e entry, p payload) (Grant, error) {
 	}, nil
 }
 
-// deviceHashes are what the record keeps of a device: without and with the id that the client sent. They are keyed and
-// bound to the session, so that equal devices look unlike in Redis.
-func (s *Store) deviceHashes(t token, d Device) (bare, full [traitSize]byte, err error) {
-	stable := [][]byte{t.id.User[:], t.id.Random[:], []byte(d.Browser), []byte(d.OS), {byte(d.Class)}}
-	a, err := s.keys.MAC(t.key, seal.Device, stable...)
-	if err != nil {
-		return bare, full, err
-	}
-	b, err := s.keys.MAC(t.key, seal.Device, append(stable, []byte(d.ID))...)
-	if err != nil {
-		return bare, full, err
-	}
-	return [traitSize]byte(a), [traitSize]byte(b), nil
-}
-
 // carried is the random of the session that a token belongs to; another account's is in no record of this one.
 func (s *Store) carried(text string) []byte {
 	id, err := s.SessionOf(text)
@@ -140,16 +134,19 @@ func (s *Store) carried(text string) []byte {
 	return id.Random[:]
 }
 
-func (s *Store) limit() int {
-	if s.opts.Limit <= 0 || s.opts.Limit > MaxSessions {
+// atMost is a limit of sessions as scripts take it: 0 stands for as many as there may be.
+func atMost(limit int) int {
+	if limit <= 0 || limit > MaxSessions {
 		return MaxSessions
 	}
-	return s.opts.Limit
+	return limit
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
+// roleLimits are the limits that roles bring, as the script takes them.
+func (s *Store) roleLimits() string {
+	var pairs []string
+	for role, limit := range s.opts.RoleLimits {
+		pairs = append(pairs, role+"="+strconv.Itoa(atMost(limit)))
 	}
-	return b
+	return strings.Join(pairs, ",")
 }

@@ -89,7 +89,7 @@ func TestCreate_sameLoginTwice(t *testing.T) {
 		wants(t, err, session.ErrNonceSpent)
 		w.opens(g)
 
-		_, err = w.End(ctx, g.Session.ID, session.LoggedOut)
+		_, err = w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
 		must(t, err)
 		_, err = w.Create(ctx, in)
 		wants(t, err, session.ErrNonceSpent)
@@ -226,7 +226,7 @@ func TestCreate_remembersSixteen(t *testing.T) {
 		w.clock.add(time.Millisecond)
 		_, err = w.Read(ctx, all[18].AccessToken, laptop)
 		wants(t, err, session.ErrInvalidToken)
-		_, err = w.End(ctx, all[18].Session.ID, session.LoggedOut)
+		_, err = w.End(ctx, all[18].Session.ID, session.LoggedOut, laptop.By())
 		wants(t, err, session.ErrInvalidToken)
 		if n := len(w.stored(w.signIn(alice, laptop)).Ended); n != 0 {
 			t.Errorf("%d sessions are still remembered", n)

@@ -21,7 +21,7 @@ func TestEnd_deadlineThenRefreshUnderWay(t *testing.T) {
 		w.clock.add(30*time.Minute - 5*time.Millisecond)
 		s := w.on(w.beforeScript(func() {
 			w.clock.add(10 * time.Millisecond)
-			over, err := w.End(ctx, g.Session.ID, session.LoggedOut)
+			over, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
 			must(t, err)
 			if over.Reason != session.IdleTimeout || !over.ByThis {
 				t.Errorf("the logout was told %+v", over)
@@ -49,7 +49,8 @@ func TestRefresh_lostReplyFromAnotherDevice(t *testing.T) {
 		if lost.Load() != 1 || next.Repeated || w.generation(g) != 1 {
 			t.Errorf("lost %d replies, repeated %v, generation %d", lost.Load(), next.Repeated, w.generation(g))
 		}
-		w.opens(next)
+		_, err = w.ReadHeld(ctx, next.AccessToken, phone)
+		must(t, err)
 	})
 }
 
@@ -62,7 +63,7 @@ func TestEndAll_remembersItsOwn(t *testing.T) {
 			w.signIn(alice, laptop)
 		}
 		for _, want := range []int{18, 0} {
-			n, err := w.EndAll(ctx, first.Session.ID, session.LoggedOut)
+			n, err := w.EndAll(ctx, first.Session.ID, session.LoggedOut, laptop.By())
 			must(t, err)
 			if n != want {
 				t.Errorf("ended %d, want %d", n, want)
@@ -97,7 +98,7 @@ func TestStore_crossedReply(t *testing.T) {
 		must(t, err)
 		_, err = s.Read(ctx, a.AccessToken, laptop)
 		wants(t, err, session.ErrUnavailable)
-		_, err = s.End(ctx, a.Session.ID, session.LoggedOut)
+		_, err = s.End(ctx, a.Session.ID, session.LoggedOut, laptop.By())
 		wants(t, err, session.ErrUnavailable)
 		_, err = s.Refresh(ctx, b.RefreshToken, laptop)
 		wants(t, err, session.ErrUnavailable)

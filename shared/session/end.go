@@ -8,17 +8,23 @@ import (
 // SessionOf tells which session an authentic token belongs to, whether or not that session lives, without a trip. Both
 // kinds of token are taken. It fails with ErrInvalidToken.
 func (s *Store) SessionOf(text string) (ID, error) {
+	t, err := s.parseAny(text)
+	return t.id, err
+}
+
+// parseAny reads a token of either kind.
+func (s *Store) parseAny(text string) (token, error) {
 	t, err := parseToken(s.keys, accessKind, text)
 	if err != nil {
 		t, err = parseToken(s.keys, refreshKind, text)
 	}
-	return t.id, err
+	return t, err
 }
 
 // End ends one session. An ended session is not an error: what is returned says why and when it ended, and by whom. It
 // fails with ErrInvalidToken where no such session is known or remembered. One trip.
-func (s *Store) End(ctx context.Context, id ID, reason Reason) (*EndedError, error) {
-	r, err := s.end(ctx, id, reason, "")
+func (s *Store) End(ctx context.Context, id ID, reason Reason, by By) (*EndedError, error) {
+	r, err := s.end(ctx, id, reason, "", by)
 	if err != nil {
 		return nil, err
 	}
@@ -30,21 +36,43 @@ func (s *Store) End(ctx context.Context, id ID, reason Reason) (*EndedError, err
 	return nil, err
 }
 
-func (s *Store) end(ctx context.Context, id ID, reason Reason, ahead any) (reply, error) {
-	op := newOperation()
-	return s.run(ctx, endScript, s.sessionKeys(id), id.Random[:], millis(s.now()), int(reason), op[:], ahead)
+func (s *Store) end(ctx context.Context, id ID, reason Reason, ahead any, by By) (reply, error) {
+	c := s.newChange(id.User, by)
+	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
+	c.args = []any{id.Random[:], int(reason), ahead}
+	return s.change(ctx, endScript, c)
 }
 
 // EndAll ends every session of the account that a session belongs to, and tells how many were live. The session itself
 // need not live, but it must be known or remembered: else it fails with ErrInvalidToken. One trip.
-func (s *Store) EndAll(ctx context.Context, witness ID, reason Reason) (int, error) {
-	op := newOperation()
-	r, err := s.run(ctx, endAllScript, []string{s.recordKey(witness.User)}, millis(s.now()), int(reason), op[:], witness.Random[:])
+func (s *Store) EndAll(ctx context.Context, witness ID, reason Reason, by By) (int, error) {
+	return s.endAll(ctx, witness.User, reason, witness.Random[:], []byte{}, by)
+}
+
+// EndOthers ends every session of the account but that one, and tells how many. One trip.
+func (s *Store) EndOthers(ctx context.Context, own ID, reason Reason, by By) (int, error) {
+	return s.endAll(ctx, own.User, reason, []byte{}, own.Random[:], by)
+}
+
+// EndAllOf ends every session of an account, and tells how many were live. An account of which nothing is stored has
+// none. One trip.
+func (s *Store) EndAllOf(ctx context.Context, user UserID, reason Reason, by By) (int, error) {
+	n, err := s.endAll(ctx, user, reason, []byte{}, []byte{}, by)
+	if errors.Is(err, ErrInvalidToken) {
+		return 0, nil
+	}
+	return n, err
+}
+
+func (s *Store) endAll(ctx context.Context, user UserID, reason Reason, witness, spared []byte, by By) (int, error) {
+	c := s.newChange(user, by)
+	c.args = []any{int(reason), witness, spared}
+	r, err := s.change(ctx, endAllScript, c)
 	if err != nil {
 		return 0, err
 	}
 	if r.outcome() != outcomeDone {
-		return 0, r.fault(witness)
+		return 0, r.fault(ID{User: user}) // never of one session: the script answers UNKNOWN or DAMAGED
 	}
 	return int(r.int(1)), nil
 }

@@ -1,22 +1,21 @@
 -- Ends one session. One whose deadline has passed is written down as ended too: to a caller whose clock is behind, or
 -- who was under way, it would still be live.
--- KEYS[1]  the subject's record
--- KEYS[2]  the session's payload
--- ARGV[1]  the session's random
--- ARGV[2]  now, ms
--- ARGV[3]  reason, a number
--- ARGV[4]  operation, 6 bytes
--- ARGV[5]  generation: end it only where the record is behind that one; or empty
+-- KEYS[1..5], ARGV[1..6]  see subject
+-- KEYS[6]  the session's payload
+-- KEYS[7]  its state
+-- ARGV[7]  the session's random
+-- ARGV[8]  reason, a number
+-- ARGV[9]  generation: end it only where the record is behind that one; or empty
 -- Returns  {OVER, reason, time, mine}  over, by this operation (mine 1) or before
 --          {UNKNOWN}                   no such session, nor a memory of one
 --          {DONE}                      it lives on: the record is not behind
 --          {DAMAGED}
-local key, payload, random = KEYS[1], KEYS[2], ARGV[1]
-local now, reason, op, ahead = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local k, payload, state, random = subject(), KEYS[6], KEYS[7], ARGV[7]
+local reason, ahead = tonumber(ARGV[8]), tonumber(ARGV[9])
 
-local raw = redis.call('GET', key)
-local at, answer = listed(raw, random, now, op)
-if not at then return answer end
+local raw = redis.call('GET', k.record)
+local at, answer = listed(raw, random, k.now, k.op)
+if not at then return over_again(k, answer) end
 if ahead and num(raw, at + 40, 4) >= ahead then return {DONE} end
 
-return over(key, payload, raw, random, reason, now, op)
+return over(k, payload, state, raw, random, reason)

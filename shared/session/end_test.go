@@ -12,14 +12,14 @@ func TestEnd(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g, other := w.signIn(alice, laptop), w.signIn(alice, phone)
-		over, err := w.End(ctx, g.Session.ID, session.LoggedOut)
+		over, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
 		must(t, err)
 		if over.Reason != session.LoggedOut || !over.ByThis || !over.At.Equal(w.clock.now()) {
 			t.Errorf("told %+v", over)
 		}
 		at := over.At
 		w.clock.add(time.Minute)
-		over, err = w.End(ctx, g.Session.ID, session.RevokedByAdmin)
+		over, err = w.End(ctx, g.Session.ID, session.RevokedByAdmin, laptop.By())
 		must(t, err)
 		if over.Reason != session.LoggedOut || over.ByThis || !over.At.Equal(at) {
 			t.Errorf("the second time told %+v", over)
@@ -28,11 +28,11 @@ func TestEnd(t *testing.T) {
 		w.opens(other)
 		unknown := g.Session.ID
 		unknown.Random[0] ^= 1
-		_, err = w.End(ctx, unknown, session.LoggedOut)
+		_, err = w.End(ctx, unknown, session.LoggedOut, laptop.By())
 		wants(t, err, session.ErrInvalidToken)
 		stranger := g.Session.ID
 		stranger.User[5] ^= 1
-		_, err = w.End(ctx, stranger, session.LoggedOut)
+		_, err = w.End(ctx, stranger, session.LoggedOut, laptop.By())
 		wants(t, err, session.ErrInvalidToken)
 	})
 }
@@ -44,7 +44,7 @@ func TestEnd_afterDeadline(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		deadline := g.Session.IdleEnd
 		w.clock.add(time.Hour)
-		over, err := w.End(ctx, g.Session.ID, session.LoggedOut)
+		over, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
 		must(t, err)
 		if over.Reason != session.IdleTimeout || !over.At.Equal(deadline) {
 			t.Errorf("told %+v", over)
@@ -60,7 +60,7 @@ func TestEndAll_afterDeadline(t *testing.T) {
 		w.clock.add(20 * time.Minute)
 		g := w.signIn(alice, phone)
 		w.clock.add(20 * time.Minute)
-		n, err := w.EndAll(ctx, g.Session.ID, session.Revoked)
+		n, err := w.EndAll(ctx, g.Session.ID, session.Revoked, laptop.By())
 		must(t, err)
 		if n != 1 {
 			t.Errorf("ended %d, want the one that lived", n)
@@ -98,10 +98,10 @@ func TestEndAll(t *testing.T) {
 		w := newWorld(t, r)
 		all := []session.Grant{w.signIn(alice, laptop), w.signIn(alice, phone), w.signIn(alice, laptop)}
 		other := w.signIn(bob, laptop)
-		_, err := w.End(ctx, all[0].Session.ID, session.LoggedOut)
+		_, err := w.End(ctx, all[0].Session.ID, session.LoggedOut, laptop.By())
 		must(t, err)
 
-		n, err := w.EndAll(ctx, all[0].Session.ID, session.Revoked) // a remembered session is witness enough
+		n, err := w.EndAll(ctx, all[0].Session.ID, session.Revoked, laptop.By()) // a remembered session is witness enough
 		must(t, err)
 		if n != 2 {
 			t.Errorf("ended %d sessions, want 2", n)
@@ -115,14 +115,14 @@ func TestEndAll(t *testing.T) {
 		if s := w.stored(all[0]); s.Epoch != 1 {
 			t.Errorf("epoch is %d", s.Epoch)
 		}
-		if n, err = w.EndAll(ctx, all[1].Session.ID, session.Revoked); err != nil || n != 0 {
+		if n, err = w.EndAll(ctx, all[1].Session.ID, session.Revoked, laptop.By()); err != nil || n != 0 {
 			t.Errorf("the second time ended %d, %v", n, err)
 		}
 		w.opens(w.signIn(alice, laptop)) // logins that come after it live
 
 		forgotten := all[0].Session.ID
 		forgotten.Random[3] ^= 1
-		_, err = w.EndAll(ctx, forgotten, session.Revoked)
+		_, err = w.EndAll(ctx, forgotten, session.Revoked, laptop.By())
 		wants(t, err, session.ErrInvalidToken)
 	})
 }
@@ -146,7 +146,7 @@ func TestEndAll_race(t *testing.T) {
 				case i < 7:
 					_, _ = w.Read(ctx, before[1].AccessToken, phone)
 				default:
-					if _, err := w.EndAll(ctx, before[0].Session.ID, session.Revoked); err != nil {
+					if _, err := w.EndAll(ctx, before[0].Session.ID, session.Revoked, laptop.By()); err != nil {
 						t.Error(err)
 					}
 				}
@@ -158,7 +158,7 @@ func TestEndAll_race(t *testing.T) {
 			}
 			w.dead(before[0])
 			w.dead(before[1])
-			_, err := w.EndAll(ctx, before[0].Session.ID, session.Revoked)
+			_, err := w.EndAll(ctx, before[0].Session.ID, session.Revoked, laptop.By())
 			must(t, err)
 		}
 	})
@@ -188,7 +188,7 @@ func TestEnd_fullMemory(t *testing.T) {
 		t.Error("activity was recorded with memory full")
 	}
 
-	over, err := w.End(ctx, all[0].Session.ID, session.LoggedOut)
+	over, err := w.End(ctx, all[0].Session.ID, session.LoggedOut, laptop.By())
 	must(t, err)
 	if over.Reason != session.LoggedOut || !over.ByThis {
 		t.Errorf("told %+v", over)
@@ -201,7 +201,7 @@ func TestEnd_fullMemory(t *testing.T) {
 	if n := len(w.stored(all[0]).Live); n != 3 {
 		t.Errorf("%d sessions are listed, want 3", n)
 	}
-	n, err := w.EndAll(ctx, all[2].Session.ID, session.Revoked)
+	n, err := w.EndAll(ctx, all[2].Session.ID, session.Revoked, laptop.By())
 	must(t, err)
 	if n != 3 {
 		t.Errorf("ended %d, want 3", n)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Errors of this package. Everything else that a method returns is a defect or a damaged record.
+// Errors of this package, beside *EndedError and *RateError. What else a method returns is a defect.
 var (
 	// ErrInvalidToken: malformed, forged, of the other kind, or of a session that is unknown or no longer remembered.
 	ErrInvalidToken = errors.New("invalid token")
@@ -21,17 +21,30 @@ var (
 	ErrBlocked = errors.New("account blocked")
 	// ErrLimit: the account is at its session limit and the policy is Deny.
 	ErrLimit = errors.New("session limit reached")
+	// ErrStepUp: the session lives, and wants a fresh signature first.
+	ErrStepUp = errors.New("step-up required")
+	// ErrNotFound: no such session, account or key of state.
+	ErrNotFound = errors.New("not found")
+	// ErrPrecondition: what is stored is not what the change was made for.
+	ErrPrecondition = errors.New("precondition does not hold")
+	// ErrTooLarge: it does not fit in the quota. Nothing was changed.
+	ErrTooLarge = errors.New("over quota")
+	// ErrLastAdmin: nobody could give the role back.
+	ErrLastAdmin = errors.New("the last admin")
 	// ErrUnavailable: Redis cannot be reached in time or cannot serve now. What was asked happened wholly or not at all.
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrDamaged: a stored record is not in a form that this version knows. It opens nothing.
 	ErrDamaged = errors.New("stored record is damaged or of another version")
 )
 
+// errStale says that a session changed between reading and writing it.
+var errStale = errors.New("changed since it was read")
+
 // EndedError says that the token is authentic and its session is over.
 type EndedError struct {
 	Reason Reason
 	At     time.Time
-	// ByThis tells that this very operation ended it (a replayed refresh token, a store reset), rather than found it ended.
+	// ByThis tells that this very operation ended it, rather than found it ended.
 	ByThis bool
 	// Session is the public id of the session that is over.
 	Session ID

@@ -45,7 +45,7 @@ func Example() {
 
 	access, _ := store.Read(ctx, grant.AccessToken, client)
 	fmt.Println("signed in:", access.Session.Address)
-	_, _ = store.End(ctx, grant.Session.ID, session.LoggedOut)
+	_, _ = store.End(ctx, grant.Session.ID, session.LoggedOut, laptop.By())
 	_, err = store.Read(ctx, grant.AccessToken, client)
 	fmt.Println(err)
 	// Output:

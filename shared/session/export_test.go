@@ -52,23 +52,10 @@ func (s *Store) Stored(ctx context.Context, u UserID) (Stored, error) {
 	return out, err
 }
 
-// SetRoles writes roles into a subject's record as it stands in Redis. What is kept for a while stays so.
-func (s *Store) SetRoles(ctx context.Context, u UserID, roles ...string) error {
-	raw, err := s.rdb.Get(ctx, s.recordKey(u)).Result()
-	if err != nil {
-		return err
-	}
-	rec, err := decodeRecord(raw)
-	if err != nil {
-		return err
-	}
-	rec.roles = roles
-	return s.rdb.Set(ctx, s.recordKey(u), recordBytes(rec), redis.KeepTTL).Err()
-}
-
 // LoadScripts makes Redis know every script.
 func (s *Store) LoadScripts(ctx context.Context) error {
-	for _, script := range []*redis.Script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript} {
+	for _, script := range []*redis.Script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript, stepUpScript, blockScript, rolesScript, eraseScript, resignScript, issueScript, limitScript, sweepScript, recountScript,
+		preferencesScript, statePutScript, stateDeleteScript} {
 		if err := script.Load(ctx, s.rdb).Err(); err != nil {
 			return err
 		}
@@ -80,6 +67,7 @@ func (s *Store) LoadScripts(ctx context.Context) error {
 func (s *Store) RecordKey(id ID) string       { return s.recordKey(id.User) }
 func (s *Store) PayloadKey(id ID) string      { return s.payloadKey(id) }
 func (s *Store) NonceKey(nonce string) string { return s.nonceKey(nonce) }
+func (s *Store) AdminsKey() string            { return s.adminsKey() }
 func (s *Store) SumKey() string               { return s.sumKey() }
 
 // The layout's sizes and places.
@@ -90,7 +78,24 @@ const (
 	FlagByte   = 1
 	CreatedAt  = headSize + 16 // of the first session, where there are no roles
 	AbsoluteAt = headSize + 34
+
+	CountersSize = countersSize
+	ChainSize    = chainSize
+	FlowSize     = flowSize
+	FlowLogins   = flowLogins
+	FlowRenewals = flowRenewals
+	FlowHours    = flowHours
+	FlagHeld     = flagHeld
+	FlagDeviceID = flagDeviceID
+	EventHead    = eventHead
 )
+
+// DeletionField is the one field of a session's state that is no key's.
+const DeletionField = deletionField
+
+// PreferencesKey and StateKey name what is kept of an account and of a session beside them.
+func (s *Store) PreferencesKey(u UserID) string { return s.preferencesKey(u) }
+func (s *Store) StateKey(id ID) string          { return s.stateKey(id) }
 
 // Day is by how much what is kept outlasts deadlines.
 const Day time.Duration = day
@@ -98,7 +103,9 @@ const Day time.Duration = day
 // Outcomes are the scripts' answers that have a meaning of their own; every other one is damage.
 var Outcomes = map[string]int{
 	"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "OVER": outcomeOver,
-	"SPENT": outcomeSpent, "BLOCKED": outcomeBlocked, "FULL": outcomeFull,
+	"SPENT": outcomeSpent, "BLOCKED": outcomeBlocked, "FULL": outcomeFull, "LIMITED": outcomeLimited,
+	"PRECONDITION": outcomePrecondition, "TOO_LARGE": outcomeTooLarge, "MISSING": outcomeMissing,
+	"STALE": outcomeStale, "LAST": outcomeLast,
 }
 
 // Traits are what the record keeps of a client: of its device without and with the id it sent, and of its network.
@@ -107,12 +114,8 @@ type Traits struct{ Bare, Full, Network [traitSize]byte }
 // Traits makes them for a session.
 func (s *Store) Traits(id ID, c Client) (Traits, error) {
 	t := token{key: s.keys.Current(s.now()), id: id}
-	bare, full, err := s.deviceHashes(t, c.Device)
-	if err != nil {
-		return Traits{}, err
-	}
-	network, err := s.networkHash(t, c.IP)
-	return Traits{Bare: bare, Full: full, Network: network}, err
+	got, err := s.traits(t, c)
+	return Traits{Bare: got.bare, Full: got.full, Network: got.network}, err
 }
 
 // ParseToken takes a token of either kind apart and writes it out again.
@@ -150,11 +153,11 @@ func Forge(honest *seal.Ring, text string, with *seal.Ring, change func(generati
 
 // Payload is a live session's payload as it was before it was sealed.
 func (s *Store) Payload(ctx context.Context, id ID) ([]byte, error) {
-	rec, sealed, err := s.load(ctx, id)
+	rec, values, err := s.load(ctx, s.sessionKeys(id))
 	if err != nil {
 		return nil, err
 	}
-	return s.keys.Open(sealedAs(id, *rec.find(id.Random)), []byte(sealed))
+	return s.keys.Open(sealedAs(id, *rec.find(id.Random)), []byte(values.text(1)))
 }
 
 // AgainRecord, AgainEntry and AgainPayload read what is stored and write it out again.

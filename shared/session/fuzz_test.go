@@ -70,10 +70,11 @@ func FuzzDecodeStored(f *testing.F) {
 func honestRecords(f *testing.F) []string {
 	w := newWorld(f, redistest.Embedded(f))
 	over, g := w.signIn(alice, laptop), w.signIn(alice, phone)
-	_, err := w.End(ctx, over.Session.ID, session.LoggedOut)
+	_, err := w.End(ctx, over.Session.ID, session.LoggedOut, laptop.By())
 	must(f, err)
 	record := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
-	must(f, w.SetRoles(ctx, g.User.ID, "admin", "auditor"))
+	_, err = w.SetRoles(ctx, alice, []string{"admin", "auditor"}, false, session.By{})
+	must(f, err)
 	withRoles := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
 	nowhere := w.signIn(bob, session.Client{Transport: session.Bearer})
 	entry := record[session.HeadSize : session.HeadSize+session.EntrySize]

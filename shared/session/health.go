@@ -14,19 +14,24 @@ type Health struct {
 	Latency time.Duration
 	// Skew is by how much the caller's clock is ahead of Redis'; the trip makes it uncertain by Latency.
 	Skew time.Duration
+	// Active is how many sessions were live when the sweeper last summed up, and AsOf is when that was; nil and the zero
+	// time where it never did.
+	Active *int
+	AsOf   time.Time
 }
 
 // Check looks whether Redis answers and reads. One trip. It fails with ErrUnavailable.
 func (s *Store) Check(ctx context.Context) (Health, error) {
 	var start time.Time
 	var clock *redis.TimeCmd
+	var last *redis.StringCmd
 	var h Health
 	err := again(ctx, func() error {
 		start = s.clock()
 		_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.Ping(ctx)
 			clock = p.Time(ctx)
-			p.Get(ctx, s.sumKey())
+			last = p.Get(ctx, s.sumKey())
 			return nil
 		})
 		h.Latency = s.clock().Sub(start)
@@ -39,5 +44,8 @@ func (s *Store) Check(ctx context.Context) (Health, error) {
 		return Health{}, err
 	}
 	h.Skew = start.Sub(clock.Val())
+	if sum := decodeSum(last.Val()); !sum.AsOf.IsZero() {
+		h.Active, h.AsOf = &sum.Active, sum.AsOf
+	}
 	return h, nil
 }

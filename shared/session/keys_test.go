@@ -34,7 +34,7 @@ func TestRedis_nothingToRead(t *testing.T) {
 		w.signIn(alice, phone)
 
 		dump := w.dump()
-		if len(dump) != 5 { // two nonces, a record, two payloads
+		if len(dump) != 8 { // two nonces, a record, two payloads, an activity, the bucket's counters and index
 			t.Errorf("%d keys", len(dump))
 		}
 		ip, ip6 := laptop.IP.As4(), phone.IP.As16()
@@ -91,13 +91,36 @@ func TestStore_roundTrips(t *testing.T) {
 		_, err = s.Read(ctx, g.AccessToken, laptop)
 		must(t, err)
 		expect("validate with touch", 2)
+		a, _, err := s.ReadPreferences(ctx, g.AccessToken, laptop)
+		must(t, err)
+		expect("profile", 1)
+		_, err = s.Sessions(ctx, a)
+		must(t, err)
+		expect("list, after the validation", 1)
+		_, _, err = s.Activity(ctx, g.User.ID, "", 10)
+		must(t, err)
+		expect("activity", 1)
 		_, err = s.Refresh(ctx, g.RefreshToken, laptop)
 		must(t, err)
 		expect("refresh", 1)
-		_, err = s.End(ctx, g.Session.ID, session.LoggedOut)
+		other := w.signIn(alice, phone)
+		_, err = s.End(ctx, other.Session.ID, session.Revoked, laptop.By())
+		must(t, err)
+		expect("revoke", 1)
+		_, err = s.EndOthers(ctx, g.Session.ID, session.Revoked, laptop.By())
+		must(t, err)
+		expect("revoke all others", 1)
+		a, err = s.Present(ctx, g.AccessToken, session.Cookie)
+		must(t, err)
+		_, err = s.StepUp(ctx, a, laptop)
+		must(t, err)
+		expect("step-up", 2)
+		must(t, s.Block(ctx, bob, false, laptop.By()))
+		expect("block", 2) // the roles first: the last admin is not blocked
+		_, err = s.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
 		must(t, err)
 		expect("logout", 1)
-		_, err = s.EndAll(ctx, g.Session.ID, session.LoggedOut)
+		_, err = s.EndAll(ctx, g.Session.ID, session.LoggedOut, laptop.By())
 		must(t, err)
 		expect("logout everywhere", 1)
 		_, err = s.Check(ctx)
@@ -109,9 +132,10 @@ func TestStore_roundTrips(t *testing.T) {
 // Every key that a script touches is in its KEYS, and all keys of a script are in one slot.
 func TestScripts_declareTheirKeys(t *testing.T) {
 	own := redistest.ServerWith(t)
-	w := newWorld(t, own.Redis)
+	w := newWorld(t, own.Redis, small)
 	lines := monitor(t, own.Addr)
 	story(t, w, w.Store)
+	dataStory(t, w, w.Store)
 	must(t, w.rdb.Echo(ctx, "end of story").Err())
 
 	seen := map[string]int{}
@@ -165,7 +189,9 @@ func tag(key string) string {
 func keysOf(t *testing.T, args []string) []string {
 	t.Helper()
 	switch strings.ToUpper(args[0]) {
-	case "GET", "SET", "SETRANGE", "PERSIST":
+	case "GET", "SET", "SETRANGE", "EXISTS", "PERSIST", "PEXPIRE",
+		"ZSCORE", "ZCARD", "ZADD", "ZREM", "LPUSH", "LTRIM", "LRANGE", "LINDEX", "RPOP", "SCARD", "SISMEMBER", "SREM",
+		"INCR", "HGET", "HGETALL", "HSET", "HDEL", "HVALS", "HLEN":
 		return args[1:2]
 	case "UNLINK":
 		return args[1:]

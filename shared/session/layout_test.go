@@ -36,11 +36,32 @@ func TestReason_numbersAreStored(t *testing.T) {
 	}
 }
 
+// The types of events as scripts name them.
+var events = map[session.EventType]string{
+	session.EventLogin: "LOGIN", session.EventRefresh: "REFRESH", session.EventEnded: "ENDED", session.EventStepUp: "STEP_UP",
+	session.EventDevice: "DEVICE", session.EventNetwork: "NETWORK", session.EventRoles: "ROLES", session.EventBlocked: "BLOCKED",
+	session.EventUnblocked: "UNBLOCKED", session.EventErased: "ERASED", session.EventPreferences: "PREFERENCES",
+}
+
 // The layout stands in Go and in Lua, and so do outcomes and reasons: every constant of a script is the same here.
 func TestLayout_scriptsAgree(t *testing.T) {
 	want := map[string]string{
 		"HEAD": fmt.Sprint(session.HeadSize), "LIVE": fmt.Sprint(session.EntrySize), "ENDED": fmt.Sprint(session.EndedSize),
 		"DAY": fmt.Sprint(session.Day.Milliseconds()), "REMEMBERED": "16", "RETENTION": "90 * DAY", "DAMAGED": "9",
+		"PREFERENCES": "2", "DELETION": "'" + session.DeletionField + "'",
+		"HOUR":   "3600000",
+		"COUNTS": fmt.Sprint(session.CountersSize), "CHAIN": fmt.Sprint(session.ChainSize), "CELL": fmt.Sprint(session.FlowSize),
+		"LOGINS": fmt.Sprint(session.FlowLogins), "RENEWALS": fmt.Sprint(session.FlowRenewals), "HOURS": fmt.Sprint(session.FlowHours + 1), "COMPACT": "128",
+		"HELD": fmt.Sprint(session.FlagHeld), "DEVICE_ID": fmt.Sprint(session.FlagDeviceID),
+	}
+	for event, name := range events {
+		want["EVENT_"+name] = fmt.Sprint(int(event))
+	}
+	for policy, name := range []string{"OFF", "LOG", "STEP_UP", "REVOKE"} {
+		want[name] = fmt.Sprint(policy)
+		if got := session.Policy(policy).String(); got != strings.ToLower(name) {
+			t.Errorf("policy %d is %s", policy, got)
+		}
 	}
 	for name, outcome := range session.Outcomes {
 		if want[name] = fmt.Sprint(outcome); want[name] == want["DAMAGED"] {
@@ -48,6 +69,7 @@ func TestLayout_scriptsAgree(t *testing.T) {
 		}
 	}
 	required := []string{"HEAD", "LIVE", "ENDED", "DAY", "UNKNOWN", "DONE", "OVER", "SPENT", "BLOCKED", "FULL", "DAMAGED",
+		"STALE", "LAST", "LIMITED", "COUNTS", "CHAIN", "CELL", "HELD", "EVENT_ENDED", "REVOKE", "ACCOUNT_BLOCKED", "ACCOUNT_ERASED",
 		"LOGGED_OUT", "IDLE_TIMEOUT", "ABSOLUTE_TIMEOUT", "EVICTED", "REFRESH_REUSED", "STORE_RESET"}
 	for _, r := range reasons {
 		want[strings.ToUpper(r.name)] = fmt.Sprint(int(r.reason))

@@ -16,6 +16,9 @@ import (
 	"latchkey/shared/session"
 )
 
+// scriptsOfStory is how many scripts the story runs.
+const scriptsOfStory = 30
+
 // story is one of each operation, on the given store; a step is the time that passes between them.
 func story(t *testing.T, w *world, s *session.Store) {
 	t.Helper()
@@ -55,16 +58,59 @@ func story(t *testing.T, w *world, s *session.Store) {
 	if !wantsEnded(t, err, session.RefreshReused).ByThis {
 		t.Error("the operation that found the theft is not told so")
 	}
-	over, err := s.End(ctx, all[4].Session.ID, session.LoggedOut)
+	over, err := s.End(ctx, all[4].Session.ID, session.LoggedOut, laptop.By())
 	must(t, err)
 	if !over.ByThis {
 		t.Error("the operation that ended the session is not told so")
 	}
-	n, err := s.EndAll(ctx, all[4].Session.ID, session.Revoked)
+	n, err := s.EndAll(ctx, all[4].Session.ID, session.Revoked, laptop.By())
 	must(t, err)
 	if n != 3 || w.stored(all[0]).Epoch != 1 {
 		t.Errorf("ended %d, epoch %d", n, w.stored(all[0]).Epoch)
 	}
+	storyOfAccount(t, w, s)
+}
+
+// storyOfAccount is what happens to a session that is held and to an account as a whole.
+func storyOfAccount(t *testing.T, w *world, s *session.Store) {
+	t.Helper()
+	login := func(nonce string) session.Grant {
+		t.Helper()
+		g, err := s.Create(ctx, session.Login{Nonce: nonce, Address: bob, Client: laptop})
+		must(t, err)
+		return g
+	}
+	g, spare := login("one"), login("two")
+	_, err := s.Read(ctx, g.AccessToken, phone) // with both verdicts
+	wants(t, err, session.ErrStepUp)
+	a, err := s.Present(ctx, g.AccessToken, session.Cookie)
+	must(t, err)
+	up, err := s.StepUp(ctx, a, phone)
+	must(t, err)
+	if _, err := s.Read(ctx, up.AccessToken, phone); err != nil {
+		t.Errorf("after a step-up %v", err)
+	}
+	if n, err := s.EndOthers(ctx, g.Session.ID, session.Revoked, phone.By()); err != nil || n != 1 {
+		t.Errorf("ended %d others, %v", n, err)
+	}
+	w.dead(spare)
+	admin := session.By{Actor: s.UserOf(alice)}
+	user, err := s.SetRoles(ctx, bob, []string{"admin", "editor"}, true, admin)
+	must(t, err)
+	if len(user.Roles) != 2 {
+		t.Errorf("roles are %q", user.Roles)
+	}
+	_, err = s.SetRoles(ctx, bob, nil, true, admin)
+	wants(t, err, session.ErrLastAdmin)
+	_, err = s.SetRoles(ctx, bob, nil, false, admin)
+	must(t, err)
+	must(t, s.Block(ctx, bob, false, admin))
+	_, err = s.Create(ctx, session.Login{Nonce: "three", Address: bob, Client: laptop})
+	wants(t, err, session.ErrBlocked)
+	must(t, s.Unblock(ctx, bob, admin))
+	last := login("four")
+	must(t, s.Erase(ctx, last.User.ID, true, admin))
+	w.dead(last)
 }
 
 // Invariant 8: every script run twice with the same arguments gives the same answer and the same state.
@@ -73,8 +119,8 @@ func TestScripts_twice(t *testing.T) {
 		w := newWorld(t, r)
 		var doubled atomic.Int64
 		story(t, w, w.on(w.doubling(t, &doubled), w.clock))
-		if n := doubled.Load(); n != 15 {
-			t.Errorf("%d scripts ran twice, want 15", n)
+		if n := doubled.Load(); n != scriptsOfStory {
+			t.Errorf("%d scripts ran twice, want %d", n, scriptsOfStory)
 		}
 	})
 }
@@ -85,8 +131,8 @@ func TestScripts_lostReply(t *testing.T) {
 		w := newWorld(t, r)
 		var lost atomic.Int64
 		story(t, w, w.on(w.losing(&lost), w.clock))
-		if n := lost.Load(); n != 15 {
-			t.Errorf("%d replies were lost, want 15", n)
+		if n := lost.Load(); n != scriptsOfStory {
+			t.Errorf("%d replies were lost, want %d", n, scriptsOfStory)
 		}
 	})
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	_ "embed"
+	"net/netip"
+	"strings"
 	"time"
 
 	"latchkey/shared/seal"
@@ -19,8 +22,13 @@ const nonceSlack = time.Minute
 // Purpose is what a nonce may be spent on. The numbers are stored.
 type Purpose byte
 
-// ForLogin is a nonce for signing in.
-const ForLogin Purpose = 1
+// The purposes.
+const (
+	// ForLogin is a nonce for signing in.
+	ForLogin Purpose = 1
+	// ForStepUp is one for renewing a session that lives; it is bound to that session.
+	ForStepUp Purpose = 2
+)
 
 // NonceTerms are what a nonce was issued for and must be spent with.
 type NonceTerms struct {
@@ -28,32 +36,74 @@ type NonceTerms struct {
 	Purpose   Purpose
 	// Browser is the pre-login cookie of the browser that asked; empty for transports without one.
 	Browser string
+	// Session is the one that a step-up is for; zero for a login.
+	Session ID
+	// From is who asks, for the rate limit. It binds nothing: a network may change between asking and spending.
+	From netip.Addr
 }
 
-// The alphabet of EIP-4361's nonce. 22 of 62 characters are 130 bits.
+// The alphabet of EIP-4361's nonce. The first two characters are the tag of the network that asked; the other 22 of 62
+// characters are 130 random bits.
 const (
 	nonceAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	nonceLength   = 22
+	tagLength     = 2
+	nonceLength   = tagLength + 22
 )
 
-// IssueNonce makes a nonce for those terms and tells when it expires. One trip.
+// Scripts about nonces.
+var (
+	//go:embed issue.lua
+	issueSource string
+	//go:embed spend.lua
+	spendSource string
+
+	issueScript = newScript(issueSource)
+	spendScript = newScript(spendSource)
+)
+
+// IssueNonce makes a nonce for those terms and tells when it expires. It fails with *RateError, and then stores nothing.
+// One trip.
 func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.Time, error) {
-	nonce, expires := newNonce(), s.now().Add(NonceLife)
+	now := s.now()
+	nonce, expires := newNonce(s.networkTag(terms.From)), now.Add(NonceLife)
+	limit := s.networkRate(nonceRate, s.opts.NonceRate, terms.From)
 	value := append([]byte{'i'}, s.stored(terms, expires)...)
-	err := again(ctx, func() error {
-		return s.rdb.Set(ctx, s.nonceKey(nonce), value, NonceLife+nonceSlack).Err()
-	})
-	return nonce, expires, err
+	r, err := s.run(ctx, issueScript, append([]string{s.nonceKey(nonce)}, limit.keys...),
+		millis(now), value, ceilMillis(NonceLife+nonceSlack), limit.arg())
+	if err == nil {
+		err = limit.verdict(r)
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return nonce, expires, nil
 }
 
-// SpendNonce uses a nonce up. Whoever asks first has it; a nonce that is refused for its terms is used up too. It fails
-// with ErrNonceUnknown, ErrNonceExpired or ErrNonceSpent. One trip.
+// SpendNonce uses a nonce up. Whoever asks first has it; a nonce that is refused for its terms, or because its network
+// asks too often, is used up too. It fails with ErrNonceUnknown, ErrNonceExpired, ErrNonceSpent or *RateError. One trip.
 func (s *Store) SpendNonce(ctx context.Context, nonce string, terms NonceTerms) error {
 	op := newOperation()
-	r, err := s.run(ctx, spendScript, []string{s.nonceKey(nonce)}, op[:])
-	if err != nil {
+	spend := &call{script: spendScript, keys: []string{s.nonceKey(nonce)}, args: []any{op[:]}}
+	limit := s.networkRate(loginRate, s.opts.LoginRate, terms.From)
+	if len(limit.keys) == 0 {
+		r, err := s.run(ctx, spend.script, spend.keys, spend.args...)
+		if err != nil {
+			return err
+		}
+		return s.spent(r, terms)
+	}
+	count := limit.count(s.now())
+	if err := s.runTogether(ctx, count, spend); err != nil {
 		return err
 	}
+	if err := limit.verdict(count.reply); err != nil {
+		return err
+	}
+	return s.spent(spend.reply, terms)
+}
+
+// spent reads the answer of spending.
+func (s *Store) spent(r reply, terms NonceTerms) error {
 	switch r.outcome() {
 	case outcomeDone:
 		return s.checkTerms(r.text(1), terms)
@@ -65,10 +115,11 @@ func (s *Store) SpendNonce(ctx context.Context, nonce string, terms NonceTerms) 
 	return ErrDamaged
 }
 
-// stored is what Redis keeps of a nonce's terms: transport 1, purpose 1, expiry 6, a keyed hash of the browser 16.
+// stored is what Redis keeps of a nonce's terms: transport 1, purpose 1, expiry 6, a keyed hash of browser and session 16.
 func (s *Store) stored(terms NonceTerms, expires time.Time) []byte {
 	b := appendTimes([]byte{byte(terms.Transport), byte(terms.Purpose)}, expires)
-	return append(b, s.keys.Lookup(seal.PreLogin, []byte(terms.Browser))[:16]...)
+	bound := s.keys.Lookup(seal.PreLogin, []byte(terms.Browser), terms.Session.User[:], terms.Session.Random[:])
+	return append(b, bound[:16]...)
 }
 
 func (s *Store) checkTerms(stored string, terms NonceTerms) error {
@@ -87,8 +138,8 @@ func (s *Store) checkTerms(stored string, terms NonceTerms) error {
 }
 
 // newNonce draws characters of the alphabet without bias: bytes beyond its largest multiple are thrown away.
-func newNonce() string {
-	nonce := make([]byte, 0, nonceLength)
+func newNonce(tag string) string {
+	nonce := append(make([]byte, 0, nonceLength), tag...)
 	var random [2 * nonceLength]byte
 	for len(nonce) < nonceLength {
 		rand.Read(random[:])
@@ -99,4 +150,13 @@ func newNonce() string {
 		}
 	}
 	return string(nonce)
+}
+
+// nonceTag is the tag of what is presented as a nonce. What cannot be one has an empty tag, under which nothing is ever
+// stored: it is unknown in the same way, and counts for the limits, as one that could.
+func nonceTag(nonce string) string {
+	if len(nonce) != nonceLength || strings.Trim(nonce, nonceAlphabet) != "" {
+		return ""
+	}
+	return nonce[:tagLength]
 }

@@ -3,6 +3,7 @@ package session_test
 import (
 	"errors"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,8 +19,8 @@ func TestNonce_spentOnce(t *testing.T) {
 		w := newWorld(t, r)
 		nonce, expires, err := w.IssueNonce(ctx, terms)
 		must(t, err)
-		if !regexp.MustCompile(`^[A-Za-z0-9]{22}$`).MatchString(nonce) {
-			t.Errorf("nonce %q is not 22 letters and digits", nonce)
+		if !regexp.MustCompile(`^[A-Za-z0-9]{24}$`).MatchString(nonce) {
+			t.Errorf("nonce %q is not 24 letters and digits", nonce)
 		}
 		if !expires.Equal(w.clock.now().Add(5 * time.Minute)) {
 			t.Errorf("expires %v", expires)
@@ -47,8 +48,9 @@ func TestNonce_terms(t *testing.T) {
 		wants(t, w.SpendNonce(ctx, "neverIssued0123456789a", terms), session.ErrNonceUnknown)
 		for name, other := range map[string]session.NonceTerms{
 			"transport": {Transport: session.Bearer, Purpose: session.ForLogin, Browser: terms.Browser},
-			"purpose":   {Transport: session.Cookie, Purpose: 2, Browser: terms.Browser},
+			"purpose":   {Transport: session.Cookie, Purpose: session.ForStepUp, Browser: terms.Browser},
 			"browser":   {Transport: session.Cookie, Purpose: session.ForLogin, Browser: "another browser"},
+			"session":   {Transport: session.Cookie, Purpose: session.ForLogin, Browser: terms.Browser, Session: session.ID{User: session.UserID{1}}},
 			"none":      {Transport: session.Cookie, Purpose: session.ForLogin},
 		} {
 			nonce, _, err := w.IssueNonce(ctx, terms)
@@ -58,6 +60,53 @@ func TestNonce_terms(t *testing.T) {
 				wants(t, w.SpendNonce(ctx, nonce, terms), session.ErrNonceSpent) // it was used up all the same
 			})
 		}
+	})
+}
+
+// A nonce for a step-up is spent for the very session and purpose that it was asked for.
+func TestNonce_stepUp(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		own := session.ID{User: session.UserID{1, 2}, Random: [16]byte{3, 4}}
+		stepUp := session.NonceTerms{Transport: session.Bearer, Purpose: session.ForStepUp, Session: own}
+		for name, c := range map[string]struct {
+			change func(*session.NonceTerms)
+			want   error
+		}{
+			"as asked":        {func(*session.NonceTerms) {}, nil},
+			"another network": {func(n *session.NonceTerms) { n.From = phone.IP }, nil},
+			"another session": {func(n *session.NonceTerms) { n.Session.Random[0]++ }, session.ErrNonceUnknown},
+			"another account": {func(n *session.NonceTerms) { n.Session.User[0]++ }, session.ErrNonceUnknown},
+			"no session":      {func(n *session.NonceTerms) { n.Session = session.ID{} }, session.ErrNonceUnknown},
+			"login":           {func(n *session.NonceTerms) { n.Purpose = session.ForLogin }, session.ErrNonceUnknown},
+			"transport":       {func(n *session.NonceTerms) { n.Transport = session.Cookie }, session.ErrNonceUnknown},
+			"id as browser": {func(n *session.NonceTerms) {
+				n.Browser, n.Session = string(own.User[:])+string(own.Random[:]), session.ID{}
+			}, session.ErrNonceUnknown},
+		} {
+			nonce, _, err := w.IssueNonce(ctx, stepUp)
+			must(t, err)
+			spend := stepUp
+			c.change(&spend)
+			if err := w.SpendNonce(ctx, nonce, spend); !errors.Is(err, c.want) {
+				t.Errorf("%s: got %v, want %v", name, err, c.want)
+			}
+		}
+	})
+}
+
+// What cannot be a nonce is one that was never issued, whatever it would do to the name of a key.
+func TestNonce_malformed(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		nonce, _, err := w.IssueNonce(ctx, terms)
+		must(t, err)
+		for _, text := range []string{
+			"", "a", nonce[:23], nonce + "a", "{}" + nonce[2:], "}:" + nonce[2:], nonce[:2] + "\x00" + nonce[3:], strings.Repeat("x", 100000),
+		} {
+			wants(t, w.SpendNonce(ctx, text, terms), session.ErrNonceUnknown)
+		}
+		must(t, w.SpendNonce(ctx, nonce, terms))
 	})
 }
 
@@ -72,8 +121,11 @@ func TestNonce_expires(t *testing.T) {
 		must(t, w.SpendNonce(ctx, early, terms))
 		w.clock.set(expires)
 		wants(t, w.SpendNonce(ctx, late, terms), session.ErrNonceExpired)
-		keys, err := w.rdb.Keys(ctx, w.opts.Prefix+":n:*").Result()
+		keys, err := w.rdb.Keys(ctx, w.opts.Prefix+":{??}:n*").Result()
 		must(t, err)
+		if len(keys) != 2 {
+			t.Errorf("keys %q, want two nonces", keys)
+		}
 		for _, key := range keys {
 			if ttl := w.rdb.PTTL(ctx, key).Val(); ttl <= 5*time.Minute+30*time.Second || ttl > 6*time.Minute {
 				t.Errorf("a nonce stays for %v, want a minute longer than it may be spent", ttl)

@@ -14,7 +14,8 @@ import (
 //
 //	format 1 | kind of subject 1 | address 20 | ip | last ip | browser | os | device name
 //
-// The last five are each a length byte and that many bytes.
+// The last five are each a length byte and that many bytes. What follows from the others is left out, since there are
+// many payloads: a last ip that is the first, and the name that a device has by default.
 const (
 	payloadFormat = 1
 	subjectEOA    = 1
@@ -28,7 +29,14 @@ type payload struct {
 
 func (p payload) encode() []byte {
 	b := append([]byte{payloadFormat, subjectEOA}, p.address[:]...)
-	for _, field := range []string{string(p.ip.AsSlice()), string(p.lastIP.AsSlice()), p.device.Browser, p.device.OS, p.device.Name} {
+	lastIP, name := string(p.lastIP.AsSlice()), p.device.Name
+	if p.lastIP == p.ip {
+		lastIP = ""
+	}
+	if name == p.device.DefaultName() {
+		name = ""
+	}
+	for _, field := range []string{string(p.ip.AsSlice()), lastIP, p.device.Browser, p.device.OS, name} {
 		field = field[:min(len(field), 255)]
 		b = append(b, byte(len(field)))
 		b = append(b, field...)
@@ -45,11 +53,11 @@ func decodePayload(raw []byte) (payload, error) {
 	rest := raw[22:]
 	var fields [5]string
 	for i := range fields {
-		if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
+		value, after, ok := field(rest)
+		if !ok {
 			return payload{}, ErrDamaged
 		}
-		end := 1 + int(rest[0])
-		fields[i], rest = string(rest[1:end]), rest[end:]
+		fields[i], rest = string(value), after
 	}
 	if len(rest) > 0 {
 		return payload{}, ErrDamaged
@@ -61,6 +69,16 @@ func decodePayload(raw []byte) (payload, error) {
 		}
 	}
 	p.device = Device{Browser: fields[2], OS: fields[3], Name: fields[4]}
+	name := p.device.DefaultName()
+	if fields[1] != "" && p.lastIP == p.ip || fields[4] == name {
+		return payload{}, ErrDamaged // written out what is left out
+	}
+	if fields[1] == "" {
+		p.lastIP = p.ip
+	}
+	if fields[4] == "" {
+		p.device.Name = name
+	}
 	return p, nil
 }
 
@@ -95,6 +113,7 @@ func (e entry) session(u UserID, p payload) Session {
 	return Session{
 		ID: ID{User: u, Random: e.random}, Address: p.address, ChainID: e.chain, Transport: e.transport, Device: device,
 		IP: p.ip, LastIP: p.lastIP, CreatedAt: e.created, LastSeenAt: e.seen, IdleEnd: e.idle, AbsoluteEnd: e.absolute,
+		ElevatedUntil: e.elevated, StepUpRequired: e.flags&flagHeld != 0,
 	}
 }
 

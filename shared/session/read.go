@@ -6,69 +6,105 @@ import (
 	"net/netip"
 	"time"
 
-	"latchkey/shared/seal"
+	"github.com/redis/go-redis/v9"
 )
 
 // day is by how much TTLs outlast deadlines.
 const day = 24 * time.Hour
 
-// Access is what a valid access token opens.
+// Access is what a valid token opens.
 type Access struct {
 	Session Session
 	User    User
+
+	rec     record
+	entry   entry
+	payload payload
 }
 
-// Read validates an access token. It fails with ErrInvalidToken, ErrTokenExpired, EndedError, ErrUnavailable, or
-// ErrDamaged where the record itself cannot be read. A forged token costs no trip, a good one costs one, and a second
-// where activity is due to be recorded.
+// Read validates an access token. It fails with ErrInvalidToken, ErrTokenExpired, EndedError, ErrUnavailable, ErrStepUp
+// where the session is held, or ErrDamaged where the record itself cannot be read. A forged token costs no trip, a good
+// one costs one, and a second where activity or a change of device or network is due to be recorded.
 func (s *Store) Read(ctx context.Context, text string, client Client) (Access, error) {
+	a, _, err := s.read(ctx, text, client)
+	return a.unlessHeld(err)
+}
+
+// ReadHeld is Read that also opens a session which is held for a step-up.
+func (s *Store) ReadHeld(ctx context.Context, text string, client Client) (Access, error) {
+	a, _, err := s.read(ctx, text, client)
+	return a, err
+}
+
+func (a Access) unlessHeld(err error) (Access, error) {
+	if err == nil && a.Session.StepUpRequired {
+		return Access{}, ErrStepUp
+	}
+	return a, err
+}
+
+// read opens a session, held or not. What more is read of its account, by the given keys, comes in the same trip.
+func (s *Store) read(ctx context.Context, text string, client Client, more ...func(UserID) string) (Access, reply, error) {
 	t, err := parseToken(s.keys, accessKind, text)
 	if err != nil {
-		return Access{}, err
+		return Access{}, nil, err
 	}
-	rec, sealed, err := s.load(ctx, t.id)
+	keys := s.sessionKeys(t.id)
+	for _, key := range more {
+		keys = append(keys, key(t.id.User))
+	}
+	rec, values, err := s.load(ctx, keys)
 	if err != nil {
-		return Access{}, err
+		return Access{}, nil, err
 	}
 	now := s.now()
 	e, err := rec.opens(t.id, now)
 	if err != nil {
-		return Access{}, err
+		return Access{}, nil, err
 	}
 	if t.generation > e.generation {
-		return Access{}, s.reset(ctx, t)
+		return Access{}, nil, s.reset(ctx, t, client)
 	}
 	if err := s.checkAccess(*e, t, client.Transport, now); err != nil {
-		return Access{}, err
+		return Access{}, nil, err
 	}
-	p, err := s.openPayload(t.id, *e, sealed)
+	p, err := s.openPayload(t.id, *e, values.text(1))
 	if err != nil {
-		return Access{}, err
+		return Access{}, nil, err
 	}
-	if !e.seen.Add(s.opts.Touch).After(now) {
-		if *e, err = s.touch(ctx, t.id, now); err != nil {
-			return Access{}, err
-		}
+	// e is in rec: a list of all shows it as it stands now, too.
+	if *e, p, err = s.see(ctx, t, *e, p, client, now); err != nil {
+		return Access{}, nil, err
 	}
-	return Access{Session: e.session(t.id.User, p), User: rec.user(t.id.User, p.address)}, nil
+	return rec.access(t.id.User, *e, p), values[2:], nil
 }
 
-// load reads record and payload: the one trip of a validation. No record means that nothing is open.
-func (s *Store) load(ctx context.Context, id ID) (record, string, error) {
+func (rec record) access(user UserID, e entry, p payload) Access {
+	return Access{Session: e.session(user, p), User: rec.user(user, p.address), rec: rec, entry: e, payload: p}
+}
+
+// load reads a record, and what else stands under those keys: the one trip of a validation. No record means that
+// nothing is open.
+func (s *Store) load(ctx context.Context, keys []string) (record, reply, error) {
+	values, err := s.mget(ctx, keys)
+	if err != nil {
+		return record{}, nil, err
+	}
+	if len(values) != len(keys) || values[0] == nil {
+		return record{}, nil, ErrInvalidToken
+	}
+	rec, err := decodeRecord(values.text(0))
+	return rec, values, err
+}
+
+// mget reads keys of one slot in one trip; what is not there is nil.
+func (s *Store) mget(ctx context.Context, keys []string) (reply, error) {
 	var values []any
 	err := again(ctx, func() (err error) {
-		values, err = s.rdb.MGet(ctx, s.sessionKeys(id)...).Result()
+		values, err = s.rdb.MGet(ctx, keys...).Result()
 		return err
 	})
-	if err != nil {
-		return record{}, "", err
-	}
-	got := reply(values)
-	if len(got) != 2 || got[0] == nil {
-		return record{}, "", ErrInvalidToken
-	}
-	rec, err := decodeRecord(got.text(0))
-	return rec, got.text(1), err
+	return values, err
 }
 
 // opens finds the session while it lives: listed, and within both deadlines. A deadline that has passed is told and not
@@ -111,23 +147,49 @@ func (s *Store) checkAccess(e entry, t token, transport Transport, now time.Time
 	return nil
 }
 
-// touch records activity; the script looks again, so a session that ended meanwhile stays ended.
-func (s *Store) touch(ctx context.Context, id ID, now time.Time) (entry, error) {
-	r, err := s.run(ctx, touchScript, []string{s.recordKey(id.User)},
-		id.Random[:], millis(now), s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds())
+// see records activity, and a device or network that changed, where either is due, and returns the session as it then
+// stands. The script looks again, so a session that ended meanwhile stays ended.
+func (s *Store) see(ctx context.Context, t token, e entry, p payload, client Client, now time.Time) (entry, payload, error) {
+	caller, err := s.traits(t, client)
 	if err != nil {
-		return entry{}, err
+		return e, p, err
+	}
+	if e.seen.Add(s.opts.Touch).After(now) && !s.changed(e, caller) {
+		return e, p, nil
+	}
+	c := s.newChange(t.id.User, client.By())
+	c.keys = []string{s.payloadKey(t.id), s.stateKey(t.id)}
+	c.args = []any{
+		t.id.Random[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(), s.policies(), caller.devices(), caller.network[:],
+	}
+	r, err := s.change(ctx, touchScript, c)
+	if err != nil {
+		return e, p, err
 	}
 	if r.outcome() != outcomeDone {
-		return entry{}, r.fault(id)
+		return e, p, r.fault(t.id)
 	}
-	return decodeEntry(r.text(1))
+	after, err := decodeEntry(r.text(1))
+	if err == nil && after.lastNetwork != e.lastNetwork {
+		p = s.moved(ctx, t.id, after, p, client.IP)
+	}
+	return after, p, err
+}
+
+// moved keeps the last address in the payload up to date, once a change of network was recorded. It is for people to
+// read: a failure costs only that, and a payload that is gone is not written again.
+func (s *Store) moved(ctx context.Context, id ID, e entry, p payload, ip netip.Addr) payload {
+	p.lastIP = ip
+	if sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode()); err == nil {
+		_ = s.rdb.SetArgs(ctx, s.payloadKey(id), sealed, redis.SetArgs{Mode: "XX", KeepTTL: true}).Err()
+	}
+	return p
 }
 
 // reset ends a session whose record is older than a token that we made: Redis has lost a write, most likely by promoting
 // a replica. It is told as what it is and not as theft.
-func (s *Store) reset(ctx context.Context, t token) error {
-	r, err := s.end(ctx, t.id, StoreReset, int64(t.generation))
+func (s *Store) reset(ctx context.Context, t token, client Client) error {
+	r, err := s.end(ctx, t.id, StoreReset, int64(t.generation), client.By())
 	if err != nil {
 		return err
 	}
@@ -137,19 +199,27 @@ func (s *Store) reset(ctx context.Context, t token) error {
 	return r.fault(t.id)
 }
 
-// networkHash is what the record keeps of a network: IPv4 at /24, IPv6 at /64.
-func (s *Store) networkHash(t token, ip netip.Addr) ([traitSize]byte, error) {
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// networkOf is the network that an address is taken for: IPv4 at /24, IPv6 at /64. No address is a network of its own.
+func networkOf(ip netip.Addr) netip.Prefix {
 	bits := 64
 	if ip = ip.Unmap(); ip.Is4() {
 		bits = 24
 	}
 	network, err := ip.Prefix(bits) // which drops a zone
 	if err != nil {
-		network = netip.Prefix{} // no address is a network of its own
+		return netip.Prefix{}
 	}
-	sum, err := s.keys.MAC(t.key, seal.Network, t.id.User[:], t.id.Random[:], []byte(network.String()))
-	if err != nil {
-		return [traitSize]byte{}, err
-	}
-	return [traitSize]byte(sum), nil
+	return network
+}
+
+// policies are what scripts are told of them.
+func (s *Store) policies() []byte {
+	return []byte{byte(s.opts.DevicePolicy), byte(s.opts.NetworkPolicy)}
 }

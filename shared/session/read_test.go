@@ -337,7 +337,7 @@ func TestTouch_looksAgain(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		s := w.on(w.beforeScript(func() {
-			_, err := w.End(ctx, g.Session.ID, session.LoggedOut)
+			_, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
 			must(t, err)
 		}), w.clock)
 		_, err := s.Read(ctx, g.AccessToken, laptop)

@@ -29,8 +29,11 @@ const (
 	opSize       = 6
 )
 
-// flagDeviceID says that a device id came with the login and must come again.
-const flagDeviceID = 1 << 1
+// Flags of a session.
+const (
+	flagHeld     = 1 << 0 // until a fresh signature
+	flagDeviceID = 1 << 1 // a device id came with the login, and must come again
+)
 
 // operation names one invocation's change, so that its own repeat is recognised.
 type operation [opSize]byte
@@ -74,7 +77,7 @@ type record struct {
 	created, lastLogin time.Time
 	epoch              uint32
 	blockedAt          time.Time
-	op                 operation // of the last change of many sessions at once
+	op                 operation // of the last change of the account, or of many sessions at once
 	opCount            int
 	roles              []string
 	live               []entry

@@ -4,54 +4,69 @@ import "context"
 
 // Refresh exchanges a refresh token for its successor. Callers that present the same token within the grace, on the same
 // device, get the same successor, and within the grace of a rotation the current token answers with what is current. A
-// token that was superseded before that is stolen, by or from the caller: it ends the session. Fails with
-// ErrInvalidToken, EndedError, ErrUnavailable or ErrDamaged. A forged token costs no trip, any other one.
+// token that was superseded before that is stolen, by or from the caller: it ends the session. A session that is held
+// rotates and stays held. Fails with ErrInvalidToken, EndedError, RateError, ErrUnavailable or ErrDamaged. A forged token
+// costs no trip, any other one.
 func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant, error) {
 	t, err := parseToken(s.keys, refreshKind, text)
 	if err != nil {
 		return Grant{}, err
 	}
-	op := newOperation()
 	next, err := successor(s.keys, t)
 	if err != nil {
 		return Grant{}, err
 	}
-	args, err := s.refreshArguments(t, next, client, op)
+	c := s.newChange(t.id.User, client.By())
+	if err := s.askRefresh(&c, t, next, client); err != nil {
+		return Grant{}, err
+	}
+	r, err := s.change(ctx, refreshScript, c)
 	if err != nil {
 		return Grant{}, err
 	}
-	r, err := s.run(ctx, refreshScript, s.sessionKeys(t.id), args...)
-	if err != nil {
-		return Grant{}, err
-	}
-	if r.outcome() != outcomeDone {
+	switch r.outcome() {
+	case outcomeDone:
+	case outcomeLimited:
+		return Grant{}, s.refreshRate(t.id.User, client).refusal(r.int(1))
+	default:
 		return Grant{}, r.fault(t.id)
 	}
-	return s.refreshed(r, t, next, op)
+	return s.refreshed(ctx, r, t, next, c.op, client)
 }
 
-func (s *Store) refreshArguments(t token, next pair, client Client, op operation) ([]any, error) {
+// askRefresh fills in the script's keys and arguments.
+func (s *Store) askRefresh(c *change, t token, next pair, client Client) error {
 	hash, err := t.hash(s.keys)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	access, refresh, err := next.hashes(s.keys)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	bare, full, err := s.deviceHashes(t, client.Device)
+	caller, err := s.traits(t, client)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return []any{
-		t.id.Random[:], t.generation, hash, millis(s.now()), op[:],
+	rate := s.refreshRate(t.id.User, client)
+	c.keys = append([]string{s.payloadKey(t.id), s.stateKey(t.id)}, rate.keys...)
+	c.args = []any{
+		t.id.Random[:], t.generation, hash,
 		s.opts.Grace.Milliseconds(), s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(),
-		append(access, refresh...), append(bare[:], full[:]...), []byte{byte(client.Transport)},
-	}, nil
+		append(access, refresh...), s.policies(), caller.devices(), caller.network[:], []byte{byte(client.Transport)},
+		rate.arg(),
+	}
+	return nil
+}
+
+// refreshRate limits refreshing by network, and within it by account: a limit over all accounts of a network would stand
+// in another slot than the record, and could only be asked in a trip of its own.
+func (s *Store) refreshRate(user UserID, client Client) rate {
+	return s.accountNetworkRate(refreshRate, s.opts.RefreshRate, user, client.IP)
 }
 
 // refreshed hands out what is current: the presented generation's own pair, or the next.
-func (s *Store) refreshed(r reply, t token, next pair, op operation) (Grant, error) {
+func (s *Store) refreshed(ctx context.Context, r reply, t token, next pair, op operation, client Client) (Grant, error) {
 	e, err := decodeEntry(r.text(1))
 	if err != nil {
 		return Grant{}, err
@@ -65,6 +80,9 @@ func (s *Store) refreshed(r reply, t token, next pair, op operation) (Grant, err
 		if tokens, err = pairOf(s.keys, t); err != nil {
 			return Grant{}, err
 		}
+	}
+	if e.op == op && e.network != e.lastNetwork && networkOf(p.lastIP) != networkOf(client.IP) {
+		p = s.moved(ctx, t.id, e, p, client.IP)
 	}
 	g, err := s.grant(tokens, e, p)
 	g.Repeated = e.op != op

@@ -191,7 +191,7 @@ func TestRefresh_graceWantsTheDevice(t *testing.T) {
 					return
 				}
 				must(t, err)
-				w.opens(next)
+				w.opensFor(next, c.repeat)
 			})
 		}
 	})
@@ -248,7 +248,7 @@ func TestRefresh_racesLogout(t *testing.T) {
 			together(len(results), func(i int) {
 				switch i {
 				case 0:
-					over, err := w.End(ctx, g.Session.ID, session.LoggedOut)
+					over, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
 					if err != nil { // not must: this is not the test's goroutine
 						t.Error(err)
 						return

@@ -1,15 +1,21 @@
 // Package session keeps wallet sessions in Redis: who may be signed in, until when, and with which token.
 //
 // The record of a subject (an account) is the authority: a session lives exactly as long as that record lists it. One
-// MGET of record and payload validates a token; every change is one Lua script over declared keys, so that requests
-// which race each other and replies which get lost leave the same state as some order of whole operations. Nothing that
-// Redis holds opens a session or can be read: tokens are stored as keyed hashes, names are keyed hashes, personal
-// details are sealed.
+// MGET of record and payload validates a token; every change of a record is one Lua script over declared keys, so that
+// requests which race each other and replies which get lost leave the same state as some order of whole operations.
+//
+// Beside sessions it keeps what hangs on them: an account's roles, block, preferences and activity, a session's state,
+// rate limits, counters, and the sweeper that mends them. An event and the counters are written in the step of the change
+// that they tell of. The list of admins, which lives in another slot, is kept by the order of two writes.
+//
+// Nothing that Redis holds opens a session, and no token, nonce or personal detail can be read there: they are keyed
+// hashes, or sealed. Roles, times and kinds of event can.
 //
 // The package knows neither HTTP nor Lambda. Its clock is injected; all times have the resolution of a millisecond.
 package session
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -48,6 +54,19 @@ type Device struct {
 	ID string
 }
 
+// DefaultName is the name of a device that was given none: browser and operating system.
+func (d Device) DefaultName() string {
+	switch {
+	case d.Browser == "" && d.OS == "":
+		return "Unknown device"
+	case d.OS == "":
+		return d.Browser
+	case d.Browser == "":
+		return d.OS
+	}
+	return d.Browser + " on " + d.OS
+}
+
 // DeviceClass is the form of a device. The numbers are stored.
 type DeviceClass byte
 
@@ -71,10 +90,25 @@ func (c DeviceClass) String() string {
 // Client is the other end of a request.
 type Client struct {
 	// IP is the address that the gateway saw; the zero value where it saw none.
-	IP        netip.Addr
-	Device    Device
-	Transport Transport
+	IP     netip.Addr
+	Device Device
+	// NotEvaluated says that the request could not have shown a device: none is then compared. One that could and did not
+	// is another device. No request over HTTP sets it.
+	NotEvaluated bool
+	Transport    Transport
 }
+
+// By is who asks for a change, for the activity of the account that is changed.
+type By struct {
+	IP netip.Addr
+	// Device is its name.
+	Device string
+	// Actor is the account that asks, where it is another than the one that is changed (an admin's); else zero.
+	Actor UserID
+}
+
+// By is a client as the one who asks for a change of its own account.
+func (c Client) By() By { return By{IP: c.IP, Device: c.Device.Name} }
 
 // Session is one live session as its owner may see it.
 type Session struct {
@@ -89,6 +123,10 @@ type Session struct {
 	CreatedAt, LastSeenAt time.Time
 	// IdleEnd and AbsoluteEnd are the deadlines: at either the session is over. The second never moves.
 	IdleEnd, AbsoluteEnd time.Time
+	// ElevatedUntil is until when the login or the last step-up counts as fresh.
+	ElevatedUntil time.Time
+	// StepUpRequired holds the session until a fresh signature: its device or network changed.
+	StepUpRequired bool
 }
 
 // User is the account that a session belongs to.
@@ -151,4 +189,41 @@ type Options struct {
 	// Limit is the number of live sessions of an account; 0 means MaxSessions.
 	Limit       int
 	LimitPolicy LimitPolicy
+	// RoleLimits take the place of Limit for those who have a role that is named here; of several the largest counts. 0
+	// means MaxSessions.
+	RoleLimits map[string]int
+	// DevicePolicy and NetworkPolicy are what a change of device or network leads to.
+	DevicePolicy, NetworkPolicy Policy
+	// StepUp is how long a login or a step-up counts as fresh.
+	StepUp time.Duration
+	// ActivityMax is how many events an account's activity holds, 0 for none; ActivityKeep is for how long.
+	ActivityMax  int
+	ActivityKeep time.Duration
+	// StateQuota is how many bytes of state a session may hold.
+	StateQuota int
+	// NonceRate is requests a minute from one network; LoginRate the same, and those of one account; RefreshRate those of
+	// one account from one network. 0 does not limit.
+	NonceRate, LoginRate, RefreshRate int
+	// Audit is told of every event that a script wrote, once each and in order; nil tells nobody.
+	Audit func(context.Context, Event) `json:"-"`
+}
+
+// Policy is what a changed device or network leads to.
+type Policy byte
+
+// The policies. The numbers are stored.
+const (
+	// PolicyOff compares nothing.
+	PolicyOff Policy = iota
+	// PolicyLog records the change.
+	PolicyLog
+	// PolicyStepUp records it and holds the session until a fresh signature.
+	PolicyStepUp
+	// PolicyRevoke ends the session.
+	PolicyRevoke
+)
+
+// String is the policy's name in a configuration.
+func (p Policy) String() string {
+	return [...]string{"off", "log", "step_up", "revoke"}[p&3]
 }

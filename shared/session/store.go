@@ -35,8 +35,8 @@ func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Milliseco
 var (
 	//go:embed prelude.lua
 	prelude string
-	//go:embed spend.lua
-	spendSource string
+	//go:embed gcra.lua
+	gcra string
 	//go:embed create.lua
 	createSource string
 	//go:embed touch.lua
@@ -47,20 +47,34 @@ var (
 	endSource string
 	//go:embed end_all.lua
 	endAllSource string
+	//go:embed step_up.lua
+	stepUpSource string
+	//go:embed block.lua
+	blockSource string
+	//go:embed roles.lua
+	rolesSource string
+	//go:embed erase.lua
+	eraseSource string
+	//go:embed resign.lua
+	resignSource string
 
 	//go:embed epilogue.lua
 	epilogue string
 
-	spendScript   = newScript(spendSource)
 	createScript  = newScript(createSource)
 	touchScript   = newScript(touchSource)
 	refreshScript = newScript(refreshSource)
 	endScript     = newScript(endSource)
 	endAllScript  = newScript(endAllSource)
+	stepUpScript  = newScript(stepUpSource)
+	blockScript   = newScript(blockSource)
+	rolesScript   = newScript(rolesSource)
+	eraseScript   = newScript(eraseSource)
+	resignScript  = newScript(resignSource)
 )
 
 func newScript(source string) *redis.Script {
-	return redis.NewScript(prelude + "local function answer()\n" + source + "end\n" + epilogue)
+	return redis.NewScript(prelude + gcra + "local function answer()\n" + source + "end\n" + epilogue)
 }
 
 // Outcomes of the scripts.
@@ -71,6 +85,9 @@ const (
 	outcomeSpent   = 3
 	outcomeBlocked = 4
 	outcomeFull    = 5
+	outcomeStale   = 10
+	outcomeLast    = 12
+	outcomeLimited = 8
 )
 
 // reply is what a script returned: an outcome, then integers and strings.
@@ -111,10 +128,16 @@ func (r reply) fault(id ID) error {
 // errCrossed says that a reply belongs to another question: the connection is out of step (GO-2025-3540).
 var errCrossed = fmt.Errorf("%w: a reply to another call", ErrUnavailable)
 
-// run runs a script; all that a script touches is in keys. Scripts recognise their own operation, so asking again after
-// a lost reply is safe. The last argument names the call and comes back with the reply: one that does not is somebody
+// run runs a script; all that a script touches is in keys. Scripts recognise their own operation, or do no harm twice, so
+// asking again after a lost reply is safe. The last argument names the call and comes back with the reply: one that does not is somebody
 // else's.
 func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply, error) {
+	r, _, err := s.tell(ctx, script, keys, args...)
+	return r, err
+}
+
+// tell is run for a script that may write events: it returns them too, packed as audit reads them.
+func (s *Store) tell(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply, string, error) {
 	call := newOperation()
 	args = append(args, call[:])
 	var r reply
@@ -123,13 +146,18 @@ func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, ar
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	return r.unwrap(call)
+}
+
+// unwrap takes off what the epilogue put on: the events, and the name of the call, which must be this one's.
+func (r reply) unwrap(call operation) (reply, string, error) {
 	last := len(r) - 1
-	if last < 1 || r.text(last) != string(call[:]) {
-		return nil, errCrossed
+	if last < 2 || r.text(last) != string(call[:]) {
+		return nil, "", errCrossed
 	}
-	return r[:last], nil
+	return r[:last-1], r.text(last - 1), nil
 }
 
 // again calls f once more where the first answer was lost or a slot was moving. The wait for it is bounded by ctx.
@@ -188,7 +216,7 @@ func newOperation() operation {
 	return op
 }
 
-// millis is a point in time or a span as the scripts take it.
+// millis is a point in time as scripts take it.
 func millis(t time.Time) int64 { return t.UnixMilli() }
 
 // ceilMillis rounds a span up to whole milliseconds.

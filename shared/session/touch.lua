@@ -1,28 +1,45 @@
--- Records activity: moves a session's idle deadline. It looks again before it writes, since the session may have ended
--- since the caller read it.
--- KEYS[1]  the subject's record
--- ARGV[1]  the session's random
--- ARGV[2]  now, ms
--- ARGV[3]  touch interval, ms: younger activity is left as it is
--- ARGV[4]  idle timeout, ms
+-- Records activity: moves a session's idle deadline, and writes down that device or network changed. It looks again
+-- before it writes, since the session may have ended since the caller read it.
+-- KEYS[1..5], ARGV[1..6]  see subject
+-- KEYS[6]  the session's payload
+-- KEYS[7]  its state
+-- ARGV[7]  the session's random
+-- ARGV[8]  touch interval, ms: younger activity is left as it is
+-- ARGV[9]  idle timeout, ms
+-- ARGV[10] policies for device and network, 2 bytes
+-- ARGV[11] the caller's device: two hashes, see judge
+-- ARGV[12] the caller's network, 8 bytes
 -- Returns  {DONE, entry}      the session as it is now
 --          {UNKNOWN}, {OVER, reason, time, mine}, {DAMAGED}
-local key, random = KEYS[1], ARGV[1]
-local now, interval, idle = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local HIJACK_SUSPECTED = 8
+local k, payload, state, random = subject(), KEYS[6], KEYS[7], ARGV[7]
+local interval, idle = tonumber(ARGV[8]), tonumber(ARGV[9])
 
-local raw = redis.call('GET', key)
-local at, answer = live(raw, random, now, '')
-if not at then return answer end
+local raw = redis.call('GET', k.record)
+local at, answer = live(raw, random, k.now, k.op)
+if not at then return over_again(k, answer) end
 local entry = sub(raw, at + 1, at + LIVE)
-local seen, ends = num(entry, 22, 6), num(entry, 28, 6)
-if seen + interval > now then return {DONE, entry} end
-
-ends = math.max(ends, math.min(now + idle, num(entry, 34, 6)))
-local moved = bin(now, 6) .. bin(ends, 6)
-local written = redis.pcall('SETRANGE', key, at + 22, moved)
+local moved, verdict = num(entry, 22, 6) + interval <= k.now, nil
+entry, verdict = judge(k, entry, ARGV[10], ARGV[11], ARGV[12], moved)
+if verdict == REVOKE then return over(k, payload, state, raw, random, HIJACK_SUSPECTED) end
+if moved then
+  entry = sub(entry, 1, 22) .. bin(k.now, 6) .. bin(extended(entry, k.now, idle), 6) .. sub(entry, 35)
+end
+if verdict then
+  local rec = open(raw)
+  replace(rec, entry)
+  rec.must = true -- what holds a session is written also with memory full
+  save(k, rec)
+  return {DONE, entry}
+end
+if not moved then
+  repeated(k)
+  return {DONE, entry}
+end
+local written = redis.pcall('SETRANGE', k.record, at + 22, sub(entry, 23, 34))
 if type(written) == 'table' and written.err then
   -- With memory full the deadline stays where it was: nobody is refused for that.
-  if string.find(written.err, 'OOM', 1, true) then return {DONE, entry} end
+  if string.find(written.err, 'OOM', 1, true) then return {DONE, sub(raw, at + 1, at + LIVE)} end
   return written
 end
-return {DONE, sub(entry, 1, 22) .. moved .. sub(entry, 35)}
+return {DONE, entry}

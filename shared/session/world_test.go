@@ -59,7 +59,8 @@ func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options))
 	t.Cleanup(func() { _ = rdb.Close() })
 	opts := session.Options{
 		Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
-		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5,
+		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5, StepUp: 5 * time.Minute,
+		DevicePolicy: session.PolicyStepUp, NetworkPolicy: session.PolicyLog, ActivityMax: 50, StateQuota: 16 << 10, ActivityKeep: 90 * 24 * time.Hour,
 	}
 	for _, c := range change {
 		c(&opts)
@@ -156,7 +157,12 @@ func (w *world) generation(g session.Grant) int {
 // opens asserts that an access token opens its session.
 func (w *world) opens(g session.Grant) session.Access {
 	w.t.Helper()
-	a, err := w.Read(ctx, g.AccessToken, session.Client{Transport: g.Session.Transport})
+	return w.opensFor(g, holder(g))
+}
+
+func (w *world) opensFor(g session.Grant, client session.Client) session.Access {
+	w.t.Helper()
+	a, err := w.Read(ctx, g.AccessToken, client)
 	must(w.t, err)
 	if a.Session.ID != g.Session.ID {
 		w.t.Fatalf("opened session %v, want %v", a.Session.ID, g.Session.ID)
@@ -164,11 +170,16 @@ func (w *world) opens(g session.Grant) session.Access {
 	return a
 }
 
+// holder is the client that a session was made for, but for a device id.
+func holder(g session.Grant) session.Client {
+	return session.Client{IP: g.Session.IP, Device: g.Session.Device, Transport: g.Session.Transport}
+}
+
 // dead asserts that both tokens of a grant are refused for good: their session is over or unknown. One that has merely
 // expired is not dead.
 func (w *world) dead(g session.Grant) {
 	w.t.Helper()
-	_, err := w.Read(ctx, g.AccessToken, session.Client{Transport: g.Session.Transport})
+	_, err := w.Read(ctx, g.AccessToken, holder(g))
 	if !isDeath(err) {
 		w.t.Errorf("the access token is answered with %v", err)
 	}
@@ -230,11 +241,38 @@ func (w *world) dump() map[string]string {
 	keys, err := w.rdb.Keys(ctx, w.opts.Prefix+"*").Result()
 	must(w.t, err)
 	for _, key := range keys {
-		value, err := w.rdb.Get(ctx, key).Result()
-		must(w.t, err)
-		out[key] = fmt.Sprint(value, " expires: ", w.rdb.PTTL(ctx, key).Val() > 0)
+		if value, ok := w.value(key); ok {
+			out[key] = fmt.Sprint(value, " expires: ", w.rdb.PTTL(ctx, key).Val() > 0)
+		}
 	}
 	return out
+}
+
+// value is what a key holds, of whatever type it is; not ok where it has expired meanwhile, as rate limits soon do.
+func (w *world) value(key string) (value any, ok bool) {
+	w.t.Helper()
+	var err error
+	switch kind := w.rdb.Type(ctx, key).Val(); kind {
+	case "string":
+		value, err = w.rdb.Get(ctx, key).Result()
+	case "list":
+		value, err = w.rdb.LRange(ctx, key, 0, -1).Result()
+	case "hash":
+		value, err = w.rdb.HGetAll(ctx, key).Result()
+	case "set":
+		value, err = w.rdb.SMembers(ctx, key).Result()
+	case "zset":
+		value, err = w.rdb.ZRangeWithScores(ctx, key, 0, -1).Result()
+	case "none":
+		return nil, false
+	default:
+		w.t.Fatalf("%q holds a %s", key, kind)
+	}
+	if errors.Is(err, redis.Nil) {
+		return nil, false
+	}
+	must(w.t, err)
+	return value, true
 }
 
 func same(a, b map[string]string) bool { return maps.Equal(a, b) }

@@ -1,0 +1,9 @@
+// Command get-preferences serves GET /api/preferences.
+package main
+
+import (
+	"latchkey/shared/api"
+	"latchkey/shared/boot"
+)
+
+func main() { boot.Run((*api.API).Preferences) }

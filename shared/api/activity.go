@@ -1,0 +1,98 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"latchkey/shared/session"
+	"latchkey/shared/siwe"
+)
+
+// activityVersion is that of an event's form towards clients.
+const activityVersion = 1
+
+type activityView struct {
+	Events []activityEvent `json:"events"`
+	Next   string          `json:"next,omitempty"`
+}
+
+type activityEvent struct {
+	V         int    `json:"v"`
+	ID        string `json:"id"`
+	Time      string `json:"time"`
+	Type      string `json:"type"`
+	SessionID string `json:"sessionId"` // empty where it is about the account
+	IP        string `json:"ip"`
+	Device    string `json:"device"`
+	Outcome   string `json:"outcome"`
+	Reason    string `json:"reason,omitempty"`
+	ActorID   string `json:"actorId,omitempty"` // in an admin's list, where another account asked
+}
+
+// Activity serves GET /api/activity.
+func (a *API) Activity() http.Handler {
+	return endpoint[nothing]{method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"}, serve: func(x *exchange, _ nothing) (any, error) {
+		p, err := pageOf(x.r)
+		if err != nil {
+			return nil, err
+		}
+		return x.activity(x.access.User.ID, p, ownEvent)
+	}}.handler(a)
+}
+
+// UserActivity serves GET /api/admin/activity.
+func (a *API) UserActivity() http.Handler {
+	return endpoint[nothing]{method: http.MethodGet, permission: auditRead, parameters: []string{"address", "limit", "cursor"}, serve: func(x *exchange, _ nothing) (any, error) {
+		p, err := pageOf(x.r)
+		if err != nil {
+			return nil, err
+		}
+		address, err := siwe.ParseAddress(x.r.URL.Query().Get("address"))
+		if err != nil {
+			return nil, invalid(err.Error())
+		}
+		return x.activity(a.store.UserOf(address), p, adminEvent)
+	}}.handler(a)
+}
+
+// activity lists a part of an account's events, newest first.
+func (x *exchange) activity(user session.UserID, p page, view func(session.Event) activityEvent) (any, error) {
+	events, next, err := x.api.store.Activity(x.r.Context(), user, p.cursor, p.limit)
+	if errors.Is(err, session.ErrNotFound) {
+		return nil, badCursor()
+	}
+	if err != nil {
+		return nil, err
+	}
+	list := activityView{Events: make([]activityEvent, 0, len(events)), Next: next}
+	for _, e := range events {
+		list.Events = append(list.Events, view(e))
+	}
+	return list, nil
+}
+
+// ownEvent shows an event to the account that it happened to. Where an admin sits is none of its business.
+func ownEvent(e session.Event) activityEvent {
+	if e.By.Actor != (session.UserID{}) {
+		e.By = session.By{}
+	}
+	return adminEvent(e)
+}
+
+// adminEvent shows an event whole.
+func adminEvent(e session.Event) activityEvent {
+	view := activityEvent{
+		V: activityVersion, ID: e.ID, Time: timestamp(e.Time), Type: e.Type.String(),
+		IP: ipText(e.By.IP), Device: e.By.Device, Outcome: e.Outcome(),
+	}
+	if e.Session.Random != [16]byte{} {
+		view.SessionID = e.Session.String()
+	}
+	if e.Reason != 0 {
+		view.Reason = e.Reason.String()
+	}
+	if e.By.Actor != (session.UserID{}) {
+		view.ActorID = e.By.Actor.String()
+	}
+	return view
+}

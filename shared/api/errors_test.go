@@ -1,0 +1,40 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"latchkey/local/redistest"
+)
+
+// Too many requests are told how many there may be and when the next would pass.
+func TestRateLimited(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(w *world) { w.opts.NonceRate = 4 })
+		c := w.script()
+		for range 4 {
+			c.nonce()
+		}
+		w.log.Reset()
+		refused := c.send("GET", "/auth/nonce", nil).wants(429, "rate_limited")
+		checkProblem(t, refused)
+		for name, want := range map[string]string{
+			"Retry-After": "15", "RateLimit-Policy": `"nonce";q=4;w=60`, "RateLimit": `"nonce";r=0;t=15`,
+		} {
+			equal(t, name, refused.header.Get(name), want)
+		}
+		if refused.header["Set-Cookie"] != nil {
+			t.Errorf("set %v", refused.header["Set-Cookie"])
+		}
+		w.wantsEvents("a refusal", "request failure reason=rate_limited")
+		for _, tt := range []struct {
+			later time.Duration
+			want  string
+		}{{12500 * time.Millisecond, "3"}, {1501 * time.Millisecond, "1"}} {
+			w.clock.add(tt.later)
+			equal(t, "Retry-After, rounded up", c.send("GET", "/auth/nonce", nil).wants(429, "rate_limited").header.Get("Retry-After"), tt.want)
+		}
+		w.clock.add(999 * time.Millisecond)
+		c.nonce()
+	})
+}

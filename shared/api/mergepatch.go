@@ -1,0 +1,69 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+)
+
+// mergePatch is a body that changes a JSON object (JSON Merge Patch, RFC 7396): what it names is set, or with null
+// removed, objects are merged name by name, and everything else stays. It must be an object itself: any other patch would
+// replace the whole by something that is none.
+type mergePatch map[string]any
+
+const mergePatchType = "application/merge-patch+json"
+
+func (*mergePatch) types() []string { return []string{jsonType, mergePatchType} }
+
+func (p *mergePatch) read(raw []byte) error {
+	value, err := parseValue(raw)
+	if err != nil {
+		return invalid("the body " + err.Error())
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return invalid("the body is not a JSON object")
+	}
+	*p = object
+	return nil
+}
+
+// apply patches an object and returns the new one, with its names in order and no space: equal objects are equal text.
+// It fails where the old one is not a JSON object in the form that parseValue takes.
+func (p mergePatch) apply(old []byte) ([]byte, error) {
+	target, err := parseValue(old)
+	if err != nil {
+		return nil, err
+	}
+	return encodeValue(merge(target, map[string]any(p)))
+}
+
+// merge is MergePatch of RFC 7396, section 2. It recurses no deeper than the patch, and changes neither argument.
+func merge(target, patch any) any {
+	changes, ok := patch.(map[string]any)
+	if !ok {
+		return patch
+	}
+	merged := map[string]any{}
+	if object, ok := target.(map[string]any); ok {
+		merged = maps.Clone(object)
+	}
+	for name, change := range changes {
+		if change == nil {
+			delete(merged, name)
+			continue
+		}
+		merged[name] = merge(merged[name], change)
+	}
+	return merged
+}
+
+func encodeValue(value any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false) // it goes into no page, and would count for more than it is
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}

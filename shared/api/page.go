@@ -1,0 +1,55 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+)
+
+// page is a part of a list: up to limit items, after the one that the cursor names.
+type page struct {
+	limit  int
+	cursor string // empty: from the start
+}
+
+// defaultLimit and maxLimit bound what one answer lists.
+const (
+	defaultLimit = 50
+	maxLimit     = 100
+)
+
+// pageOf reads the parameters limit and cursor of a list.
+func pageOf(r *http.Request) (page, error) {
+	query := r.URL.Query()
+	p := page{limit: defaultLimit, cursor: query.Get("cursor")}
+	if query.Has("cursor") && p.cursor == "" {
+		return page{}, badCursor()
+	}
+	if text := query.Get("limit"); query.Has("limit") {
+		n, err := strconv.Atoi(text)
+		// Compared as text too: "01" and "+1" are not how a number is written.
+		if err != nil || n < 1 || n > maxLimit || strconv.Itoa(n) != text {
+			return page{}, invalid("limit must be 1 to 100")
+		}
+		p.limit = n
+	}
+	return p, nil
+}
+
+// pageFrom is one page of a whole list, and the cursor of the next; empty where there is none. A cursor is the name of the
+// last item that was shown.
+func pageFrom[T any](all []T, p page, name func(T) string) ([]T, string, error) {
+	if p.cursor != "" {
+		i := slices.IndexFunc(all, func(item T) bool { return name(item) == p.cursor })
+		if i < 0 {
+			return nil, "", badCursor()
+		}
+		all = all[i+1:]
+	}
+	if len(all) <= p.limit {
+		return all, "", nil
+	}
+	return all[:p.limit], name(all[p.limit-1]), nil
+}
+
+func badCursor() error { return invalid("cursor must be one that an answer gave, and that still is") }

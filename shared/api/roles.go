@@ -1,0 +1,119 @@
+package api
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"latchkey/shared/session"
+)
+
+// Role is what a configured role gives.
+type Role struct {
+	// Permissions that who has it has.
+	Permissions []string
+	// MaxSessions takes the place of the limit of sessions; 0 means session.MaxSessions, nil leaves the limit as it is. Of
+	// several roles the largest counts.
+	MaxSessions *int
+}
+
+// permission is what a route may want.
+type permission string
+
+const (
+	sessionsRead  permission = "sessions:read"
+	sessionsWrite permission = "sessions:write"
+	usersRead     permission = "users:read"
+	usersWrite    permission = "users:write"
+	auditRead     permission = "audit:read"
+)
+
+var permissions = []permission{sessionsRead, sessionsWrite, usersRead, usersWrite, auditRead}
+
+// granted are the roles that the configuration alone gives to an address, beside the one of all.
+func (a *API) granted(address common.Address) []string {
+	if slices.Contains(a.cfg.Admins, address) {
+		return []string{session.RoleAdmin}
+	}
+	return nil
+}
+
+// roles are those that count for a user now: the one of all first, then the others in order. It is asked at every read,
+// so that a change holds from the next one on.
+func (x *exchange) roles(u session.User) []string {
+	others := append(x.api.granted(u.Address), u.Roles...)
+	slices.Sort(others)
+	return append([]string{session.RoleUser}, slices.Compact(others)...)
+}
+
+// permissions are what the roles of a user give, in order. A role that is configured no more gives nothing.
+func (x *exchange) permissions(u session.User) []string {
+	given := map[string]bool{}
+	roles := x.roles(u)
+	if slices.Contains(roles, session.RoleAdmin) {
+		for _, p := range permissions {
+			given[string(p)] = true
+		}
+		roles = slices.Collect(maps.Keys(x.api.cfg.Roles))
+	}
+	for _, role := range roles {
+		for _, p := range x.api.cfg.Roles[role].Permissions {
+			given[p] = true
+		}
+	}
+	return append([]string{}, slices.Sorted(maps.Keys(given))...) // never null in JSON
+}
+
+// checkRank keeps who is no admin from rising, or from deciding over somebody who may more: neither a role that is given
+// nor the account that is changed may have a permission that the caller lacks.
+func (x *exchange) checkRank(user session.UserID, given ...string) error {
+	caller := x.access.User
+	if user == caller.ID && len(given) == 0 || slices.Contains(x.roles(caller), session.RoleAdmin) {
+		return nil
+	}
+	stored, err := x.api.store.Roles(x.r.Context(), user)
+	if err != nil {
+		return err
+	}
+	given = append(given, stored...)
+	for _, address := range x.api.cfg.Admins {
+		if x.api.store.UserOf(address) == user {
+			given = append(given, session.RoleAdmin)
+		}
+	}
+	if slices.Contains(given, session.RoleAdmin) {
+		return forbidden("only an admin makes admins, and changes them", session.RoleAdmin)
+	}
+	own := x.permissions(caller)
+	for _, role := range given {
+		for _, p := range x.api.cfg.Roles[role].Permissions {
+			if !slices.Contains(own, p) {
+				return forbidden("the account, or a role that is given, has a permission that you lack", p)
+			}
+		}
+	}
+	return nil
+}
+
+// limit is how many sessions a user may have at once.
+func (x *exchange) limit(u session.User) int {
+	best, set := 0, false
+	for _, role := range x.roles(u) {
+		if n := x.api.cfg.Roles[role].MaxSessions; n != nil {
+			best, set = max(best, atMost(*n)), true
+		}
+	}
+	if !set {
+		return atMost(x.api.cfg.SessionLimit)
+	}
+	return best
+}
+
+// atMost is a limit as it is set, where 0 stands for the most that there can be.
+func atMost(limit int) int {
+	if limit <= 0 || limit > session.MaxSessions {
+		return session.MaxSessions
+	}
+	return limit
+}

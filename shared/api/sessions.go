@@ -1,0 +1,91 @@
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"latchkey/shared/session"
+)
+
+type sessionsView struct {
+	Sessions []sessionView `json:"sessions"`
+	Limit    int           `json:"limit"`
+	Next     string        `json:"next,omitempty"`
+}
+
+type endedView struct {
+	Ended int `json:"ended"`
+}
+
+// Sessions serves GET /api/sessions.
+func (a *API) Sessions() http.Handler {
+	return endpoint[nothing]{method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"}, serve: func(x *exchange, _ nothing) (any, error) {
+		p, err := pageOf(x.r)
+		if err != nil {
+			return nil, err
+		}
+		all, err := a.store.Sessions(x.r.Context(), x.access)
+		if err != nil {
+			return nil, err
+		}
+		shown, next, err := pageFrom(all, p, func(s session.Session) string { return s.ID.String() })
+		if err != nil {
+			return nil, err
+		}
+		return sessionsView{Sessions: x.viewSessions(shown), Limit: x.limit(x.access.User), Next: next}, nil
+	}}.handler(a)
+}
+
+// EndSession serves DELETE /api/sessions/{id}.
+func (a *API) EndSession() http.Handler {
+	return endpoint[nothing]{method: http.MethodDelete, session: member, serve: func(x *exchange, _ nothing) (any, error) {
+		id, err := x.sessionID()
+		if err != nil || id.User != x.access.User.ID {
+			return nil, absent() // without a trip: an answer takes no longer for an id that exists
+		}
+		return nil, x.end(id, session.Revoked)
+	}}.handler(a)
+}
+
+// EndOtherSessions serves DELETE /api/sessions.
+func (a *API) EndOtherSessions() http.Handler {
+	return endpoint[nothing]{method: http.MethodDelete, session: member, serve: func(x *exchange, _ nothing) (any, error) {
+		n, err := a.store.EndOthers(x.r.Context(), x.access.Session.ID, session.Revoked, x.by())
+		if err != nil {
+			return nil, err
+		}
+		return endedView{n}, nil
+	}}.handler(a)
+}
+
+// sessionID is the session that the path names. The audit log gets it as it was asked for, whoever's it is.
+func (x *exchange) sessionID() (session.ID, error) {
+	text := x.r.PathValue("id")
+	id, err := session.ParseID(text)
+	if err != nil && session.HoldsToken(text) {
+		text = "a token"
+	}
+	x.concerns(slog.String("target", bounded(text)))
+	if err != nil {
+		return session.ID{}, absent()
+	}
+	return id, nil
+}
+
+// end ends a session for that reason. One that was over before is not there any more.
+func (x *exchange) end(id session.ID, reason session.Reason) error {
+	over, err := x.api.store.End(x.r.Context(), id, reason, x.byFor(id.User))
+	switch {
+	case errors.Is(err, session.ErrInvalidToken):
+		return absent()
+	case err != nil:
+		return err
+	case !over.ByThis || over.Reason != reason:
+		return absent()
+	}
+	if id == x.access.Session.ID {
+		x.leave()
+	}
+	return nil
+}

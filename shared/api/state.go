@@ -1,0 +1,128 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"latchkey/shared/session"
+)
+
+type stateView struct {
+	Keys  []stateKeyView `json:"keys"`
+	Used  int            `json:"used"`
+	Quota int            `json:"quota"`
+	Next  string         `json:"next,omitempty"`
+}
+
+type stateKeyView struct {
+	Key       string `json:"key"`
+	Size      int    `json:"size"`
+	ExpiresAt string `json:"expiresAt"`
+}
+
+// ListState serves GET /api/state.
+func (a *API) ListState() http.Handler {
+	return endpoint[nothing]{method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"}, serve: func(x *exchange, _ nothing) (any, error) {
+		p, err := pageOf(x.r)
+		if err != nil {
+			return nil, err
+		}
+		list, err := a.store.ListState(x.r.Context(), x.access)
+		if err != nil {
+			return nil, err
+		}
+		shown, next, err := pageFrom(list.Items, p, func(item session.StateItem) string { return item.Key })
+		if err != nil {
+			return nil, err
+		}
+		view := stateView{Keys: []stateKeyView{}, Used: list.Used, Quota: list.Quota, Next: next}
+		for _, item := range shown {
+			view.Keys = append(view.Keys, stateKeyView{item.Key, item.Size, timestamp(item.Expires)})
+		}
+		return view, nil
+	}}.handler(a)
+}
+
+// GetState serves GET /api/state/{key}.
+func (a *API) GetState() http.Handler {
+	return endpoint[nothing]{method: http.MethodGet, session: member, serve: func(x *exchange, _ nothing) (any, error) {
+		key, err := x.stateKey()
+		if err != nil {
+			return nil, err
+		}
+		item, err := a.store.State(x.r.Context(), x.access, key)
+		if err != nil {
+			return nil, err
+		}
+		x.w.Header().Set("ETag", etag(item.Version))
+		return json.RawMessage(item.Value), nil
+	}}.handler(a)
+}
+
+// PutState serves PUT /api/state/{key}.
+func (a *API) PutState() http.Handler {
+	return endpoint[rawJSON]{method: http.MethodPut, session: member, parameters: []string{"ttl"}, serve: func(x *exchange, value rawJSON) (any, error) {
+		key, err := x.stateKey()
+		if err != nil {
+			return nil, err
+		}
+		ttl, err := lifetime(x.r)
+		if err != nil {
+			return nil, err
+		}
+		want, err := conditions(x.r.Header)
+		if err != nil {
+			return nil, err
+		}
+		item, err := a.store.PutState(x.r.Context(), x.access, key, value, ttl, want)
+		if err != nil {
+			return nil, err
+		}
+		x.w.Header().Set("ETag", etag(item.Version))
+		return nil, nil
+	}}.handler(a)
+}
+
+// DeleteState serves DELETE /api/state/{key}.
+func (a *API) DeleteState() http.Handler {
+	return endpoint[nothing]{method: http.MethodDelete, session: member, serve: func(x *exchange, _ nothing) (any, error) {
+		key, err := x.stateKey()
+		if err != nil {
+			return nil, err
+		}
+		want, err := conditions(x.r.Header)
+		if err != nil {
+			return nil, err
+		}
+		return nil, a.store.DeleteState(x.r.Context(), x.access, key, want)
+	}}.handler(a)
+}
+
+var stateKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,` + strconv.Itoa(session.MaxStateKey) + `}$`)
+
+// stateKey reads the key from the path.
+func (x *exchange) stateKey() (string, error) {
+	key := x.r.PathValue("key")
+	if !stateKey.MatchString(key) {
+		return "", invalid("a key is 1 to 64 letters, digits, dots, underlines and hyphens")
+	}
+	return key, nil
+}
+
+var wholeSeconds = regexp.MustCompile(`^[1-9][0-9]{0,8}$`)
+
+// lifetime is the parameter ttl; 0 where there is none.
+func lifetime(r *http.Request) (time.Duration, error) {
+	query := r.URL.Query()
+	if !query.Has("ttl") {
+		return 0, nil
+	}
+	if !wholeSeconds.MatchString(query.Get("ttl")) {
+		return 0, invalid("ttl: must be whole seconds, from 1 to 999999999")
+	}
+	n, err := strconv.Atoi(query.Get("ttl"))
+	return time.Duration(n) * time.Second, err
+}

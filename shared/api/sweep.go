@@ -1,0 +1,20 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Sweep ends the sessions whose deadlines have passed, and tells the log what it did. It stops in time for ctx, and the
+// next one begins elsewhere. It serves no route: a schedule calls it.
+func (a *API) Sweep(ctx context.Context) error {
+	began := a.now()
+	swept, err := a.store.Sweep(ctx)
+	attrs := []slog.Attr{
+		slog.Int("ended", swept.Ended), slog.Int("recounted", swept.Recounted), slog.Int("mended", swept.Mended),
+		slog.Int("damaged", swept.Damaged), slog.Bool("complete", swept.Complete),
+		slog.Float64("durationMs", milliseconds(a.now().Sub(began))),
+	}
+	a.log.LogAttrs(ctx, slog.LevelInfo, "sweep", attrs...)
+	return err
+}

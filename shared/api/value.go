@@ -1,0 +1,129 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep lists and objects may lie in each other in what a client stores.
+const maxDepth = 32
+
+// rawJSON is a body of any JSON value, kept as it was written but for the space between its parts. It is checked to mean
+// the same to every reader: UTF-8, no name twice in an object, no half of a surrogate pair, and a bounded depth.
+type rawJSON []byte
+
+func (*rawJSON) types() []string { return []string{jsonType} }
+
+func (v *rawJSON) read(raw []byte) error {
+	if _, err := parseValue(raw); err != nil {
+		return invalid("the body " + err.Error())
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		return invalid("the body is not JSON")
+	}
+	*v = compact.Bytes()
+	return nil
+}
+
+// parseValue reads one JSON value, as strictly as rawJSON says. Numbers stay the text that they are (json.Number): a
+// float64 would round them.
+func parseValue(raw []byte) (any, error) {
+	if !utf8.Valid(raw) || !json.Valid(raw) {
+		return nil, errors.New("is not JSON")
+	}
+	if hasHalfPair(raw) {
+		return nil, errors.New("is not well-formed text")
+	}
+	tokens := json.NewDecoder(bytes.NewReader(raw))
+	tokens.UseNumber()
+	return nextValue(tokens, 0)
+}
+
+// nextValue reads the value that comes next, which lies that deep.
+func nextValue(tokens *json.Decoder, depth int) (any, error) {
+	token, err := tokens.Token()
+	if err != nil {
+		return nil, errors.New("is not JSON")
+	}
+	delim, nests := token.(json.Delim)
+	if !nests {
+		return token, nil
+	}
+	if depth == maxDepth {
+		return nil, errors.New("is nested too deep")
+	}
+	if delim == '[' {
+		return nextList(tokens, depth+1)
+	}
+	return nextObject(tokens, depth+1)
+}
+
+func nextList(tokens *json.Decoder, depth int) (any, error) {
+	list := []any{}
+	for tokens.More() {
+		value, err := nextValue(tokens, depth)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, value)
+	}
+	_, err := tokens.Token() // the bracket that closes it
+	return list, err
+}
+
+func nextObject(tokens *json.Decoder, depth int) (any, error) {
+	object := map[string]any{}
+	for tokens.More() {
+		token, err := tokens.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return nil, errors.New("is not JSON")
+		}
+		if _, twice := object[name]; twice {
+			return nil, errors.New("has a name twice" + quoted(name))
+		}
+		if object[name], err = nextValue(tokens, depth); err != nil {
+			return nil, err
+		}
+	}
+	_, err := tokens.Token() // the brace that closes it
+	return object, err
+}
+
+// hasHalfPair finds half of a surrogate pair among the escapes of valid JSON, where backslashes stand in strings only.
+// Such a text has no UTF-8: every reader makes something else of it.
+func hasHalfPair(raw []byte) bool {
+	for {
+		at := bytes.IndexByte(raw, '\\')
+		if at < 0 {
+			return false
+		}
+		first, ok := escaped(raw[at:])
+		switch {
+		case !ok:
+			raw = raw[at+2:]
+		case !utf16.IsSurrogate(first):
+			raw = raw[at+6:]
+		default:
+			second, _ := escaped(raw[at+6:])
+			if utf16.DecodeRune(first, second) == utf8.RuneError {
+				return true
+			}
+			raw = raw[at+12:]
+		}
+	}
+}
+
+// escaped reads an escape with four digits at the front of valid JSON.
+func escaped(raw []byte) (rune, bool) {
+	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(raw[2:6]), 16, 16)
+	return rune(n), err == nil
+}

@@ -1,0 +1,162 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+)
+
+// Account is what an admin sees of an account.
+type Account struct {
+	User User
+	// Sessions are the live ones, newest first.
+	Sessions []Session
+	// BlockedAt is when it was blocked; the zero time where it is not.
+	BlockedAt time.Time
+}
+
+// UserOf is the id of an address's account, without a trip. Every address has one, also where nobody ever signed in.
+func (s *Store) UserOf(address common.Address) UserID { return userID(s.keys, EOA(address)) }
+
+// Account reads an account. It fails with ErrNotFound where nothing is stored of it. Two trips, one where no session
+// lives.
+func (s *Store) Account(ctx context.Context, address common.Address) (Account, error) {
+	user := s.UserOf(address)
+	rec, err := s.record(ctx, user)
+	if err != nil {
+		return Account{}, err
+	}
+	if rec.created.IsZero() && rec.blockedAt.IsZero() && len(rec.roles) == 0 {
+		return Account{}, ErrNotFound // erased, or unblocked and never seen
+	}
+	sessions, err := s.sessions(ctx, user, rec)
+	return Account{User: rec.user(user, address), Sessions: sessions, BlockedAt: rec.blockedAt}, err
+}
+
+// Roles reads an account's stored roles. One of which nothing is stored has none. One trip.
+func (s *Store) Roles(ctx context.Context, user UserID) ([]string, error) {
+	rec, err := s.record(ctx, user)
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return rec.roles, err
+}
+
+// record reads an account's record alone. It fails with ErrNotFound where there is none.
+func (s *Store) record(ctx context.Context, user UserID) (record, error) {
+	rec, _, err := s.load(ctx, []string{s.recordKey(user)})
+	if errors.Is(err, ErrInvalidToken) {
+		return record{}, ErrNotFound
+	}
+	return rec, err
+}
+
+// Sessions lists the live sessions of the account that an access was opened for, newest first. One trip.
+func (s *Store) Sessions(ctx context.Context, a Access) ([]Session, error) {
+	return s.sessions(ctx, a.Session.ID.User, a.rec)
+}
+
+// sessions reads the payloads of a record's live sessions. One whose payload is gone or does not open is none.
+func (s *Store) sessions(ctx context.Context, user UserID, rec record) ([]Session, error) {
+	now := s.now()
+	live := slices.DeleteFunc(slices.Clone(rec.live), func(e entry) bool {
+		_, _, due := e.due(now)
+		return due
+	})
+	if len(live) == 0 {
+		return nil, nil
+	}
+	var keys []string
+	for _, e := range live {
+		keys = append(keys, s.payloadKey(ID{User: user, Random: e.random}))
+	}
+	values, err := s.mget(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var list []Session
+	for i, e := range live {
+		p, err := s.openPayload(ID{User: user, Random: e.random}, e, values.text(i))
+		if err == nil {
+			list = append(list, e.session(user, p))
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Session) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return list, nil
+}
+
+// Block ends every session of an account and lets no login take effect, also of one that was never seen. It fails with
+// ErrLastAdmin where keepAdmin is set and nobody else could administer.
+func (s *Store) Block(ctx context.Context, address common.Address, keepAdmin bool, by By) error {
+	c, left := s.newChange(s.UserOf(address), by), 0
+	_, err := s.unlessStale(ctx, blockScript, &c, func(rec record) error {
+		resigned, err := s.resign(ctx, c.user, rec.roles, keepAdmin)
+		left |= resigned
+		c.args = []any{1, resigned}
+		return err
+	})
+	if err == nil && left == 1 {
+		err = s.settle(ctx, c.user)
+	}
+	return err
+}
+
+// Unblock lets an account sign in again. One that was never blocked stays as it is.
+func (s *Store) Unblock(ctx context.Context, address common.Address, by By) error {
+	c := s.newChange(s.UserOf(address), by)
+	c.args = []any{0, 0}
+	r, err := s.change(ctx, blockScript, c)
+	if err != nil {
+		return err
+	}
+	if r.outcome() != outcomeDone {
+		return ErrDamaged
+	}
+	if slices.Contains(strings.Split(r.text(1), ","), RoleAdmin) {
+		return s.settle(ctx, c.user)
+	}
+	return nil
+}
+
+// staleReads is how often something is read again that changed between reading and writing it.
+const staleReads = 5
+
+// Erase ends every session of an account and deletes preferences, activity, state and roles. What remains is a block, and
+// until they would have expired the marks of sessions that ended. It fails with ErrLastAdmin as SetRoles does. An account
+// of which nothing is stored is erased. What the sessions that nobody remembers any more have left sealed dies by its TTL.
+func (s *Store) Erase(ctx context.Context, user UserID, keepAdmin bool, by By) error {
+	c, left := s.newChange(user, by), 0
+	_, err := s.unlessStale(ctx, eraseScript, &c, func(rec record) error {
+		resigned, err := s.resign(ctx, user, rec.roles, keepAdmin)
+		left |= resigned
+		s.askErase(&c, rec, resigned)
+		return err
+	})
+	if err == nil && left == 1 {
+		err = s.settle(ctx, user)
+	}
+	return err
+}
+
+// askErase names all that is known of the account's sessions, live and remembered.
+func (s *Store) askErase(c *change, rec record, resigned int) {
+	var randoms [][16]byte
+	for _, e := range rec.live {
+		randoms = append(randoms, e.random)
+	}
+	for _, e := range rec.ended {
+		randoms = append(randoms, e.random)
+	}
+	c.keys = []string{s.preferencesKey(c.user)}
+	all := []byte{}
+	for _, random := range randoms {
+		id := ID{User: c.user, Random: random}
+		c.keys = append(c.keys, s.payloadKey(id), s.stateKey(id))
+		all = append(all, random[:]...)
+	}
+	c.args = []any{all, resigned}
+}

@@ -1,0 +1,52 @@
+package session
+
+import (
+	"context"
+	"slices"
+)
+
+// Activity lists an account's events, newest first: up to limit, after the event with that id (empty: from the newest).
+// The second result is the id to go on after, empty where there is no more. It fails with ErrNotFound for an id that is
+// none of them, which may also have been dropped since. One trip.
+func (s *Store) Activity(ctx context.Context, user UserID, after string, limit int) ([]Event, string, error) {
+	var stored []string
+	err := again(ctx, func() (err error) {
+		stored, err = s.rdb.LRange(ctx, s.activityKey(user), 0, -1).Result()
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	events := s.events(user, stored)
+	if after != "" {
+		i := slices.IndexFunc(events, func(e Event) bool { return e.ID == after })
+		if i < 0 {
+			return nil, "", ErrNotFound
+		}
+		events = events[i+1:]
+	}
+	if len(events) <= limit {
+		return events, "", nil
+	}
+	return events[:limit], events[limit-1].ID, nil
+}
+
+// events reads what is stored of them, and leaves out what is too old.
+func (s *Store) events(user UserID, stored []string) []Event {
+	oldest := s.now().Add(-s.opts.ActivityKeep)
+	var events []Event
+	for _, text := range stored {
+		if len(text) < eventHead {
+			continue
+		}
+		e := eventOf(user, text[:eventHead])
+		if e.Time.Before(oldest) {
+			continue
+		}
+		if sealed := text[eventHead:]; sealed != "" {
+			e.By = s.openBy(user, text[7:7+opSize], sealed)
+		}
+		events = append(events, e)
+	}
+	return events
+}

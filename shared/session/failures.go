@@ -1,0 +1,58 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// failuresKept is how long an hour's failed logins are kept: longer than anybody adds them up.
+const failuresKept = 26 * time.Hour
+
+// failureParts is over how many keys, and so slots, an hour's failed logins are spread.
+const failureParts = 8
+
+// CountFailure counts a login that failed, for the statistics. One trip. Where the answer got lost, it may count twice.
+func (s *Store) CountFailure(ctx context.Context) error {
+	key := s.failuresKey(rand.Int64N(failureParts), hourOf(s.now()))
+	return again(ctx, func() error {
+		// In one transaction, so that no count is left without an end.
+		_, err := s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			p.Incr(ctx, key)
+			p.PExpire(ctx, key, failuresKept)
+			return nil
+		})
+		return err
+	})
+}
+
+// failures are the logins that failed in the current hour and the 24 before. One trip.
+func (s *Store) failures(ctx context.Context) (int, error) {
+	var total int
+	hour := hourOf(s.now())
+	err := again(ctx, func() error {
+		total = 0
+		p := s.rdb.Pipeline()
+		for back := range int64(flowHours + 1) {
+			for part := range int64(failureParts) {
+				p.Get(ctx, s.failuresKey(part, hour-back))
+			}
+		}
+		cmds, err := p.Exec(ctx)
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		for _, cmd := range cmds {
+			n, err := cmd.(*redis.StringCmd).Int()
+			if err != nil && !errors.Is(err, redis.Nil) {
+				return err
+			}
+			total += n
+		}
+		return nil
+	})
+	return total, err
+}

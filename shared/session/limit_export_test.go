@@ -1,0 +1,27 @@
+package session
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Failures are the failed logins of the last day.
+func (s *Store) Failures(ctx context.Context) (int, error) { return s.failures(ctx) }
+
+// CountLogin counts a login of an account.
+func (s *Store) CountLogin(ctx context.Context, limit int, u UserID) error {
+	return s.countAlone(ctx, s.accountRate(loginRate, limit, u))
+}
+
+// CountRefresh counts a refresh of an account from an address.
+func (s *Store) CountRefresh(ctx context.Context, limit int, u UserID, ip netip.Addr) error {
+	return s.countAlone(ctx, s.accountNetworkRate(refreshRate, limit, u, ip))
+}
+
+func (s *Store) countAlone(ctx context.Context, limit rate) error {
+	c := limit.count(s.now())
+	if err := s.runTogether(ctx, c); err != nil {
+		return err
+	}
+	return limit.verdict(c.reply)
+}

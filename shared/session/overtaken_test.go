@@ -1,0 +1,469 @@
+package session_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+// before runs call once before the first command with that name.
+func (w *world) before(name string, call func()) *redis.Client {
+	var done atomic.Bool
+	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == name && done.CompareAndSwap(false, true) {
+			call()
+		}
+		return next(ctx, cmd)
+	})
+}
+
+// admins is how many stand on the list.
+func (w *world) admins() int64 { return w.rdb.SCard(ctx, w.opts.Prefix+":admins").Val() }
+
+// Nobody keeps a place on the list of admins by being promoted while a demotion is under way.
+func TestSetRoles_overtakenByPromotion(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		promoted := func() *session.Store {
+			return w.on(w.beforeScript(func() {
+				_, err := w.SetRoles(ctx, bob, []string{"admin"}, true, operator)
+				must(t, err)
+			}), w.clock)
+		}
+		_, err := promoted().SetRoles(ctx, bob, nil, false, operator)
+		must(t, err)
+		if n := w.admins(); n != 0 {
+			t.Errorf("%d on the list", n)
+		}
+		_, err = promoted().SetRoles(ctx, bob, nil, true, operator) // who is the last one now
+		wants(t, err, session.ErrLastAdmin)
+		_, err = w.SetRoles(ctx, alice, []string{"admin"}, true, operator)
+		must(t, err)
+		must(t, w.Block(ctx, bob, true, operator))
+		_, err = w.SetRoles(ctx, alice, nil, true, operator)
+		wants(t, err, session.ErrLastAdmin)
+	})
+}
+
+// Nor while an erasure is.
+func TestErase_overtakenByPromotion(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(bob, laptop)
+		s := w.on(w.beforeScript(func() {
+			_, err := w.SetRoles(ctx, bob, []string{"admin"}, true, operator)
+			must(t, err)
+		}), w.clock)
+		must(t, s.Erase(ctx, g.User.ID, false, operator))
+		if w.admins() != 0 {
+			t.Errorf("the erased one is on the list")
+		}
+	})
+}
+
+// Nor by being demoted before the list was written.
+func TestSetRoles_overtakenByDemotion(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		_, err := w.SetRoles(ctx, alice, []string{"admin"}, true, operator)
+		must(t, err)
+		s := w.on(w.before("sadd", func() {
+			_, err := w.SetRoles(ctx, bob, nil, true, operator)
+			must(t, err)
+		}), w.clock)
+		_, err = s.SetRoles(ctx, bob, []string{"admin"}, true, operator)
+		must(t, err)
+		_, err = w.SetRoles(ctx, alice, nil, true, operator)
+		wants(t, err, session.ErrLastAdmin)
+	})
+}
+
+// Our own repeat of a refresh is no theft, also where a step-up came in between.
+func TestRefresh_repeatOvertakenByStepUp(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		must(t, err)
+		var up session.Grant
+		var first atomic.Bool
+		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			err := next(ctx, cmd)
+			if isScript(cmd) && err == nil && first.CompareAndSwap(false, true) {
+				up, err = w.StepUp(context.Background(), a, laptop)
+				must(t, err)
+				cmd.SetErr(context.DeadlineExceeded)
+				return cmd.Err()
+			}
+			return err
+		}), w.clock)
+		_, err = s.Refresh(ctx, g.RefreshToken, laptop)
+		t.Log("refresh:", err)
+		w.opens(up)
+	})
+}
+
+// Nor is another tab with the same token, within the grace of its rotation.
+func TestRefresh_secondTabOvertakenByStepUp(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+		must(t, err)
+		w.clock.add(time.Second)
+		a, err := w.Present(ctx, next.AccessToken, session.Cookie)
+		must(t, err)
+		up, err := w.StepUp(ctx, a, laptop)
+		must(t, err)
+		_, err = w.Refresh(ctx, g.RefreshToken, laptop)
+		t.Log("refresh:", err)
+		w.opens(up)
+	})
+}
+
+// A step-up ends the access token before it also for a function whose clock is behind.
+func TestStepUp_clockBehind(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		_, err := w.Read(ctx, g.AccessToken, phone)
+		wants(t, err, session.ErrStepUp)
+		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		must(t, err)
+		behind := w.clock.behind(10 * time.Second)
+		_, err = w.StepUp(ctx, a, laptop)
+		must(t, err)
+		got, err := w.on(w.rdb, behind).Read(ctx, g.AccessToken, laptop)
+		wants(t, err, session.ErrTokenExpired)
+		t.Logf("%v elevated until %v", err, got.Session.ElevatedUntil)
+	})
+}
+
+// An erasure whose reply is lost is told, also where nothing is left to remember it by.
+func TestErase_lostReplyWithoutSessions(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var told []session.Event
+		w := newWorld(t, r, listening(&told))
+		_, err := w.SetRoles(ctx, bob, []string{"editor"}, true, operator)
+		must(t, err)
+		told = nil
+		key := w.RecordKeyOf(w.UserOf(bob))
+		var first atomic.Bool
+		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			err := next(ctx, cmd)
+			if isScript(cmd) && err == nil && first.CompareAndSwap(false, true) {
+				for i := 0; i < 3000 && w.rdb.Exists(context.Background(), key).Val() == 1; i++ {
+				}
+				cmd.SetErr(context.DeadlineExceeded)
+				return cmd.Err()
+			}
+			return err
+		}), w.clock)
+		must(t, s.Erase(ctx, w.UserOf(bob), false, operator))
+		if n := count(told, session.EventErased); n != 1 {
+			t.Errorf("%d erasures told", n)
+		}
+	})
+}
+
+// And so are all ends of it.
+func TestErase_lostReplyOfMany(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var told []session.Event
+		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.Limit = 0 })
+		var g session.Grant
+		for range 25 {
+			g = w.signIn(alice, laptop)
+		}
+		told = nil
+		var lost atomic.Int64
+		must(t, w.on(w.losing(&lost), w.clock).Erase(ctx, g.User.ID, false, operator))
+		if n := count(told, session.EventEnded); n != 25 {
+			t.Errorf("%d of 25 ends told", n)
+		}
+	})
+}
+
+// Our own repeat does nothing again that somebody else has changed since.
+func TestStore_repeatOvertaken(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var told []session.Event
+		w := newWorld(t, r, listening(&told))
+		overtaken := func(by func()) *session.Store {
+			var first atomic.Bool
+			return w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+				err := next(ctx, cmd)
+				if isScript(cmd) && err == nil && first.CompareAndSwap(false, true) {
+					by()
+					cmd.SetErr(context.DeadlineExceeded)
+					return cmd.Err()
+				}
+				return err
+			}), w.clock)
+		}
+		g := w.signIn(alice, laptop)
+		must(t, overtaken(func() { must(t, w.Unblock(ctx, alice, operator)) }).Block(ctx, alice, false, operator))
+		if a, _ := w.Account(ctx, alice); !a.BlockedAt.IsZero() {
+			t.Error("blocked again after an unblock that was answered")
+		}
+		must(t, w.Unblock(ctx, alice, operator))
+		g = w.signIn(alice, laptop)
+		var later session.Grant
+		n, err := overtaken(func() {
+			later = w.signIn(alice, laptop)
+			_, err := w.SetRoles(ctx, alice, []string{"x"}, false, operator)
+			must(t, err)
+		}).EndAllOf(ctx, g.User.ID, session.Revoked, operator)
+		must(t, err)
+		if n != 1 {
+			t.Errorf("told that %d ended", n)
+		}
+		w.dead(g)
+		w.opens(later)
+	})
+}
+
+// Whoever shows the token of a held session from ever other devices does not push out what happened before.
+func TestActivity_notWashed(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	g := w.signIn(alice, laptop)
+	other, third := laptop, laptop
+	other.Device.OS, third.Device.OS = "Windows", "macOS"
+	for range 30 {
+		for _, c := range []session.Client{other, third} {
+			_, err := w.Read(ctx, g.AccessToken, c)
+			wants(t, err, session.ErrStepUp)
+		}
+	}
+	events, _, err := w.Activity(ctx, g.User.ID, "", 100)
+	must(t, err)
+	if k := kinds(events); !slices.Contains(k, "login") {
+		t.Errorf("the login is gone: %d events, all %s", len(k), k[0])
+	}
+}
+
+// What is too old goes when something new comes.
+func TestActivity_retention(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.ActivityKeep = 24 * time.Hour })
+		g := w.signIn(alice, laptop)
+		for range 10 {
+			w.clock.add(20 * time.Hour)
+			w.signIn(alice, laptop)
+		}
+		events, _, err := w.Activity(ctx, g.User.ID, "", 100)
+		must(t, err)
+		if n := w.rdb.LLen(ctx, w.ActivityKey(g.User.ID)).Val(); int(n) > len(events)+1 {
+			t.Errorf("%d stored, %d are within ActivityKeep", n, len(events))
+		}
+	})
+}
+
+// Roles that do not fit change nothing.
+func TestSetRoles_tooLong(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		_, err := w.SetRoles(ctx, alice, []string{strings.Repeat("r", 256)}, true, operator)
+		if ttl := w.rdb.PTTL(ctx, w.RecordKey(g.Session.ID)).Val(); err == nil || ttl < 0 {
+			t.Errorf("%.80v, and the record is kept for %v", err, ttl)
+		}
+	})
+}
+
+// Events are told after a lost reply also where something else has changed the account since.
+func TestEvents_overtaken(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var told []session.Event
+		w := newWorld(t, r, listening(&told))
+		quiet := session.NewStore(w.rdb, w.ring, func() session.Options { o := w.opts; o.Audit = nil; return o }(), w.clock.now)
+		overtaken := func(by func()) *session.Store {
+			var first atomic.Bool
+			return w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+				err := next(ctx, cmd)
+				if isScript(cmd) && err == nil && first.CompareAndSwap(false, true) {
+					by()
+					cmd.SetErr(context.DeadlineExceeded)
+					return cmd.Err()
+				}
+				return err
+			}), w.clock)
+		}
+		w.signIn(alice, laptop)
+		_, err := overtaken(func() { must(t, quiet.Block(ctx, alice, false, operator)) }).SetRoles(ctx, alice, []string{"editor"}, false, operator)
+		must(t, err)
+		if n := count(told, session.EventRoles); n != 1 {
+			t.Errorf("roles: %d told", n)
+		}
+		must(t, quiet.Unblock(ctx, alice, operator))
+		must(t, overtaken(func() { _, _ = quiet.SetRoles(ctx, alice, nil, false, operator) }).Block(ctx, alice, false, operator))
+		if n := count(told, session.EventBlocked); n != 1 {
+			t.Errorf("block: %d told", n)
+		}
+	})
+}
+
+// A change of preferences that took effect is told so, also where another came before its repeat.
+func TestSetPreferences_overtaken(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+		must(t, err)
+		var first atomic.Bool
+		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			err := next(ctx, cmd)
+			if isScript(cmd) && err == nil && first.CompareAndSwap(false, true) {
+				_, q, err := w.ReadPreferences(context.Background(), g.AccessToken, laptop)
+				must(t, err)
+				_, err = w.SetPreferences(context.Background(), a, q, []byte(`{"b":2}`), laptop.By())
+				must(t, err)
+				cmd.SetErr(context.DeadlineExceeded)
+				return cmd.Err()
+			}
+			return err
+		}), w.clock)
+		_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+		must(t, err)
+	})
+}
+
+// A recount that step-ups overtake changes nothing.
+func TestSweep_recountBetweenStepUps(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		bucket := session.Bucket(g.User.ID)
+		for int64(bucket%60) != w.clock.now().Unix()/60%60 {
+			w.clock.add(time.Minute)
+		}
+		g = w.signIn(alice, laptop)
+		must(t, func() error { _, err := w.EndOthers(ctx, g.Session.ID, session.Revoked, operator); return err }())
+		step := func(c session.Client) {
+			a, err := w.Present(context.Background(), g.RefreshToken, session.Cookie)
+			must(t, err)
+			g, err = w.StepUp(context.Background(), a, c)
+			must(t, err)
+		}
+		record := w.RecordKey(g.Session.ID)
+		var m atomic.Bool
+		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			if cmd.Name() == "mget" && cmd.Args()[1] == record && m.CompareAndSwap(false, true) {
+				step(phone)
+				err := next(ctx, cmd)
+				step(laptop)
+				return err
+			}
+			return next(ctx, cmd)
+		}), w.clock)
+		done, err := s.Sweep(ctx)
+		must(t, err)
+		live, _, err := w.Counters(ctx, bucket)
+		must(t, err)
+		if live["desktop"] != 1 || live["mobile"] != 0 {
+			t.Errorf("hit %v, %+v: %v", m.Load(), done, live)
+		}
+	})
+}
+
+// losingOnce runs call after the first script, whose answer is then lost.
+func (w *world) losingOnce(call func()) *redis.Client {
+	var first atomic.Bool
+	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if isScript(cmd) && err == nil && first.CompareAndSwap(false, true) {
+			call()
+			cmd.SetErr(context.DeadlineExceeded)
+			return cmd.Err()
+		}
+		return err
+	})
+}
+
+// What took effect is told after a lost reply also where the session has ended since.
+func TestEvents_endedSince(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var told []session.Event
+		w := newWorld(t, r, listening(&told))
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+		must(t, err)
+		told = nil
+		s := w.on(w.losingOnce(func() { _, err := w.End(ctx, g.Session.ID, session.Revoked, operator); must(t, err) }), w.clock)
+		_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+		if n := count(told, session.EventPreferences); n != 1 {
+			t.Errorf("preferences: %d told, %v", n, err)
+		}
+		g = w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		told = nil
+		s = w.on(w.losingOnce(func() { _, err := w.End(ctx, g.Session.ID, session.Revoked, operator); must(t, err) }), w.clock)
+		_, err = s.Refresh(ctx, g.RefreshToken, laptop)
+		if n := count(told, session.EventRefresh); n != 1 {
+			t.Errorf("refresh: %d told, %v", n, err)
+		}
+		g = w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		a, err = w.Present(ctx, g.AccessToken, session.Cookie)
+		must(t, err)
+		told = nil
+		s = w.on(w.losingOnce(func() { _, err := w.StepUp(ctx, a, laptop); must(t, err) }), w.clock)
+		_, err = s.Refresh(ctx, g.RefreshToken, laptop)
+		if n := count(told, session.EventRefresh); n != 1 {
+			t.Errorf("refresh under a step-up: %d told, %v", n, err)
+		}
+	})
+}
+
+// A session that begins and ends while an erasure is under way leaves nothing either.
+func TestErase_sessionInBetween(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		var late session.Grant
+		s := w.on(w.beforeScript(func() {
+			late = w.signIn(alice, laptop)
+			_, err := w.EndAllOf(ctx, g.User.ID, session.Revoked, operator)
+			must(t, err)
+		}), w.clock)
+		must(t, s.Erase(ctx, g.User.ID, false, operator))
+		if w.rdb.Exists(ctx, w.PayloadKey(late.Session.ID)).Val() != 0 {
+			t.Error("a payload remains")
+		}
+	})
+}
+
+// Every script about an account run twice gives the same answer and the same state, whatever came before.
+func TestScripts_twiceOfAccount(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		var n atomic.Int64
+		s := w.on(w.doubling(t, &n), w.clock)
+		_, err := s.SetRoles(ctx, alice, []string{"admin"}, false, operator)
+		must(t, err)
+		must(t, s.Block(ctx, alice, false, operator))
+		must(t, s.Unblock(ctx, alice, operator))
+		must(t, s.Erase(ctx, g.User.ID, false, operator))
+		must(t, s.Erase(ctx, g.User.ID, false, operator))
+		must(t, s.Block(ctx, alice, false, operator))
+		must(t, s.Erase(ctx, g.User.ID, false, operator))
+		must(t, s.Unblock(ctx, alice, operator))
+		must(t, s.Erase(ctx, g.User.ID, false, operator))
+		if n.Load() == 0 {
+			t.Error("no script ran twice")
+		}
+	})
+}

@@ -1,0 +1,431 @@
+package session_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+// Invariant 10: counters equal a recount, whatever happened, and index, activity and flows say the same as the events.
+func TestSweep_randomStory(t *testing.T) {
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			redistest.Each(t, func(t *testing.T, r redistest.Redis) { randomStory(t, r, rand.New(rand.NewPCG(seed, 7))) })
+		})
+	}
+}
+
+func randomStory(t *testing.T, r redistest.Redis, random *rand.Rand) {
+	w, told := watched(t, r, func(o *session.Options) { o.Limit, o.Absolute = 3, time.Hour })
+	var all []session.Grant
+	for i := range 250 {
+		w.clock.add(time.Duration(random.IntN(240)) * time.Second)
+		address := person(random.IntN(12))
+		var g session.Grant
+		if len(all) > 0 {
+			g = all[len(all)-1-random.IntN(min(len(all), 12))]
+		}
+		switch act := random.IntN(38); {
+		case act < 18 || len(all) == 0:
+			client := laptop
+			client.Transport = session.Transport(1 + random.IntN(2))
+			client.Device.Class = session.DeviceClass(random.IntN(4))
+			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(i), Address: address, ChainID: uint64(random.IntN(4)), Client: client, Carried: g.AccessToken})
+			if err == nil {
+				all = append(all, g)
+			}
+		case act < 24:
+			_, _ = w.Refresh(ctx, g.RefreshToken, session.Client{Transport: g.Session.Transport, Device: laptop.Device})
+		case act < 26:
+			_, _ = w.Read(ctx, g.AccessToken, session.Client{Transport: g.Session.Transport})
+		case act < 30:
+			_, _ = w.End(ctx, g.Session.ID, session.LoggedOut, session.By{})
+		case act < 32:
+			_, _ = w.EndAll(ctx, g.Session.ID, session.Revoked, session.By{})
+		case act < 34:
+			must(t, w.Block(ctx, address, false, session.By{}))
+			must(t, w.Unblock(ctx, person(random.IntN(12)), session.By{}))
+		case act < 36:
+			must(t, w.Erase(ctx, w.UserOf(address), false, session.By{}))
+			must(t, w.Unblock(ctx, address, session.By{}))
+		default:
+			if done := w.sweep(w.Store); done.Mended != 0 {
+				t.Errorf("after step %d there was something to mend: %+v", i, done)
+			}
+		}
+	}
+	told.agree(t, w)
+	w.clock.add(2 * time.Hour)
+	w.sweep(w.Store)
+	if live := told.agree(t, w); len(live) != 0 {
+		t.Errorf("in the end, live are %v", live)
+	}
+}
+
+// agree asserts that counters, flows and events tell the same story, and returns what is live.
+func (j *journal) agree(t *testing.T, w *world) map[string]int {
+	t.Helper()
+	live, flows := w.recount()
+	want := map[string]int{}
+	for _, e := range j.all {
+		switch e.Type {
+		case session.EventLogin:
+			want["login"]++
+		case session.EventEnded:
+			want[e.Reason.String()]++
+		}
+	}
+	wantsFlows(t, flows, want)
+	for id, why := range j.endings() {
+		if len(why) != 1 {
+			t.Errorf("session %v ended %v", id, why)
+		}
+	}
+	return live
+}
+
+// Counters that are gone or wrong are mended within the hour; flows stay where they can be read.
+func TestSweep_mends(t *testing.T) {
+	for name, spoil := range map[string]func(old string) string{
+		"gone":              func(string) string { return "" },
+		"no counters":       func(string) string { return "something else" },
+		"of another format": func(old string) string { return "\x02" + old[1:] },
+		"cut off":           func(old string) string { return old[:25] },
+		"too long":          func(old string) string { return old + "x" },
+		"one too many":      func(old string) string { return old[:3] + string(old[3]+1) + old[4:] },
+		"no account":        func(old string) string { return old[:6] + "\x00" + old[7:] },
+		"another chain":     func(old string) string { return old[:27] + "\xff" + old[28:] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+				w, _ := watched(t, r)
+				w.toTurnOf(w.UserOf(alice), 0)
+				w.create("a", alice, laptop)
+				w.create("b", alice, phone)
+				key := w.CountersKey(session.Bucket(w.UserOf(alice)))
+				old, err := w.rdb.Get(ctx, key).Result()
+				must(t, err)
+				if spoiled := spoil(old); spoiled == "" {
+					must(t, w.rdb.Del(ctx, key).Err())
+				} else {
+					must(t, w.rdb.Set(ctx, key, spoiled, 0).Err())
+				}
+				for i, want := range []int{1, 0} {
+					if done := w.sweep(w.Store); done.Mended != want || done.Recounted < 60 {
+						t.Errorf("sweep %d: %+v", i, done)
+					}
+				}
+				live, flows := w.recount()
+				if live["active"] != 2 || live["users"] != 1 {
+					t.Errorf("live are %v", live)
+				}
+				if readable := name == "one too many" || name == "no account" || name == "another chain"; readable && flows["login"] != 2 {
+					t.Errorf("flows are %v", flows)
+				}
+			})
+		})
+	}
+}
+
+// Counters that cannot be read stand in nobody's way: sessions begin and end over them, in the sweeper too.
+func TestSweep_damagedCounters(t *testing.T) {
+	for name, spoil := range map[string]func(old string) string{
+		"no counters": func(string) string { return "something else" },
+		"cut off":     func(old string) string { return old[:25] },
+		"too long":    func(old string) string { return old + "x" },
+		"many chains": func(old string) string { return old[:19] + "\xff" + old[20:] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+				w, told := watched(t, r)
+				w.toTurnOf(w.UserOf(alice), time.Hour)
+				gone := w.create("a", alice, laptop)
+				w.create("b", alice, phone)
+				key := w.CountersKey(session.Bucket(w.UserOf(alice)))
+				old, err := w.rdb.Get(ctx, key).Result()
+				must(t, err)
+				damage := func() { must(t, w.rdb.Set(ctx, key, spoil(old), 0).Err()) }
+				damage()
+				w.create("c", alice, laptop)
+				damage()
+				_, err = w.End(ctx, gone.Session.ID, session.LoggedOut, session.By{})
+				must(t, err)
+				damage()
+				w.clock.add(time.Hour)
+				w.create("d", bob, laptop)
+				if done := w.sweep(w.Store); done.Ended != 2 || len(told.endings()) != 3 {
+					t.Errorf("swept %+v, told %v", done, told.endings())
+				}
+				if live, _ := w.recount(); live["active"] != 1 {
+					t.Errorf("live are %v", live)
+				}
+			})
+		})
+	}
+}
+
+// A login while a bucket is recounted is not counted away, nor twice.
+func TestSweep_recountWhileChanging(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		w.toTurnOf(w.UserOf(alice), 0)
+		w.create("a", alice, laptop)
+		key := w.CountersKey(session.Bucket(w.UserOf(alice)))
+		old, err := w.rdb.Get(ctx, key).Result()
+		must(t, err)
+		must(t, w.rdb.Set(ctx, key, old[:3]+"\x09"+old[4:], 0).Err())
+		done := w.sweep(w.on(w.beforeScript(func() { w.create("b", alice, phone) }), w.clock))
+		if done.Mended != 1 {
+			t.Errorf("swept %+v", done)
+		}
+		if live, _ := w.recount(); live["active"] != 2 {
+			t.Errorf("live are %v", live)
+		}
+	})
+}
+
+// Within an hour every bucket is recounted, once.
+func TestSweep_recountsAll(t *testing.T) {
+	w, _ := watched(t, redistest.Server(t))
+	recounted := 0
+	for range 60 {
+		recounted += w.sweep(w.Store).Recounted
+		w.clock.add(time.Minute)
+	}
+	if recounted != 4096 {
+		t.Errorf("recounted %d buckets within an hour, want 4096", recounted)
+	}
+}
+
+// neighbours finds that many people whose accounts are in one bucket with somebody's.
+func (w *world) neighbours(of common.Address, n int) (people []common.Address) {
+	bucket := session.Bucket(w.UserOf(of))
+	for i := 0; len(people) < n; i++ {
+		if p := person(i); session.Bucket(w.UserOf(p)) == bucket {
+			people = append(people, p)
+		}
+	}
+	return people
+}
+
+// A bucket with more accounts than one compact sorted set holds: the others stand in parts of their own, and are counted,
+// found and swept there, also when the first part has room again.
+func TestSweep_fullIndex(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, told := watched(t, r)
+		people := w.neighbours(alice, 150)
+		bucket := session.Bucket(w.UserOf(alice))
+		var all []session.Grant
+		for i, n := range people {
+			all = append(all, w.create(fmt.Sprint(i), n, laptop))
+		}
+		if n := w.rdb.ZCard(ctx, w.IndexKey(bucket, 0)).Val(); n != 128 {
+			t.Errorf("%d stand in the first part", n)
+		}
+		if live, _ := w.recount(); live["active"] != 150 || live["users"] != 150 {
+			t.Errorf("live are %v", live)
+		}
+		w.clock.set(all[0].Session.IdleEnd.Add(-time.Minute))
+		for _, g := range all[:100] { // who came first leaves
+			_, err := w.End(ctx, g.Session.ID, session.LoggedOut, session.By{})
+			must(t, err)
+		}
+		told.all = nil
+		w.clock.add(2 * time.Minute)
+		if done := w.sweep(w.Store); done.Ended != 50 || len(told.all) != 50 || done.Mended != 0 {
+			t.Errorf("swept %+v, told of %d", done, len(told.all))
+		}
+		ids := map[string]bool{}
+		for _, e := range told.all {
+			ids[e.ID] = true
+		}
+		if len(ids) != 50 {
+			t.Errorf("events of the same millisecond have %d ids, want 50", len(ids))
+		}
+		if live, _ := w.recount(); len(live) != 0 {
+			t.Errorf("live are %v", live)
+		}
+		for part := range session.IndexParts {
+			if n := w.rdb.ZCard(ctx, w.IndexKey(bucket, part)).Val(); n != 0 {
+				t.Errorf("%d stand in part %d", n, part)
+			}
+		}
+	})
+}
+
+// A record that cannot be read stops nobody: it is left as it is and looked at again in an hour.
+func TestSweep_damagedRecord(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		people := w.neighbours(alice, 3)
+		var all []session.Grant
+		for i, n := range people {
+			all = append(all, w.create(fmt.Sprint(i), n, laptop))
+		}
+		key := w.RecordKey(all[0].Session.ID)
+		must(t, w.rdb.Set(ctx, key, "damaged", 0).Err())
+		w.clock.add(31 * time.Minute)
+		for i, want := range []session.Swept{{Ended: 2, Damaged: 1}, {}} {
+			done := w.sweep(w.Store)
+			if done.Ended != want.Ended || done.Damaged != want.Damaged {
+				t.Errorf("sweep %d: %+v", i, done)
+			}
+		}
+		w.clock.add(time.Hour)
+		if done := w.sweep(w.Store); done.Damaged != 1 || w.rdb.Get(ctx, key).Val() != "damaged" {
+			t.Errorf("an hour later: %+v", done)
+		}
+		must(t, w.rdb.Del(ctx, key).Err())
+		w.clock.add(time.Hour)
+		if done := w.sweep(w.Store); done.Damaged != 0 {
+			t.Errorf("without the record: %+v", done)
+		}
+		if n := w.rdb.ZCard(ctx, w.IndexKey(session.Bucket(all[0].Session.ID.User), 0)).Val(); n != 0 {
+			t.Errorf("%d stand in the index", n)
+		}
+	})
+}
+
+// Who stands in the index without a live session leaves it when the bucket is recounted.
+func TestSweep_forgetsStrangers(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		w.toTurnOf(w.UserOf(alice), 0)
+		g := w.create("a", alice, laptop)
+		bucket := session.Bucket(g.Session.ID.User)
+		left := w.create("left", w.neighbours(alice, 1)[0], laptop)
+		_, err := w.End(ctx, left.Session.ID, session.LoggedOut, session.By{})
+		must(t, err)
+		far := float64(w.clock.now().Add(time.Hour).UnixMilli())
+		for part := range session.IndexParts {
+			for _, member := range []string{"", "short", strings.Repeat("x", 16), strings.Repeat("y", 17), string(left.Session.ID.User[:])} {
+				must(t, w.rdb.ZAdd(ctx, w.IndexKey(bucket, part), redis.Z{Score: far, Member: member}).Err())
+			}
+		}
+		w.sweep(w.Store)
+		for part := range session.IndexParts {
+			members := w.rdb.ZRange(ctx, w.IndexKey(bucket, part), 0, -1).Val()
+			if part == 0 && (len(members) != 1 || members[0] != string(g.Session.ID.User[:])) || part > 0 && len(members) > 0 {
+				t.Errorf("part %d has %q", part, members)
+			}
+		}
+		w.recount()
+	})
+}
+
+// An account that has moved to another part of the index since the sweeper found it due does not come to stand in both.
+func TestSweep_movedMeanwhile(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		g := w.create("a", alice, laptop)
+		bucket, user := session.Bucket(g.Session.ID.User), string(g.Session.ID.User[:])
+		must(t, w.rdb.ZRem(ctx, w.IndexKey(bucket, 0), user).Err())
+		due := redis.Z{Score: float64(g.Session.IdleEnd.UnixMilli()), Member: user}
+		must(t, w.rdb.ZAdd(ctx, w.IndexKey(bucket, 7), due).Err())
+		w.clock.add(time.Hour)
+		moved := false
+		w.sweep(w.on(w.beforeScript(func() {
+			must(t, w.rdb.ZRem(ctx, w.IndexKey(bucket, 7), user).Err())
+			w.create("b", alice, laptop)
+			moved = true
+		}), w.clock))
+		if live, _ := w.recount(); !moved || live["active"] != 1 {
+			t.Errorf("moved: %v, live are %v", moved, live)
+		}
+	})
+}
+
+// A sweep that is out of time stops between two buckets, which is no failure, and leaves no sum. The next ones begin
+// elsewhere, and so all is reached.
+func TestSweep_outOfTime(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, told := watched(t, r)
+		all := w.crowd(30)
+		told.all = nil
+		w.clock.add(time.Hour)
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if done, err := w.Sweep(short); err != nil || done != (session.Swept{}) {
+			t.Errorf("out of time: %+v, %v", done, err)
+		}
+		ended, sweeps := 0, 0
+		for ; ended < len(all) && sweeps < 60; sweeps++ {
+			ctx, cancel := context.WithCancel(ctx)
+			looks := 0
+			done, err := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+				if looks++; looks == 100 {
+					cancel()
+				}
+				return next(context.WithoutCancel(ctx), cmd)
+			}), w.clock).Sweep(ctx)
+			must(t, err)
+			if done.Complete {
+				t.Errorf("sweep %d had no time for %+v", sweeps, done)
+			}
+			ended += done.Ended
+			w.clock.add(time.Minute)
+		}
+		if ended != len(all) || len(told.all) != ended {
+			t.Errorf("%d ended within %d sweeps, want %d", ended, sweeps, len(all))
+		}
+		if n := w.rdb.Exists(ctx, w.SumKey()).Val(); n != 0 {
+			t.Error("a sweep that was not complete left a sum")
+		}
+		w.recount()
+	})
+}
+
+// A bucket that cannot be swept keeps no other from it.
+func TestSweep_oneBucketFails(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		all := w.crowd(30)
+		w.clock.add(time.Hour)
+		key := w.CountersKey(session.Bucket(all[0].Session.ID.User))
+		must(t, w.rdb.Del(ctx, key).Err())
+		must(t, w.rdb.LPush(ctx, key, "a list").Err())
+		done, err := w.Sweep(ctx)
+		if err == nil || !strings.Contains(err.Error(), "WRONGTYPE") || done.Complete || done.Ended < len(all)-6 || done.Ended > len(all)-2 {
+			t.Errorf("%+v, %v", done, err)
+		}
+		must(t, w.rdb.Del(ctx, key).Err())
+		if left := w.sweep(w.Store).Ended; left+done.Ended != len(all) {
+			t.Errorf("%d and %d ended, want %d", done.Ended, left, len(all))
+		}
+	})
+}
+
+// What of counters can be read is written out again with the same meaning, and nothing makes reading fail in another way.
+func FuzzCounters(f *testing.F) {
+	w := newWorld(f, redistest.Embedded(f))
+	for i := range 3 {
+		w.create(fmt.Sprint(i), alice, laptop)
+	}
+	raw, err := w.rdb.Get(ctx, w.CountersKey(session.Bucket(w.UserOf(alice)))).Result()
+	must(f, err)
+	f.Add(raw)
+	f.Add("")
+	f.Add(raw[:30])
+	f.Add(raw[:19] + "\xff" + string(binary.BigEndian.AppendUint64(nil, 1)))
+	f.Fuzz(func(t *testing.T, raw string) {
+		once, err := session.AgainCounters(raw)
+		if err != nil {
+			wants(t, err, session.ErrDamaged)
+			return
+		}
+		twice, err := session.AgainCounters(once)
+		if err != nil || twice != once {
+			t.Errorf("%q is read as %q, and that as %q, %v", raw, once, twice, err)
+		}
+	})
+}

@@ -1,0 +1,252 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/seal"
+)
+
+var (
+	//go:embed state.lua
+	stateSource string
+	//go:embed state_put.lua
+	statePutSource string
+	//go:embed state_delete.lua
+	stateDeleteSource string
+
+	statePutScript    = newScript(stateSource + statePutSource)
+	stateDeleteScript = newScript(stateSource + stateDeleteSource)
+)
+
+const (
+	outcomeTooLarge = 7
+	outcomeMissing  = 11
+)
+
+const (
+	// MaxStateKeys is how many keys a session's state may have, within its quota.
+	MaxStateKeys = 64
+	// MaxStateKey is how long the name of a key may be, in bytes.
+	MaxStateKey = 64
+)
+
+// StateItem is one key of a session's state.
+type StateItem struct {
+	Key string
+	// Value is JSON; absent in a list.
+	Value []byte
+	// Size is the value's, in bytes.
+	Size    int
+	Expires time.Time
+	// Version changes with every change of this key. It is opaque, never empty, and made of letters and digits.
+	Version string
+}
+
+// StateList is what a session's state holds.
+type StateList struct {
+	Items []StateItem
+	// Used counts keys and values, in bytes; Quota is how much there may be.
+	Used, Quota int
+}
+
+// StateCondition is what must hold of a key before it is changed. The zero value wants nothing.
+type StateCondition struct {
+	// Versions, where not empty: the key is there, with one of these versions; "*" is any.
+	Versions []string
+	// Absent: the key is not there.
+	Absent bool
+}
+
+// ListState lists the keys of a session's state, by name. One trip.
+func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
+	var stored map[string]string
+	err := again(ctx, func() (err error) {
+		stored, err = s.rdb.HGetAll(ctx, s.stateKey(a.Session.ID)).Result()
+		return err
+	})
+	if err != nil {
+		return StateList{}, err
+	}
+	list := StateList{Quota: s.opts.StateQuota}
+	for field, value := range stored {
+		if field == deletionField {
+			continue
+		}
+		item, err := s.openItem(a.Session.ID, field, value)
+		if err != nil {
+			return StateList{}, err
+		}
+		if !s.now().Before(item.Expires) {
+			continue
+		}
+		item.Value = nil
+		list.Items = append(list.Items, item)
+		list.Used += len(item.Key) + item.Size
+	}
+	slices.SortFunc(list.Items, func(a, b StateItem) int { return cmp.Compare(a.Key, b.Key) })
+	return list, nil
+}
+
+// State reads one key. It fails with ErrNotFound. One trip.
+func (s *Store) State(ctx context.Context, a Access, key string) (StateItem, error) {
+	field := s.stateField(a.Session.ID, key)
+	var value string
+	err := again(ctx, func() (err error) {
+		value, err = s.rdb.HGet(ctx, s.stateKey(a.Session.ID), field).Result()
+		return err
+	})
+	if errors.Is(err, redis.Nil) {
+		return StateItem{}, ErrNotFound
+	}
+	if err != nil {
+		return StateItem{}, err
+	}
+	item, err := s.openItem(a.Session.ID, field, value)
+	if err != nil {
+		return StateItem{}, err
+	}
+	if !s.now().Before(item.Expires) {
+		return StateItem{}, ErrNotFound
+	}
+	return item, nil
+}
+
+// PutState stores a value under a key of 1 to MaxStateKey bytes until ttl is over, or the session: zero means as long as
+// the session may live. It fails with ErrPrecondition, with ErrTooLarge where the quota or MaxStateKeys does not allow it,
+// and as Read does where the session has ended since. One trip.
+func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte, ttl time.Duration, want StateCondition) (StateItem, error) {
+	if key == "" || len(key) > MaxStateKey {
+		return StateItem{}, errors.New("a key of state has 1 to 64 bytes")
+	}
+	item := StateItem{Key: key, Value: value, Size: len(value), Expires: a.Session.AbsoluteEnd}
+	now := s.now()
+	if ends := now.Add(ttl).Truncate(time.Millisecond); ttl > 0 && ends.Before(item.Expires) {
+		item.Expires = ends
+	}
+	id := a.Session.ID
+	field := s.stateField(id, key)
+	stored, err := s.sealItem(id, field, item)
+	if err != nil {
+		return StateItem{}, err
+	}
+	item.Version = versionOf(stored)
+	op := newOperation()
+	r, err := s.run(ctx, statePutScript, s.stateKeys(id),
+		millis(now), op[:], id.Random[:], field, stored, want.argument(), s.opts.StateQuota, MaxStateKeys)
+	if err != nil {
+		return StateItem{}, err
+	}
+	return item, r.stateFault(id)
+}
+
+// DeleteState deletes a key. It fails with ErrNotFound, with ErrPrecondition, and as Read does where the session has
+// ended since. One trip.
+func (s *Store) DeleteState(ctx context.Context, a Access, key string, want StateCondition) error {
+	id, op := a.Session.ID, newOperation()
+	r, err := s.run(ctx, stateDeleteScript, s.stateKeys(id),
+		millis(s.now()), op[:], id.Random[:], s.stateField(id, key), want.argument())
+	if err != nil {
+		return err
+	}
+	return r.stateFault(id)
+}
+
+// stateFault turns an outcome into its error.
+func (r reply) stateFault(id ID) error {
+	switch r.outcome() {
+	case outcomeDone:
+		return nil
+	case outcomePrecondition:
+		return ErrPrecondition
+	case outcomeTooLarge:
+		return ErrTooLarge
+	case outcomeMissing:
+		return ErrNotFound
+	}
+	return r.fault(id)
+}
+
+// argument is the condition as scripts take it; see meets in state.lua. What is no version of ours matches nothing.
+func (c StateCondition) argument() string {
+	switch {
+	case c.Absent && len(c.Versions) > 0:
+		return "version" // nothing is both there and not
+	case c.Absent:
+		return "absent"
+	case len(c.Versions) == 0:
+		return ""
+	case slices.Contains(c.Versions, "*"):
+		return "any"
+	}
+	want := "version"
+	for _, version := range c.Versions {
+		if raw, err := hex.DecodeString(version); err == nil && len(raw) == nonceEnd-nonceAt && hex.EncodeToString(raw) == version {
+			want += string(raw)
+		}
+	}
+	return want
+}
+
+// deletionField is the one field of a state that is no key's; it holds the operation of the last deletion.
+const deletionField = "d"
+
+// In front of a sealed item stand what scripts decide on: when it expires, and its size with its name.
+const itemHead = 6 + 4
+
+func (s *Store) sealItem(id ID, field string, item StateItem) (string, error) {
+	plain := append([]byte{byte(len(item.Key))}, item.Key...)
+	plain = append(plain, item.Value...)
+	sealed, err := s.keys.Seal(s.keys.Current(s.now()), itemSeal(id, field, item.Expires), plain)
+	if err != nil {
+		return "", fmt.Errorf("sealing state: %w", err)
+	}
+	head := binary.BigEndian.AppendUint32(encodeTime(item.Expires), uint32(len(item.Key)+len(item.Value)))
+	return string(append(head, sealed...)), nil
+}
+
+// openItem fails with ErrDamaged on all that was not sealed for this field of this session.
+func (s *Store) openItem(id ID, hash, stored string) (StateItem, error) {
+	if len(stored) < itemHead {
+		return StateItem{}, ErrDamaged
+	}
+	r := reader{stored}
+	expires := r.time()
+	r.skip(4)
+	plain, err := s.keys.Open(itemSeal(id, hash, expires), []byte(r.rest))
+	if err != nil {
+		return StateItem{}, fmt.Errorf("%w: opening state: %w", ErrDamaged, err)
+	}
+	name, value, ok := field(plain)
+	if !ok {
+		return StateItem{}, ErrDamaged
+	}
+	return StateItem{Key: string(name), Value: value, Size: len(value), Expires: expires, Version: versionOf(stored)}, nil
+}
+
+// itemSeal binds a sealed item to its session, its field and its end.
+func itemSeal(id ID, field string, expires time.Time) seal.Record {
+	owner := append(id.User[:], id.Random[:]...)
+	return seal.Record{Kind: "state", Owner: append(owner, field...), Facts: encodeTime(expires)}
+}
+
+// versionOf is a stored item's: the random nonce of its seal.
+func versionOf(stored string) string {
+	return hex.EncodeToString([]byte(stored[itemHead+nonceAt : itemHead+nonceEnd]))
+}
+
+// stateField is what Redis holds of a key's name: a keyed hash, another in every session.
+func (s *Store) stateField(id ID, key string) string {
+	return string(s.keys.Lookup(seal.StateName, id.User[:], id.Random[:], []byte(key))[:16])
+}
+
+func (s *Store) stateKeys(id ID) []string { return []string{s.recordKey(id.User), s.stateKey(id)} }

@@ -1,0 +1,150 @@
+package session_test
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+// Live counts are of now, flows of the last sum, which health tells too.
+func TestStatistics(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		empty, err := w.Statistics(ctx)
+		must(t, err)
+		if empty.Active != 0 || empty.Users != 0 || !empty.AsOf.IsZero() || len(empty.ByChain) != 0 {
+			t.Errorf("nobody was there, and statistics tell %+v", empty)
+		}
+		login := func(n int, who int, chain uint64, transport session.Transport, class session.DeviceClass) session.Grant {
+			t.Helper()
+			client := session.Client{Transport: transport, Device: session.Device{Class: class}}
+			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(n), Address: person(who), ChainID: chain, Client: client})
+			must(t, err)
+			return g
+		}
+		g := login(1, 1, 1, session.Cookie, session.Desktop)
+		login(2, 1, 8453, session.Cookie, session.Mobile)
+		login(3, 2, 1, session.Bearer, session.Tablet)
+		login(4, 3, 1, session.Bearer, session.OtherDevice)
+		_, err = w.End(ctx, g.Session.ID, session.LoggedOut, session.By{})
+		must(t, err)
+		must(t, w.CountFailure(ctx))
+		w.sweep(w.Store)
+		swept := w.clock.now()
+		w.clock.add(time.Second)
+		login(5, 4, 10, session.Cookie, session.Desktop)
+
+		got, err := w.Statistics(ctx)
+		must(t, err)
+		want := session.Statistics{
+			Active: 4, Users: 4, Logins: 4, FailedLogins: 1, AsOf: swept.UTC(),
+			ByChain:     map[uint64]int{1: 2, 8453: 1, 10: 1},
+			ByTransport: map[session.Transport]int{session.Cookie: 2, session.Bearer: 2},
+			ByDevice:    map[session.DeviceClass]int{session.Desktop: 1, session.Mobile: 1, session.Tablet: 1, session.OtherDevice: 1},
+			Ended:       map[session.Reason]int{session.LoggedOut: 1},
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+		h, err := w.Check(ctx)
+		must(t, err)
+		if h.Active == nil || *h.Active != 3 || !h.AsOf.Equal(swept) {
+			t.Errorf("health tells %v as of %v", h.Active, h.AsOf)
+		}
+	})
+}
+
+// Flows are of the hour under way and the 24 whole ones before; what is older is no longer told, and then dropped.
+func TestStatistics_lastDay(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r, func(o *session.Options) { o.Idle, o.Absolute = 100*time.Hour, 100*time.Hour })
+		w.clock.set(w.clock.now().Truncate(time.Hour).Add(59 * time.Minute))
+		logins := func() int {
+			t.Helper()
+			w.sweep(w.Store)
+			got, err := w.Statistics(ctx)
+			must(t, err)
+			return got.Logins
+		}
+		w.create("a", alice, laptop)
+		w.clock.add(2 * time.Minute) // another hour
+		w.create("b", alice, laptop)
+		w.create("c", bob, laptop)
+		for _, step := range []struct {
+			after time.Duration
+			want  int
+		}{{0, 3}, {23*time.Hour + 58*time.Minute, 3}, {time.Minute, 2}, {59 * time.Minute, 2}, {time.Minute, 0}} {
+			w.clock.add(step.after)
+			if n := logins(); n != step.want {
+				t.Errorf("at %v there were %d logins, want %d", w.clock.now().UTC(), n, step.want)
+			}
+		}
+		w.clock.add(3 * time.Hour)
+		w.create("d", alice, laptop)
+		if _, flows, err := w.Counters(ctx, session.Bucket(w.UserOf(alice))); err != nil || !maps.Equal(flows, map[string]int{"login": 1}) {
+			t.Errorf("kept are %v, %v", flows, err)
+		}
+	})
+}
+
+// More chains in one bucket than are read at first are read, too; chains nobody is on are not told.
+func TestStatistics_manyChains(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r, func(o *session.Options) { o.Limit = 0 })
+		var first session.Grant
+		for i := range 30 {
+			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(i), Address: alice, ChainID: uint64(i) << 40, Client: laptop})
+			must(t, err)
+			if i == 0 {
+				first = g
+			}
+		}
+		_, err := w.End(ctx, first.Session.ID, session.LoggedOut, session.By{})
+		must(t, err)
+		got, err := w.Statistics(ctx)
+		must(t, err)
+		if len(got.ByChain) != 29 || got.ByChain[29<<40] != 1 || got.Active != 29 {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// Statistics take the same few trips however many sessions there are, and never list keys.
+func TestStatistics_trips(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		w.crowd(20)
+		counting := redistest.Counting(t, r.Addr)
+		_, err := w.on(counting, w.clock).Statistics(ctx)
+		must(t, err)
+		if n := counting.Trips(); n != 9 {
+			t.Errorf("statistics took %d trips, want 9", n)
+		}
+	})
+}
+
+// Damaged counters count nothing, and a sum that is none tells nothing.
+func TestStatistics_damaged(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		w.create("a", alice, laptop)
+		w.create("b", bob, laptop)
+		for _, damaged := range []string{"x", strings.Repeat("x", 20), "\x01" + strings.Repeat("\x05", 18) + "\xff"} {
+			must(t, w.rdb.Set(ctx, w.CountersKey(session.Bucket(w.UserOf(alice))), damaged, 0).Err())
+			must(t, w.rdb.Set(ctx, w.SumKey(), damaged, 0).Err())
+			got, err := w.Statistics(ctx)
+			must(t, err)
+			if got.Active != 1 || !got.AsOf.IsZero() {
+				t.Errorf("got %+v", got)
+			}
+			if h, err := w.Check(ctx); err != nil || h.Active != nil {
+				t.Errorf("health tells %+v, %v", h, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,230 @@
+package session
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var (
+	//go:embed sweep.lua
+	sweepSource string
+	sweepScript = newScript(sweepSource)
+)
+
+// Swept is what a sweep did.
+type Swept struct {
+	// Ended sessions, whose deadlines had passed.
+	Ended int
+	// Recounted buckets, and how many of them were wrong and were mended.
+	Recounted, Mended int
+	// Damaged records, which were left as they are.
+	Damaged int
+	// Complete tells that every bucket was visited before the time was over, and the sum is new.
+	Complete bool
+}
+
+// A sweep must not be felt: how many commands stand in one pipeline decides how long others wait.
+const (
+	sweepTogether = 3  // buckets that one pipeline looks at, with three commands each
+	sweepBatch    = 20 // subjects that one script sweeps
+	sweepSpare    = 2 * time.Second
+	// sweepStride lies between where one sweep begins and where that of the next minute does. It has no divisor in common
+	// with the number of buckets, so that sweeps which run out of time reach all of them in turn.
+	sweepStride = 2531
+	// recountEvery is in how many minutes every bucket is recounted.
+	recountEvery = 60
+	sumKeep      = 24 * time.Hour
+)
+
+// sweeping is one sweep under way.
+type sweeping struct {
+	*Store
+	now  time.Time
+	done Swept
+	sum  sum
+}
+
+// Sweep ends the sessions whose deadlines have passed, each with its event and its counters, recounts a share of the
+// buckets, and sums up. It stops in time for ctx, which is no error, and the next one begins elsewhere. Two at once do no
+// harm. An error that is about one bucket is returned in the end: the others are swept. It fails with ErrUnavailable at
+// once. What was done until then is told with every error.
+func (s *Store) Sweep(ctx context.Context) (Swept, error) {
+	w := &sweeping{Store: s, now: s.now()}
+	w.sum.AsOf, w.sum.Ended = w.now, map[Reason]int{}
+	stop, cancel := endingBefore(ctx)
+	defer cancel()
+	start := int(w.now.Unix()/60%buckets) * sweepStride % buckets
+	var faults error
+	for from := 0; from < buckets; from += sweepTogether {
+		if stop.Err() != nil {
+			return w.done, faults
+		}
+		err := w.visit(ctx, start+from, min(sweepTogether, buckets-from))
+		if errors.Is(err, ErrUnavailable) {
+			return w.done, err
+		}
+		faults = errors.Join(faults, err)
+	}
+	if faults != nil {
+		return w.done, faults
+	}
+	if err := w.leaveSum(ctx); err != nil {
+		return w.done, err
+	}
+	w.done.Complete = true
+	return w.done, nil
+}
+
+// endingBefore is over a moment before ctx is.
+func endingBefore(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-sweepSpare))
+}
+
+// glance is a look at a bucket.
+type glance struct {
+	bucket   int
+	counters *redis.StringCmd
+	due      *redis.StringSliceCmd
+	size     *redis.IntCmd // of the first part of the index
+}
+
+// visit looks at a few buckets, one after the other from that one on, and does in each what there is to do.
+func (w *sweeping) visit(ctx context.Context, from, count int) error {
+	var seen []glance
+	err := w.pipeline(ctx, func(p redis.Pipeliner) {
+		seen = seen[:0]
+		for bucket := from; bucket < from+count; bucket++ {
+			g := glance{bucket: bucket % buckets}
+			first := w.indexKey(g.bucket, 0)
+			g.counters = p.GetRange(ctx, w.countersKey(g.bucket), 0, -1)
+			g.due = p.ZRangeByScore(ctx, first, w.dueNow(1))
+			g.size = p.ZCard(ctx, first)
+			seen = append(seen, g)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, g := range seen {
+		if err := w.work(ctx, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dueNow asks for up to that many members of an index whose time has come.
+func (w *sweeping) dueNow(limit int64) *redis.ZRangeBy {
+	return &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(millis(w.now), 10), Count: limit}
+}
+
+// work sweeps a bucket, recounts it where it is its turn, and adds its counters to the sum.
+func (w *sweeping) work(ctx context.Context, g glance) error {
+	raw := g.counters.Val()
+	live, _, err := decodeCounters(raw)
+	recount := int64(g.bucket%recountEvery) == w.now.Unix()/60%recountEvery
+	// Subjects stand in the other parts only where the first one is full, or was when they came.
+	overflow := err != nil || recount || live.users > int(g.size.Val())
+	before := w.done
+	if len(g.due.Val()) > 0 {
+		if err := w.sweepPart(ctx, g.bucket, 0); err != nil {
+			return err
+		}
+	}
+	for part := 1; overflow && part < indexParts; part++ {
+		if err := w.sweepPart(ctx, g.bucket, part); err != nil {
+			return err
+		}
+	}
+	if recount {
+		if err := w.recount(ctx, g.bucket); err != nil {
+			return err
+		}
+	}
+	if w.done.Ended != before.Ended || w.done.Mended != before.Mended {
+		if raw, err = w.counters(ctx, g.bucket); err != nil {
+			return err
+		}
+	}
+	w.sum.add(raw, w.now)
+	return nil
+}
+
+// sweepPart sweeps whoever is due in a part of a bucket's index. Who was visited is no longer due, unless more ended at
+// once than one visit ends.
+func (w *sweeping) sweepPart(ctx context.Context, bucket, part int) error {
+	for {
+		var due []string
+		err := again(ctx, func() (err error) {
+			due, err = w.rdb.ZRangeByScore(ctx, w.indexKey(bucket, part), w.dueNow(sweepBatch)).Result()
+			return err
+		})
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		if err := w.sweepMembers(ctx, bucket, part, due); err != nil {
+			return err
+		}
+	}
+}
+
+// sweepMembers sweeps these members of a part of a bucket's index, which are not more than sweepBatch.
+func (w *sweeping) sweepMembers(ctx context.Context, bucket, part int, members []string) error {
+	keys := []string{w.countersKey(bucket), w.indexKey(bucket, part)}
+	args := []any{millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep)}
+	for _, member := range members {
+		keys = append(keys, w.memberRecordKey(bucket, member), w.memberActivityKey(bucket, member))
+		op := newOperation()
+		args = append(args, string(op[:])+member)
+	}
+	r, told, err := w.tell(ctx, sweepScript, keys, args...)
+	if err != nil {
+		return err
+	}
+	if r.outcome() != outcomeDone {
+		return ErrDamaged
+	}
+	w.done.Ended += len(told) / eventTold
+	w.done.Damaged += int(r.int(1))
+	return w.audit(ctx, told, By{})
+}
+
+// add adds a bucket's counters, and those of its flows that are of the last day.
+func (t *sum) add(raw string, now time.Time) {
+	live, flows, err := decodeCounters(raw)
+	if err != nil {
+		return // they count again once they are mended
+	}
+	t.Active, t.Users = t.Active+live.active, t.Users+live.users
+	for _, f := range flows {
+		switch {
+		case f.hour < hourOf(now)-flowHours, f.kind == flowRenewals:
+		case f.kind == flowLogins:
+			t.Logins += f.count
+		default:
+			t.Ended[Reason(f.kind)] += f.count
+		}
+	}
+}
+
+// leaveSum writes down the sum of a whole sweep.
+func (w *sweeping) leaveSum(ctx context.Context) (err error) {
+	if w.sum.FailedLogins, err = w.failures(ctx); err != nil {
+		return err
+	}
+	text, err := json.Marshal(w.sum)
+	if err != nil {
+		return err
+	}
+	return again(ctx, func() error { return w.rdb.Set(ctx, w.sumKey(), text, sumKeep).Err() })
+}

@@ -1,0 +1,76 @@
+package session
+
+import (
+	"latchkey/shared/seal"
+)
+
+// traits are what is compared of a client: keyed hashes, bound to the session, so that equal devices look unlike in Redis.
+type traits struct {
+	// bare and full are of the device, without and with the id that the client sent.
+	bare, full   [traitSize]byte
+	notEvaluated bool
+	network      [traitSize]byte
+}
+
+// traits makes them for a session.
+func (s *Store) traits(t token, client Client) (traits, error) {
+	d := client.Device
+	stable := [][]byte{t.id.User[:], t.id.Random[:], []byte(d.Browser), []byte(d.OS), {byte(d.Class)}}
+	bare, err := s.keys.MAC(t.key, seal.Device, stable...)
+	if err != nil {
+		return traits{}, err
+	}
+	full, err := s.keys.MAC(t.key, seal.Device, append(stable, []byte(d.ID))...)
+	if err != nil {
+		return traits{}, err
+	}
+	network, err := s.keys.MAC(t.key, seal.Network, t.id.User[:], t.id.Random[:], []byte(networkOf(client.IP).String()))
+	if err != nil {
+		return traits{}, err
+	}
+	return traits{
+		bare: [traitSize]byte(bare), full: [traitSize]byte(full), network: [traitSize]byte(network),
+		notEvaluated: client.NotEvaluated,
+	}, nil
+}
+
+// devices are both hashes as scripts take them; nothing where the request could show no device.
+func (c traits) devices() []byte {
+	if c.notEvaluated {
+		return []byte{}
+	}
+	return append(c.bare[:], c.full[:]...)
+}
+
+// device is the hash that a session is bound to, or is compared with: a device id counts where the login sent one.
+func (c traits) device(flags byte) [traitSize]byte {
+	if flags&flagDeviceID != 0 {
+		return c.full
+	}
+	return c.bare
+}
+
+// boundWith are the flags of a session that is bound to a device: the id counts from then on where one was sent.
+func boundWith(d Device) byte {
+	if d.ID != "" {
+		return flagDeviceID
+	}
+	return 0
+}
+
+// changed tells whether a change of device or network is due to be recorded before the touch interval is over: what judge
+// in prelude.lua decides for good.
+func (s *Store) changed(e entry, c traits) bool {
+	held := e.flags&flagHeld != 0
+	due := func(policy Policy, bound, last, seen [traitSize]byte) bool {
+		switch {
+		case policy == PolicyOff, seen == bound:
+			return false
+		case policy == PolicyLog, policy == PolicyStepUp && held:
+			return seen != last && last == bound
+		}
+		return true
+	}
+	return !c.notEvaluated && due(s.opts.DevicePolicy, e.device, e.lastDevice, c.device(e.flags)) ||
+		due(s.opts.NetworkPolicy, e.network, e.lastNetwork, c.network)
+}

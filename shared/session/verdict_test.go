@@ -1,0 +1,342 @@
+package session_test
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+// elsewhere is the laptop in another network.
+func elsewhere() session.Client {
+	c := laptop
+	c.IP = netip.MustParseAddr("198.51.100.9")
+	return c
+}
+
+// listening collects what the store tells of.
+func listening(told *[]session.Event) func(*session.Options) {
+	return func(o *session.Options) {
+		o.Audit = func(_ context.Context, e session.Event) { *told = append(*told, e) }
+	}
+}
+
+// count is how many events of a type there were.
+func count(events []session.Event, kind session.EventType) int {
+	n := 0
+	for _, e := range events {
+		if e.Type == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// Attack case 42: what a changed device leads to, by policy; once for each change.
+func TestRead_changedDevice(t *testing.T) {
+	for _, c := range []struct {
+		policy session.Policy
+		want   func(t *testing.T, err error)
+		events int // of changed devices, over two changes
+	}{
+		{session.PolicyOff, func(t *testing.T, err error) { must(t, err) }, 0},
+		{session.PolicyLog, func(t *testing.T, err error) { must(t, err) }, 2},
+		{session.PolicyStepUp, func(t *testing.T, err error) { wants(t, err, session.ErrStepUp) }, 2},
+		{session.PolicyRevoke, func(t *testing.T, err error) { wantsEnded(t, err, session.HijackSuspected) }, 0},
+	} {
+		t.Run(c.policy.String(), func(t *testing.T) {
+			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+				var told []session.Event
+				w := newWorld(t, r, listening(&told), func(o *session.Options) { o.DevicePolicy = c.policy })
+				g := w.signIn(alice, laptop)
+				other := laptop
+				other.Device = phone.Device
+				for range 3 {
+					_, err := w.Read(ctx, g.AccessToken, other)
+					c.want(t, err)
+				}
+				third := laptop
+				third.Device.OS = "Windows"
+				for range 2 { // at once it is one change too many; after the touch interval it is written down
+					_, err := w.Read(ctx, g.AccessToken, third)
+					c.want(t, err)
+					w.clock.add(w.opts.Touch)
+				}
+				_, err := w.Read(ctx, g.AccessToken, third)
+				c.want(t, err)
+				if n := count(told, session.EventDevice); n != c.events {
+					t.Errorf("%d events of a changed device, want %d", n, c.events)
+				}
+				ended := 0
+				if c.policy == session.PolicyRevoke {
+					ended = 1
+				}
+				if n := count(told, session.EventEnded); n != ended {
+					t.Errorf("%d ended, want %d", n, ended)
+				}
+				// Going back to the device of the login changes nothing: a verdict sticks.
+				_, err = w.Read(ctx, g.AccessToken, laptop)
+				c.want(t, err)
+			})
+		})
+	}
+}
+
+func TestRead_changedNetwork(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var told []session.Event
+		w := newWorld(t, r, listening(&told))
+		g := w.signIn(alice, laptop)
+		for _, ip := range []string{"203.0.113.1", "203.0.113.254", "::ffff:203.0.113.9"} { // the same /24
+			c := laptop
+			c.IP = netip.MustParseAddr(ip)
+			if a, err := w.Read(ctx, g.AccessToken, c); err != nil || a.Session.LastIP != laptop.IP {
+				t.Errorf("from %s: %v, %v", ip, a.Session.LastIP, err)
+			}
+		}
+		if n := count(told, session.EventNetwork); n != 0 {
+			t.Errorf("%d changes within one network", n)
+		}
+		for range 3 {
+			a, err := w.Read(ctx, g.AccessToken, elsewhere())
+			must(t, err)
+			if a.Session.LastIP != elsewhere().IP || a.Session.IP != laptop.IP {
+				t.Errorf("the login was from %v, the last change to %v", a.Session.IP, a.Session.LastIP)
+			}
+		}
+		if a := w.opens(g); a.Session.LastIP != elsewhere().IP {
+			t.Errorf("the last recorded change is to %v", a.Session.LastIP)
+		}
+		if n := count(told, session.EventNetwork); n != 1 {
+			t.Errorf("%d events of one change", n)
+		}
+		e := told[len(told)-1]
+		if e.Outcome() != "allowed" || e.By.IP != elsewhere().IP || e.Session != g.Session.ID {
+			t.Errorf("told %+v", e)
+		}
+	})
+}
+
+// IPv6 privacy addresses change within a /64 and are no change. Attack case 42.
+func TestRead_privacyAddresses(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t), func(o *session.Options) { o.NetworkPolicy = session.PolicyRevoke })
+	g := w.signIn(alice, phone)
+	rotated := phone
+	rotated.IP = netip.MustParseAddr("2001:db8:aa:bb:ffff:1:2:3")
+	_, err := w.Read(ctx, g.AccessToken, rotated)
+	must(t, err)
+	rotated.IP = netip.MustParseAddr("2001:db8:aa:bc::17")
+	_, err = w.Read(ctx, g.AccessToken, rotated)
+	wantsEnded(t, err, session.HijackSuspected)
+}
+
+// What could not show a device is not evaluated; what could and did not is another device.
+func TestRead_notEvaluated(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		_, err := w.Read(ctx, g.AccessToken, session.Client{IP: laptop.IP, Transport: session.Cookie, NotEvaluated: true})
+		must(t, err)
+		w.clock.add(time.Minute)
+		_, err = w.Refresh(ctx, g.RefreshToken, session.Client{IP: laptop.IP, Transport: session.Cookie, NotEvaluated: true})
+		must(t, err)
+		_, err = w.Read(ctx, g.AccessToken, session.Client{IP: laptop.IP, Transport: session.Cookie})
+		wants(t, err, session.ErrStepUp)
+	})
+}
+
+// A held session rotates and stays held, whatever device it is shown from, until a fresh signature.
+func TestStepUp(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var told []session.Event
+		w := newWorld(t, r, listening(&told))
+		g := w.signIn(alice, laptop)
+		w.clock.add(10 * time.Minute)
+		held, err := w.Refresh(ctx, g.RefreshToken, phone)
+		must(t, err)
+		if !held.Session.StepUpRequired {
+			t.Error("a refresh from another device does not hold the session")
+		}
+		for _, client := range []session.Client{phone, laptop} { // a thief who copies the user agent has gained nothing
+			_, err = w.Read(ctx, held.AccessToken, client)
+			wants(t, err, session.ErrStepUp)
+		}
+		a, err := w.ReadHeld(ctx, held.AccessToken, laptop)
+		must(t, err)
+		if !a.Session.StepUpRequired || a.Session.ElevatedUntil.After(w.clock.now()) {
+			t.Errorf("held as %+v", a.Session)
+		}
+		w.clock.add(time.Minute)
+		again, err := w.Refresh(ctx, held.RefreshToken, laptop)
+		must(t, err)
+		if !again.Session.StepUpRequired {
+			t.Error("a rotation released the session")
+		}
+
+		a, err = w.Present(ctx, again.AccessToken, session.Cookie)
+		must(t, err)
+		up, err := w.StepUp(ctx, a, phone)
+		must(t, err)
+		if s := up.Session; s.StepUpRequired || !s.ElevatedUntil.Equal(w.clock.now().Add(w.opts.StepUp)) || s.Device.Name != phone.Device.Name {
+			t.Errorf("renewed as %+v", s)
+		}
+		_, err = w.Read(ctx, up.AccessToken, phone)
+		must(t, err)
+		_, err = w.Read(ctx, again.AccessToken, phone)
+		wants(t, err, session.ErrTokenExpired) // over at once
+		_, err = w.Refresh(ctx, again.RefreshToken, phone)
+		wants(t, err, session.ErrInvalidToken) // and no theft: another tab may have sent it at the same moment
+		if !up.Session.AbsoluteEnd.Equal(g.Session.AbsoluteEnd) {
+			t.Error("the absolute end moved")
+		}
+		w.clock.add(time.Minute)
+		next, err := w.Refresh(ctx, up.RefreshToken, phone)
+		must(t, err)
+		if next.Session.StepUpRequired {
+			t.Error("held again on the device that it is bound to")
+		}
+		if count(told, session.EventDevice) != 1 || count(told, session.EventStepUp) != 1 {
+			t.Errorf("told %+v", told)
+		}
+		_, err = w.Read(ctx, next.AccessToken, laptop) // the device of the login is another one now
+		wants(t, err, session.ErrStepUp)
+	})
+}
+
+// A step-up that a refresh overtakes takes effect all the same, on what is current.
+func TestStepUp_overtaken(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		a, err := w.Present(ctx, g.RefreshToken, session.Cookie)
+		must(t, err)
+		w.clock.add(time.Minute)
+		s := w.on(w.beforeScript(func() {
+			_, err := w.Refresh(ctx, g.RefreshToken, laptop)
+			must(t, err)
+		}), w.clock)
+		up, err := s.StepUp(ctx, a, laptop)
+		must(t, err)
+		w.opens(up)
+		if n := w.generation(up); n != 2 {
+			t.Errorf("generation %d, want 2", n)
+		}
+	})
+}
+
+func TestStepUp_overtakenByTheEnd(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		must(t, err)
+		_, err = w.End(ctx, g.Session.ID, session.Revoked, laptop.By())
+		must(t, err)
+		_, err = w.StepUp(ctx, a, laptop)
+		wantsEnded(t, err, session.Revoked)
+		w.dead(g)
+	})
+}
+
+func TestPresent(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+		must(t, err)
+		for name, token := range map[string]string{
+			"access": next.AccessToken, "refresh": next.RefreshToken, "access before": g.AccessToken, "refresh before": g.RefreshToken,
+		} {
+			if _, err := w.Present(ctx, token, session.Cookie); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		_, err = w.Present(ctx, next.AccessToken, session.Bearer)
+		wants(t, err, session.ErrInvalidToken)
+		_, err = w.Present(ctx, next.RefreshToken, session.Bearer)
+		wants(t, err, session.ErrInvalidToken)
+		w.clock.add(w.opts.Grace)
+		_, err = w.Present(ctx, g.RefreshToken, session.Cookie)
+		wants(t, err, session.ErrInvalidToken)
+		w.opens(next) // which was not called theft
+		_, err = w.Present(ctx, "lka_nothing", session.Cookie)
+		wants(t, err, session.ErrInvalidToken)
+	})
+}
+
+// What holds a session is written also with memory full.
+func TestRead_holdsWithFullMemory(t *testing.T) {
+	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
+	w := newWorld(t, own.Redis)
+	g, second := w.signIn(alice, laptop), w.signIn(bob, laptop)
+	must(t, w.rdb.ConfigSet(ctx, "maxmemory", "1").Err())
+	_, err := w.Read(ctx, g.AccessToken, phone)
+	wants(t, err, session.ErrStepUp)
+	must(t, w.Block(ctx, bob, false, operator))
+	w.dead(second)
+	must(t, w.rdb.ConfigSet(ctx, "maxmemory", "0").Err())
+	_, err = w.Read(ctx, g.AccessToken, laptop)
+	wants(t, err, session.ErrStepUp)
+}
+
+// Many readers that see the same change at once record it once.
+func TestRead_changeRace(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var verdicts atomic.Int64
+		w := newWorld(t, r, func(o *session.Options) {
+			o.Audit = func(_ context.Context, e session.Event) {
+				if e.Type == session.EventDevice || e.Type == session.EventNetwork {
+					verdicts.Add(1)
+				}
+			}
+		})
+		g := w.signIn(alice, laptop)
+		together(20, func(int) {
+			_, err := w.Read(ctx, g.AccessToken, phone)
+			wants(t, err, session.ErrStepUp)
+		})
+		if n := verdicts.Load(); n != 2 {
+			t.Errorf("%d verdicts, want one of the device and one of the network", n)
+		}
+	})
+}
+
+// A token from before a step-up that another tab sends at the same moment is unknown and no theft, also where a refresh
+// came just before, or two step-ups. After the grace it is theft again.
+func TestStepUp_lateTokens(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		renew := func(token string) session.Grant {
+			t.Helper()
+			a, err := w.Present(ctx, token, session.Cookie)
+			must(t, err)
+			g, err := w.StepUp(ctx, a, laptop)
+			must(t, err)
+			return g
+		}
+		late := func(token string) {
+			t.Helper()
+			_, err := w.Refresh(ctx, token, laptop)
+			wants(t, err, session.ErrInvalidToken)
+		}
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+		must(t, err)
+		up := renew(next.AccessToken)
+		late(g.RefreshToken)
+		late(next.RefreshToken)
+		again := renew(up.AccessToken)
+		late(next.RefreshToken)
+		late(up.RefreshToken)
+		w.opens(again)
+		w.clock.add(w.opts.Grace)
+		_, err = w.Refresh(ctx, next.RefreshToken, laptop)
+		wantsEnded(t, err, session.RefreshReused)
+	})
+}
