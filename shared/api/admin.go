@@ -61,10 +61,7 @@ func (a *API) RevokeSession() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		if err := x.checkRank(id.User); err != nil {
-			return nil, err
-		}
-		return nil, x.end(id, session.RevokedByAdmin)
+		return nil, x.end(id, session.RevokedByAdmin, x.rank(id.User)...)
 	}}.handler(a)
 }
 
@@ -72,10 +69,7 @@ func (a *API) RevokeSession() http.Handler {
 func (a *API) EndUserSessions() http.Handler {
 	return ofUser(sessionsWrite, http.MethodDelete, func(x *exchange, address common.Address, _ nothing) (any, error) {
 		user := a.store.UserOf(address)
-		if err := x.checkRank(user); err != nil {
-			return nil, err
-		}
-		n, err := a.store.EndAllOf(x.r.Context(), user, session.RevokedByAdmin, x.byFor(user))
+		n, err := a.store.EndAllOf(x.r.Context(), user, session.RevokedByAdmin, x.byFor(user), x.rank(user)...)
 		if err != nil {
 			return nil, err
 		}

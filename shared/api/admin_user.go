@@ -48,14 +48,12 @@ func (a *API) SetRoles() http.Handler {
 			return nil, err
 		}
 		x.concerns(slog.String("roles", strings.Join(roles, ",")))
-		if err := x.checkRank(a.store.UserOf(address), roles...); err != nil {
-			return nil, err
-		}
-		user, err := a.store.SetRoles(x.r.Context(), address, roles, a.keepAdmin(), x.byFor(a.store.UserOf(address)))
+		user := a.store.UserOf(address)
+		changed, err := a.store.SetRoles(x.r.Context(), address, roles, a.keepAdmin(), x.byFor(user), x.rank(user, roles...)...)
 		if err != nil {
 			return nil, err
 		}
-		return changedView{x.viewUser(user)}, nil
+		return changedView{x.viewUser(changed)}, nil
 	}).handler(a)
 }
 
@@ -94,29 +92,22 @@ func (a *API) BlockUser() http.Handler {
 		case slices.Contains(a.cfg.Admins, address):
 			return nil, fail(codeConflict, "the configuration makes this address an admin")
 		}
-		if err := x.checkRank(a.store.UserOf(address)); err != nil {
-			return nil, err
-		}
-		return nil, a.store.Block(x.r.Context(), address, a.keepAdmin(), x.byFor(a.store.UserOf(address)))
+		user := a.store.UserOf(address)
+		return nil, a.store.Block(x.r.Context(), address, a.keepAdmin(), x.byFor(user), x.rank(user)...)
 	}).handler(a)
 }
 
 // UnblockUser serves POST /api/admin/users/{address}/unblock.
 func (a *API) UnblockUser() http.Handler {
 	return ofUser(usersWrite, http.MethodPost, func(x *exchange, address common.Address, _ nothing) (any, error) {
-		if err := x.checkRank(a.store.UserOf(address)); err != nil {
-			return nil, err
-		}
-		return nil, a.store.Unblock(x.r.Context(), address, x.byFor(a.store.UserOf(address)))
+		user := a.store.UserOf(address)
+		return nil, a.store.Unblock(x.r.Context(), address, x.byFor(user), x.rank(user)...)
 	}).handler(a)
 }
 
 // EraseUser serves DELETE /api/admin/users/{address}.
 func (a *API) EraseUser() http.Handler {
 	return ofUser(usersWrite, http.MethodDelete, func(x *exchange, address common.Address, _ nothing) (any, error) {
-		if err := x.checkRank(a.store.UserOf(address)); err != nil {
-			return nil, err
-		}
 		return nil, x.erase(a.store.UserOf(address))
 	}).handler(a)
 }

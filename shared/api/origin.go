@@ -23,9 +23,10 @@ func (x *exchange) checkOrigin() error {
 	return nil
 }
 
-// linked tells that another site made the browser send this request, such as by a link. It must not be able to delete
-// the browser's cookies by that.
+// linked tells that another site made the browser send this request, such as by a link or a form. It must not be able to
+// delete the browser's cookies by that. A browser without Fetch Metadata tells a form's site by its Origin.
 func (x *exchange) linked() bool {
 	site := x.r.Header.Get("Sec-Fetch-Site")
-	return site != "" && site != "same-origin" && site != "none" && x.checkOrigin() != nil
+	tells := site != "" && site != "same-origin" && site != "none" || len(x.r.Header.Values("Origin")) > 0
+	return tells && x.checkOrigin() != nil
 }

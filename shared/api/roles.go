@@ -65,28 +65,36 @@ func (x *exchange) permissions(u session.User) []string {
 	return append([]string{}, slices.Sorted(maps.Keys(given))...) // never null in JSON
 }
 
-// checkRank keeps who is no admin from rising, or from deciding over somebody who may more: neither a role that is given
-// nor the account that is changed may have a permission that the caller lacks.
-func (x *exchange) checkRank(user session.UserID, given ...string) error {
+// rank keeps who is no admin from rising, or from deciding over somebody who may more: neither a role that is given nor the
+// account that is changed may have a permission that the caller lacks. It is a condition on the roles that the account has
+// when it is changed; an admin needs to meet none.
+func (x *exchange) rank(user session.UserID, given ...string) []session.Condition {
 	caller := x.access.User
 	if user == caller.ID && len(given) == 0 || slices.Contains(x.roles(caller), session.RoleAdmin) {
 		return nil
 	}
-	stored, err := x.api.store.Roles(x.r.Context(), user)
-	if err != nil {
-		return err
-	}
-	given = append(given, stored...)
+	return []session.Condition{func(stored []string) error {
+		return x.checkRank(slices.Concat(given, stored, x.configured(user)))
+	}}
+}
+
+// configured are the roles that the configuration alone gives to an account.
+func (x *exchange) configured(user session.UserID) []string {
 	for _, address := range x.api.cfg.Admins {
 		if x.api.store.UserOf(address) == user {
-			given = append(given, session.RoleAdmin)
+			return x.api.granted(address)
 		}
 	}
-	if slices.Contains(given, session.RoleAdmin) {
+	return nil
+}
+
+// checkRank refuses roles that give more than the caller may.
+func (x *exchange) checkRank(roles []string) error {
+	if slices.Contains(roles, session.RoleAdmin) {
 		return forbidden("only an admin makes admins, and changes them", session.RoleAdmin)
 	}
-	own := x.permissions(caller)
-	for _, role := range given {
+	own := x.permissions(x.access.User)
+	for _, role := range roles {
 		for _, p := range x.api.cfg.Roles[role].Permissions {
 			if !slices.Contains(own, p) {
 				return forbidden("the account, or a role that is given, has a permission that you lack", p)

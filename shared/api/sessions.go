@@ -74,8 +74,8 @@ func (x *exchange) sessionID() (session.ID, error) {
 }
 
 // end ends a session for that reason. One that was over before is not there any more.
-func (x *exchange) end(id session.ID, reason session.Reason) error {
-	over, err := x.api.store.End(x.r.Context(), id, reason, x.byFor(id.User))
+func (x *exchange) end(id session.ID, reason session.Reason, only ...session.Condition) error {
+	over, err := x.api.store.End(x.r.Context(), id, reason, x.byFor(id.User), only...)
 	switch {
 	case errors.Is(err, session.ErrInvalidToken):
 		return absent()

@@ -1,7 +1,7 @@
 package api
 
 import (
-	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -35,19 +35,19 @@ func stepUpPolicy(login siwe.Policy) siwe.Policy {
 // StepUp serves POST /auth/step-up.
 func (a *API) StepUp() http.Handler {
 	return endpoint[stepUpBody]{method: http.MethodPost, failed: eventStepUp, serve: func(x *exchange, in stepUpBody) (any, error) {
-		token, transport, err := x.renewing(in.RefreshToken)
+		renew, err := x.renewing(in.RefreshToken)
 		if err != nil {
 			return nil, err
 		}
 		try := attempt{raw: []byte(in.Message)}
-		if try.client, err = x.clientOver(transport); err != nil {
+		if try.client, err = x.clientOver(renew.transport); err != nil {
 			return nil, err
 		}
 		if err := try.parse(in.Signature); err != nil {
 			return nil, err
 		}
 		x.concerns(slog.String("address", try.message.Address.Hex()))
-		access, err := a.store.Present(x.r.Context(), token, transport)
+		access, err := renew.present(x.r.Context(), renew.token, renew.transport)
 		if err != nil {
 			return nil, err
 		}
@@ -59,22 +59,32 @@ func (a *API) StepUp() http.Handler {
 	}}.handler(a)
 }
 
+// renewal is the credential that a step-up renews, and how the store is asked for its session: each place takes one kind
+// of token.
+type renewal struct {
+	token     string
+	transport session.Transport
+	present   func(context.Context, string, session.Transport) (session.Access, error)
+}
+
 // renewing finds the credential that a step-up renews. Of an access and a refresh token, which must be of one session,
 // the access token counts.
-func (x *exchange) renewing(inBody *string) (string, session.Transport, error) {
+func (x *exchange) renewing(inBody *string) (renewal, error) {
 	id, err := x.ending(inBody)
 	if err != nil {
-		return "", 0, err
+		return renewal{}, err
 	}
 	x.concernsSession(id)
-	p := x.presented
+	p, store := x.presented, x.api.store
 	switch {
 	case p.bearer != "":
-		return p.bearer, session.Bearer, nil
+		return renewal{p.bearer, session.Bearer, store.Present}, nil
 	case inBody != nil:
-		return *inBody, session.Bearer, nil
+		return renewal{*inBody, session.Bearer, store.PresentRefresh}, nil
+	case p.cookie[sessionCookie] != "":
+		return renewal{p.cookie[sessionCookie], session.Cookie, store.Present}, nil
 	}
-	return cmp.Or(p.cookie[sessionCookie], p.cookie[refreshCookie]), session.Cookie, nil
+	return renewal{p.cookie[refreshCookie], session.Cookie, store.PresentRefresh}, nil
 }
 
 // stepUp spends the nonce, whatever comes of it, then checks policy, signature and address, and renews the session.

@@ -176,8 +176,8 @@ func TestStepUp_credentials(t *testing.T) {
 		post(body(s)).wants(401, "no_credentials")
 		post(body(s), bearer("x")).wants(401, "invalid_token")
 		post(body(s, "")).wants(401, "invalid_token")
-		post(body(s, s.access)).wants(200, "") // what it is is not asked by where it stands
-		s = script()
+		post(body(s, s.access)).wants(401, "invalid_token") // each place takes one kind
+		post(body(s), bearer(s.refresh)).wants(401, "invalid_token")
 		post(body(s), with("Cookie", "__Host-session="+s.access), page).wants(401, "invalid_token") // another transport's
 		post(body(s, copied(b, "refresh"))).wants(401, "invalid_token")
 		post(body(b), cookie(b, "session")).wants(403, "origin_not_allowed")

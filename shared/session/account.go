@@ -37,15 +37,6 @@ func (s *Store) Account(ctx context.Context, address common.Address) (Account, e
 	return Account{User: rec.user(user, address), Sessions: sessions, BlockedAt: rec.blockedAt}, err
 }
 
-// Roles reads an account's stored roles. One of which nothing is stored has none. One trip.
-func (s *Store) Roles(ctx context.Context, user UserID) ([]string, error) {
-	rec, err := s.record(ctx, user)
-	if errors.Is(err, ErrNotFound) {
-		err = nil
-	}
-	return rec.roles, err
-}
-
 // record reads an account's record alone. It fails with ErrNotFound where there is none.
 func (s *Store) record(ctx context.Context, user UserID) (record, error) {
 	rec, _, err := s.load(ctx, []string{s.recordKey(user)})
@@ -91,59 +82,43 @@ func (s *Store) sessions(ctx context.Context, user UserID, rec record) ([]Sessio
 
 // Block ends every session of an account and lets no login take effect, also of one that was never seen. It fails with
 // ErrLastAdmin where keepAdmin is set and nobody else could administer.
-func (s *Store) Block(ctx context.Context, address common.Address, keepAdmin bool, by By) error {
-	c, left := s.newChange(s.UserOf(address), by), 0
-	_, err := s.unlessStale(ctx, blockScript, &c, func(rec record) error {
-		resigned, err := s.resign(ctx, c.user, rec.roles, keepAdmin)
-		left |= resigned
-		c.args = []any{1, resigned}
-		return err
+func (s *Store) Block(ctx context.Context, address common.Address, keepAdmin bool, by By, only ...Condition) error {
+	_, err := s.alter(ctx, s.newChange(s.UserOf(address), by), alteration{
+		script: blockScript, resigns: true, keepAdmin: keepAdmin, only: only,
+		ask: func(c *change, _ record, roles string) { c.args = []any{1, roles} },
 	})
-	if err == nil && left == 1 {
+	return err
+}
+
+// Unblock lets an account sign in again. One that was never blocked stays as it is.
+func (s *Store) Unblock(ctx context.Context, address common.Address, by By, only ...Condition) error {
+	c := s.newChange(s.UserOf(address), by)
+	c.keys = []string{s.memoryKey(c.user, c.op)}
+	r, err := s.decided(ctx, c.user, only, func(roles string) (reply, error) {
+		c.args = []any{0, roles}
+		return s.change(ctx, blockScript, c)
+	})
+	if err == nil && r.outcome() != outcomeDone {
+		return ErrDamaged
+	}
+	if err == nil && slices.Contains(strings.Split(r.text(1), ","), RoleAdmin) {
 		err = s.settle(ctx, c.user)
 	}
 	return err
 }
 
-// Unblock lets an account sign in again. One that was never blocked stays as it is.
-func (s *Store) Unblock(ctx context.Context, address common.Address, by By) error {
-	c := s.newChange(s.UserOf(address), by)
-	c.args = []any{0, 0}
-	r, err := s.change(ctx, blockScript, c)
-	if err != nil {
-		return err
-	}
-	if r.outcome() != outcomeDone {
-		return ErrDamaged
-	}
-	if slices.Contains(strings.Split(r.text(1), ","), RoleAdmin) {
-		return s.settle(ctx, c.user)
-	}
-	return nil
-}
-
-// staleReads is how often something is read again that changed between reading and writing it.
-const staleReads = 5
-
 // Erase ends every session of an account and deletes preferences, activity, state and roles. What remains is a block, and
 // until they would have expired the marks of sessions that ended. It fails with ErrLastAdmin as SetRoles does. An account
 // of which nothing is stored is erased. What the sessions that nobody remembers any more have left sealed dies by its TTL.
-func (s *Store) Erase(ctx context.Context, user UserID, keepAdmin bool, by By) error {
-	c, left := s.newChange(user, by), 0
-	_, err := s.unlessStale(ctx, eraseScript, &c, func(rec record) error {
-		resigned, err := s.resign(ctx, user, rec.roles, keepAdmin)
-		left |= resigned
-		s.askErase(&c, rec, resigned)
-		return err
+func (s *Store) Erase(ctx context.Context, user UserID, keepAdmin bool, by By, only ...Condition) error {
+	_, err := s.alter(ctx, s.newChange(user, by), alteration{
+		script: eraseScript, resigns: true, keepAdmin: keepAdmin, only: only, ask: s.askErase,
 	})
-	if err == nil && left == 1 {
-		err = s.settle(ctx, user)
-	}
 	return err
 }
 
 // askErase names all that is known of the account's sessions, live and remembered.
-func (s *Store) askErase(c *change, rec record, resigned int) {
+func (s *Store) askErase(c *change, rec record, roles string) {
 	var randoms [][16]byte
 	for _, e := range rec.live {
 		randoms = append(randoms, e.random)
@@ -151,12 +126,12 @@ func (s *Store) askErase(c *change, rec record, resigned int) {
 	for _, e := range rec.ended {
 		randoms = append(randoms, e.random)
 	}
-	c.keys = []string{s.preferencesKey(c.user)}
+	c.keys = append(c.keys, s.preferencesKey(c.user))
 	all := []byte{}
 	for _, random := range randoms {
 		id := ID{User: c.user, Random: random}
 		c.keys = append(c.keys, s.payloadKey(id), s.stateKey(id))
 		all = append(all, random[:]...)
 	}
-	c.args = []any{all, resigned}
+	c.args = []any{all, roles}
 }

@@ -48,7 +48,6 @@ end
 local raw = redis.call('GET', k.record) or blank()
 if not sound(raw) then return {DAMAGED} end
 local rec = open(raw)
-if byte(raw, 2) % 2 == 1 then return {BLOCKED} end
 for _, e in ipairs(rec.live) do
   if sub(e, 1, 16) == random then
     if sub(e, 131, 136) ~= k.op then return {SPENT} end
@@ -57,8 +56,12 @@ for _, e in ipairs(rec.live) do
   end
 end
 for _, e in ipairs(rec.ended) do
-  if sub(e, 1, 16) == random then return {SPENT} end
+  if sub(e, 1, 16) == random then
+    -- It took effect, its reply was lost, and it was ended before it was asked for again; or it is another's.
+    return repeated(k) > 0 and {DONE, raw} or {SPENT}
+  end
 end
+if byte(raw, 2) % 2 == 1 then return {BLOCKED} end
 
 finish_where(k, rec, function(e) return due(e, 0, k.now) end, IDLE_TIMEOUT)
 finish_where(k, rec, function(e) return sub(e, 1, 16) == carried end, LOGGED_OUT)

@@ -22,9 +22,9 @@ func (s *Store) parseAny(text string) (token, error) {
 }
 
 // End ends one session. An ended session is not an error: what is returned says why and when it ended, and by whom. It
-// fails with ErrInvalidToken where no such session is known or remembered. One trip.
-func (s *Store) End(ctx context.Context, id ID, reason Reason, by By) (*EndedError, error) {
-	r, err := s.end(ctx, id, reason, "", by)
+// fails with ErrInvalidToken where no such session is known or remembered. One trip; with a condition one more.
+func (s *Store) End(ctx context.Context, id ID, reason Reason, by By, only ...Condition) (*EndedError, error) {
+	r, err := s.decided(ctx, id.User, only, func(roles string) (reply, error) { return s.end(ctx, id, reason, "", roles, by) })
 	if err != nil {
 		return nil, err
 	}
@@ -36,10 +36,10 @@ func (s *Store) End(ctx context.Context, id ID, reason Reason, by By) (*EndedErr
 	return nil, err
 }
 
-func (s *Store) end(ctx context.Context, id ID, reason Reason, ahead any, by By) (reply, error) {
+func (s *Store) end(ctx context.Context, id ID, reason Reason, ahead any, roles string, by By) (reply, error) {
 	c := s.newChange(id.User, by)
 	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
-	c.args = []any{id.Random[:], int(reason), ahead}
+	c.args = []any{id.Random[:], int(reason), ahead, roles}
 	return s.change(ctx, endScript, c)
 }
 
@@ -55,19 +55,22 @@ func (s *Store) EndOthers(ctx context.Context, own ID, reason Reason, by By) (in
 }
 
 // EndAllOf ends every session of an account, and tells how many were live. An account of which nothing is stored has
-// none. One trip.
-func (s *Store) EndAllOf(ctx context.Context, user UserID, reason Reason, by By) (int, error) {
-	n, err := s.endAll(ctx, user, reason, []byte{}, []byte{}, by)
+// none. One trip; with a condition one more.
+func (s *Store) EndAllOf(ctx context.Context, user UserID, reason Reason, by By, only ...Condition) (int, error) {
+	n, err := s.endAll(ctx, user, reason, []byte{}, []byte{}, by, only...)
 	if errors.Is(err, ErrInvalidToken) {
 		return 0, nil
 	}
 	return n, err
 }
 
-func (s *Store) endAll(ctx context.Context, user UserID, reason Reason, witness, spared []byte, by By) (int, error) {
+func (s *Store) endAll(ctx context.Context, user UserID, reason Reason, witness, spared []byte, by By, only ...Condition) (int, error) {
 	c := s.newChange(user, by)
-	c.args = []any{int(reason), witness, spared}
-	r, err := s.change(ctx, endAllScript, c)
+	c.keys = []string{s.memoryKey(user, c.op)}
+	r, err := s.decided(ctx, user, only, func(roles string) (reply, error) {
+		c.args = []any{int(reason), witness, spared, roles}
+		return s.change(ctx, endAllScript, c)
+	})
 	if err != nil {
 		return 0, err
 	}

@@ -1,23 +1,25 @@
 -- Erases an account: its sessions, roles, preferences, state and activity. What remains is a block, if there is one, and
 -- the marks of ended sessions for as long as they tell anybody anything.
 -- KEYS[1..5], ARGV[1..6]  see subject
--- KEYS[6]  the preferences
--- KEYS[7..] payload and state of each session that the caller knows of
+-- KEYS[6]  this operation's answer, see remember
+-- KEYS[7]  the preferences
+-- KEYS[8..] payload and state of each session that the caller knows of
 -- ARGV[7]  randoms of those sessions, 16 bytes each
--- ARGV[8]  1 where the caller took the account off the list of admins
+-- ARGV[8]  the roles by which the caller decided, see other_roles
 -- Returns  {DONE}             erased, by this operation or before
---          {STALE}            a session lives that the caller does not know of, or it became an admin since: look again
+--          {STALE}            a session lives that the caller does not know of, or the account has other roles: look again
 --          {DAMAGED}
-local STALE = 10
 local ACCOUNT_ERASED = 10
 local EVENT_ERASED = 10
-local k, randoms = subject(), ARGV[7]
+local k, memory, randoms = subject(), KEYS[6], ARGV[7]
 k.cap = 0 -- of the activity nothing remains, so it is not written either
 
+local before = known(memory)
+if before then return before end
 local raw = redis.call('GET', k.record)
 if not raw then
-  redis.call('UNLINK', k.activity, unpack(KEYS, 6, #KEYS))
-  return {DONE}
+  redis.call('UNLINK', k.activity, unpack(KEYS, 7, #KEYS))
+  return remember(memory, {DONE})
 end
 if not sound(raw) then return {DAMAGED} end
 local rec = open(raw)
@@ -29,17 +31,12 @@ end
 for _, e in ipairs(rec.ended) do
   if not known[sub(e, 1, 16)] then return {STALE} end
 end
-if changed_by(raw, k.op) then
-  for _, e in ipairs(rec.ended) do
-    if sub(e, 30, 35) == k.op then note(k, EVENT_ENDED, sub(e, 1, 16), byte(e, 17), num(e, 17, 6)) end
-  end
-  note(k, EVENT_ERASED, no_session, 0)
-  return {DONE}
-end
-if is_admin(rec.roles) and ARGV[8] ~= '1' then return {STALE} end
+if other_roles(rec.roles, ARGV[8]) then return {STALE} end
 
-redis.call('UNLINK', k.activity, unpack(KEYS, 6, #KEYS))
-if num(raw, 2, 6) == 0 and #rec.live == 0 and rec.roles == '' and byte(raw, 2) < 2 then return {DONE} end -- nothing to erase
+redis.call('UNLINK', k.activity, unpack(KEYS, 7, #KEYS))
+if num(raw, 2, 6) == 0 and #rec.live == 0 and rec.roles == '' and byte(raw, 2) < 2 then
+  return remember(memory, {DONE}) -- nothing to erase
+end
 local ended = finish_where(k, rec, function() return true end, ACCOUNT_ERASED)
 note(k, EVENT_ERASED, no_session, 0)
 rec.roles, rec.erased = '', true
@@ -47,4 +44,4 @@ local blocked = byte(raw, 2) % 2
 rec.head = char(1, blocked) .. bin(0, 12) .. bin(num(raw, 14, 4) + 1, 4) .. sub(raw, 19, 24) .. k.op .. char(ended)
 rec.must = true
 save(k, rec)
-return {DONE}
+return remember(memory, {DONE})

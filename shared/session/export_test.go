@@ -90,9 +90,6 @@ const (
 	EventHead    = eventHead
 )
 
-// DeletionField is the one field of a session's state that is no key's.
-const DeletionField = deletionField
-
 // PreferencesKey and StateKey name what is kept of an account and of a session beside them.
 func (s *Store) PreferencesKey(u UserID) string { return s.preferencesKey(u) }
 func (s *Store) StateKey(id ID) string          { return s.stateKey(id) }
@@ -105,7 +102,7 @@ var Outcomes = map[string]int{
 	"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "OVER": outcomeOver,
 	"SPENT": outcomeSpent, "BLOCKED": outcomeBlocked, "FULL": outcomeFull, "LIMITED": outcomeLimited,
 	"PRECONDITION": outcomePrecondition, "TOO_LARGE": outcomeTooLarge, "MISSING": outcomeMissing,
-	"STALE": outcomeStale, "LAST": outcomeLast,
+	"STALE": outcomeStale, "LAST": outcomeLast, "EXPIRED": outcomeExpired,
 }
 
 // Traits are what the record keeps of a client: of its device without and with the id it sent, and of its network.

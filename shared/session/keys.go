@@ -17,6 +17,7 @@ import (
 //	prefix:{b3f}:d<session random>   a session's state
 //	prefix:{b3f}:p<user id>          the subject's preferences
 //	prefix:{b3f}:a<user id>          the subject's activity
+//	prefix:{b3f}:o<operation>        an operation's answer, for a minute
 //	prefix:{b3f}:c                   the bucket's counters
 //	prefix:{b3f}:x0 … x7             the bucket's index
 //	prefix:{b3f}:l<hash>             a rate limit within the bucket
@@ -63,6 +64,9 @@ func (s *Store) memberRecordKey(bucket int, member string) string {
 func (s *Store) memberActivityKey(bucket int, member string) string {
 	return s.bucketNumber(bucket) + "a" + member
 }
+
+// memoryKey holds an operation's answer for as long as it may be asked for again.
+func (s *Store) memoryKey(u UserID, op operation) string { return s.bucket(u) + "o" + string(op[:]) }
 
 func (s *Store) payloadKey(id ID) string { return s.bucket(id.User) + "s" + string(id.Random[:]) }
 func (s *Store) stateKey(id ID) string   { return s.bucket(id.User) + "d" + string(id.Random[:]) }

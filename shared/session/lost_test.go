@@ -17,7 +17,7 @@ import (
 )
 
 // scriptsOfStory is how many scripts the story runs.
-const scriptsOfStory = 30
+const scriptsOfStory = 31
 
 // story is one of each operation, on the given store; a step is the time that passes between them.
 func story(t *testing.T, w *world, s *session.Store) {

@@ -351,7 +351,7 @@ func TestSweep_recountBetweenStepUps(t *testing.T) {
 		g = w.signIn(alice, laptop)
 		must(t, func() error { _, err := w.EndOthers(ctx, g.Session.ID, session.Revoked, operator); return err }())
 		step := func(c session.Client) {
-			a, err := w.Present(context.Background(), g.RefreshToken, session.Cookie)
+			a, err := w.PresentRefresh(context.Background(), g.RefreshToken, session.Cookie)
 			must(t, err)
 			g, err = w.StepUp(context.Background(), a, c)
 			must(t, err)

@@ -69,7 +69,7 @@ func (s *Store) SetPreferences(ctx context.Context, a Access, old Preferences, j
 		return old, nil
 	}
 	c := s.newChange(user, by)
-	c.keys = []string{s.preferencesKey(user), s.payloadKey(a.Session.ID)}
+	c.keys = []string{s.preferencesKey(user), s.payloadKey(a.Session.ID), s.memoryKey(user, c.op)}
 	c.args = []any{a.Session.ID.Random[:], old.stored[:min(len(old.stored), nonceEnd)], next.stored}
 	r, err := s.change(ctx, preferencesScript, c)
 	if err != nil {

@@ -3,6 +3,7 @@
 -- KEYS[1..5], ARGV[1..6]  see subject
 -- KEYS[6]  the preferences
 -- KEYS[7]  the session's payload
+-- KEYS[8]  this operation's answer, see remember
 -- ARGV[7]  the session's random
 -- ARGV[8]  what the stored value must begin with: its first 17 bytes, which no two values share; empty for none stored
 -- ARGV[9]  the new value, sealed; empty to delete
@@ -14,19 +15,18 @@
 local PRECONDITION = 6
 local EVENT_PREFERENCES = 11
 local PREFERENCES = 2 -- flag of the record
-local preferences, payload = KEYS[6], KEYS[7]
+local preferences, payload, memory = KEYS[6], KEYS[7], KEYS[8]
 local random, expected, value = ARGV[7], ARGV[8], ARGV[9]
 local k = subject()
 
+local before = known(memory)
+if before then return before end
 local raw = redis.call('GET', k.record)
 local at, answer = live(raw, random, k.now, k.op)
-if not at then return over_again(k, answer) end
+if not at then return answer end
 if redis.call('EXISTS', payload) == 0 then return {UNKNOWN} end
 
 local stored = redis.call('GET', preferences) or ''
-if repeated(k) > 0 then return {DONE} end -- also where another change came since
--- Bytes are told apart from another's by their random nonce, a deletion only by its event.
-if stored == value and (value ~= '' or k.cap == 0) then return {DONE} end
 if sub(stored, 1, 17) ~= expected then return {PRECONDITION, stored} end
 
 local rec, flags = open(raw), byte(raw, 2)
@@ -40,4 +40,4 @@ end
 rec.head = sub(rec.head, 1, 1) .. char(flags) .. sub(rec.head, 3)
 note(k, EVENT_PREFERENCES, random, 0)
 save(k, rec)
-return {DONE}
+return remember(memory, {DONE})

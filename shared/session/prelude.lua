@@ -4,12 +4,13 @@
 
 local HEAD, LIVE, ENDED = 34, 185, 35
 local REMEMBERED = 16                       -- ended sessions kept
-local DAY = 86400000
+local HOUR, DAY = 3600000, 86400000
 local RETENTION = 90 * DAY                  -- of a record after its last session
+local MEMORY = 60000                        -- of an operation's answer; a lost reply is asked for again within seconds
 
--- Outcomes that every script shares. The others stand in the script that has them.
-local UNKNOWN, DONE, OVER, DAMAGED = 0, 1, 2, 9
-local IDLE_TIMEOUT, ABSOLUTE_TIMEOUT = 2, 3 -- reasons, as in errors.go
+-- Outcomes that many scripts share. The others stand in the script that has them.
+local UNKNOWN, DONE, OVER, DAMAGED, STALE = 0, 1, 2, 9, 10
+local IDLE_TIMEOUT, ABSOLUTE_TIMEOUT, HIJACK_SUSPECTED = 2, 3, 8 -- reasons, as in errors.go
 local EVENT_ENDED, EVENT_DEVICE, EVENT_NETWORK = 3, 5, 6 -- types of events, as in event.go
 local OFF, LOG, STEP_UP, REVOKE = 0, 1, 2, 3 -- policies, as in session.go
 local COUNTS, CHAIN, CELL = 20, 11, 7       -- of a bucket's counters, see counters.go
@@ -139,6 +140,41 @@ local function over_again(k, answer)
   return answer
 end
 
+-- remember keeps an operation's answer and events for as long as its reply may be asked for again: where nothing that is
+-- stored for good would tell the operation's own repeat from a change that came in between. See known.
+local function remember(memory, answer)
+  local parts = {table.concat(told)}
+  for _, value in ipairs(answer) do
+    parts[#parts + 1] = type(value) == 'number' and 'i' .. string.format('%.0f', value) or 's' .. value
+  end
+  for i, part in ipairs(parts) do parts[i] = bin(#part, 4) .. part end
+  redis.call('UNLINK', memory) -- with memory full this needs none, and lets what follows pass; see save
+  redis.call('SET', memory, table.concat(parts), 'PX', MEMORY)
+  return answer
+end
+
+-- known returns what this very operation answered when it ran before, and tells its events again; nil where it did not run.
+local function known(memory)
+  local raw = redis.call('GET', memory)
+  if not raw then return nil end
+  local answer, at = {}, 0
+  while at < #raw do
+    local size = num(raw, at, 4)
+    local part = sub(raw, at + 5, at + 4 + size)
+    if at == 0 then
+      told[1] = part
+    else
+      answer[#answer + 1] = byte(part) == 105 and tonumber(sub(part, 2)) or sub(part, 2)
+    end
+    at = at + 4 + size
+  end
+  return answer
+end
+
+-- other_roles tells whether an account's roles are not those that the caller decided by: '=' and the roles, or empty
+-- where they do not matter.
+local function other_roles(roles, expected) return expected ~= '' and '=' .. roles ~= expected end
+
 -- extended is the idle end of an entry that is active now: never earlier than it was, nor behind the absolute end.
 local function extended(entry, now, idle)
   return math.max(num(entry, 28, 6), math.min(now + idle, num(entry, 34, 6)))
@@ -169,9 +205,6 @@ end
 
 -- blank is the record of a subject of which nothing is stored.
 local function blank() return char(1) .. string.rep(char(0), HEAD - 1) end
-
--- changed_by tells whether this operation was the last that changed many sessions at once, or the account.
-local function changed_by(raw, op) return sub(raw, 25, 30) == op end
 
 -- flagged is a record's head with its flags, its blocking time and its last operation.
 local function flagged(head, flags, blocked_at, op, count)
@@ -260,7 +293,7 @@ end
 local function tally(k, rec)
   if #rec.gone == 0 and not rec.added and not rec.replaced then return end
   local c = counted(redis.call('GET', k.counters))
-  local hour = floor(k.now / 3600000)
+  local hour = floor(k.now / HOUR)
   local old = 0
   while old + CELL <= #c.cells and num(c.cells, old, 3) < hour - HOURS do old = old + CELL end
   c.cells = sub(c.cells, old + 1)
@@ -377,9 +410,6 @@ local function judge(k, entry, policies, devices, network, settled)
   if not worst then return entry, nil end
   return sub(entry, 1, 152) .. last_device .. last_network .. sub(entry, 169, 174) .. char(flags) .. sub(entry, 176), worst
 end
-
--- is_admin tells whether roles have the one that makes an admin.
-local function is_admin(roles) return string.find(',' .. roles .. ',', ',admin,', 1, true) ~= nil end
 
 -- replace puts an entry in the place of the one of the same session.
 local function replace(rec, entry)

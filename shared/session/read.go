@@ -5,8 +5,6 @@ import (
 	"crypto/hmac"
 	"net/netip"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // day is by how much TTLs outlast deadlines.
@@ -148,7 +146,8 @@ func (s *Store) checkAccess(e entry, t token, transport Transport, now time.Time
 }
 
 // see records activity, and a device or network that changed, where either is due, and returns the session as it then
-// stands. The script looks again, so a session that ended meanwhile stays ended.
+// stands. The script looks again, so a session that ended meanwhile stays ended, and a token that a step-up superseded
+// meanwhile neither gains what the signature gave nor is judged against what it bound.
 func (s *Store) see(ctx context.Context, t token, e entry, p payload, client Client, now time.Time) (entry, payload, error) {
 	caller, err := s.traits(t, client)
 	if err != nil {
@@ -157,16 +156,25 @@ func (s *Store) see(ctx context.Context, t token, e entry, p payload, client Cli
 	if e.seen.Add(s.opts.Touch).After(now) && !s.changed(e, caller) {
 		return e, p, nil
 	}
+	hash, err := t.hash(s.keys)
+	if err != nil {
+		return e, p, err
+	}
 	c := s.newChange(t.id.User, client.By())
 	c.keys = []string{s.payloadKey(t.id), s.stateKey(t.id)}
 	c.args = []any{
 		t.id.Random[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(), s.policies(), caller.devices(), caller.network[:],
+		hash, s.opts.Grace.Milliseconds(),
 	}
 	r, err := s.change(ctx, touchScript, c)
 	if err != nil {
 		return e, p, err
 	}
-	if r.outcome() != outcomeDone {
+	switch r.outcome() {
+	case outcomeDone:
+	case outcomeExpired:
+		return e, p, ErrTokenExpired
+	default:
 		return e, p, r.fault(t.id)
 	}
 	after, err := decodeEntry(r.text(1))
@@ -177,11 +185,11 @@ func (s *Store) see(ctx context.Context, t token, e entry, p payload, client Cli
 }
 
 // moved keeps the last address in the payload up to date, once a change of network was recorded. It is for people to
-// read: a failure costs only that, and a payload that is gone is not written again.
+// read: a failure costs only that, and a payload that is gone is not written again, nor one that changed since.
 func (s *Store) moved(ctx context.Context, id ID, e entry, p payload, ip netip.Addr) payload {
 	p.lastIP = ip
 	if sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode()); err == nil {
-		_ = s.rdb.SetArgs(ctx, s.payloadKey(id), sealed, redis.SetArgs{Mode: "XX", KeepTTL: true}).Err()
+		_, _ = s.run(ctx, movedScript, s.sessionKeys(id), millis(s.now()), e.op[:], id.Random[:], e.lastNetwork[:], sealed)
 	}
 	return p
 }
@@ -189,7 +197,7 @@ func (s *Store) moved(ctx context.Context, id ID, e entry, p payload, ip netip.A
 // reset ends a session whose record is older than a token that we made: Redis has lost a write, most likely by promoting
 // a replica. It is told as what it is and not as theft.
 func (s *Store) reset(ctx context.Context, t token, client Client) error {
-	r, err := s.end(ctx, t.id, StoreReset, int64(t.generation), client.By())
+	r, err := s.end(ctx, t.id, StoreReset, int64(t.generation), noRoles, client.By())
 	if err != nil {
 		return err
 	}

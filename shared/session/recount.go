@@ -118,11 +118,13 @@ func (w *sweeping) countSome(ctx context.Context, bucket int, members []string, 
 // mend replaces what counters tell of the live sessions by what there is; flows stay. It returns false where they have
 // changed meanwhile.
 func (w *sweeping) mend(ctx context.Context, bucket int, raw string, live census) (bool, error) {
-	told, rest, _ := decodeCensus(raw)
-	if _, _, err := decodeCounters(raw); err != nil {
-		rest = "" // of what cannot be read nothing stays
-	} else if told.equal(live) {
-		return true, nil
+	_, _, err := decodeCounters(raw)
+	rest := "" // of what cannot be read nothing stays
+	if err == nil {
+		var told census
+		if told, rest, err = decodeCensus(raw); err == nil && told.equal(live) {
+			return true, nil
+		}
 	}
 	r, err := w.run(ctx, recountScript, []string{w.countersKey(bucket)}, raw, string(live.encode())+rest)
 	if err != nil || r.outcome() != outcomeDone {

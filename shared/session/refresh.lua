@@ -20,7 +20,7 @@
 --          {LIMITED, ms}           too many; nothing was changed
 --          {OVER, reason, time, mine}
 --          {DAMAGED}
-local REFRESH_REUSED, HIJACK_SUSPECTED, STORE_RESET = 7, 8, 11
+local REFRESH_REUSED, STORE_RESET = 7, 11
 local EVENT_REFRESH = 2
 local k, payload, state, random = subject(), KEYS[6], KEYS[7], ARGV[7]
 local generation, hash = tonumber(ARGV[8]), ARGV[9]

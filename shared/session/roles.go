@@ -1,13 +1,12 @@
 package session
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/redis/go-redis/v9"
 )
 
 // The roles that are always there.
@@ -23,53 +22,21 @@ const MaxRoles = 255
 
 // SetRoles gives an account these roles and no others, also one that was never seen; together they have MaxRoles bytes at
 // most, or it fails with ErrTooLarge. It fails with ErrLastAdmin where keepAdmin is set and nobody else could administer.
-func (s *Store) SetRoles(ctx context.Context, address common.Address, roles []string, keepAdmin bool, by By) (User, error) {
+func (s *Store) SetRoles(ctx context.Context, address common.Address, roles []string, keepAdmin bool, by By, only ...Condition) (User, error) {
 	user, text := s.UserOf(address), strings.Join(roles, ",")
 	if len(text) > MaxRoles {
 		return User{}, ErrTooLarge
 	}
-	c := s.newChange(user, by)
-	stays, left := slices.Contains(roles, RoleAdmin), 0
-	r, err := s.unlessStale(ctx, rolesScript, &c, func(rec record) error {
-		resigned, err := 0, error(nil)
-		if !stays {
-			resigned, err = s.resign(ctx, user, rec.roles, keepAdmin)
-		}
-		left |= resigned
-		c.args = []any{text, resigned}
-		return err
+	stays := slices.Contains(roles, RoleAdmin)
+	r, err := s.alter(ctx, s.newChange(user, by), alteration{
+		script: rolesScript, resigns: !stays, keepAdmin: keepAdmin, joins: stays, only: only,
+		ask: func(c *change, _ record, decided string) { c.args = []any{text, decided} },
 	})
 	if err != nil {
 		return User{}, err
 	}
 	rec, err := decodeRecord(r.text(1))
-	if err == nil && (stays || left == 1) {
-		err = s.settle(ctx, user)
-	}
 	return rec.user(user, address), err
-}
-
-// unlessStale runs a script that was prepared for a record as it was read, and again where that has changed since.
-func (s *Store) unlessStale(ctx context.Context, script *redis.Script, c *change, prepare func(record) error) (reply, error) {
-	for range staleReads {
-		rec, err := s.record(ctx, c.user)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return nil, err
-		}
-		if err := prepare(rec); err != nil {
-			return nil, err
-		}
-		r, err := s.change(ctx, script, *c)
-		switch {
-		case err != nil:
-			return nil, err
-		case r.outcome() == outcomeDone:
-			return r, nil
-		case r.outcome() != outcomeStale:
-			return nil, ErrDamaged
-		}
-	}
-	return nil, ErrUnavailable
 }
 
 // The list of admins holds those who have the role stored and are not blocked: who could give it to somebody else. It
@@ -78,31 +45,25 @@ func (s *Store) unlessStale(ctx context.Context, script *redis.Script, c *change
 // lacks an admin until their role is set again, which refuses too much. What it does not withstand is somebody who puts an
 // admin back at the very moment in which two others leave.
 
-// resign takes an account with these roles off the list, before its record changes, and tells whether there was anything
-// to do. It fails with ErrLastAdmin where keepAdmin is set and the list has nobody else.
-func (s *Store) resign(ctx context.Context, user UserID, roles []string, keepAdmin bool) (resigned int, err error) {
-	if !slices.Contains(roles, RoleAdmin) {
-		return 0, nil
-	}
+// resign takes an account off the list, before its record changes. It fails with ErrLastAdmin where keepAdmin is set and
+// the list has nobody else.
+func (s *Store) resign(ctx context.Context, user UserID, keepAdmin bool) error {
 	keep := 0
 	if keepAdmin {
 		keep = 1
 	}
 	r, err := s.run(ctx, resignScript, []string{s.adminsKey()}, user[:], keep)
 	if err == nil && r.outcome() == outcomeLast {
-		return 0, ErrLastAdmin
+		return ErrLastAdmin
 	}
-	return 1, err
+	return err
 }
 
 // settle makes the list say of an account what its record says: after every change of either. What was written is held
 // against the record once more, so of two that settle at once the last agrees with it.
 func (s *Store) settle(ctx context.Context, user UserID) error {
 	can, err := s.canAdminister(ctx, user)
-	for range staleReads {
-		if err != nil {
-			return err
-		}
+	for pass := 0; pass < staleReads && err == nil; pass++ {
 		write := s.rdb.SRem
 		if can {
 			write = s.rdb.SAdd
@@ -115,13 +76,13 @@ func (s *Store) settle(ctx context.Context, user UserID) error {
 			return nil
 		}
 	}
-	return ErrUnavailable
+	return cmp.Or(err, ErrUnavailable)
 }
 
 func (s *Store) canAdminister(ctx context.Context, user UserID) (bool, error) {
-	rec, err := s.record(ctx, user)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return slices.Contains(rec.roles, RoleAdmin) && rec.blockedAt.IsZero(), err
+	rec, err := s.recordOrNone(ctx, user)
+	return rec.administers() && rec.blockedAt.IsZero(), err
 }
+
+// administers tells whether the role of an admin is stored.
+func (rec record) administers() bool { return slices.Contains(rec.roles, RoleAdmin) }

@@ -4,6 +4,7 @@
 -- Returns  {UNKNOWN}          never issued, or gone
 --          {DONE, terms}      this operation's, now and when it asks again; terms are what it was issued for
 --          {SPENT}            another operation's
+--          {DAMAGED}          what is stored is no nonce
 local SPENT = 3
 local key, op = KEYS[1], ARGV[1]
 

@@ -79,9 +79,6 @@ func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 	}
 	list := StateList{Quota: s.opts.StateQuota}
 	for field, value := range stored {
-		if field == deletionField {
-			continue
-		}
 		item, err := s.openItem(a.Session.ID, field, value)
 		if err != nil {
 			return StateList{}, err
@@ -141,7 +138,7 @@ func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte
 	}
 	item.Version = versionOf(stored)
 	op := newOperation()
-	r, err := s.run(ctx, statePutScript, s.stateKeys(id),
+	r, err := s.run(ctx, statePutScript, s.stateKeys(id, op),
 		millis(now), op[:], id.Random[:], field, stored, want.argument(), s.opts.StateQuota, MaxStateKeys)
 	if err != nil {
 		return StateItem{}, err
@@ -153,7 +150,7 @@ func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte
 // ended since. One trip.
 func (s *Store) DeleteState(ctx context.Context, a Access, key string, want StateCondition) error {
 	id, op := a.Session.ID, newOperation()
-	r, err := s.run(ctx, stateDeleteScript, s.stateKeys(id),
+	r, err := s.run(ctx, stateDeleteScript, s.stateKeys(id, op),
 		millis(s.now()), op[:], id.Random[:], s.stateField(id, key), want.argument())
 	if err != nil {
 		return err
@@ -196,9 +193,6 @@ func (c StateCondition) argument() string {
 	}
 	return want
 }
-
-// deletionField is the one field of a state that is no key's; it holds the operation of the last deletion.
-const deletionField = "d"
 
 // In front of a sealed item stand what scripts decide on: when it expires, and its size with its name.
 const itemHead = 6 + 4
@@ -249,4 +243,7 @@ func (s *Store) stateField(id ID, key string) string {
 	return string(s.keys.Lookup(seal.StateName, id.User[:], id.Random[:], []byte(key))[:16])
 }
 
-func (s *Store) stateKeys(id ID) []string { return []string{s.recordKey(id.User), s.stateKey(id)} }
+// stateKeys are those of a change of state.
+func (s *Store) stateKeys(id ID, op operation) []string {
+	return []string{s.recordKey(id.User), s.stateKey(id), s.memoryKey(id.User, op)}
+}

@@ -1,9 +1,8 @@
 -- Put in front of the two scripts that change a session's state, which is a hash. A field is the keyed hash of a key's
 -- name, 16 bytes, and its value is
 --   expires 6 | size 4 | sealed: format 1, key id 4, nonce 12, and the rest
--- The nonce is the key's version. One more field, DELETION, holds the operation of the last deletion.
+-- The nonce is the key's version.
 local PRECONDITION, TOO_LARGE, MISSING = 6, 7, 11
-local DELETION = 'd'
 
 -- past tells whether a stored value's time is over.
 local function past(held, now) return num(held, 0, 6) <= now end
@@ -19,9 +18,4 @@ local function meets(stored, want)
     if sub(want, at, at + 11) == sub(stored, 16, 27) then return true end
   end
   return false
-end
-
--- outlast lets the state go a day after its session, whose entry stands at that offset of the record.
-local function outlast(state, raw, at, now)
-  redis.call('PEXPIRE', state, string.format('%.0f', num(raw, at + 34, 6) - now + DAY))
 end

@@ -15,7 +15,6 @@
 -- Returns  {DONE, entry}      renewed, now or when this operation asked before
 --          {STALE}            rotated since the caller read it: read again
 --          {UNKNOWN}, {OVER, reason, time, mine}, {DAMAGED}
-local STALE = 10
 local EVENT_STEP_UP = 4
 local k, payload, random = subject(), KEYS[6], ARGV[7]
 local generation, bound = tonumber(ARGV[8]), ARGV[13]

@@ -5,13 +5,25 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"errors"
+	"time"
 )
 
-// Present finds the live session of a token of either kind, for a step-up: one that is held opens too. An access token
-// must be good as for Read. A refresh token must be the current one, or one that a rotation has just superseded; any
-// other is ErrInvalidToken here, and not called theft. One trip, and nothing is recorded.
+// Present finds the live session of an access token, for a step-up: one that is held opens too. The token must be good as
+// for Read. One trip, and nothing is recorded.
 func (s *Store) Present(ctx context.Context, text string, transport Transport) (Access, error) {
-	t, err := s.parseAny(text)
+	return s.present(ctx, accessKind, text, transport, s.checkAccess)
+}
+
+// PresentRefresh is Present for a refresh token. It must be the current one, or one that a rotation has just superseded;
+// any other is ErrInvalidToken here, and not called theft.
+func (s *Store) PresentRefresh(ctx context.Context, text string, transport Transport) (Access, error) {
+	return s.present(ctx, refreshKind, text, transport, s.checkRefresh)
+}
+
+func (s *Store) present(
+	ctx context.Context, kind, text string, transport Transport, check func(entry, token, Transport, time.Time) error,
+) (Access, error) {
+	t, err := parseToken(s.keys, kind, text)
 	if err != nil {
 		return Access{}, err
 	}
@@ -27,12 +39,7 @@ func (s *Store) Present(ctx context.Context, text string, transport Transport) (
 	if t.generation > e.generation {
 		return Access{}, s.reset(ctx, t, Client{})
 	}
-	if t.kind == accessKind {
-		err = s.checkAccess(*e, t, transport, now)
-	} else {
-		err = s.checkRefresh(*e, t, transport)
-	}
-	if err != nil {
+	if err := check(*e, t, transport, now); err != nil {
 		return Access{}, err
 	}
 	p, err := s.openPayload(t.id, *e, values.text(1))
@@ -43,10 +50,10 @@ func (s *Store) Present(ctx context.Context, text string, transport Transport) (
 }
 
 // checkRefresh judges a refresh token that is shown and not exchanged.
-func (s *Store) checkRefresh(e entry, t token, transport Transport) error {
+func (s *Store) checkRefresh(e entry, t token, transport Transport, now time.Time) error {
 	hash, err := t.hash(s.keys)
 	want := e.refresh
-	if e.generation-t.generation == 1 && s.now().Before(e.rotated.Add(s.opts.Grace)) {
+	if e.generation-t.generation == 1 && now.Before(e.rotated.Add(s.opts.Grace)) {
 		want = e.formerRefresh
 	} else if e.generation != t.generation {
 		return ErrInvalidToken

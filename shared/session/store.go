@@ -57,6 +57,8 @@ var (
 	eraseSource string
 	//go:embed resign.lua
 	resignSource string
+	//go:embed moved.lua
+	movedSource string
 
 	//go:embed epilogue.lua
 	epilogue string
@@ -71,6 +73,7 @@ var (
 	rolesScript   = newScript(rolesSource)
 	eraseScript   = newScript(eraseSource)
 	resignScript  = newScript(resignSource)
+	movedScript   = newScript(movedSource)
 )
 
 func newScript(source string) *redis.Script {
@@ -88,6 +91,7 @@ const (
 	outcomeStale   = 10
 	outcomeLast    = 12
 	outcomeLimited = 8
+	outcomeExpired = 13
 )
 
 // reply is what a script returned: an outcome, then integers and strings.

@@ -25,7 +25,7 @@ type Swept struct {
 	Recounted, Mended int
 	// Damaged records, which were left as they are.
 	Damaged int
-	// Complete tells that every bucket was visited before the time was over, and the sum is new.
+	// Complete tells that every bucket was visited without a fault before the time was over, and the sum is new.
 	Complete bool
 }
 
@@ -52,8 +52,8 @@ type sweeping struct {
 
 // Sweep ends the sessions whose deadlines have passed, each with its event and its counters, recounts a share of the
 // buckets, and sums up. It stops in time for ctx, which is no error, and the next one begins elsewhere. Two at once do no
-// harm. An error that is about one bucket is returned in the end: the others are swept. It fails with ErrUnavailable at
-// once. What was done until then is told with every error.
+// harm. An error that is about one bucket is returned in the end: the others are swept, and summed up. It fails with
+// ErrUnavailable at once. What was done until then is told with every error.
 func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 	w := &sweeping{Store: s, now: s.now()}
 	w.sum.AsOf, w.sum.Ended = w.now, map[Reason]int{}
@@ -71,14 +71,9 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 		}
 		faults = errors.Join(faults, err)
 	}
-	if faults != nil {
-		return w.done, faults
-	}
-	if err := w.leaveSum(ctx); err != nil {
-		return w.done, err
-	}
-	w.done.Complete = true
-	return w.done, nil
+	faults = errors.Join(faults, w.leaveSum(ctx))
+	w.done.Complete = faults == nil
+	return w.done, faults
 }
 
 // endingBefore is over a moment before ctx is.
@@ -112,15 +107,21 @@ func (w *sweeping) visit(ctx context.Context, from, count int) error {
 			seen = append(seen, g)
 		}
 	})
-	if err != nil {
+	if err != nil && (count == 1 || errors.Is(err, ErrUnavailable)) {
 		return err
 	}
-	for _, g := range seen {
-		if err := w.work(ctx, g); err != nil {
-			return err
+	var faults error
+	for i, g := range seen {
+		if err != nil { // of one of them; each is looked at alone
+			faults = errors.Join(faults, w.visit(ctx, from+i, 1))
+		} else {
+			faults = errors.Join(faults, w.work(ctx, g))
+		}
+		if errors.Is(faults, ErrUnavailable) {
+			break
 		}
 	}
-	return nil
+	return faults
 }
 
 // dueNow asks for up to that many members of an index whose time has come.

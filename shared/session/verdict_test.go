@@ -212,7 +212,7 @@ func TestStepUp_overtaken(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		a, err := w.Present(ctx, g.RefreshToken, session.Cookie)
+		a, err := w.PresentRefresh(ctx, g.RefreshToken, session.Cookie)
 		must(t, err)
 		w.clock.add(time.Minute)
 		s := w.on(w.beforeScript(func() {
@@ -249,19 +249,23 @@ func TestPresent(t *testing.T) {
 		w.clock.add(time.Minute)
 		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
 		must(t, err)
-		for name, token := range map[string]string{
-			"access": next.AccessToken, "refresh": next.RefreshToken, "access before": g.AccessToken, "refresh before": g.RefreshToken,
-		} {
-			if _, err := w.Present(ctx, token, session.Cookie); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
+		for _, grant := range []session.Grant{g, next} {
+			_, err := w.Present(ctx, grant.AccessToken, session.Cookie)
+			must(t, err)
+			_, err = w.PresentRefresh(ctx, grant.RefreshToken, session.Cookie)
+			must(t, err)
+			// Each in its own place: attack case 26.
+			_, err = w.Present(ctx, grant.RefreshToken, session.Cookie)
+			wants(t, err, session.ErrInvalidToken)
+			_, err = w.PresentRefresh(ctx, grant.AccessToken, session.Cookie)
+			wants(t, err, session.ErrInvalidToken)
 		}
 		_, err = w.Present(ctx, next.AccessToken, session.Bearer)
 		wants(t, err, session.ErrInvalidToken)
-		_, err = w.Present(ctx, next.RefreshToken, session.Bearer)
+		_, err = w.PresentRefresh(ctx, next.RefreshToken, session.Bearer)
 		wants(t, err, session.ErrInvalidToken)
 		w.clock.add(w.opts.Grace)
-		_, err = w.Present(ctx, g.RefreshToken, session.Cookie)
+		_, err = w.PresentRefresh(ctx, g.RefreshToken, session.Cookie)
 		wants(t, err, session.ErrInvalidToken)
 		w.opens(next) // which was not called theft
 		_, err = w.Present(ctx, "lka_nothing", session.Cookie)
