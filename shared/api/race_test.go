@@ -256,44 +256,11 @@ func TestRevokeAll_racingLogins(t *testing.T) { // attack case 50
 				c, admin, alice := w.script(), w.script(), newAccount(t)
 				admin.signIn(root)
 				c.signIn(alice)
-				const logins = 30
-				bodies := make([]map[string]any, logins)
-				for i := range bodies {
-					bodies[i] = c.body(alice, c.message(alice).String())
-				}
-				var together sync.WaitGroup
-				var mu sync.Mutex
-				var asked bool
-				var before, during []*client
-				some := make(chan bool, logins)
-				for _, body := range bodies {
-					together.Go(func() {
-						got := w.script().login(body)
-						mu.Lock()
-						defer mu.Unlock()
-						if holder := w.script(); got.status == http.StatusOK {
-							holder.take(got)
-							if asked {
-								during = append(during, holder)
-							} else {
-								before = append(before, holder)
-							}
-						}
-						some <- true
-					})
-				}
-				together.Go(func() {
-					for range 3 {
-						<-some
-					}
-					mu.Lock()
-					asked = true
-					mu.Unlock()
+				before, during := w.loginsAround(alice, 30, func() {
 					if got := end(c, admin, alice); got.status != http.StatusNoContent {
 						t.Errorf("the end: %d %s", got.status, got.body)
 					}
 				})
-				together.Wait()
 				if len(before) < 3 {
 					t.Fatalf("only %d logins were answered before", len(before))
 				}
@@ -319,6 +286,48 @@ func TestRevokeAll_racingLogins(t *testing.T) { // attack case 50
 			})
 		})
 	}
+}
+
+// loginsAround signs an account in many times at once, and calls end once three of the logins have been answered. It
+// returns who was answered before end was called, and who after that.
+func (w *world) loginsAround(a account, logins int, end func()) (before, during []*client) {
+	w.t.Helper()
+	bodies := make([]map[string]any, logins)
+	for i := range bodies {
+		c := w.script()
+		bodies[i] = c.body(a, c.message(a).String())
+	}
+	var together sync.WaitGroup
+	var mu sync.Mutex
+	var asked bool
+	some := make(chan bool, logins)
+	for _, body := range bodies {
+		together.Go(func() {
+			got := w.script().login(body)
+			mu.Lock()
+			defer mu.Unlock()
+			if holder := w.script(); got.status == http.StatusOK {
+				holder.take(got)
+				if asked {
+					during = append(during, holder)
+				} else {
+					before = append(before, holder)
+				}
+			}
+			some <- true
+		})
+	}
+	together.Go(func() {
+		for range 3 {
+			<-some
+		}
+		mu.Lock()
+		asked = true
+		mu.Unlock()
+		end()
+	})
+	together.Wait()
+	return before, during
 }
 
 // ended asserts that a token opens nothing; of more than sixteen ends the first are not remembered.
