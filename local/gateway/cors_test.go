@@ -13,7 +13,7 @@ import (
 	"latchkey/local/gateway"
 )
 
-func TestServe_preflight(t *testing.T) {
+func TestServe_preflight(t *testing.T) { // attack case 32
 	request := func(from string) string {
 		return "OPTIONS /no/such/route HTTP/1.1\nHost: localhost\nOrigin: " + from + "\nAccess-Control-Request-Method: POST\n\n"
 	}
@@ -36,8 +36,8 @@ func TestServe_preflight(t *testing.T) {
 	}
 	for _, from := range []string{"https://evil.example", origin + ".evil.example", strings.ToUpper(origin), "null", origin + ", " + origin} {
 		response, _ := send(t, never, request(from))
-		if response.StatusCode != 204 {
-			t.Errorf("%s: got %s", from, response.Status)
+		if vary := response.Header.Values("Vary"); response.StatusCode != 204 || len(vary) != 1 || vary[0] != "Origin" {
+			t.Errorf("%s: got %s, vary %q", from, response.Status, vary)
 		}
 		for name := range response.Header {
 			if strings.HasPrefix(name, "Access-Control-") {
@@ -47,7 +47,7 @@ func TestServe_preflight(t *testing.T) {
 	}
 }
 
-func TestServe_cors(t *testing.T) {
+func TestServe_cors(t *testing.T) { // attack case 32
 	f := returning(`{"statusCode":200,"headers":{"Access-Control-Allow-Origin":"*","access-control-max-age":"1","vary":"accept"}}`)
 	response, _ := send(t, f, "GET /health HTTP/1.1\nHost: localhost\nOrigin: "+origin+"\n\n")
 	for name, want := range map[string]string{
@@ -64,6 +64,9 @@ func TestServe_cors(t *testing.T) {
 		t.Errorf("vary %s", got)
 	}
 	response, _ = send(t, f, "GET /health HTTP/1.1\nHost: localhost\nOrigin: https://evil.example\n\n")
+	if got := fmt.Sprint(response.Header.Values("Vary")); got != "[accept Origin]" {
+		t.Errorf("a stranger's vary %s", got)
+	}
 	for name := range response.Header {
 		if strings.HasPrefix(name, "Access-Control-") {
 			t.Errorf("a stranger is told %s", name)
