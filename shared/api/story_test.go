@@ -18,7 +18,20 @@ import (
 	"latchkey/shared/session"
 )
 
-// tap hears all that is sent to Redis, as MONITOR would.
+// ear hears all that is sent to Redis, as MONITOR would: each command alone, and those of a pipeline together.
+type ear func(cmds ...redis.Cmder)
+
+func (e ear) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (e ear) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { e(cmd); return next(ctx, cmd) }
+}
+
+func (e ear) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error { e(cmds...); return next(ctx, cmds) }
+}
+
+// tap keeps the text of what was sent.
 type tap struct {
 	mu   sync.Mutex
 	sent strings.Builder
@@ -35,16 +48,6 @@ func (h *tap) hear(cmds ...redis.Cmder) {
 			fmt.Fprint(&h.sent, arg, "\n")
 		}
 	}
-}
-
-func (h *tap) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (h *tap) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error { h.hear(cmd); return next(ctx, cmd) }
-}
-
-func (h *tap) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error { h.hear(cmds...); return next(ctx, cmds) }
 }
 
 // secrets are what nobody who reads Redis may find, by name.
@@ -105,7 +108,7 @@ func newStory(t *testing.T, r redistest.Redis) *story {
 	rdb := redis.NewClient(r.Options())
 	t.Cleanup(func() { _ = rdb.Close() })
 	s := &story{root: newAccount(t), alice: newAccount(t), heard: new(tap), hidden: secrets{}}
-	rdb.AddHook(s.heard)
+	rdb.AddHook(ear(s.heard.hear))
 	s.world = newWorldOn(t, r, rdb, policies(session.PolicyStepUp, session.PolicyLog), rates(60, 30, 60), func(w *world) {
 		w.cfg.Admins = append(w.cfg.Admins, s.root.address)
 		w.cfg.Roles = map[string]api.Role{"auditor": {Permissions: []string{"audit:read"}}}
