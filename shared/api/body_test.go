@@ -177,25 +177,27 @@ func TestBody_types(t *testing.T) { // attack cases 21 and 22
 }
 
 func TestBody_size(t *testing.T) { // attack case 22
-	w := newWorld(t, redistest.Embedded(t))
-	c := w.script()
-	c.signIn(newAccount(t))
-	padded := func(n int) string {
-		body := `{"refreshToken":"` + c.refresh + `"}`
-		return body + strings.Repeat(" ", n-len(body))
-	}
-	c.send("POST", "/auth/refresh", padded(16<<10)).wants(200, "")
-	c.send("POST", "/auth/refresh", padded(16<<10+1)).wants(413, "too_large")
-	c.send("POST", "/auth/refresh", padded(100_000)).wants(413, "too_large")
-	// What is too long is not read to its end.
-	read := new(endless)
-	r := request("POST", "/auth/login", "")
-	r.Body = read
-	serve(t, w.api.Login(), r).wants(413, "too_large")
-	if read.n > 64<<10 {
-		t.Errorf("%d bytes were read", read.n)
-	}
-	c.profile().wants(200, "")
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		c := w.script()
+		c.signIn(newAccount(t))
+		padded := func(n int) string {
+			body := `{"refreshToken":"` + c.refresh + `"}`
+			return body + strings.Repeat(" ", n-len(body))
+		}
+		c.send("POST", "/auth/refresh", padded(16<<10)).wants(200, "")
+		c.send("POST", "/auth/refresh", padded(16<<10+1)).wants(413, "too_large")
+		c.send("POST", "/auth/refresh", padded(100_000)).wants(413, "too_large")
+		// What is too long is not read to its end.
+		read := new(endless)
+		long := request("POST", "/auth/login", "")
+		long.Body = read
+		serve(t, w.api.Login(), long).wants(413, "too_large")
+		if read.n > 64<<10 {
+			t.Errorf("%d bytes were read", read.n)
+		}
+		c.profile().wants(200, "")
+	})
 }
 
 // endless is a body of spaces without end.

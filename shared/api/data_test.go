@@ -358,14 +358,16 @@ func TestState_quota(t *testing.T) {
 }
 
 func TestState_manyKeys(t *testing.T) {
-	w := newWorld(t, redistest.Embedded(t))
-	c := w.script()
-	c.signIn(newAccount(t))
-	for i := range session.MaxStateKeys {
-		c.own("PUT", fmt.Sprint("/api/state/k", i), `1`).wants(204, "")
-	}
-	c.own("PUT", "/api/state/more", `1`).wants(413, "too_large")
-	c.own("PUT", "/api/state/k7", `2`).wants(204, "")
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		c := w.script()
+		c.signIn(newAccount(t))
+		for i := range session.MaxStateKeys {
+			c.own("PUT", fmt.Sprint("/api/state/k", i), `1`).wants(204, "")
+		}
+		c.own("PUT", "/api/state/more", `1`).wants(413, "too_large")
+		c.own("PUT", "/api/state/k7", `2`).wants(204, "")
+	})
 }
 
 // Nothing of it stands in Redis or in the log, names of keys neither.

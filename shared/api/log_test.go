@@ -306,71 +306,75 @@ func TestLog_holdsNoSecret(t *testing.T) {
 
 // A user agent stays within its line, and within bounds.
 func TestLog_injection(t *testing.T) { // attack case 66
-	w := newWorld(t, redistest.Embedded(t))
-	for _, agent := range []string{
-		`x"}` + "\n" + `{"msg":"event","type":"login","outcome":"success"}`, "a\r\nb", "%n%s%x", "\x1b[31mred", strings.Repeat("x", 64<<10),
-		"\u202eevil\u2028", "\xff\xfe", `\u000a{"msg":"event"}`, "a\x00b", "curl\n/8",
-	} {
-		c, alice := w.script(), newAccount(t)
-		body := c.body(alice, c.message(alice).String())
-		w.log.Reset()
-		text, err := json.Marshal(body)
-		must(t, err)
-		r := request("POST", "/auth/login", string(text))
-		r.Header["User-Agent"] = []string{agent} // past a client and a server that would refuse it
-		serve(t, w.api.Login(), r).wants(200, "")
-		lines := slices.Collect(strings.Lines(w.log.text()))
-		if len(lines) != 2 || len(w.lines("event")) != 1 || len(w.lines("request")) != 1 {
-			t.Errorf("%.40q made %d lines: %.400s", agent, len(lines), w.log.text())
-		}
-		for _, line := range lines {
-			if len(line) > 1024 || strings.ContainsAny(strings.TrimSuffix(line, "\n"), "\r\n\x00\x1b\u202e\u2028") {
-				t.Errorf("%.40q made the line %.200q", agent, line)
-			}
-		}
-	}
-	// The same in every other place that a caller can write to.
-	evil := "x\"}\n{\"msg\":\"event\"}\u202e"
-	w.log.Reset()
-	r := request("POST", "/"+url.PathEscape(evil), evil)
-	r.Method = evil
-	for _, header := range []string{"Origin", "Authorization", "Cookie", "X-Device-Id", "Sec-Fetch-Site", "X-Request-Id"} {
-		r.Header[header] = []string{evil}
-	}
-	serve(t, w.api.Login(), r).wants(404, "not_found")
-	w.lines("request")
-	if n := strings.Count(w.log.text(), "\n"); n != 2 || strings.Contains(w.log.text(), "\u202e") {
-		t.Errorf("%d lines: %q", n, w.log.text())
-	}
-}
-
-func TestPanic(t *testing.T) { // attack case 69
-	for name, value := range map[string]any{"text": "injected", "error": fmt.Errorf("secret"), "abort": http.ErrAbortHandler, "nil map": nil} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, redistest.Embedded(t))
-			armed := true
-			w.wrap = func(rw http.ResponseWriter, r *http.Request) bool {
-				if armed && r.Method == "POST" && r.URL.Path == "/auth/login" {
-					r.Body = bomb{value}
-					w.api.Login().ServeHTTP(rw, r)
-					return true
-				}
-				return false
-			}
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		for _, agent := range []string{
+			`x"}` + "\n" + `{"msg":"event","type":"login","outcome":"success"}`, "a\r\nb", "%n%s%x", "\x1b[31mred", strings.Repeat("x", 64<<10),
+			"\u202eevil\u2028", "\xff\xfe", `\u000a{"msg":"event"}`, "a\x00b", "curl\n/8",
+		} {
 			c, alice := w.script(), newAccount(t)
 			body := c.body(alice, c.message(alice).String())
 			w.log.Reset()
-			got := c.login(body).wants(500, "internal")
-			checkProblem(t, got)
-			if len(w.lines("internal")) != 1 || len(w.lines("request")) != 1 || w.lines("internal")[0]["stack"] == nil {
-				t.Errorf("logged %s", w.log.text())
+			text, err := json.Marshal(body)
+			must(t, err)
+			r := request("POST", "/auth/login", string(text))
+			r.Header["User-Agent"] = []string{agent} // past a client and a server that would refuse it
+			serve(t, w.api.Login(), r).wants(200, "")
+			lines := slices.Collect(strings.Lines(w.log.text()))
+			if len(lines) != 2 || len(w.lines("event")) != 1 || len(w.lines("request")) != 1 {
+				t.Errorf("%.40q made %d lines: %.400s", agent, len(lines), w.log.text())
 			}
-			equal(t, "status in the access log", w.lines("request")[0]["status"], 500.0)
-			w.wantsEvents("a defect", "login failure reason=internal")
-			armed = false
-			c.login(body).wants(200, "")
-		})
-	}
+			for _, line := range lines {
+				if len(line) > 1024 || strings.ContainsAny(strings.TrimSuffix(line, "\n"), "\r\n\x00\x1b\u202e\u2028") {
+					t.Errorf("%.40q made the line %.200q", agent, line)
+				}
+			}
+		}
+		// The same in every other place that a caller can write to.
+		evil := "x\"}\n{\"msg\":\"event\"}\u202e"
+		w.log.Reset()
+		odd := request("POST", "/"+url.PathEscape(evil), evil)
+		odd.Method = evil
+		for _, header := range []string{"Origin", "Authorization", "Cookie", "X-Device-Id", "Sec-Fetch-Site", "X-Request-Id"} {
+			odd.Header[header] = []string{evil}
+		}
+		serve(t, w.api.Login(), odd).wants(404, "not_found")
+		w.lines("request")
+		if n := strings.Count(w.log.text(), "\n"); n != 2 || strings.Contains(w.log.text(), "\u202e") {
+			t.Errorf("%d lines: %q", n, w.log.text())
+		}
+	})
+}
+
+func TestPanic(t *testing.T) { // attack case 69
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		for name, value := range map[string]any{"text": "injected", "error": fmt.Errorf("secret"), "abort": http.ErrAbortHandler, "nil map": nil} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorld(t, r)
+				armed := true
+				w.wrap = func(rw http.ResponseWriter, r *http.Request) bool {
+					if armed && r.Method == "POST" && r.URL.Path == "/auth/login" {
+						r.Body = bomb{value}
+						w.api.Login().ServeHTTP(rw, r)
+						return true
+					}
+					return false
+				}
+				c, alice := w.script(), newAccount(t)
+				body := c.body(alice, c.message(alice).String())
+				w.log.Reset()
+				got := c.login(body).wants(500, "internal")
+				checkProblem(t, got)
+				if len(w.lines("internal")) != 1 || len(w.lines("request")) != 1 || w.lines("internal")[0]["stack"] == nil {
+					t.Errorf("logged %s", w.log.text())
+				}
+				equal(t, "status in the access log", w.lines("request")[0]["status"], 500.0)
+				w.wantsEvents("a defect", "login failure reason=internal")
+				armed = false
+				c.login(body).wants(200, "")
+			})
+		}
+	})
 }
 
 // bomb is a body that panics with a value, or with a defect of Go's own.
@@ -388,13 +392,15 @@ func (b bomb) Close() error { return nil }
 
 // A panic in the middle of a login takes back what was half answered.
 func TestPanic_late(t *testing.T) {
-	w := newWorld(t, redistest.Embedded(t))
-	w.log.Reset()
-	edge := api.New(w.cfg, nil, discard(), w.clock.now) // a store that is not there is as good a defect as any
-	got := serve(t, edge.Nonce(), request("GET", "/auth/nonce", "")).wants(500, "internal")
-	if set := got.header["Set-Cookie"]; set != nil {
-		t.Errorf("set %v", set)
-	}
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		w.log.Reset()
+		edge := api.New(w.cfg, nil, discard(), w.clock.now) // a store that is not there is as good a defect as any
+		got := serve(t, edge.Nonce(), request("GET", "/auth/nonce", "")).wants(500, "internal")
+		if set := got.header["Set-Cookie"]; set != nil {
+			t.Errorf("set %v", set)
+		}
+	})
 }
 
 // A session whose record cannot be read opens nothing, and an operator hears of it.

@@ -235,6 +235,85 @@ func TestLogin_limitHolds(t *testing.T) { // attack case 44
 	}
 }
 
+// At the limit it is always the session seen longest ago that goes, whichever began first; of those seen at the same
+// moment the one that began first.
+func TestLogin_evictsInOrder(t *testing.T) { // attack case 44
+	asBoth(t, func(w *world) { w.opts.Limit = 3 }, func(t *testing.T, c *client) {
+		w, alice := c.w, newAccount(t)
+		ids := map[string]string{}
+		held := map[string]*client{}
+		login := func(name string, gone ...string) {
+			t.Helper()
+			fresh := *c
+			if c.transport == "cookie" {
+				fresh = *w.browser()
+			}
+			got := fresh.signIn(alice)
+			ids[name], held[name] = got.text("session", "id"), fresh.copyOf()
+			evicted, _ := got.at("evicted").([]any)
+			if len(evicted) != len(gone) || len(gone) == 1 && evicted[0] != ids[gone[0]] {
+				t.Errorf("%s evicted %v of %v, want %v", name, evicted, ids, gone)
+			}
+			for _, name := range gone {
+				equal(t, "reason of "+name, held[name].profile().wants(401, "session_ended").at("reason"), "evicted")
+			}
+		}
+		later := func() { w.clock.add(time.Minute) }
+		login("a")
+		later()
+		login("b")
+		later()
+		login("c")
+		later()
+		held["a"].profile().wants(200, "")
+		later()
+		login("d", "b")
+		later()
+		held["c"] = held["c"].holding(held["c"].renew().wants(200, ""))
+		later()
+		login("e", "a")
+		login("f", "d") // seen at the second of its login
+		login("g", "c")
+		login("h", "e") // all at one moment: in their order
+		login("i", "f")
+		for _, name := range []string{"g", "h", "i"} {
+			held[name].profile().wants(200, "")
+		}
+	})
+}
+
+// Without its key nobody evicts anybody of an account, nor takes up its room, however often they try; and whoever has a
+// session of it cannot make another of that.
+func TestLogin_nobodyElseEvicts(t *testing.T) { // attack case 44
+	for _, policy := range []session.LimitPolicy{session.Evict, session.Deny} {
+		t.Run(policy.String(), func(t *testing.T) {
+			asBoth(t, func(w *world) { w.opts.Limit, w.opts.LimitPolicy = 1, policy }, func(t *testing.T, c *client) {
+				w, alice, mallory := c.w, newAccount(t), newAccount(t)
+				c.signIn(alice)
+				thief := w.script()
+				for range 3 {
+					thief.login(thief.body(mallory, thief.message(alice).String())).wants(401, refused)
+					thief.login(thief.body(mallory, thief.message(alice).String()), c.copyOf().asThief()...).wants(401, refused)
+					text := thief.message(mallory).String() // alice's hand under another name
+					thief.login(map[string]any{"message": text, "signature": alice.sign(text), "transport": "bearer"}).wants(401, refused)
+				}
+				c.profile().wants(200, "")
+				equal(t, "alice's sessions", c.ask("GET", "/api/sessions", nil).wants(200, "").ids(), []string{c.profile().text("session", "id")})
+				thief.signIn(mallory) // evicts mallory's own at the most
+				c.profile().wants(200, "")
+			})
+		})
+	}
+}
+
+// asThief is what somebody sends who has a copy of a client's tokens.
+func (c *client) asThief() []change {
+	if c.transport == "bearer" {
+		return []change{bearer(c.access)}
+	}
+	return []change{with("Cookie", c.header.Get("Cookie")), with("Origin", origin)}
+}
+
 // Ending all sessions ends those of every login that was answered before it was asked for; a block also those after.
 func TestRevokeAll_racingLogins(t *testing.T) { // attack case 50
 	for name, end := range map[string]func(c, admin *client, a account) answer{

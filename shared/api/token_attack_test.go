@@ -508,27 +508,29 @@ func TestMethods_pastTheGateway(t *testing.T) {
 }
 
 func TestRequestID(t *testing.T) { // attack case 33
-	w := newWorld(t, redistest.Embedded(t))
-	for _, tt := range []struct {
-		given string
-		kept  bool
-	}{
-		{"JKJaXmPLvHcESHA=", true}, {"a_b-c", true}, {strings.Repeat("x", 128), true},
-		{strings.Repeat("x", 129), false}, {"", false}, {"a\r\nSet-Cookie: x=1", false}, {"a b", false}, {"é", false}, {`a"b`, false}, {"a\n", false},
-	} {
-		r := request("GET", "/", "")
-		r.Header.Set("X-Request-Id", "from-the-client")
-		got := serveAs(t, w.api.Profile(), r, tt.given)
-		id := got.header.Get("X-Request-Id")
-		if (id == tt.given) != tt.kept || id == "" || id == "from-the-client" || strings.ContainsAny(id, "\r\n ") {
-			t.Errorf("%q became %q", tt.given, id)
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		for _, tt := range []struct {
+			given string
+			kept  bool
+		}{
+			{"JKJaXmPLvHcESHA=", true}, {"a_b-c", true}, {strings.Repeat("x", 128), true},
+			{strings.Repeat("x", 129), false}, {"", false}, {"a\r\nSet-Cookie: x=1", false}, {"a b", false}, {"é", false}, {`a"b`, false}, {"a\n", false},
+		} {
+			sent := request("GET", "/", "")
+			sent.Header.Set("X-Request-Id", "from-the-client")
+			got := serveAs(t, w.api.Profile(), sent, tt.given)
+			id := got.header.Get("X-Request-Id")
+			if (id == tt.given) != tt.kept || id == "" || id == "from-the-client" || strings.ContainsAny(id, "\r\n ") {
+				t.Errorf("%q became %q", tt.given, id)
+			}
+			equal(t, "requestId", got.text("requestId"), id)
 		}
-		equal(t, "requestId", got.text("requestId"), id)
-	}
-	one, other := serveAs(t, w.api.Profile(), request("GET", "/", ""), ""), serveAs(t, w.api.Profile(), request("GET", "/", ""), "")
-	if one.header.Get("X-Request-Id") == other.header.Get("X-Request-Id") {
-		t.Error("two requests have one id")
-	}
+		one, other := serveAs(t, w.api.Profile(), request("GET", "/", ""), ""), serveAs(t, w.api.Profile(), request("GET", "/", ""), "")
+		if one.header.Get("X-Request-Id") == other.header.Get("X-Request-Id") {
+			t.Error("two requests have one id")
+		}
+	})
 }
 
 func TestLogout_pairs(t *testing.T) {
