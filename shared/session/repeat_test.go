@@ -12,10 +12,6 @@ import (
 	"latchkey/shared/session"
 )
 
-// later is a store whose next script loses its reply, after which call runs before the script is asked for again: the
-// repeat meets what others have done meanwhile.
-func (w *world) later(call func()) *session.Store { return w.on(w.losingOnce(call), w.clock) }
-
 // Invariant 8: a change whose reply was lost is not made again over one that came in between, and its caller gets the
 // answer of the first run.
 func TestState_overtakenRepeat(t *testing.T) {
@@ -41,23 +37,23 @@ func TestState_overtakenRepeat(t *testing.T) {
 		}
 
 		first := put(w.Store, `0`, none)
-		put(w.later(func() {
+		put(w.overtaken(func() {
 			item, err := w.State(ctx, a, "k")
 			must(t, err)
 			put(w.Store, `2`, session.StateCondition{Versions: []string{item.Version}})
 		}), `1`, session.StateCondition{Versions: []string{first.Version}})
 		holds(`2`)
 
-		put(w.later(func() { put(w.Store, `"later"`, none) }), `"earlier"`, none)
+		put(w.overtaken(func() { put(w.Store, `"later"`, none) }), `"earlier"`, none)
 		holds(`"later"`)
 
-		s := w.later(func() { put(w.Store, `"acknowledged"`, session.StateCondition{Absent: true}) })
+		s := w.overtaken(func() { put(w.Store, `"acknowledged"`, session.StateCondition{Absent: true}) })
 		must(t, s.DeleteState(ctx, a, "k", none))
 		holds(`"acknowledged"`)
 
 		_, err = w.PutState(ctx, a, "other", []byte(`1`), 0, none)
 		must(t, err)
-		must(t, w.later(func() { must(t, w.DeleteState(ctx, a, "other", none)) }).DeleteState(ctx, a, "k", none))
+		must(t, w.overtaken(func() { must(t, w.DeleteState(ctx, a, "other", none)) }).DeleteState(ctx, a, "k", none))
 	})
 }
 
@@ -93,35 +89,35 @@ func testOvertaken(t *testing.T, w *world) {
 	block := func(s *session.Store) { t.Helper(); must(t, s.Block(ctx, alice, false, operator)) }
 	unblock := func(s *session.Store) { t.Helper(); must(t, s.Unblock(ctx, alice, operator)) }
 
-	unblock(w.later(func() { block(w.Store) })) // of nobody yet
+	unblock(w.overtaken(func() { block(w.Store) })) // of nobody yet
 	is(true)
 	unblock(w.Store)
-	block(w.later(func() { unblock(w.Store) }))
+	block(w.overtaken(func() { unblock(w.Store) }))
 	is(false)
-	roles(w.later(func() { roles(w.Store) }), "admin")
+	roles(w.overtaken(func() { roles(w.Store) }), "admin")
 	is(false)
 
 	w.signIn(alice, laptop)
 	var after session.Grant
-	s := w.later(func() { after = w.signIn(alice, laptop); roles(w.Store, "editor") })
+	s := w.overtaken(func() { after = w.signIn(alice, laptop); roles(w.Store, "editor") })
 	if n, err := s.EndAllOf(ctx, user, session.Revoked, operator); n != 1 || err != nil {
 		t.Errorf("ended %d, %v; want the one that there was", n, err)
 	}
 	w.opens(after)
 	w.revokeAll(t, user)
-	s = w.later(func() { after = w.signIn(alice, laptop) }) // where there was nothing to end
+	s = w.overtaken(func() { after = w.signIn(alice, laptop) }) // where there was nothing to end
 	if n, err := s.EndAllOf(ctx, user, session.Revoked, operator); n != 0 || err != nil {
 		t.Errorf("ended %d, %v; want none", n, err)
 	}
 	w.opens(after)
 
-	must(t, w.later(func() { after = w.signIn(alice, laptop); roles(w.Store, "editor") }).Erase(ctx, user, false, operator))
+	must(t, w.overtaken(func() { after = w.signIn(alice, laptop); roles(w.Store, "editor") }).Erase(ctx, user, false, operator))
 	w.opens(after)
 	is(false, "editor")
 
 	a, p, err := w.ReadPreferences(ctx, after.AccessToken, laptop)
 	must(t, err)
-	_, err = w.later(func() {
+	_, err = w.overtaken(func() {
 		_, q, err := w.ReadPreferences(ctx, after.AccessToken, laptop)
 		must(t, err)
 		_, err = w.SetPreferences(ctx, a, q, []byte(`{"b":2}`), operator)
@@ -156,7 +152,7 @@ func TestCreate_endedBeforeItsRepeat(t *testing.T) {
 				if name == "evicted" {
 					want = 2
 				}
-				g, err := w.later(func() { end(w) }).Create(ctx, w.login(alice, laptop))
+				g, err := w.overtaken(func() { end(w) }).Create(ctx, w.login(alice, laptop))
 				must(t, err)
 				var over *session.EndedError
 				if _, err := w.Read(ctx, g.AccessToken, laptop); !errors.As(err, &over) {
