@@ -272,7 +272,7 @@ func TestHeaders(t *testing.T) {
 }
 
 // checkProblem holds a problem to RFC 9457 and to the contract, and keeps our insides out of it.
-func checkProblem(t *testing.T, got answer) {
+func checkProblem(t testing.TB, got answer) {
 	t.Helper()
 	more := map[string][]string{"forbidden": {"permission"}, "session_ended": {"reason", "endedAt"}}[got.code()]
 	names(t, "problem", got.object(), append(more, "type", "title", "status", "code", "detail", "requestId")...)

@@ -253,18 +253,6 @@ func TestProtected_invalid(t *testing.T) {
 	})
 }
 
-func TestProtected_unavailable(t *testing.T) {
-	own := redistest.ServerWith(t)
-	w, root := adminWorld(t, own.Redis)
-	c := w.script()
-	c.signIn(root)
-	own.Stop()
-	for _, p := range protectedRoutes {
-		got := c.do(p).wants(503, "unavailable")
-		equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
-	}
-}
-
 // A request that was refused has one line in the audit log, whoever refused it.
 func TestProtected_refusalsAreAudited(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
