@@ -460,6 +460,11 @@ func TestReadme_tour(t *testing.T) {
 			t.Errorf("the tour does not show %s", want)
 		}
 	}
+	// Of the login, of both refreshes, of the step-up.
+	tokens := regexp.MustCompile(`"refreshToken":"(lkr_[^"]*)"`).FindAllString(string(out), -1)
+	if len(tokens) != 4 || tokens[1] == tokens[0] || tokens[1] != tokens[2] || tokens[3] == tokens[2] {
+		t.Errorf("the tour does not show that a refresh rotates once: %q", tokens)
+	}
 	if err != nil || t.Failed() {
 		t.Errorf("%v\n%s", err, out)
 	}
