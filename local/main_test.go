@@ -164,7 +164,7 @@ func TestMain_otherRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, "REDIS_HOST="+host, "REDIS_PORT="+port, "REDIS_KEY_PREFIX="+r.Prefix)
+	s := start(t, "REDIS_HOST="+host, "REDIS_PORT="+port, "REDIS_KEY_PREFIX="+r.Prefix, "REDIS_USERNAME="+r.Username, "REDIS_PASSWORD="+r.Password)
 	if strings.Contains(s.ready, "embedded") {
 		t.Errorf("%q", s.ready)
 	}

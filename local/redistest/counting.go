@@ -16,13 +16,13 @@ type CountingClient struct {
 	trips *atomic.Int64
 }
 
-// Counting returns a client of the engine at addr. What connecting costs is not
+// Counting returns another client as Product is, one that counts. What connecting costs is not
 // counted, as long as commands follow each other; a second connection is, since
 // it opens with a handshake.
-func Counting(t testing.TB, addr string) *CountingClient {
+func Counting(t testing.TB, r Redis) *CountingClient {
 	t.Helper()
 	trips := new(atomic.Int64)
-	opts := options(addr)
+	opts := r.ProductOptions()
 	opts.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err != nil {

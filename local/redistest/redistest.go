@@ -5,6 +5,11 @@
 // Tests share one redis-server within a test binary and are kept apart by the key
 // prefix each of them gets; what stands under that prefix is deleted when the
 // test ends. A test that wants arguments, faults or MONITOR takes ServerWith.
+//
+// On a server there are two users. What the test inspects, it inspects through Client,
+// as the server's default user, who may do everything. What is under test connects as
+// the product does, with Product or the credentials of Redis: as a user who may do what
+// template.yaml lets it do, and touch no key outside the prefix.
 package redistest
 
 import (
@@ -24,11 +29,16 @@ type Redis struct {
 	Addr   string // host:port on loopback
 	Prefix string // random, this test's own; build every key under it
 
+	// Username and Password are those of the product's user; see Access. They are
+	// empty for the embedded engine, which has no ACL: there the product may do
+	// everything.
+	Username, Password string
+
 	// Mini is the embedded engine, for tests that steer its clock or its
 	// faults. It is nil for a server.
 	Mini *miniredis.Miniredis
 
-	client *redis.Client
+	client, product *redis.Client
 }
 
 // Each runs test against both engines, as the subtests "embedded" and "server".
@@ -55,23 +65,58 @@ func Embedded(t testing.TB) Redis {
 func Server(t testing.TB) Redis {
 	t.Helper()
 	r := Redis{Name: "server", Addr: shared(t), Prefix: newPrefix()}
-	r.connect(t)
-	// Registered after connect, so it runs while the client is still open.
-	t.Cleanup(func() { r.deleteOwnKeys(t) })
+	r.open(t)
 	return r
 }
 
-// Client returns this test's client. It is closed when the test ends; its own
-// retries are off, so that a test sees every failure.
+// Under gives this test another prefix on the same engine, with a user and clients of
+// its own: where a test plays two deployments that share a Redis. Unlike that of
+// ServerWith, the user is gone after Restart.
+func (r Redis) Under(t testing.TB, prefix string) Redis {
+	t.Helper()
+	r.Prefix = prefix
+	r.open(t)
+	return r
+}
+
+// open makes what a prefix has on an engine that others share.
+func (r *Redis) open(t testing.TB) {
+	t.Helper()
+	if r.Mini != nil {
+		r.connect(t)
+		return
+	}
+	r.newUser()
+	r.connect(t)
+	// Registered after connect, so they run while the client is still open.
+	r.addUser(t)
+	t.Cleanup(func() { r.deleteOwnKeys(t) })
+}
+
+// Client returns this test's client, for looking at what is stored and spoiling it. It
+// is closed when the test ends; its own retries are off, so that a test sees every
+// failure.
 func (r Redis) Client() *redis.Client { return r.client }
+
+// Product returns the product's client: that of what is under test. Otherwise it is as
+// Client.
+func (r Redis) Product() *redis.Client { return r.product }
 
 // Options returns the options of Client, for a test that needs a client which
 // differs in a password, TLS, or a timeout.
 func (r Redis) Options() *redis.Options { return options(r.Addr) }
 
+// ProductOptions returns the options of Product, for a test that needs one which
+// differs in a dialer, a hook, or a timeout.
+func (r Redis) ProductOptions() *redis.Options {
+	opts := r.Options()
+	opts.Username, opts.Password = r.Username, r.Password
+	return opts
+}
+
 func (r *Redis) connect(t testing.TB) {
-	r.client = redis.NewClient(r.Options())
-	t.Cleanup(func() { _ = r.client.Close() })
+	r.client, r.product = redis.NewClient(r.Options()), redis.NewClient(r.ProductOptions())
+	t.Cleanup(func() { _, _ = r.client.Close(), r.product.Close() })
 }
 
 // options are those of the product as far as they show on the wire: no retries

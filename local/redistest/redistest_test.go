@@ -147,8 +147,8 @@ func awaitClosed(t *testing.T, addr string) {
 
 func TestCounting(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		ctx := context.Background()
-		c := redistest.Counting(t, r.Addr)
+		ctx, key := context.Background(), r.Prefix+":k"
+		c := redistest.Counting(t, r)
 		check := func(what string, want int, err error) {
 			t.Helper()
 			if err != nil && !errors.Is(err, redis.Nil) {
@@ -160,14 +160,14 @@ func TestCounting(t *testing.T) {
 			c.Reset()
 		}
 		check("nothing", 0, nil)
-		check("get", 1, c.Get(ctx, r.Prefix).Err())
+		check("get", 1, c.Get(ctx, key).Err())
 		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
-			p.Get(ctx, r.Prefix)
-			p.Set(ctx, r.Prefix, strings.Repeat("x", 1<<20), time.Minute)
+			p.Get(ctx, key)
+			p.Set(ctx, key, strings.Repeat("x", 1<<20), time.Minute)
 			return nil
 		})
 		check("a long pipeline", 1, err)
-		_ = c.Get(ctx, r.Prefix).Err()
-		check("two gets", 2, c.Get(ctx, r.Prefix).Err())
+		_ = c.Get(ctx, key).Err()
+		check("two gets", 2, c.Get(ctx, key).Err())
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,15 +32,18 @@ type Own struct {
 //
 // In an argument, {port} stands for the port of Addr, which TLS needs:
 // "--port", "0", "--tls-port", "{port}". With a password or TLS, make a client
-// from Options; the one of Client knows neither.
+// from Options; the one of Client knows neither, and the one of Product no TLS. The
+// product's user is there whatever the arguments say, and stays through Restart.
 func ServerWith(t testing.TB, args ...string) *Own {
 	t.Helper()
-	proc, err := start(find(t), args)
+	o := &Own{t: t, Redis: Redis{Name: "server", Prefix: newPrefix()}}
+	o.newUser()
+	o.args = slices.Concat(args, []string{"--user", o.Username}, o.userRules(t))
+	proc, err := start(find(t), o.args)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &Own{t: t, args: args, proc: proc}
-	o.Redis = Redis{Name: "server", Addr: address(proc.port), Prefix: newPrefix()}
+	o.proc, o.Addr = proc, address(proc.port)
 	// Registered before the client's, so the client closes first.
 	t.Cleanup(o.Stop)
 	o.connect(t)

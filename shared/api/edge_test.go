@@ -84,7 +84,7 @@ type world struct {
 // newWorld is an edge over an engine; change is called before anything is built.
 func newWorld(t testing.TB, r redistest.Redis, change ...func(*world)) *world {
 	t.Helper()
-	return newWorldOn(t, r, r.Client(), change...)
+	return newWorldOn(t, r, r.Product(), change...)
 }
 
 func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, change ...func(*world)) *world {

@@ -29,8 +29,7 @@ func policies(device, network session.Policy) func(*world) {
 // asBoth runs a test as a browser and as a script, on both engines, in a world that was changed.
 func asBoth(t *testing.T, change func(*world), test func(t *testing.T, c *client)) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		one, other := r, r
-		one.Prefix, other.Prefix = r.Prefix+"b", r.Prefix+"s"
+		one, other := r.Under(t, r.Prefix+"b"), r.Under(t, r.Prefix+"s")
 		t.Run("browser", func(t *testing.T) { test(t, newWorld(t, one, change).browser()) })
 		t.Run("script", func(t *testing.T) { test(t, newWorld(t, other, change).script()) })
 	})

@@ -42,8 +42,7 @@ func status(code string) int {
 // clients runs a test as a browser and as a script, on both engines.
 func clients(t *testing.T, test func(t *testing.T, c *client)) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		one, other := r, r
-		one.Prefix, other.Prefix = r.Prefix+"b", r.Prefix+"s"
+		one, other := r.Under(t, r.Prefix+"b"), r.Under(t, r.Prefix+"s")
 		t.Run("browser", func(t *testing.T) { test(t, newWorld(t, one).browser()) })
 		t.Run("script", func(t *testing.T) { test(t, newWorld(t, other).script()) })
 	})
@@ -569,7 +568,7 @@ func contractSignatures(good []byte) map[string][]byte {
 func TestLogin_contractWallets(t *testing.T) { // attack cases 19 and 20
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var dials atomic.Int64
-		opts := r.Options()
+		opts := r.ProductOptions()
 		opts.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
 			dials.Add(1)
 			return new(net.Dialer).DialContext(ctx, network, address)
@@ -625,7 +624,7 @@ func (uncounted) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 // Every well-formed login that was not accepted is counted, a replay too; the answer is the same where it cannot be.
 func TestLogin_failuresAreCounted(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		rdb := redis.NewClient(r.Options())
+		rdb := redis.NewClient(r.ProductOptions())
 		defer rdb.Close()
 		w, alice := newWorldOn(t, r, rdb), newAccount(t)
 		c := w.script()

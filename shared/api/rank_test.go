@@ -31,7 +31,7 @@ func (b before) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // hookedWorld is a world whose server calls act ahead of its next script, once it is armed.
 func hookedWorld(t *testing.T, r redistest.Redis, options ...func(*world)) (w *world, arm func(act func())) {
 	t.Helper()
-	rdb := redis.NewClient(r.Options())
+	rdb := redis.NewClient(r.ProductOptions())
 	t.Cleanup(func() { _ = rdb.Close() })
 	w = newWorldOn(t, r, rdb, options...)
 	var next atomic.Pointer[func()]

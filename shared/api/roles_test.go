@@ -232,7 +232,7 @@ func TestRoles_lastAdmin(t *testing.T) {
 		a.ask("DELETE", "/api/profile", nil).wants(409, "conflict")
 		a.profile().wants(200, "")
 
-		configured, root := adminWorld(t, r, func(w *world) { w.opts.Prefix += "-2" })
+		configured, root := adminWorld(t, r.Under(t, r.Prefix+"-2"))
 		c := configured.script()
 		c.signIn(root)
 		c.setRoles(alice, "admin").wants(200, "")

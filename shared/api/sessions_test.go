@@ -186,7 +186,7 @@ func TestEndSession_overAlready(t *testing.T) {
 func TestTrips_protected(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		root, alice := newAccount(t), newAccount(t)
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		w := newWorldOn(t, r, counting, func(w *world) { w.cfg.Admins = []common.Address{root.address} })
 		admin, c, other := w.script(), w.script(), w.script()
 		trips := func(what string, want int, status int, do func() answer) {

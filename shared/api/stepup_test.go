@@ -299,7 +299,7 @@ func (c *client) inBody(body map[string]any) map[string]any {
 // What the bytes alone decide is told, and costs neither nonce nor trip.
 func TestStepUp_malformed(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		w, alice := newWorldOn(t, r, counting), newAccount(t)
 		c := w.script()
 		c.signIn(alice)
@@ -552,7 +552,7 @@ func (c *client) holding(got answer) *client {
 
 func TestStepUp_trips(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		w, alice := newWorldOn(t, r, counting), newAccount(t)
 		c := w.script()
 		c.signIn(alice)

@@ -167,7 +167,7 @@ func TestStore_failedLoginWritesNothing(t *testing.T) {
 
 func TestTrips(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		w, alice := newWorldOn(t, r, counting), newAccount(t)
 		trips := func(what string, want int, do func() answer, status int) answer {
 			t.Helper()
@@ -257,7 +257,7 @@ func TestUnavailable_deadline(t *testing.T) {
 	must(t, err)
 	defer silent.Close()
 	r := redistest.Embedded(t)
-	opts := r.Options()
+	opts := r.ProductOptions()
 	opts.Addr, opts.ContextTimeoutEnabled, opts.ReadTimeout = silent.Addr().String(), true, time.Minute
 	client := redis.NewClient(opts)
 	defer client.Close()

@@ -105,7 +105,7 @@ type story struct {
 }
 
 func newStory(t *testing.T, r redistest.Redis) *story {
-	rdb := redis.NewClient(r.Options())
+	rdb := redis.NewClient(r.ProductOptions())
 	t.Cleanup(func() { _ = rdb.Close() })
 	s := &story{root: newAccount(t), alice: newAccount(t), heard: new(tap), hidden: secrets{}}
 	rdb.AddHook(ear(s.heard.hear))

@@ -34,7 +34,7 @@ func mangled(t testing.TB, token string) []string {
 
 func TestTokens_mangled(t *testing.T) { // attack case 25
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		w := newWorldOn(t, r, counting)
 		c := w.script()
 		c.signIn(newAccount(t))

@@ -136,6 +136,7 @@ func environment(t *testing.T, r redistest.Redis) []string {
 	return []string{
 		"SESSION_SECRET=" + secret, "SESSION_ENCRYPTION_KEY=" + key, "SIWE_DOMAINS=" + host,
 		"REDIS_HOST=" + redisHost, "REDIS_PORT=" + redisPort, "REDIS_KEY_PREFIX=" + r.Prefix,
+		"REDIS_USERNAME=" + r.Username, "REDIS_PASSWORD=" + r.Password,
 	}
 }
 
@@ -376,7 +377,7 @@ func testThawed(t *testing.T, binaries string) {
 		}
 		trusted := newAuthority(t)
 		server := trusted.server(t, "127.0.0.1", time.Now().Add(time.Hour))
-		env := append(environment(t, server.Redis), "REDIS_TLS=true", "REDIS_PASSWORD=open sesame")
+		env := append(environment(t, server.Redis), "REDIS_TLS=true")
 		f := startFunction(t, filepath.Join(binaries, "check-health"), append(env, "SSL_CERT_FILE="+trusted.file(t))...)
 		testThaw(t, server, f)
 		stranger := startFunction(t, filepath.Join(binaries, "check-health"), append(env, "SSL_CERT_FILE="+newAuthority(t).file(t))...)

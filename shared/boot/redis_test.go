@@ -228,7 +228,7 @@ func isTimeout(err error) bool {
 func TestClient_recoversAtOnce(t *testing.T) {
 	ctx := context.Background()
 	server := redistest.ServerWith(t)
-	c := client(t, boot.Redis{Addr: server.Addr})
+	c := client(t, boot.Redis{Addr: server.Addr, Username: server.Username, Password: boot.Secret(server.Password)})
 	for range 2 {
 		server.Stop()
 		for range 20 {

@@ -119,7 +119,7 @@ func trustedAuthority(t *testing.T) authority {
 func TestClient_tls(t *testing.T) {
 	ctx := context.Background()
 	server := trustedAuthority(t).server(t, "127.0.0.1", time.Now().Add(time.Hour))
-	r := boot.Redis{Addr: server.Addr, Host: "127.0.0.1", Password: "open sesame", TLS: true}
+	r := boot.Redis{Addr: server.Addr, Host: "127.0.0.1", Username: server.Username, Password: boot.Secret(server.Password), TLS: true}
 	c := client(t, r)
 	for range 3 {
 		if err := c.Ping(ctx).Err(); err != nil {

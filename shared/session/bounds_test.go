@@ -82,7 +82,7 @@ func TestStepUp_clockBehindAndGrace(t *testing.T) {
 		a, err := w.PresentRefresh(ctx, g.RefreshToken, session.Cookie)
 		must(t, err)
 		behind := w.clock.behind(20 * time.Second)
-		up, err := w.on(w.rdb, behind).StepUp(ctx, a, laptop)
+		up, err := w.on(w.product, behind).StepUp(ctx, a, laptop)
 		must(t, err)
 		if s := up.Session; s.LastSeenAt.Before(a.Session.LastSeenAt) || s.IdleEnd.Before(a.Session.IdleEnd) {
 			t.Errorf("stored times moved back: %+v", s)
@@ -231,7 +231,7 @@ func TestRead_strictestPolicy(t *testing.T) {
 		_, err := w.Read(ctx, g.AccessToken, phone)
 		must(t, err)
 		w.opts.DevicePolicy = session.PolicyStepUp
-		_, err = w.on(w.rdb, w.clock).Read(ctx, g.AccessToken, phone)
+		_, err = w.on(w.product, w.clock).Read(ctx, g.AccessToken, phone)
 		wants(t, err, session.ErrStepUp)
 	})
 }

@@ -15,7 +15,7 @@ func TestRefresh_rotatesWithClockBehind(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		touched := w.opens(g).Session
-		next, err := w.on(w.rdb, w.clock.behind(20*time.Second)).Refresh(ctx, g.RefreshToken, laptop)
+		next, err := w.on(w.product, w.clock.behind(20*time.Second)).Refresh(ctx, g.RefreshToken, laptop)
 		must(t, err)
 		if next.Repeated || w.generation(g) != 1 {
 			t.Fatal("nothing was rotated")
@@ -38,7 +38,7 @@ func TestStore_shorterIdleTimeout(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		shorter := w.opts
 		shorter.Idle = 5 * time.Minute
-		s := session.NewStore(w.rdb, w.ring, shorter, w.clock.now)
+		s := session.NewStore(w.product, w.ring, shorter, w.clock.now)
 		keeps := func(name string, got session.Session) {
 			t.Helper()
 			if !got.LastSeenAt.Equal(w.clock.now()) || !got.IdleEnd.Equal(g.Session.IdleEnd) {
@@ -61,7 +61,7 @@ func TestCreate_lastLoginMovesOnlyForward(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		second, err := w.on(w.rdb, w.clock.behind(30*time.Second)).Create(ctx, w.login(alice, phone))
+		second, err := w.on(w.product, w.clock.behind(30*time.Second)).Create(ctx, w.login(alice, phone))
 		must(t, err)
 		if got := second.User.LastLoginAt; !got.Equal(w.clock.now()) {
 			t.Errorf("a login by a clock behind was told %v, want %v", got, w.clock.now())

@@ -32,7 +32,7 @@ func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 // hooked is another client of the world's Redis, with a hook.
 func (w *world) hooked(h hook) *redis.Client {
-	c := redis.NewClient(patient(w.redis))
+	c := redis.NewClient(patient(w.redis.ProductOptions()))
 	w.t.Cleanup(func() { _ = c.Close() })
 	c.AddHook(h)
 	return c

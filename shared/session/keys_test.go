@@ -68,7 +68,7 @@ func TestStore_roundTrips(t *testing.T) {
 		w := newWorld(t, r)
 		story(t, w, w.Store) // so that the scripts are loaded
 		w = newWorld(t, r)
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)
 		expect := func(name string, trips int) {
 			t.Helper()

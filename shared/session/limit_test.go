@@ -149,7 +149,7 @@ func TestLimit_clocksApart(t *testing.T) {
 		for _, ahead := range []time.Duration{skew, -skew} {
 			w := newWorld(t, r, limiting)
 			other := w.clock.behind(-ahead)
-			stores := []*session.Store{w.Store, w.on(w.rdb, other)}
+			stores := []*session.Store{w.Store, w.on(w.product, other)}
 			total := 0
 			for range int(passing / time.Second) {
 				for _, s := range stores {
@@ -178,7 +178,7 @@ func TestLimit_clocksApart(t *testing.T) {
 func TestLimit_neverLocksForGood(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, limiting)
-		ahead := w.on(w.rdb, w.clock.behind(-365*24*time.Hour))
+		ahead := w.on(w.product, w.clock.behind(-365*24*time.Hour))
 		for range 2 * fewNonces {
 			issues(t, ahead, from("2001:db8::1"))
 		}
@@ -406,7 +406,7 @@ func TestLimit_off(t *testing.T) {
 func TestLimit_roundTrips(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, limiting)
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)
 		for _, known := range []bool{true, false} {
 			want := 1
@@ -448,7 +448,7 @@ func TestLimit_lostReply(t *testing.T) {
 		for name, lost := range map[string][]int{"count": {0}, "spending": {1}, "both": {0, 1}} {
 			w := newWorld(t, r, limiting)
 			w.warm()
-			rdb := redis.NewClient(patient(w.redis))
+			rdb := redis.NewClient(patient(w.redis.ProductOptions()))
 			t.Cleanup(func() { _ = rdb.Close() })
 			asked := []int{}
 			rdb.AddHook(afterPipeline(func(cmds []redis.Cmder, err error) error {
@@ -485,7 +485,7 @@ func TestLimit_crossedReplies(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t), limiting)
 	nonce, _ := issues(t, w.Store, from("192.0.2.1"))
 	w.warm()
-	rdb := redis.NewClient(patient(w.redis))
+	rdb := redis.NewClient(patient(w.redis.ProductOptions()))
 	t.Cleanup(func() { _ = rdb.Close() })
 	rdb.AddHook(afterPipeline(func(cmds []redis.Cmder, err error) error {
 		a, b := cmds[0].(*redis.Cmd), cmds[1].(*redis.Cmd)
@@ -549,7 +549,7 @@ func TestLimit_keys(t *testing.T) {
 				t.Errorf("Redis holds the %s", name)
 			}
 		}
-		elsewhere := session.NewStore(w.rdb, newRing(t, "other secret"), w.opts, w.clock.now)
+		elsewhere := session.NewStore(w.product, newRing(t, "other secret"), w.opts, w.clock.now)
 		before := len(w.limitKeys())
 		issues(t, elsewhere, session.NonceTerms{From: laptop.IP})
 		if len(w.limitKeys()) != before+1 {
@@ -599,7 +599,7 @@ func TestFailures(t *testing.T) {
 func TestFailures_roundTrips(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)
 		must(t, s.CountFailure(ctx))
 		if n := counting.Trips(); n != 1 {

@@ -58,9 +58,8 @@ type weight struct {
 // measure signs all accounts in on a server of their own.
 func measure(t testing.TB, activity int) weight {
 	t.Helper()
-	own := redistest.ServerWith(t)
-	own.Prefix = "lk" // as where nothing else is configured: the length of keys counts
-	w := newWorld(t, own.Redis, func(o *session.Options) { o.ActivityMax, o.ActivityKeep = activity, 90*session.Day })
+	r := redistest.ServerWith(t).Under(t, "lk") // as where nothing else is configured: the length of keys counts
+	w := newWorld(t, r, func(o *session.Options) { o.ActivityMax, o.ActivityKeep = activity, 90*session.Day })
 	browser := session.Client{
 		IP: netip.MustParseAddr("203.0.113.77"), Transport: session.Cookie,
 		Device: session.Device{Name: "Chrome on macOS", Browser: "Chrome", OS: "macOS", Class: session.Desktop},

@@ -133,7 +133,7 @@ func TestStepUp_clockBehind(t *testing.T) {
 		behind := w.clock.behind(10 * time.Second)
 		_, err = w.StepUp(ctx, a, laptop)
 		must(t, err)
-		_, err = w.on(w.rdb, behind).Read(ctx, g.AccessToken, laptop)
+		_, err = w.on(w.product, behind).Read(ctx, g.AccessToken, laptop)
 		wants(t, err, session.ErrTokenExpired)
 	})
 }
@@ -256,7 +256,7 @@ func TestEvents_overtaken(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var told []session.Event
 		w := newWorld(t, r, listening(&told))
-		quiet := session.NewStore(w.rdb, w.ring, func() session.Options { o := w.opts; o.Audit = nil; return o }(), w.clock.now)
+		quiet := session.NewStore(w.product, w.ring, func() session.Options { o := w.opts; o.Audit = nil; return o }(), w.clock.now)
 		w.signIn(alice, laptop)
 		_, err := w.overtaken(func() { must(t, quiet.Block(ctx, alice, false, operator)) }).SetRoles(ctx, alice, []string{"editor"}, false, operator)
 		must(t, err)

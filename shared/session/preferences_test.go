@@ -395,7 +395,7 @@ func TestData_trips(t *testing.T) {
 		w := newWorld(t, r, small)
 		dataStory(t, w, w.Store) // so that the scripts are loaded
 		g := w.signIn(alice, laptop)
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)
 		expect := func(name string) {
 			t.Helper()
@@ -452,7 +452,7 @@ func TestPreferences_keyTakenAway(t *testing.T) {
 			ring, err := seal.NewRing(r.Prefix, secret, seal.EnvironmentKey(secret, bytes.Repeat([]byte(encryption), 32)))
 			must(t, err)
 			w.ring = ring
-			w.Store = w.on(w.rdb, w.clock)
+			w.Store = w.on(w.product, w.clock)
 			return w
 		}
 		change := func(w *world, want, json string) {

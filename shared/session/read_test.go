@@ -17,7 +17,7 @@ func TestRead_refusesWithoutATrip(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)
 		foreign := session.Forge(w.ring, g.AccessToken, newStranger(t, g.AccessToken), func(*uint32, *[32]byte) {})
 		for name, text := range map[string]string{
@@ -282,8 +282,8 @@ func TestTouch_movesOnlyForward(t *testing.T) {
 		w := newWorld(t, r)
 		begin := w.clock.now()
 		g := w.signIn(alice, laptop)
-		counting := redistest.Counting(t, r.Addr)
-		must(t, w.LoadScripts(ctx)) // a script's first run would cost a trip more
+		counting := redistest.Counting(t, r)
+		must(t, session.LoadScripts(ctx, w.rdb)) // a script's first run would cost a trip more
 		s := w.on(counting, w.clock)
 		read := func() session.Session {
 			t.Helper()

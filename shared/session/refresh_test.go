@@ -205,7 +205,7 @@ func TestRefresh_clockBehind(t *testing.T) {
 		w.clock.add(time.Minute)
 		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
 		must(t, err)
-		behind := w.on(w.rdb, w.clock.behind(30*time.Second))
+		behind := w.on(w.product, w.clock.behind(30*time.Second))
 		again, err := behind.Refresh(ctx, g.RefreshToken, laptop)
 		must(t, err)
 		if again.RefreshToken != next.RefreshToken {

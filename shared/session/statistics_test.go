@@ -119,7 +119,7 @@ func TestStatistics_trips(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
 		w.crowd(20)
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		_, err := w.on(counting, w.clock).Statistics(ctx)
 		must(t, err)
 		if n := counting.Trips(); n != 9 {

@@ -200,7 +200,7 @@ func (d deadline) test(t *testing.T, r redistest.Redis) {
 	if done := w.sweep(w.Store); done.Ended != 0 {
 		t.Errorf("swept %+v before the deadline", done)
 	}
-	if _, err := session.NewStore(w.rdb, w.ring, untouched(w.opts), w.clock.now).Read(ctx, g.AccessToken, laptop); err != nil {
+	if _, err := session.NewStore(w.product, w.ring, untouched(w.opts), w.clock.now).Read(ctx, g.AccessToken, laptop); err != nil {
 		t.Errorf("a millisecond before the deadline: %v", err)
 	}
 	w.clock.set(end)

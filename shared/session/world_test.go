@@ -45,18 +45,19 @@ func (c *clock) behind(by time.Duration) *clock {
 // world is a store and what it stands on.
 type world struct {
 	*session.Store
-	t     testing.TB
-	clock *clock
-	ring  *seal.Ring
-	rdb   redis.UniversalClient
-	redis redistest.Redis
-	opts  session.Options
+	t       testing.TB
+	clock   *clock
+	ring    *seal.Ring
+	rdb     *redis.Client // the test's own
+	product *redis.Client // the store's
+	redis   redistest.Redis
+	opts    session.Options
 }
 
 func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options)) *world {
 	t.Helper()
-	rdb := redis.NewClient(patient(r))
-	t.Cleanup(func() { _ = rdb.Close() })
+	rdb, product := redis.NewClient(patient(r.Options())), redis.NewClient(patient(r.ProductOptions()))
+	t.Cleanup(func() { _, _ = rdb.Close(), product.Close() })
 	opts := session.Options{
 		Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
 		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5, StepUp: 5 * time.Minute,
@@ -65,14 +66,13 @@ func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options))
 	for _, c := range change {
 		c(&opts)
 	}
-	w := &world{t: t, clock: newClock(), ring: newRing(t, r.Prefix), rdb: rdb, redis: r, opts: opts}
-	w.Store = session.NewStore(rdb, w.ring, opts, w.clock.now)
+	w := &world{t: t, clock: newClock(), ring: newRing(t, r.Prefix), rdb: rdb, product: product, redis: r, opts: opts}
+	w.Store = session.NewStore(product, w.ring, opts, w.clock.now)
 	return w
 }
 
-// patient are options with which a hundred callers at once on a busy machine wait for their turn.
-func patient(r redistest.Redis) *redis.Options {
-	opts := r.Options()
+// patient makes them options with which a hundred callers at once on a busy machine wait for their turn.
+func patient(opts *redis.Options) *redis.Options {
 	opts.PoolTimeout, opts.ReadTimeout, opts.DialTimeout = time.Minute, time.Minute, time.Minute
 	return opts
 }

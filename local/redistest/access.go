@@ -1,0 +1,165 @@
+package redistest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Access is what the product's user may do: the words of the access string that
+// template.yaml gives the AWS::ElastiCache::User, for the keys under this test's
+// prefix. They are rules as ACL SETUSER takes them.
+func (r Redis) Access(t testing.TB) []string {
+	t.Helper()
+	rules, err := templateAccess()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return under(r.Prefix, rules)
+}
+
+// under puts a prefix in the place of the template's own.
+func under(prefix string, rules []string) []string {
+	rules = slices.Clone(rules)
+	for i, rule := range rules {
+		if isKeys(rule) {
+			rules[i] = "~" + prefix + ":*"
+		}
+	}
+	return rules
+}
+
+func isKeys(rule string) bool { return strings.HasPrefix(rule, "~") }
+
+// newUser draws the credentials of the user that the product is.
+func (r *Redis) newUser() {
+	r.Username, r.Password = "latchkey-"+r.Prefix, rand.Text()
+}
+
+// userRules define that user: its password, and Access.
+func (r Redis) userRules(t testing.TB) []string {
+	t.Helper()
+	return append([]string{">" + r.Password}, r.Access(t)...)
+}
+
+// addUser makes that user known to a server, for as long as the test runs.
+func (r Redis) addUser(t testing.TB) {
+	t.Helper()
+	ctx := context.Background()
+	if err := r.client.ACLSetUser(ctx, r.Username, r.userRules(t)...).Err(); err != nil {
+		t.Fatalf("adding the product's user: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := r.client.ACLDelUser(ctx, r.Username).Err(); err != nil {
+			t.Errorf("deleting the product's user: %v", err)
+		}
+	})
+}
+
+// templateAccess reads the access string of the nearest template.yaml upwards.
+var templateAccess = sync.OnceValues(func() ([]string, error) {
+	path, err := findTemplate()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the access string: %w", err)
+	}
+	rules, err := parseAccess(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the access string of %s: %w", path, err)
+	}
+	return rules, nil
+})
+
+func findTemplate() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("looking for template.yaml: %w", err)
+	}
+	for ; ; folder = filepath.Dir(folder) {
+		path := filepath.Join(folder, "template.yaml")
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+		if filepath.Dir(folder) == folder {
+			return "", errors.New("no template.yaml here or in a folder above")
+		}
+	}
+}
+
+// parseAccess finds the one user of a template that may touch keys, and returns the
+// words of its access string. Of the keys there must be one pattern, which ends in
+// ":*"; what stands before that may be an intrinsic function's.
+func parseAccess(template []byte) ([]string, error) {
+	var document struct {
+		Resources map[string]struct {
+			Type       string    `yaml:"Type"`
+			Properties yaml.Node `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(template, &document); err != nil {
+		return nil, err
+	}
+	var found [][]string
+	for id, resource := range document.Resources {
+		if resource.Type != "AWS::ElastiCache::User" {
+			continue
+		}
+		var user struct {
+			AccessString yaml.Node `yaml:"AccessString"`
+		}
+		if err := resource.Properties.Decode(&user); err != nil {
+			return nil, fmt.Errorf("%s: %w", id, err)
+		}
+		if rules := strings.Fields(spell(&user.AccessString)); slices.ContainsFunc(rules, isKeys) {
+			found = append(found, rules)
+		}
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("%d resources of type AWS::ElastiCache::User may touch keys, want 1", len(found))
+	}
+	var keys []string
+	for _, rule := range found[0] {
+		if isKeys(rule) {
+			keys = append(keys, rule)
+		}
+	}
+	if len(keys) != 1 || !strings.HasSuffix(keys[0], ":*") {
+		return nil, fmt.Errorf("the keys are %q, want one pattern that ends in :*", keys)
+	}
+	return found[0], nil
+}
+
+// spell writes out a string that intrinsic functions put together: a reference as the
+// name it refers to, of !If the first choice, of !Sub the text with its variables. What
+// it does not know it leaves out.
+func spell(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.ScalarNode:
+		return n.Value
+	case n.Kind != yaml.SequenceNode:
+		return ""
+	case n.Tag == "!Sub" && len(n.Content) == 2:
+		return spell(n.Content[0])
+	case n.Tag == "!If" && len(n.Content) == 3:
+		return spell(n.Content[1])
+	case n.Tag == "!Join" && len(n.Content) == 2:
+		var parts []string
+		for _, item := range n.Content[1].Content {
+			parts = append(parts, spell(item))
+		}
+		return strings.Join(parts, spell(n.Content[0]))
+	}
+	return ""
+}
