@@ -217,6 +217,7 @@ func TestStore_unavailable(t *testing.T) {
 		"ERR Script attempted to access a non local key in a cluster node", "TRYAGAIN Multiple keys request during rehashing of slot",
 		"ASK 3999 127.0.0.1:6381", "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
 		"BUSY Redis is busy running a script.", "NOREPLICAS Not enough good replicas to write.",
+		"EXECABORT Transaction discarded because of previous errors.",
 		"UNKILLABLE Sorry the script already executed write commands against the dataset.",
 	} {
 		_, err := w.on(w.failing(message, 9), w.clock).Check(ctx)

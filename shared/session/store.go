@@ -192,7 +192,7 @@ func unavailable(err error) error {
 	}
 	denied := strings.Contains(err.Error(), "The user executing the script can't") // an ACL's word inside a script
 	if !isReply(err) || denied || hasPrefix(err, "READONLY", "LOADING", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN",
-		"OOM", "NOPERM", "NOAUTH", "WRONGPASS", "BUSY", "MISCONF", "NOREPLICAS", "UNKILLABLE", "max number of clients",
+		"OOM", "NOPERM", "EXECABORT", "NOAUTH", "WRONGPASS", "BUSY", "MISCONF", "NOREPLICAS", "UNKILLABLE", "max number of clients",
 		"Script attempted to access a non local key") {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
