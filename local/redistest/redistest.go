@@ -7,9 +7,9 @@
 // test ends. A test that wants arguments, faults or MONITOR takes ServerWith.
 //
 // On a server there are two users. What the test inspects, it inspects through Client,
-// as the server's default user, who may do everything. What is under test connects as
-// the product does, with Product or the credentials of Redis: as a user who may do what
-// template.yaml lets it do, and touch no key outside the prefix.
+// as the server's default user, who may do everything but run scripts. What is under
+// test connects as the product does, with Product or the credentials in Redis: as a user
+// who may do what template.yaml says, and touch no key outside the prefix.
 package redistest
 
 import (
