@@ -102,7 +102,7 @@ func TestUnavailable_everyRoute(t *testing.T) {
 // A panic anywhere is a 500 that says nothing, and the next request is served.
 func TestPanic_everyRoute(t *testing.T) { // attack case 69
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		rdb := redis.NewClient(r.Options())
+		rdb := redis.NewClient(r.ProductOptions())
 		defer rdb.Close()
 		var left atomic.Int64 // until the trip that panics; none where it is 0 or below
 		rdb.AddHook(ear(func(...redis.Cmder) {

@@ -61,7 +61,7 @@ func (h *trace) during(call func()) string {
 // traced is a world whose Redis is listened to.
 func traced(t *testing.T, r redistest.Redis, change ...func(*world)) (*world, *trace) {
 	t.Helper()
-	rdb, heard := redis.NewClient(r.Options()), new(trace)
+	rdb, heard := redis.NewClient(r.ProductOptions()), new(trace)
 	t.Cleanup(func() { _ = rdb.Close() })
 	rdb.AddHook(ear(heard.hear))
 	return newWorldOn(t, r, rdb, change...), heard
