@@ -60,7 +60,8 @@ clean: ## delete what make build and sam build left
 	rm -rf build .aws-sam
 
 # sam build calls build-<logical id> with ARTIFACTS_DIR set. It does not tell the architecture.
-compile = CGO_ENABLED=0 GOOS=linux GOARCH=$(patsubst x86_64,amd64,$(ARCH)) go build $(BUILD_FLAGS) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)
+bootstrap = CGO_ENABLED=0 GOOS=linux GOARCH=$(patsubst x86_64,amd64,$(ARCH)) go build $(BUILD_FLAGS) -o "$(ARTIFACTS_DIR)/bootstrap" $(1)
+compile = $(call bootstrap,./functions/$(1))
 
 build-CheckHealthFunction: ; $(call compile,check-health)
 build-IssueNonceFunction: ; $(call compile,issue-nonce)
@@ -92,3 +93,6 @@ build-ListUserActivityFunction: ; $(call compile,list-user-activity)
 build-SweepSessionsFunction: ; $(call compile,sweep-sessions)
 build-AuthorizerFunction: ; $(call compile,authorizer)
 build-RotateKeysFunction: ; $(call compile,rotate-keys)
+
+# The example's.
+build-OrdersFunction: ; $(call bootstrap,./local/protected-api)

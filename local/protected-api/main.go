@@ -1,0 +1,11 @@
+// Command protected-api is the one function of the example in template.yaml beside it: an API that Latchkey's authorizer
+// guards.
+package main
+
+import (
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"latchkey/local/protected-api/orders"
+)
+
+func main() { lambda.Start(orders.Handler()) }

@@ -1,0 +1,98 @@
+package orders_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"latchkey/local/protected-api/orders"
+)
+
+// reader is what the authorizer says of somebody with one permission.
+func reader() map[string]any {
+	return map[string]any{
+		"userId": "u1", "address": "0xAb5801a7D398351b8bE11C439e05C5B3259aeC9B", "chainId": "1", "sessionId": "s1",
+		"roles": "user", "permissions": "orders:read", "expiresAt": "2026-11-23T10:00:00.000Z",
+	}
+}
+
+// writer may order.
+func writer() map[string]any {
+	context := reader()
+	context["permissions"] = "orders:read orders:write"
+	return context
+}
+
+// ask invokes the handler as Lambda does, with the event as JSON. A nil context stands for no authorizer.
+func ask(t *testing.T, route string, context map[string]any, headers map[string]string, body string) (int, string) {
+	t.Helper()
+	event := events.APIGatewayV2HTTPRequest{Version: "2.0", RouteKey: route, Headers: headers, Body: body}
+	if context != nil {
+		event.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{Lambda: context}
+	}
+	payload, err := json.Marshal(event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := orders.Handler().Invoke(t.Context(), payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var response events.APIGatewayV2HTTPResponse
+	if err := json.Unmarshal(output, &response); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Body
+}
+
+func TestHandler(t *testing.T) {
+	for name, c := range map[string]struct {
+		route   string
+		context map[string]any
+		body    string
+		status  int
+		want    string
+	}{
+		"list":                {"GET /orders", reader(), "", http.StatusOK, `"userId":"u1"`},
+		"place":               {"POST /orders", writer(), `{"item":"tea"}`, http.StatusCreated, `{"item":"tea","buyer":"0xAb58`},
+		"place for another":   {"POST /orders", writer(), `{"item":"tea","buyer":"0x1"}`, http.StatusCreated, `"buyer":"0xAb58`},
+		"without permission":  {"POST /orders", reader(), `{"item":"tea"}`, http.StatusForbidden, "orders:write"},
+		"half the permission": {"POST /orders", map[string]any{"userId": "u1", "address": "0x1", "permissions": "orders:writer"}, `{"item":"tea"}`, http.StatusForbidden, "orders:write"},
+		"no JSON":             {"POST /orders", writer(), `tea`, http.StatusBadRequest, "item"},
+		"no item":             {"POST /orders", writer(), `{}`, http.StatusBadRequest, "item"},
+		"other route":         {"DELETE /orders", writer(), "", http.StatusNotFound, "route"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if status, body := ask(t, c.route, c.context, nil, c.body); status != c.status || !strings.Contains(body, c.want) {
+				t.Errorf("got %d %s, want %d and %s", status, body, c.status, c.want)
+			}
+		})
+	}
+}
+
+func TestHandler_refusesWithoutAuthorizer(t *testing.T) {
+	forged := map[string]string{"x-user-id": "u1", "x-address": "0x1", "authorization": "Bearer anything"}
+	for name, context := range map[string]map[string]any{
+		"no authorizer": nil,
+		"empty context": {},
+		"no user":       {"address": "0x1", "permissions": "orders:write"},
+		"no address":    {"userId": "u1", "permissions": "orders:write"},
+		"not text":      {"userId": 1, "address": true},
+	} {
+		for _, route := range []string{"GET /orders", "POST /orders"} {
+			if status, body := ask(t, route, context, forged, `{"item":"tea"}`); status != http.StatusInternalServerError || !strings.Contains(body, "authorizer") {
+				t.Errorf("%s, %s: %d %s", name, route, status, body)
+			}
+		}
+	}
+}
+
+func TestHandler_ignoresWhatAClientSaysOfItself(t *testing.T) {
+	status, body := ask(t, "GET /orders", reader(), map[string]string{"x-user-id": "somebody-else", "x-address": "0xelse"}, "")
+	if status != http.StatusOK || strings.Contains(body, "else") {
+		t.Errorf("got %d %s", status, body)
+	}
+}
