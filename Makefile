@@ -10,10 +10,10 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SHELL_FILES := .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fuzz redis clean
+.PHONY: help run test build lint fuzz redis sam-local clean
 
 help: ## say what there is to make
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-12s", $$1 " " $$2; $$1 = $$2 = ""; print}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
 
 # Not go run: it exits with 1 on Ctrl-C, whatever the program's own status is.
 # Without optimisation and without C the first build takes half as long, which is what somebody notices who has just
@@ -34,12 +34,15 @@ build: ## compile every function for both architectures into build/<architecture
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build $(BUILD_FLAGS) -o "$$out" "./$$folder"; \
 	done; done
 
-lint: ## check formatting, Go, the template and the shell files
+lint: ## check formatting, Go, the templates and the shell files
 	@unformatted=$$(gofmt -l functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
 	@command -v cfn-lint >/dev/null || { echo "cfn-lint is needed: pip install cfn-lint"; exit 1; }
-	cfn-lint template.yaml
+	@set -e; for mode in serverless replication-group existing; do \
+		echo "cfn-lint template.yaml, CacheMode=$$mode"; cfn-lint --parameters CacheMode=$$mode -- template.yaml; \
+	done
+	cfn-lint local/protected-api/template.yaml
 	@command -v shellcheck >/dev/null || { echo "shellcheck is needed: apt-get install shellcheck"; exit 1; }
 	shellcheck $(SHELL_FILES)
 
@@ -55,6 +58,14 @@ redis: ## start a redis-server in the foreground, in memory only, REDIS_PORT=637
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
 		{ echo "no redis-server found: apt-get install redis-server (or brew install redis)"; exit 1; }
 	$$(command -v redis-server || command -v valkey-server) --bind 127.0.0.1 --port $(REDIS_PORT) --save '' --appendonly no --maxmemory-policy noeviction
+
+# Of this machine: containers of another architecture need emulation. sam has its own words for architectures.
+sam-local: ARCH = $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+sam-local: ## serve the functions as built for Lambda, in containers, by sam local, at port 3000
+	@for tool in sam docker; do command -v $$tool >/dev/null || { echo "$$tool is needed for this; make run needs Go alone"; exit 1; }; done
+	docker compose --file local/docker-compose.yml up --detach --wait
+	ARCH=$(ARCH) sam build --parameter-overrides Architecture=$(ARCH)
+	sam local start-api --env-vars local/env.json --docker-network latchkey --parameter-overrides Architecture=$(ARCH)
 
 clean: ## delete what make build and sam build left
 	rm -rf build .aws-sam
