@@ -1,0 +1,126 @@
+package stack_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// example is the template of somebody else's API.
+const example = "local/protected-api/template.yaml"
+
+// imported is how the example names the authorizer of the stack latchkey-prod.
+const imported = `{"Fn::ImportValue":"latchkey-prod-AuthorizerArn"}`
+
+func TestProtectedAPI(t *testing.T) {
+	s := carryOut(translated(t, example), "AuthorizerTtl=5", "LatchkeyStack=latchkey-prod")
+	_, api := s.one(t, "AWS::ApiGatewayV2::Api")
+	for _, method := range []string{"get", "post"} {
+		if got := api.at("Body", "paths", "/orders", method, "security").String(); got != `[{"Latchkey":[]}]` {
+			t.Errorf("%s /orders is guarded by %s", method, got)
+		}
+	}
+	expect(t, "the authorizer", api.at("Body", "components", "securitySchemes", "Latchkey", "x-amazon-apigateway-authorizer"), map[string]string{
+		"type": "request", "authorizerPayloadFormatVersion": "2.0", "enableSimpleResponses": "true",
+		"identitySource": `["$request.header.Authorization","$context.routeKey"]`, "authorizerResultTtlInSeconds": "5",
+		"authorizerUri": "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/" + imported + "/invocations",
+	})
+	expect(t, "its permission", s.resources["ApiLatchkeyAuthorizerPermission"].at("Properties"), map[string]string{
+		"Principal": "apigateway.amazonaws.com", "FunctionName": imported,
+	})
+	// An answer that is remembered is one that a revocation does not reach.
+	expect(t, "by default, the authorizer", carryOut(translated(t, example)).resources["Api"], map[string]string{
+		"Properties/Body/components/securitySchemes/Latchkey/x-amazon-apigateway-authorizer/authorizerResultTtlInSeconds": "0",
+	})
+}
+
+// TestProtectedAPI_cookies puts the lines that the example shows in a comment in the place that they are for.
+func TestProtectedAPI_cookies(t *testing.T) {
+	text := readFile(t, example)
+	shown := regexp.MustCompile(`(?m)^ {10}#   (.*)\n`).FindAllStringSubmatch(text, -1)
+	var lines strings.Builder
+	for _, m := range shown {
+		lines.WriteString(strings.Repeat(" ", 12) + m[1] + "\n")
+	}
+	identity := regexp.MustCompile(`(?m)^ {12}Identity:\n(?: {14}.*\n)+`)
+	if len(shown) == 0 || !identity.MatchString(text) {
+		t.Fatal("the example shows no lines for cookies")
+	}
+	s := carryOut(translatedText(t, identity.ReplaceAllString(text, lines.String())))
+	_, api := s.one(t, "AWS::ApiGatewayV2::Api")
+	expect(t, "the authorizer", api.at("Body", "components", "securitySchemes", "Latchkey", "x-amazon-apigateway-authorizer"), map[string]string{
+		"identitySource": "[]", "authorizerResultTtlInSeconds": "0", "enableSimpleResponses": "true",
+	})
+}
+
+// TestReadme_guardYourAPI expands every snippet of that section of README.
+func TestReadme_guardYourAPI(t *testing.T) {
+	_, after, found := strings.Cut(readFile(t, "README.md"), "\n## Guard your API")
+	if !found {
+		t.Fatal("README.md has no section on guarding an API")
+	}
+	section, _, _ := strings.Cut(after, "\n## ")
+	snippets := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(section, -1)
+	want := [][]string{ // what the expansion of each must hold
+		{`"$request.header.Authorization","$context.routeKey"`, `"enableSimpleResponses":true`},
+		{`"identitySource":[]`, `"authorizerResultTtlInSeconds":0`, `"enableSimpleResponses":true`},
+		{`"type":"request"`, `"authorizerResultTtlInSeconds":0`, `"x-amazon-apigateway-authorizer"`},
+		{`"AWS::ApiGatewayV2::Authorizer"`, `"AuthorizerType":"REQUEST"`, `route.request.header.Sec-WebSocket-Protocol`, `"AWS::Lambda::Permission"`},
+	}
+	if len(snippets) != len(want) {
+		t.Fatalf("%d snippets, want %d", len(snippets), len(want))
+	}
+	for i, snippet := range snippets {
+		s := carryOut(translatedText(t, around(snippet[1])))
+		text := node{asAny(s.resources)}.String()
+		for _, piece := range append(want[i], "AuthorizerArn") {
+			if !strings.Contains(text, piece) {
+				t.Errorf("snippet %d has no %s:\n%s", i+1, piece, text)
+			}
+		}
+	}
+}
+
+// around makes a template of a snippet: with a function behind each API that SAM gives a route by itself.
+func around(snippet string) string {
+	text := "Transform: AWS::Serverless-2016-10-31\nParameters:\n  Ttl: {Type: Number, Default: 0}\nResources:\n"
+	for line := range strings.Lines(snippet) {
+		text += "  " + line
+	}
+	text += "  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: .\n      Handler: bootstrap\n      Runtime: provided.al2023\n"
+	switch {
+	case strings.Contains(snippet, "AWS::Serverless::HttpApi"):
+		text += "      Events: {E: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: /a}}}\n"
+	case strings.Contains(snippet, "AWS::Serverless::Api"):
+		text += "      Events: {E: {Type: Api, Properties: {RestApiId: !Ref Api, Method: GET, Path: /a}}}\n"
+	}
+	return text
+}
+
+func asAny(resources map[string]node) any {
+	all := map[string]any{}
+	for id, resource := range resources {
+		all[id] = resource.value
+	}
+	return all
+}
+
+func translatedText(t *testing.T, text string) map[string]any {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "template.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return translated(t, path)
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,157 @@
+package stack_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// metric is a metric of a function, as an alarm has it.
+func metric(namespace, name, function string) string {
+	return `{"Dimensions":[{"Name":"FunctionName","Value":` + ref(function) + `}],"MetricName":"` + name + `","Namespace":"` + namespace + `"}`
+}
+
+// watched are the metrics of an alarm by their id, and the expression of all.
+func watched(alarm node) (expression string, metrics map[string]string) {
+	metrics = map[string]string{}
+	for _, m := range alarm.at("Metrics").list() {
+		if text := m.at("Expression"); text.value != nil {
+			expression = text.String()
+			continue
+		}
+		metrics[m.at("Id").String()] = m.at("MetricStat", "Metric").String()
+	}
+	return expression, metrics
+}
+
+func TestStack_everyFunctionHasAnAlarm(t *testing.T) {
+	each(t, func(t *testing.T, s stack, _ string) {
+		for id := range s.of("AWS::Lambda::Function") {
+			alarm := s.resources[strings.TrimSuffix(id, "Function")+"Alarm"].at("Properties")
+			want := "FILL(errors, 0) + FILL(faults, 0)"
+			expression, metrics := watched(alarm)
+			if id == authorizer {
+				want = "FILL(errors, 0) - FILL(unauthorized, 0) + FILL(faults, 0)"
+				if metrics["unauthorized"] != metric("Latchkey", "Unauthorized", id) {
+					t.Errorf("%s: the alarm looks at %s", id, metrics["unauthorized"])
+				}
+			}
+			if expression != want || metrics["errors"] != metric("AWS/Lambda", "Errors", id) || metrics["faults"] != metric("Latchkey", "Faults", id) {
+				t.Errorf("%s: the alarm is %q over %v", id, expression, metrics)
+			}
+		}
+	})
+}
+
+func TestStack_alarms(t *testing.T) {
+	api := `[{"Name":"ApiId","Value":{"Ref":"Api"}}]`
+	everywhere := map[string]map[string]string{
+		"ApiFaultsAlarm":    {"Namespace": "AWS/ApiGateway", "MetricName": "5xx", "Dimensions": api, "Threshold": "11"},
+		"ApiLatencyAlarm":   {"Namespace": "AWS/ApiGateway", "MetricName": "Latency", "ExtendedStatistic": "p99", "Dimensions": api, "Threshold": "12"},
+		"FailedLoginsAlarm": {"Namespace": "Latchkey", "MetricName": "FailedLogins", "Dimensions/0/Value": ref("LogInFunction"), "Threshold": "13"},
+		"ReuseAlarm":        {"Namespace": "Latchkey", "MetricName": "ReuseDetections", "Dimensions/0/Value": ref("RefreshSessionFunction"), "Threshold": "14"},
+		"SweepMissingAlarm": {"MetricName": "Invocations", "Dimensions/0/Value": ref(sweeper), "TreatMissingData": "breaching"},
+	}
+	s := deploy(t, "FaultAlarmThreshold=11", "LatencyAlarmMilliseconds=12", "FailedLoginAlarmThreshold=13", "ReuseAlarmThreshold=14")
+	for id, want := range everywhere {
+		expect(t, id, s.resources[id].at("Properties"), want)
+	}
+	for id, alarm := range s.of("AWS::CloudWatch::Alarm") {
+		if id != "SweepMissingAlarm" {
+			expect(t, id, alarm, map[string]string{"TreatMissingData": "notBreaching", "ComparisonOperator": "GreaterThanOrEqualToThreshold"})
+		}
+	}
+	if left := deploy(t, "Alarms=false").of("AWS::CloudWatch::Alarm"); len(left) > 0 {
+		t.Errorf("without alarms there are %d", len(left))
+	}
+}
+
+func TestStack_alarmsOfTheCache(t *testing.T) {
+	const serverless, nodes = "CacheFullAlarm CacheEvictionsAlarm CacheAuthenticationAlarm", "NodesFullAlarm NodesEvictionsAlarm NodesAuthenticationAlarm"
+	each(t, func(t *testing.T, s stack, way string) {
+		there := map[string]bool{serverless: !isExisting(way) && !is(way, "nodes", "given groups"), nodes: is(way, "nodes", "given groups")}
+		for names, want := range there {
+			for name := range strings.FieldsSeq(names) {
+				if _, found := s.resources[name]; found != want {
+					t.Errorf("%s is there: %v", name, found)
+				}
+			}
+		}
+	})
+	expression, metrics := watched(deploy(t, "CacheMaxGigabytes=9").resources["CacheFullAlarm"].at("Properties"))
+	if expression != "100 * bytes / (9 * 1000000000)" || !strings.Contains(metrics["bytes"], `"clusterId","Value":{"Ref":"Cache"}`) {
+		t.Errorf("the cache is full at %q over %v", expression, metrics)
+	}
+	_, metrics = watched(deploy(t, "CacheMode=replication-group").resources["NodesFullAlarm"].at("Properties"))
+	if !strings.Contains(metrics["two"], `"Value":"${Nodes}-0001-002"`) || !strings.Contains(metrics["one"], "DatabaseMemoryUsagePercentage") {
+		t.Errorf("the nodes are full over %v", metrics)
+	}
+}
+
+func TestStack_alarmsGoSomewhere(t *testing.T) {
+	for parameter, want := range map[string]string{
+		"AlarmTopicArn=arn:topic":     `["arn:topic"]`,
+		"AlarmEmail=ops@example.com":  `[{"Ref":"AlarmTopic"}]`,
+		"FaultAlarmThreshold=3":       `[]`, // nowhere: the console shows them
+		"AlarmTopicArn=arn:elsewhere": `["arn:elsewhere"]`,
+	} {
+		s := deploy(t, parameter)
+		for id, alarm := range s.of("AWS::CloudWatch::Alarm") {
+			expect(t, parameter+": "+id, alarm, map[string]string{"AlarmActions": want})
+		}
+		if strings.HasPrefix(parameter, "AlarmEmail") {
+			_, topic := s.one(t, "AWS::SNS::Topic")
+			expect(t, "the topic", topic, map[string]string{"Subscription": `[{"Endpoint":"ops@example.com","Protocol":"email"}]`})
+		} else if len(s.of("AWS::SNS::Topic")) > 0 {
+			t.Errorf("%s makes a topic", parameter)
+		}
+	}
+}
+
+func TestStack_dashboard(t *testing.T) {
+	each(t, func(t *testing.T, s stack, way string) {
+		_, dashboard := s.one(t, "AWS::CloudWatch::Dashboard")
+		var body struct {
+			Widgets []struct {
+				Type       string
+				Properties struct {
+					Title, Region string
+					Metrics       [][]any
+				}
+			}
+		}
+		text := dashboard.at("DashboardBody").String()
+		if err := json.Unmarshal([]byte(text), &body); err != nil {
+			t.Fatalf("the dashboard is no JSON: %v\n%s", err, text)
+		}
+		want := 10
+		if isExisting(way) {
+			want = 8
+		}
+		if len(body.Widgets) != want {
+			t.Errorf("%d widgets, want %d", len(body.Widgets), want)
+		}
+		for _, w := range body.Widgets {
+			if w.Properties.Title == "" || w.Properties.Region != "${AWS::Region}" || len(w.Properties.Metrics) == 0 {
+				t.Errorf("a widget is %+v", w)
+			}
+		}
+		if !strings.Contains(text, "${PROP('Dim.FunctionName')}") {
+			t.Error("the searches have no label of CloudWatch's")
+		}
+	})
+}
+
+// TestReadme_costOfAlarms counts what CloudWatch charges for: each metric that an alarm looks at.
+func TestReadme_costOfAlarms(t *testing.T) {
+	count := 0
+	for _, alarm := range deploy(t).of("AWS::CloudWatch::Alarm") {
+		_, metrics := watched(alarm)
+		count += max(len(metrics), 1)
+	}
+	want := fmt.Sprintf("%d metrics at $0.10 (`Alarms=false` saves them) | $%.2f |", count, float64(count)/10)
+	if !strings.Contains(readFile(t, "README.md"), want) {
+		t.Errorf("README does not say %q", want)
+	}
+}
