@@ -39,10 +39,10 @@ func (r *Ring) Seal(id KeyID, rec Record, plain []byte) ([]byte, error) {
 // Open returns what Seal was given. It fails with ErrUnknownKey where the key is gone, and with ErrOpen for anything
 // else, without saying what was wrong.
 func (r *Ring) Open(rec Record, sealed []byte) ([]byte, error) {
-	if len(sealed) < Overhead || sealed[0] != format {
+	id, ok := KeyOf(sealed)
+	if !ok {
 		return nil, ErrOpen
 	}
-	id := KeyID(sealed[1:])
 	aead, err := r.aead(id, rec)
 	if err != nil {
 		return nil, err
@@ -54,8 +54,16 @@ func (r *Ring) Open(rec Record, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
+// KeyOf is the key that sealed something, as it says itself. It tells false for what no key sealed.
+func KeyOf(sealed []byte) (KeyID, bool) {
+	if len(sealed) < Overhead || sealed[0] != format {
+		return KeyID{}, false
+	}
+	return KeyID(sealed[1:]), true
+}
+
 func (r *Ring) aead(id KeyID, rec Record) (cipher.AEAD, error) {
-	k, ok := r.keys[id]
+	k, ok := r.set.Load().keys[id]
 	if !ok {
 		return nil, ErrUnknownKey
 	}

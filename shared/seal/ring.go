@@ -5,10 +5,15 @@
 // key, so it can never change without forgetting who is who. All other keys rotate: each has an id that stands beside
 // whatever it made, so that old work can be read while new work uses the newest active key.
 //
+// A ring's keys come from the environment (EnvironmentKey) or from a Document, and can be replaced in place while others
+// use it (Replace). A key is taken away by hand alone, out of the document: that ends the sessions that began under it and
+// forgets what it sealed. The lookup key cannot be taken away.
+//
 // What the package does not do: it fetches no secret, writes no log and knows nothing of sessions.
 package seal
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -16,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -88,8 +94,11 @@ var (
 	permanent = []Purpose{UserID, NonceName, PreLogin, SessionRandom, RateLimit, StateName}
 )
 
-// Ring is an immutable set of keys; it is safe for concurrent use.
-type Ring struct {
+// Ring is a set of keys. It is safe for concurrent use, Replace included.
+type Ring struct{ set atomic.Pointer[set] }
+
+// set is what a ring holds at one time. It never changes.
+type set struct {
 	lookup map[Purpose][]byte
 	keys   map[KeyID]derived
 	order  []Key // by ActiveFrom, oldest first; secrets left out
@@ -110,39 +119,62 @@ func NewRing(scope string, lookup []byte, keys ...Key) (*Ring, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("a ring needs at least one key")
 	}
-	r := &Ring{lookup: deriveAll(lookup, scope, permanent), keys: map[KeyID]derived{}}
+	s := &set{lookup: deriveAll(lookup, scope, permanent), keys: map[KeyID]derived{}}
 	for _, k := range keys {
-		if err := r.add(scope, k); err != nil {
+		if err := s.add(scope, k); err != nil {
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(r.order, func(a, b Key) int { return a.ActiveFrom.Compare(b.ActiveFrom) })
+	slices.SortStableFunc(s.order, func(a, b Key) int { return a.ActiveFrom.Compare(b.ActiveFrom) })
+	r := new(Ring)
+	r.set.Store(s)
 	return r, nil
 }
 
-func (r *Ring) add(scope string, k Key) error {
+// ErrLookup says that a ring's keys were not replaced, since the others' lookup key is another one.
+var ErrLookup = errors.New("the lookup key is another one: every account would get another name")
+
+// Replace gives the ring the keys of another, all at once: whoever uses it meanwhile works with one set or the other. It
+// fails with ErrLookup, and then changes nothing.
+func (r *Ring) Replace(other *Ring) error {
+	next := other.set.Load()
+	if !bytes.Equal(r.set.Load().lookup[UserID], next.lookup[UserID]) {
+		return ErrLookup
+	}
+	r.set.Store(next)
+	return nil
+}
+
+// Has tells whether the ring has a key.
+func (r *Ring) Has(id KeyID) bool {
+	_, ok := r.set.Load().keys[id]
+	return ok
+}
+
+func (s *set) add(scope string, k Key) error {
 	if len(k.Secret) < MinSecret {
 		return fmt.Errorf("secret of key %x has %d bytes, at least %d are needed", k.ID, len(k.Secret), MinSecret)
 	}
 	if len(k.Encryption) != EncryptionKey {
 		return fmt.Errorf("encryption key %x has %d bytes, exactly %d are needed", k.ID, len(k.Encryption), EncryptionKey)
 	}
-	if _, twice := r.keys[k.ID]; twice {
+	if _, twice := s.keys[k.ID]; twice {
 		return fmt.Errorf("key id %x is there twice", k.ID)
 	}
-	r.keys[k.ID] = derived{
+	s.keys[k.ID] = derived{
 		macs: deriveAll(k.Secret, scope, rotating),
 		seal: expand(extract(k.Encryption), info(scope, "seal"), EncryptionKey),
 	}
-	r.order = append(r.order, Key{ID: k.ID, ActiveFrom: k.ActiveFrom})
+	s.order = append(s.order, Key{ID: k.ID, ActiveFrom: k.ActiveFrom})
 	return nil
 }
 
 // Current is the id that new work uses at that time: the one that became active last. Where none is active yet, the
 // first to become so.
 func (r *Ring) Current(now time.Time) KeyID {
-	current := r.order[0].ID
-	for _, k := range r.order {
+	order := r.set.Load().order
+	current := order[0].ID
+	for _, k := range order {
 		if !k.ActiveFrom.After(now) {
 			current = k.ID
 		}
@@ -153,7 +185,7 @@ func (r *Ring) Current(now time.Time) KeyID {
 // MAC is HMAC-SHA-256 over the parts under a rotating key, 32 bytes. Parts are framed by their length, so that moving a
 // byte from one to the next changes the result. It fails with ErrUnknownKey.
 func (r *Ring) MAC(id KeyID, p Purpose, parts ...[]byte) ([]byte, error) {
-	k, ok := r.keys[id]
+	k, ok := r.set.Load().keys[id]
 	if !ok {
 		return nil, ErrUnknownKey
 	}
@@ -162,7 +194,7 @@ func (r *Ring) MAC(id KeyID, p Purpose, parts ...[]byte) ([]byte, error) {
 
 // Lookup is MAC under the lookup key.
 func (r *Ring) Lookup(p Purpose, parts ...[]byte) []byte {
-	return mac(r.lookup[p], parts)
+	return mac(r.set.Load().lookup[p], parts)
 }
 
 func mac(key []byte, parts [][]byte) []byte {

@@ -1,0 +1,281 @@
+package seal
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Document is what one secret store entry holds: every key of a deployment by its name, and which of them is the lookup
+// key. As text it is a JSON object,
+//
+//	{"lookup":"k1","k1":"<64 random characters>","k2":{"secret":"<64 more>","activeFrom":"2026-11-25T10:00:00Z"}}
+//
+// in which a key without activeFrom is active always. Keys are added by Next and are never taken away by a program:
+// whoever takes one out of the text by hand forgets what it sealed, and ends the sessions that began under it. The lookup
+// key cannot be taken out: such a text does not parse.
+type Document struct {
+	// Lookup is the name of the key that names things.
+	Lookup string
+	// Masters are all keys, by number.
+	Masters []Master
+}
+
+// Master is one key of a document. All that a ring uses of it is derived from its secret.
+type Master struct {
+	// Name is k and a number from 1, such as k1.
+	Name string
+	// Secret is at least MinSecret bytes of UTF-8.
+	Secret string
+	// ActiveFrom is when new work begins to use it, in whole seconds of UTC. Zero means always.
+	ActiveFrom time.Time
+}
+
+// maxDocument is the longest value that AWS Secrets Manager holds, in bytes.
+const maxDocument = 65536
+
+// second is how a document writes time: RFC 3339, in UTC, without fractions. There is one way to write each time.
+const second = "2006-01-02T15:04:05Z"
+
+var masterName = regexp.MustCompile(`^k[1-9][0-9]{0,5}$`)
+
+// ParseDocument reads a document. What it does not know, it refuses: a member of another name, a name that is there
+// twice, a short secret, a time in another form. No error holds anything of the text but the names of keys.
+func ParseDocument(text string) (*Document, error) {
+	if len(text) > maxDocument || !utf8.ValidString(text) {
+		return nil, fmt.Errorf("the document is no UTF-8 of at most %d bytes", maxDocument)
+	}
+	d := new(Document)
+	in := json.NewDecoder(strings.NewReader(text))
+	if err := members(in, func(name string) error { return d.member(in, name) }); err != nil {
+		return nil, err
+	}
+	if _, err := in.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the document")
+	}
+	slices.SortFunc(d.Masters, func(a, b Master) int { return cmp.Compare(a.number(), b.number()) })
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// errJSON does not say where or why: what stands there may be a secret.
+var errJSON = errors.New("the document is no JSON object of the form that is wanted")
+
+// members calls each with the name of every member of the object that comes next; each reads its value.
+func members(in *json.Decoder, each func(name string) error) error {
+	if open, err := in.Token(); err != nil || open != json.Delim('{') {
+		return errJSON
+	}
+	seen := map[string]bool{}
+	for in.More() {
+		name, err := text(in)
+		if err != nil {
+			return err
+		}
+		if seen[name] {
+			return errors.New("a name is there twice")
+		}
+		seen[name] = true
+		if err := each(name); err != nil {
+			return err
+		}
+	}
+	if _, err := in.Token(); err != nil {
+		return errJSON
+	}
+	return nil
+}
+
+// text reads a string.
+func text(in *json.Decoder) (string, error) {
+	token, err := in.Token()
+	value, ok := token.(string)
+	if err != nil || !ok {
+		return "", errJSON
+	}
+	return value, nil
+}
+
+func (d *Document) member(in *json.Decoder, name string) (err error) {
+	switch {
+	case name == "lookup":
+		d.Lookup, err = text(in)
+		return err
+	case !masterName.MatchString(name):
+		return errors.New("a name is neither lookup nor k and a number, such as k1")
+	}
+	var value json.RawMessage
+	if err := in.Decode(&value); err != nil {
+		return errJSON
+	}
+	m := Master{Name: name}
+	if err := m.parse(string(value)); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	d.Masters = append(d.Masters, m)
+	return nil
+}
+
+// parse reads a key's value: its secret, or an object of secret and activeFrom.
+func (m *Master) parse(value string) (err error) {
+	in := json.NewDecoder(strings.NewReader(value))
+	if strings.HasPrefix(value, `"`) {
+		m.Secret, err = text(in)
+		return err
+	}
+	var from string
+	err = members(in, func(name string) (err error) {
+		switch name {
+		case "secret":
+			m.Secret, err = text(in)
+		case "activeFrom":
+			from, err = text(in)
+		default:
+			return errors.New("a name is neither secret nor activeFrom")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if m.ActiveFrom, err = time.Parse(second, from); err != nil || m.ActiveFrom.Format(second) != from {
+		return errors.New("activeFrom is no time such as " + second)
+	}
+	return nil
+}
+
+// check holds a document against all that is wanted of it as a whole.
+func (d *Document) check() error {
+	if len(d.Masters) == 0 {
+		return errors.New("there is no key")
+	}
+	if d.master(d.Lookup) == nil {
+		return errors.New("lookup names no key that is there; the lookup key cannot be taken away")
+	}
+	secrets := map[string]string{}
+	for _, m := range d.Masters {
+		if len(m.Secret) < MinSecret {
+			return fmt.Errorf("%s: the secret has %d bytes, at least %d are needed", m.Name, len(m.Secret), MinSecret)
+		}
+		if other, twice := secrets[m.Secret]; twice {
+			return fmt.Errorf("%s: the secret is that of %s", m.Name, other)
+		}
+		secrets[m.Secret] = m.Name
+	}
+	return nil
+}
+
+func (d *Document) master(name string) *Master {
+	i := slices.IndexFunc(d.Masters, func(m Master) bool { return m.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &d.Masters[i]
+}
+
+// Next is the document with one key more, which becomes active at that time, rounded up to a second. Nothing that was
+// there changes or goes.
+func (d *Document) Next(secret string, activeFrom time.Time) *Document {
+	last := d.Masters[len(d.Masters)-1].number()
+	next := Master{
+		Name:       "k" + strconv.Itoa(last+1),
+		Secret:     secret,
+		ActiveFrom: activeFrom.UTC().Add(time.Second - 1).Truncate(time.Second),
+	}
+	return &Document{Lookup: d.Lookup, Masters: append(slices.Clone(d.Masters), next)}
+}
+
+// Keeps tells whether a document still has all that another has: the same lookup key, and every key with its secret and
+// its time.
+func (d *Document) Keeps(other *Document) bool {
+	return d.Lookup == other.Lookup && !slices.ContainsFunc(other.Masters, func(m Master) bool {
+		here := d.master(m.Name)
+		return here == nil || here.Secret != m.Secret || !here.ActiveFrom.Equal(m.ActiveFrom)
+	})
+}
+
+// Text is the document as ParseDocument reads it.
+func (d *Document) Text() string {
+	var b strings.Builder
+	quote := func(s string) {
+		quoted, err := json.Marshal(s)
+		if err != nil {
+			panic(err) // a string never fails
+		}
+		b.Write(quoted)
+	}
+	b.WriteString(`{"lookup":`)
+	quote(d.Lookup)
+	for _, m := range d.Masters {
+		b.WriteString(`,"` + m.Name + `":`)
+		if m.ActiveFrom.IsZero() {
+			quote(m.Secret)
+			continue
+		}
+		b.WriteString(`{"secret":`)
+		quote(m.Secret)
+		b.WriteString(`,"activeFrom":"` + m.ActiveFrom.Format(second) + `"}`)
+	}
+	return b.String() + "}"
+}
+
+// Ring derives the ring of a document, with scope as NewRing takes it.
+func (d *Document) Ring(scope string) (*Ring, error) {
+	lookup := d.master(d.Lookup)
+	if lookup == nil {
+		return nil, errors.New("lookup names no key that is there")
+	}
+	keys := make([]Key, 0, len(d.Masters))
+	for _, m := range d.Masters {
+		keys = append(keys, m.key())
+	}
+	return NewRing(scope, lookup.derive("lookup", MinSecret), keys...)
+}
+
+// key derives a ring's key. Its id comes from the secret, one way, and not from the name: another secret under the same
+// name is another key, and what the former made is refused as unknown and not as forged.
+func (m Master) key() Key {
+	return Key{
+		ID:         KeyID(m.derive("key-id", IDLength)),
+		Secret:     m.derive("mac", MinSecret),
+		Encryption: m.derive("encryption", EncryptionKey),
+		ActiveFrom: m.ActiveFrom,
+	}
+}
+
+func (m Master) derive(use string, length int) []byte {
+	return expand(extract([]byte(m.Secret)), "latchkey/1|document|"+use, length)
+}
+
+func (m Master) number() int {
+	n, _ := strconv.Atoi(strings.TrimPrefix(m.Name, "k"))
+	return n
+}
+
+// String names the keys and shows no secret.
+func (d *Document) String() string {
+	names := make([]string, 0, len(d.Masters))
+	for _, m := range d.Masters {
+		names = append(names, m.Name)
+	}
+	return "keys " + strings.Join(names, ", ")
+}
+
+// GoString shows no secret either.
+func (d *Document) GoString() string { return d.String() }
+
+// String shows the name alone.
+func (m Master) String() string { return m.Name }
+
+// GoString shows the name alone.
+func (m Master) GoString() string { return m.Name }
