@@ -50,7 +50,7 @@ func (x *exchange) open(rule sessionRule) error {
 			return err
 		}
 	}
-	if id, err := x.api.store.SessionOf(token); err == nil {
+	if id, err := x.api.store.SessionOf(x.r.Context(), token); err == nil {
 		x.concernsSession(id) // also where it turns out to be over
 	}
 	if x.client, err = x.clientOver(transport); err != nil {

@@ -137,7 +137,11 @@ var errTwoSessions = invalid("the tokens are of two sessions")
 func (x *exchange) sessionOf(tokens []string) (session.ID, error) {
 	var found []session.ID
 	for _, token := range tokens {
-		if id, err := x.api.store.SessionOf(token); err == nil {
+		id, err := x.api.store.SessionOf(x.r.Context(), token)
+		if errors.Is(err, session.ErrUnavailable) {
+			return session.ID{}, err // it may well be one of ours
+		}
+		if err == nil {
 			found = append(found, id)
 		}
 	}

@@ -196,7 +196,7 @@ func isLoginFault(err error) bool {
 // endCarried ends the session that came along, where it is another account's; one of the same account was replaced
 // already. The login stands even if this fails: the client has its new tokens and will not send the old ones again.
 func (x *exchange) endCarried(carried string, g session.Grant) {
-	id, err := x.api.store.SessionOf(carried)
+	id, err := x.api.store.SessionOf(x.r.Context(), carried)
 	if err != nil || id.User == g.Session.ID.User {
 		return
 	}

@@ -20,7 +20,7 @@ func (a *API) Refresh() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		if id, err := a.store.SessionOf(token); err == nil {
+		if id, err := a.store.SessionOf(x.r.Context(), token); err == nil {
 			x.concernsSession(id)
 		}
 		g, err := a.store.Refresh(x.r.Context(), token, client)

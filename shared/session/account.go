@@ -71,7 +71,7 @@ func (s *Store) sessions(ctx context.Context, user UserID, rec record) ([]Sessio
 	}
 	var list []Session
 	for i, e := range live {
-		p, err := s.openPayload(ID{User: user, Random: e.random}, e, values.text(i))
+		p, err := s.openPayload(ctx, ID{User: user, Random: e.random}, e, values.text(i))
 		if err == nil {
 			list = append(list, e.session(user, p))
 		}

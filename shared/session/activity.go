@@ -17,7 +17,7 @@ func (s *Store) Activity(ctx context.Context, user UserID, after string, limit i
 	if err != nil {
 		return nil, "", err
 	}
-	events := s.events(user, stored)
+	events := s.events(ctx, user, stored)
 	if after != "" {
 		i := slices.IndexFunc(events, func(e Event) bool { return e.ID == after })
 		if i < 0 {
@@ -32,7 +32,7 @@ func (s *Store) Activity(ctx context.Context, user UserID, after string, limit i
 }
 
 // events reads what is stored of them, and leaves out what is too old.
-func (s *Store) events(user UserID, stored []string) []Event {
+func (s *Store) events(ctx context.Context, user UserID, stored []string) []Event {
 	oldest := s.now().Add(-s.opts.ActivityKeep)
 	var events []Event
 	for _, text := range stored {
@@ -44,7 +44,7 @@ func (s *Store) events(user UserID, stored []string) []Event {
 			continue
 		}
 		if sealed := text[eventHead:]; sealed != "" {
-			e.By = s.openBy(user, text[7:7+opSize], sealed)
+			e.By = s.openBy(ctx, user, text[7:7+opSize], sealed)
 		}
 		events = append(events, e)
 	}

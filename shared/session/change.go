@@ -97,8 +97,8 @@ func (s *Store) sealBy(user UserID, op operation, now time.Time, by By) ([]byte,
 }
 
 // openBy reads it back. What does not open, such as after its key was removed, is nobody.
-func (s *Store) openBy(user UserID, op, sealed string) By {
-	plain, err := s.keys.Open(activityOf(user, op), []byte(sealed))
+func (s *Store) openBy(ctx context.Context, user UserID, op, sealed string) By {
+	plain, err := s.open(ctx, activityOf(user, op), []byte(sealed))
 	if err != nil {
 		return By{}
 	}

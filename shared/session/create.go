@@ -47,7 +47,7 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	rate := s.accountRate(loginRate, s.opts.LoginRate, id.User)
 	c.keys = append([]string{s.payloadKey(id)}, rate.keys...)
 	c.args = []any{
-		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day), s.carried(in.Carried),
+		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day), s.carried(ctx, in.Carried),
 		atMost(s.opts.Limit), s.opts.LimitPolicy.String(), s.roleLimits(), strings.Join(append([]string{RoleUser}, in.Granted...), ","),
 		rate.arg(),
 	}
@@ -126,8 +126,8 @@ func (s *Store) grant(tokens pair, e entry, p payload) (Grant, error) {
 }
 
 // carried is the random of the session that a token belongs to; another account's is in no record of this one.
-func (s *Store) carried(text string) []byte {
-	id, err := s.SessionOf(text)
+func (s *Store) carried(ctx context.Context, text string) []byte {
+	id, err := s.SessionOf(ctx, text)
 	if err != nil {
 		return []byte{}
 	}

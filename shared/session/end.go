@@ -3,22 +3,22 @@ package session
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 // SessionOf tells which session an authentic token belongs to, whether or not that session lives, without a trip. Both
-// kinds of token are taken. It fails with ErrInvalidToken.
-func (s *Store) SessionOf(text string) (ID, error) {
-	t, err := s.parseAny(text)
+// kinds of token are taken. It fails with ErrInvalidToken, or with ErrUnavailable where its key had to be asked for in vain.
+func (s *Store) SessionOf(ctx context.Context, text string) (ID, error) {
+	t, err := s.parseAny(ctx, text)
 	return t.id, err
 }
 
 // parseAny reads a token of either kind.
-func (s *Store) parseAny(text string) (token, error) {
-	t, err := parseToken(s.keys, accessKind, text)
-	if err != nil {
-		t, err = parseToken(s.keys, refreshKind, text)
+func (s *Store) parseAny(ctx context.Context, text string) (token, error) {
+	if strings.HasPrefix(text, refreshKind) {
+		return s.parse(ctx, refreshKind, text)
 	}
-	return t, err
+	return s.parse(ctx, accessKind, text)
 }
 
 // End ends one session. An ended session is not an error: what is returned says why and when it ended, and by whom. It

@@ -79,11 +79,11 @@ func TestSessionOf(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	g := w.signIn(alice, laptop)
 	for _, text := range []string{g.AccessToken, g.RefreshToken} {
-		if id, err := w.SessionOf(text); err != nil || id != g.Session.ID {
+		if id, err := w.SessionOf(t.Context(), text); err != nil || id != g.Session.ID {
 			t.Errorf("handle is %v, %v", id, err)
 		}
 	}
-	_, err := w.SessionOf(g.AccessToken[1:])
+	_, err := w.SessionOf(t.Context(), g.AccessToken[1:])
 	wants(t, err, session.ErrInvalidToken)
 	if id, err := session.ParseID(g.Session.ID.String()); err != nil || id != g.Session.ID {
 		t.Errorf("the public id reads back as %v, %v", id, err)

@@ -31,7 +31,8 @@ var (
 	ErrTooLarge = errors.New("over quota")
 	// ErrLastAdmin: nobody could give the role back.
 	ErrLastAdmin = errors.New("the last admin")
-	// ErrUnavailable: Redis cannot be reached in time or cannot serve now. What was asked happened wholly or not at all.
+	// ErrUnavailable: Redis cannot be reached in time or cannot serve now, or a key that the ring does not have cannot be
+	// asked for. What was asked happened wholly or not at all.
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrDamaged: a stored record is not in a form that this version knows. It opens nothing.
 	ErrDamaged = errors.New("stored record is damaged or of another version")

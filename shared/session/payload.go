@@ -1,6 +1,8 @@
 package session
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -93,9 +95,13 @@ func sealedAs(id ID, e entry) seal.Record {
 }
 
 // openPayload fails with ErrInvalidToken, and ErrDamaged for those who log, where the payload is missing, damaged, or
-// sealed for something else: the session does not open, and that is worth an alarm.
-func (s *Store) openPayload(id ID, e entry, sealed string) (payload, error) {
-	raw, err := s.keys.Open(sealedAs(id, e), []byte(sealed))
+// sealed for something else: the session does not open, and that is worth an alarm. It fails with ErrUnavailable where it
+// cannot be told.
+func (s *Store) openPayload(ctx context.Context, id ID, e entry, sealed string) (payload, error) {
+	raw, err := s.open(ctx, sealedAs(id, e), []byte(sealed))
+	if errors.Is(err, ErrUnavailable) {
+		return payload{}, err
+	}
 	if err != nil {
 		return payload{}, fmt.Errorf("%w: opening payload: %w: %w", ErrInvalidToken, ErrDamaged, err)
 	}

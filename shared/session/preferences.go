@@ -46,7 +46,7 @@ func (s *Store) ReadPreferences(ctx context.Context, text string, client Client)
 	if a, err = a.unlessHeld(err); err != nil {
 		return Access{}, Preferences{}, err
 	}
-	p, err := s.openPreferences(a.Session.ID.User, more.text(0))
+	p, err := s.openPreferences(ctx, a.Session.ID.User, more.text(0))
 	if err != nil {
 		return Access{}, Preferences{}, err
 	}
@@ -79,7 +79,7 @@ func (s *Store) SetPreferences(ctx context.Context, a Access, old Preferences, j
 	case outcomeDone:
 		return next, nil
 	case outcomePrecondition:
-		current, err := s.openPreferences(user, r.text(1))
+		current, err := s.openPreferences(ctx, user, r.text(1))
 		if err != nil {
 			return Preferences{}, err
 		}
@@ -95,11 +95,14 @@ func preferencesFrom(json []byte, stored string) Preferences {
 	return Preferences{JSON: json, Version: hex.EncodeToString([]byte(stored[nonceAt:nonceEnd])), stored: stored}
 }
 
-func (s *Store) openPreferences(user UserID, stored string) (Preferences, error) {
+func (s *Store) openPreferences(ctx context.Context, user UserID, stored string) (Preferences, error) {
 	if stored == "" {
 		return Preferences{JSON: []byte(EmptyPreferences), Version: noVersion}, nil
 	}
-	json, err := s.keys.Open(preferencesSeal(user), []byte(stored))
+	json, err := s.open(ctx, preferencesSeal(user), []byte(stored))
+	if errors.Is(err, ErrUnavailable) {
+		return Preferences{}, err // and not none, which the next change would write over them
+	}
 	if errors.Is(err, seal.ErrUnknownKey) {
 		// Whoever takes a key away forgets what it sealed. Refusing it for good would shut the account out of its profile.
 		return preferencesFrom([]byte(EmptyPreferences), stored), nil

@@ -43,7 +43,7 @@ func (a Access) unlessHeld(err error) (Access, error) {
 
 // read opens a session, held or not. What more is read of its account, by the given keys, comes in the same trip.
 func (s *Store) read(ctx context.Context, text string, client Client, more ...func(UserID) string) (Access, reply, error) {
-	t, err := parseToken(s.keys, accessKind, text)
+	t, err := s.parse(ctx, accessKind, text)
 	if err != nil {
 		return Access{}, nil, err
 	}
@@ -66,7 +66,7 @@ func (s *Store) read(ctx context.Context, text string, client Client, more ...fu
 	if err := s.checkAccess(*e, t, client.Transport, now); err != nil {
 		return Access{}, nil, err
 	}
-	p, err := s.openPayload(t.id, *e, values.text(1))
+	p, err := s.openPayload(ctx, t.id, *e, values.text(1))
 	if err != nil {
 		return Access{}, nil, err
 	}

@@ -8,7 +8,7 @@ import "context"
 // rotates and stays held. Fails with ErrInvalidToken, EndedError, RateError, ErrUnavailable or ErrDamaged. A forged token
 // costs no trip, any other one.
 func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant, error) {
-	t, err := parseToken(s.keys, refreshKind, text)
+	t, err := s.parse(ctx, refreshKind, text)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -71,7 +71,7 @@ func (s *Store) refreshed(ctx context.Context, r reply, t token, next pair, op o
 	if err != nil {
 		return Grant{}, err
 	}
-	p, err := s.openPayload(t.id, e, r.text(2))
+	p, err := s.openPayload(ctx, t.id, e, r.text(2))
 	if err != nil {
 		return Grant{}, err
 	}

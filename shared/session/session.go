@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+
+	"latchkey/shared/seal"
 )
 
 // Transport is how a client holds its tokens, chosen at login for the life of the session. The numbers are stored.
@@ -204,6 +206,10 @@ type Options struct {
 	// NonceRate is requests a minute from one network; LoginRate the same, and those of one account; RefreshRate those of
 	// one account from one network. 0 does not limit.
 	NonceRate, LoginRate, RefreshRate int
+	// Learn is asked for a key that the ring does not have: the ring may have to take it up first. It returns nil where the
+	// ring now has it, seal.ErrUnknownKey where there is no such key, and any other error where it cannot tell. Nil knows of
+	// no other keys. Whoever makes tokens up can have it called, so it must bound what that costs.
+	Learn func(context.Context, seal.KeyID) error `json:"-"`
 	// Audit is told of every event that a script wrote, once each and in order; nil tells nobody.
 	Audit func(context.Context, Event) `json:"-"`
 }

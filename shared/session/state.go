@@ -79,7 +79,10 @@ func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 	}
 	list := StateList{Quota: s.opts.StateQuota}
 	for field, value := range stored {
-		item, err := s.openItem(a.Session.ID, field, value)
+		item, err := s.openItem(ctx, a.Session.ID, field, value)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
 		if err != nil {
 			return StateList{}, err
 		}
@@ -108,7 +111,7 @@ func (s *Store) State(ctx context.Context, a Access, key string) (StateItem, err
 	if err != nil {
 		return StateItem{}, err
 	}
-	item, err := s.openItem(a.Session.ID, field, value)
+	item, err := s.openItem(ctx, a.Session.ID, field, value)
 	if err != nil {
 		return StateItem{}, err
 	}
@@ -208,15 +211,22 @@ func (s *Store) sealItem(id ID, field string, item StateItem) (string, error) {
 	return string(append(head, sealed...)), nil
 }
 
-// openItem fails with ErrDamaged on all that was not sealed for this field of this session.
-func (s *Store) openItem(id ID, hash, stored string) (StateItem, error) {
+// openItem fails with ErrDamaged on all that was not sealed for this field of this session, and with ErrNotFound on what a
+// key sealed that was taken away.
+func (s *Store) openItem(ctx context.Context, id ID, hash, stored string) (StateItem, error) {
 	if len(stored) < itemHead {
 		return StateItem{}, ErrDamaged
 	}
 	r := reader{stored}
 	expires := r.time()
 	r.skip(4)
-	plain, err := s.keys.Open(itemSeal(id, hash, expires), []byte(r.rest))
+	plain, err := s.open(ctx, itemSeal(id, hash, expires), []byte(r.rest))
+	if errors.Is(err, ErrUnavailable) {
+		return StateItem{}, err
+	}
+	if errors.Is(err, seal.ErrUnknownKey) {
+		return StateItem{}, ErrNotFound
+	}
 	if err != nil {
 		return StateItem{}, fmt.Errorf("%w: opening state: %w", ErrDamaged, err)
 	}

@@ -23,7 +23,7 @@ func (s *Store) PresentRefresh(ctx context.Context, text string, transport Trans
 func (s *Store) present(
 	ctx context.Context, kind, text string, transport Transport, check func(entry, token, Transport, time.Time) error,
 ) (Access, error) {
-	t, err := parseToken(s.keys, kind, text)
+	t, err := s.parse(ctx, kind, text)
 	if err != nil {
 		return Access{}, err
 	}
@@ -42,7 +42,7 @@ func (s *Store) present(
 	if err := check(*e, t, transport, now); err != nil {
 		return Access{}, err
 	}
-	p, err := s.openPayload(t.id, *e, values.text(1))
+	p, err := s.openPayload(ctx, t.id, *e, values.text(1))
 	if err != nil {
 		return Access{}, err
 	}
@@ -83,7 +83,7 @@ func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, err
 		if err != nil {
 			return Grant{}, err
 		}
-		p, err := s.openPayload(a.Session.ID, *e, values.text(1))
+		p, err := s.openPayload(ctx, a.Session.ID, *e, values.text(1))
 		if err != nil {
 			return Grant{}, err
 		}

@@ -37,7 +37,8 @@ type token struct {
 	secret     [32]byte
 }
 
-// parseToken reads a token of the given kind and checks its gate. It fails with ErrInvalidToken.
+// parseToken reads a token of the given kind and checks its gate. It fails with ErrInvalidToken, and with errUnknownKey,
+// which is one, and the key, where the ring does not have that.
 func parseToken(keys *seal.Ring, kind, text string) (token, error) {
 	body, ok := strings.CutPrefix(text, kind)
 	if !ok {
@@ -49,7 +50,10 @@ func parseToken(keys *seal.Ring, kind, text string) (token, error) {
 	}
 	t := token{kind: kind, key: seal.KeyID(raw[1:])}
 	gate, err := keys.MAC(t.key, seal.Gate, []byte(kind), raw[:gateAt])
-	if err != nil || !hmac.Equal(gate[:16], raw[gateAt:]) {
+	if err != nil {
+		return t, errUnknownKey
+	}
+	if !hmac.Equal(gate[:16], raw[gateAt:]) {
 		return token{}, ErrInvalidToken
 	}
 	t.id = ID{User: UserID(raw[5:]), Random: [16]byte(raw[21:])}
