@@ -119,9 +119,9 @@ func embed() (*miniredis.Miniredis, error) {
 
 // functions puts each handler behind the adapter that it has as a Lambda.
 func functions(service *boot.Service, cfg boot.Config) map[string]lambda.Handler {
-	all := map[string]lambda.Handler{sweeper: boot.NewSweep(service.API.Sweep)}
+	all := map[string]lambda.Handler{sweeper: service.Keep(boot.NewSweep(service.API.Sweep))}
 	for id, route := range handlers {
-		all[id] = boot.NewLambda(route(service.API), cfg.API.Domains[0])
+		all[id] = service.Keep(boot.NewLambda(route(service.API), cfg.API.Domains[0]))
 	}
 	return all
 }

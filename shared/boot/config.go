@@ -21,6 +21,8 @@ type Config struct {
 	Port int
 	// SessionSecret feeds every MAC and, as the environment's lookup key, names the accounts: at least 32 bytes.
 	SessionSecret Secret
+	// KeysSecretARN names the secret of Secrets Manager that holds the keys; then SessionSecret and EncryptionKey are empty.
+	KeysSecretARN string
 	// EncryptionKey feeds the seals: exactly 32 bytes, already decoded.
 	EncryptionKey Secret
 	// MadeUp names the variables whose values were drawn at random because nobody gave them: local only, and gone when
@@ -46,8 +48,18 @@ type Redis struct {
 	// default user.
 	Username string
 	Password Secret
-	// TLS wants a certificate for Host from an authority that the system trusts, at TLS 1.2 or above.
+	// PasswordSecretARN names the secret of Secrets Manager that holds the password; then Password is empty.
+	PasswordSecretARN string
+	// TLS wants a certificate for Host from an authority that the system trusts, at TLS 1.2 or above; in a cluster, for
+	// the host of each node.
 	TLS bool
+	// Cluster speaks Redis Cluster: Host is any of its nodes, or its configuration endpoint.
+	Cluster bool
+	// IAM signs in to ElastiCache by the function's role, as the user Username of the cache CacheName; Serverless where
+	// that is a serverless one.
+	IAM        bool
+	CacheName  string
+	Serverless bool
 	// PoolSize bounds the connections. Load sets it for a Lambda, which serves one request at a time; 0 leaves it to the
 	// client, which takes ten for each processor.
 	PoolSize int
@@ -84,6 +96,9 @@ func (c *Config) complete() {
 	c.API.RedisMode = "embedded"
 	if c.Redis.Host != "" {
 		c.API.RedisMode = "single"
+		if c.Redis.Cluster {
+			c.API.RedisMode = "cluster"
+		}
 		c.Redis.Addr = address(c.Redis.Host, c.Redis.Port)
 	}
 }
@@ -108,8 +123,31 @@ func (c *Config) contradictions() []error {
 		"SESSION_TOUCH_SECONDS: activity would be recorded too rarely to keep a session from its idle timeout; make it shorter than SESSION_TIMEOUT_MINUTES")
 	check(both(s.StepUp, s.Absolute) && s.StepUp > s.Absolute,
 		"STEP_UP_MINUTES: a signature would count as fresh for longer than SESSION_MAX_HOURS lets any session live; lower it or raise the other")
-	check(c.Redis.Username != "" && c.Redis.Password == "",
-		"REDIS_USERNAME: has no effect without REDIS_PASSWORD; set both or neither")
+	return append(problems, c.Redis.contradictions(c.Local)...)
+}
+
+// contradictions are those of how to reach the store.
+func (r Redis) contradictions(local bool) []error {
+	var problems []error
+	check := func(broken bool, problem string) {
+		if broken {
+			problems = append(problems, errors.New(problem))
+		}
+	}
+	hasPassword := r.Password != "" || r.PasswordSecretARN != ""
+	check(r.Username != "" && !hasPassword && !r.IAM,
+		"REDIS_USERNAME: has no effect without REDIS_PASSWORD, REDIS_PASSWORD_SECRET_ARN or REDIS_IAM; set one of them or leave it out")
+	check(r.Password != "" && r.PasswordSecretARN != "",
+		"REDIS_PASSWORD_SECRET_ARN: there are two passwords; leave it out or REDIS_PASSWORD")
+	check(r.IAM && hasPassword,
+		"REDIS_IAM: takes the place of a password; leave out REDIS_PASSWORD and REDIS_PASSWORD_SECRET_ARN")
+	check(r.IAM && !r.TLS, "REDIS_IAM: ElastiCache takes it over TLS alone; set REDIS_TLS=true")
+	check(r.IAM && r.Username == "", "REDIS_IAM: needs REDIS_USERNAME, the id of the ElastiCache user")
+	check(r.IAM && r.CacheName == "", "REDIS_IAM: needs REDIS_CACHE_NAME, since the token is signed for the cache")
+	check(!r.IAM && r.CacheName != "", "REDIS_CACHE_NAME: has no effect without REDIS_IAM=true")
+	check(!r.IAM && r.Serverless, "REDIS_SERVERLESS: has no effect without REDIS_IAM=true")
+	check(local && r.Host == "" && (r.Cluster || r.IAM || r.PasswordSecretARN != ""),
+		"REDIS_HOST: is needed with REDIS_CLUSTER, REDIS_IAM or REDIS_PASSWORD_SECRET_ARN; the embedded Redis has none of them")
 	return problems
 }
 

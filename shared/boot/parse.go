@@ -65,6 +65,16 @@ func setRedisPassword(c *Config, value string) error {
 	return nil
 }
 
+var cacheName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,49}$`)
+
+func setCacheName(c *Config, value string) error {
+	if value != "" && !cacheName.MatchString(value) {
+		return unknown(value, "the name of a cache: a letter, then letters, digits and -")
+	}
+	c.Redis.CacheName = value
+	return nil
+}
+
 var keyPrefix = regexp.MustCompile(`^[a-z0-9-]{1,16}$`)
 
 func setPrefix(c *Config, value string) error {

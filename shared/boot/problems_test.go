@@ -27,6 +27,13 @@ func TestLoad_problems(t *testing.T) {
 		{"REDIS_HOST", "cache internal", "no host name"},
 		{"REDIS_PORT", "-1", "1 to 65535"},
 		{"REDIS_USERNAME", "app", "without REDIS_PASSWORD"},
+		{"REDIS_PASSWORD_SECRET_ARN", "latchkey/redis", "no ARN"},
+		{"REDIS_PASSWORD_SECRET_ARN", "arn:aws:s3:::bucket", "no ARN"},
+		{"REDIS_CLUSTER", "yes", "true or false"},
+		{"REDIS_IAM", "yes", "true or false"},
+		{"REDIS_CACHE_NAME", "cache_1", "name of a cache"},
+		{"REDIS_CACHE_NAME", "cache", "without REDIS_IAM"},
+		{"REDIS_SERVERLESS", "true", "without REDIS_IAM"},
 		{"REDIS_TLS", "yes", "true or false"},
 		{"REDIS_TLS", "TRUE", "true or false"},
 		{"REDIS_KEY_PREFIX", "LK", "a-z"},
@@ -219,6 +226,63 @@ func TestIsSample(t *testing.T) {
 	}
 }
 
+const (
+	keysARN     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/keys-AbCdEf"
+	passwordARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/redis-AbCdEf"
+)
+
+// What is each right and cannot hold together: each line gives exactly these problems.
+func TestLoad_secretsAndSignIn(t *testing.T) {
+	iam := []string{"REDIS_IAM", "true", "REDIS_TLS", "true", "REDIS_USERNAME", "app", "REDIS_CACHE_NAME", "Cache-1"}
+	keys := []string{"SESSION_KEYS_SECRET_ARN", keysARN, "SESSION_SECRET", "", "SESSION_ENCRYPTION_KEY", ""}
+	tests := map[string]struct {
+		changes  []string
+		problems []string
+	}{
+		"keys":                  {keys, nil},
+		"keys and secret":       {append(keys, "SESSION_SECRET", secret), []string{"SESSION_SECRET: is given beside"}},
+		"keys and both":         {append(keys, "SESSION_SECRET", secret, "SESSION_ENCRYPTION_KEY", key), []string{"SESSION_SECRET: is given beside", "SESSION_ENCRYPTION_KEY: is given beside"}},
+		"keys that are no ARN":  {append(keys, "SESSION_KEYS_SECRET_ARN", secret), []string{"SESSION_KEYS_SECRET_ARN: is no ARN"}},
+		"password":              {[]string{"REDIS_PASSWORD_SECRET_ARN", passwordARN}, nil},
+		"user and password":     {[]string{"REDIS_PASSWORD_SECRET_ARN", passwordARN, "REDIS_USERNAME", "app"}, nil},
+		"two passwords":         {[]string{"REDIS_PASSWORD_SECRET_ARN", passwordARN, "REDIS_PASSWORD", "pw"}, []string{"REDIS_PASSWORD_SECRET_ARN: there are two"}},
+		"cluster":               {[]string{"REDIS_CLUSTER", "true"}, nil},
+		"iam":                   {iam, nil},
+		"iam, serverless":       {append(iam, "REDIS_SERVERLESS", "true"), nil},
+		"iam in a cluster":      {append(iam, "REDIS_CLUSTER", "true"), nil},
+		"iam without TLS":       {append(iam, "REDIS_TLS", "false"), []string{"REDIS_IAM: ElastiCache takes it over TLS"}},
+		"iam without user":      {append(iam, "REDIS_USERNAME", ""), []string{"REDIS_IAM: needs REDIS_USERNAME"}},
+		"iam without cache":     {append(iam, "REDIS_CACHE_NAME", ""), []string{"REDIS_IAM: needs REDIS_CACHE_NAME"}},
+		"iam and a password":    {append(iam, "REDIS_PASSWORD", "pw"), []string{"REDIS_IAM: takes the place"}},
+		"iam and a secret":      {append(iam, "REDIS_PASSWORD_SECRET_ARN", passwordARN), []string{"REDIS_IAM: takes the place"}},
+		"local without a Redis": {[]string{"APP_ENV", "local", "REDIS_HOST", "", "REDIS_CLUSTER", "true"}, []string{"REDIS_HOST: is needed with"}},
+	}
+	for name, tt := range tests {
+		_, err := load(deployed(tt.changes...))
+		var lines []string
+		if err != nil {
+			lines = strings.Split(err.Error(), "\n")
+		}
+		if len(lines) != len(tt.problems) {
+			t.Errorf("%s: %q, want %q", name, lines, tt.problems)
+			continue
+		}
+		for i, line := range lines {
+			if !strings.HasPrefix(line, tt.problems[i]) || strings.Contains(line, secret) {
+				t.Errorf("%s: %q, want %q", name, lines, tt.problems)
+			}
+		}
+	}
+	cfg := mustLoad(t, deployed(append(append(iam, keys...), "REDIS_CLUSTER", "true")...))
+	if cfg.KeysSecretARN != keysARN || cfg.SessionSecret != "" || cfg.EncryptionKey != "" || cfg.API.RedisMode != "cluster" ||
+		!cfg.Redis.IAM || cfg.Redis.CacheName != "Cache-1" || !cfg.Redis.Cluster || cfg.Redis.Serverless {
+		t.Errorf("%+v", cfg)
+	}
+	if cfg := mustLoad(t, local("SESSION_KEYS_SECRET_ARN", keysARN)); cfg.MadeUp != nil {
+		t.Errorf("made up %q beside the keys", cfg.MadeUp)
+	}
+}
+
 // Somebody who starts with a wrong configuration wants to read all that is wrong with it, once, and the log must not
 // hold what they took care to keep out of it.
 func TestLoad_reportsEverythingAtOnce(t *testing.T) {
@@ -229,6 +293,7 @@ func TestLoad_reportsEverythingAtOnce(t *testing.T) {
 		"SIWE_DOMAINS": "https://u:" + password + "@x", "SIWE_CHAIN_IDS": "u:" + password + "@x", "SIWE_STATEMENT": "\"",
 		"ALLOWED_ORIGINS": "?", "SESSION_TIMEOUT_MINUTES": "?", "SESSION_MAX_HOURS": "?", "ACCESS_TOKEN_MINUTES": "?",
 		"REFRESH_GRACE_SECONDS": "?", "SESSION_TOUCH_SECONDS": "?", "MAX_CONCURRENT_SESSIONS": "?",
+		"REDIS_CLUSTER": "?", "REDIS_IAM": "?", "REDIS_CACHE_NAME": "?", "REDIS_SERVERLESS": "?",
 		"SESSION_LIMIT_POLICY": "?", "DEVICE_POLICY": "?", "NETWORK_POLICY": "?", "RATE_LIMIT_NONCE_PER_MINUTE": "?",
 		"RATE_LIMIT_LOGIN_PER_MINUTE": "?", "RATE_LIMIT_REFRESH_PER_MINUTE": "?", "STATE_QUOTA_BYTES": "?",
 		"ACTIVITY_MAX_EVENTS": "?", "ACTIVITY_DAYS": "?", "STEP_UP_MINUTES": "?", "ADMIN_ADDRESSES": "?", "ROLES": "?",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
 
@@ -31,9 +32,31 @@ const (
 	lifetime    = 11 * time.Hour
 )
 
-// Client makes the Redis client of a configuration. It connects when first used.
+// Client makes the Redis client of a configuration whose password is no secret of Secrets Manager. It connects when first
+// used.
 func Client(cfg Config) redis.UniversalClient {
-	return redis.NewUniversalClient(options(cfg.Redis))
+	return newClient(cfg.Redis, here(slog.Default()), nil)
+}
+
+// newClient makes a client. The password is nil where none is kept in Secrets Manager.
+func newClient(r Redis, s surroundings, p *password) redis.UniversalClient {
+	o := options(r)
+	switch {
+	case r.IAM:
+		o.CredentialsProviderContext = connectToken{surroundings: s, user: r.Username, cache: r.CacheName, serverless: r.Serverless}.credentials
+	case p != nil:
+		o.CredentialsProviderContext = p.credentials
+	}
+	var client redis.UniversalClient
+	if r.Cluster {
+		client = newCluster(o)
+	} else {
+		client = redis.NewClient(o.Simple())
+	}
+	if p != nil {
+		client.AddHook(p)
+	}
+	return client
 }
 
 func options(r Redis) *redis.UniversalOptions {
@@ -75,10 +98,10 @@ func dialer(r Redis) func(ctx context.Context, network, addr string) (net.Conn, 
 	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	dial := plain.DialContext
 	if r.TLS {
-		dial = (&tls.Dialer{
-			NetDialer: plain,
-			Config:    &tls.Config{ServerName: r.Host, MinVersion: tls.VersionTLS12},
-		}).DialContext
+		dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			secure := tls.Dialer{NetDialer: plain, Config: &tls.Config{ServerName: serverName(r, addr), MinVersion: tls.VersionTLS12}}
+			return secure.DialContext(ctx, network, addr)
+		}
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
@@ -87,6 +110,15 @@ func dialer(r Redis) func(ctx context.Context, network, addr string) (net.Conn, 
 		}
 		return conn, nil
 	}
+}
+
+// serverName is what a certificate must be for: the configured host, or in a cluster the node's own, which the cluster
+// has named.
+func serverName(r Redis, addr string) string {
+	if host, _, err := net.SplitHostPort(addr); err == nil && r.Cluster {
+		return host
+	}
+	return r.Host
 }
 
 // undialled stands for a connection that could not be made: its first write fails with the reason.

@@ -43,7 +43,7 @@ func run(handler func(Config, *Service) lambda.Handler) {
 		}
 		os.Exit(0)
 	}
-	lambda.StartWithOptions(handler(cfg, service), lambda.WithEnableSIGTERM(stop))
+	lambda.StartWithOptions(service.Keep(handler(cfg, service)), lambda.WithEnableSIGTERM(stop))
 }
 
 func start(getenv func(string) string, log *slog.Logger) (Config, *Service, error) {

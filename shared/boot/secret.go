@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 
 	"latchkey/shared/seal"
@@ -32,7 +33,32 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 const howToMake = "make one with: openssl rand -base64 32"
 
+var secretARN = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$`)
+
+// setSecretARN makes the setter of a variable that names a secret of Secrets Manager. What is no ARN is not repeated: it
+// may be the secret. It is stored all the same, so that nobody is told besides to set what it takes the place of.
+func setSecretARN(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		*field(c) = value
+		if value != "" && !secretARN.MatchString(value) {
+			return errors.New("is no ARN of a secret; write it as arn:aws:secretsmanager:<region>:<account>:secret:<name>")
+		}
+		return nil
+	}
+}
+
+// replaced checks a variable whose place SESSION_KEYS_SECRET_ARN takes.
+func replaced(value string) error {
+	if value != "" {
+		return errors.New("is given beside SESSION_KEYS_SECRET_ARN, which takes its place; leave one of them out")
+	}
+	return nil
+}
+
 func setSessionSecret(c *Config, value string) error {
+	if c.KeysSecretARN != "" {
+		return replaced(value)
+	}
 	if value == "" {
 		return c.makeUp("SESSION_SECRET", &c.SessionSecret)
 	}
@@ -47,6 +73,9 @@ func setSessionSecret(c *Config, value string) error {
 }
 
 func setEncryptionKey(c *Config, value string) error {
+	if c.KeysSecretARN != "" {
+		return replaced(value)
+	}
 	if value == "" {
 		return c.makeUp("SESSION_ENCRYPTION_KEY", &c.EncryptionKey)
 	}
