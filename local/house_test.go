@@ -85,41 +85,59 @@ import (
 func main() { boot.Run((*api.API).%s) }
 `
 
-// sweeperText is the main of the one function that has no route.
-const sweeperText = `// Command sweep-sessions ends sessions whose deadlines have passed, once a minute.
+// unrouted are the mains of the functions that have no route. The local server calls
+// the one that has a schedule.
+var unrouted = map[string]string{
+	sweeper: `// Command sweep-sessions ends sessions whose deadlines have passed, once a minute.
 package main
 
 import "latchkey/shared/boot"
 
 func main() { boot.RunSweep() }
-`
+`,
+	"RotateKeysFunction": `// Command rotate-keys adds a session key when Secrets Manager asks for it.
+package main
+
+import "latchkey/shared/boot"
+
+func main() { boot.RunRotation() }
+`,
+}
 
 // routed are the functions of the template that have a route.
 func routed(t *testing.T) map[string]gateway.Function {
 	t.Helper()
 	functions := template(t).Functions
-	delete(functions, sweeper)
+	for id := range unrouted {
+		delete(functions, id)
+	}
 	return functions
 }
 
-func TestHouse_sweeper(t *testing.T) {
-	f, declared := template(t).Functions[sweeper]
-	if !declared || f.Schedule != time.Minute || len(f.Routes) > 0 {
-		t.Errorf("%s in template.yaml: %+v", sweeper, f)
+func TestHouse_unrouted(t *testing.T) {
+	for id, want := range unrouted {
+		f, declared := template(t).Functions[id]
+		if !declared || len(f.Routes) > 0 || (f.Schedule > 0) != (id == sweeper) {
+			t.Errorf("%s in template.yaml: %+v", id, f)
+		}
+		if got := read(t, "functions/"+folderOf(id)+"/main.go"); got != want {
+			t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(id), got, want)
+		}
 	}
 	// Two sweeps at once do no harm, and nothing good either.
-	if f.Timeout >= f.Schedule {
+	f := template(t).Functions[sweeper]
+	if f.Schedule != time.Minute || f.Timeout >= f.Schedule {
 		t.Errorf("a sweep may take %v and the next comes after %v", f.Timeout, f.Schedule)
-	}
-	if got := read(t, "functions/"+folderOf(sweeper)+"/main.go"); got != sweeperText {
-		t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(sweeper), got, sweeperText)
 	}
 }
 
 func TestHouse_functions(t *testing.T) {
 	declared := routed(t)
 	same(t, "template.yaml", slices.Collect(maps.Keys(declared)), "local/functions.go", slices.Collect(maps.Keys(handlers)))
-	folders := []string{folderOf(sweeper)}
+	var folders []string
+	for id := range unrouted {
+		folders = append(folders, folderOf(id))
+	}
 	for id, f := range declared {
 		if f.Schedule != 0 {
 			t.Errorf("%s has a route and a schedule", id)

@@ -50,7 +50,7 @@ type Gateway struct {
 }
 
 // New returns the gateway of a template. The functions are named by logical id; each
-// of the template must be there, and no other.
+// that a route or a schedule of the template calls must be there, and no other.
 func New(t *Template, functions map[string]lambda.Handler, opts Options) (*Gateway, error) {
 	if err := compare(t, functions); err != nil {
 		return nil, err
@@ -77,8 +77,8 @@ func New(t *Template, functions map[string]lambda.Handler, opts Options) (*Gatew
 // compare reports every function that only the template or only the program has.
 func compare(t *Template, functions map[string]lambda.Handler) error {
 	var problems []error
-	for id := range t.Functions {
-		if functions[id] == nil {
+	for id, f := range t.Functions {
+		if functions[id] == nil && f.called() {
 			problems = append(problems, fmt.Errorf("the template's %s has no handler", id))
 		}
 	}

@@ -26,6 +26,10 @@ type Function struct {
 	Schedule time.Duration // how often the scheduler calls it; 0 where it does not
 }
 
+// called tells whether a route or a schedule calls the function. Who calls another one
+// is not on this machine.
+func (f Function) called() bool { return len(f.Routes) > 0 || f.Schedule > 0 }
+
 // Route is one event of type HttpApi.
 type Route struct {
 	Method string // upper case, or ANY

@@ -26,6 +26,9 @@ func NewServiceIn(a Around, cfg Config) (*Service, error) {
 	return newService(context.Background(), cfg, a.surroundings())
 }
 
+// NewRotationIn is the handler of RunRotation.
+func NewRotationIn(a Around) (*Rotation, error) { return newRotation(a.surroundings()) }
+
 // ClientIn is Client, with the password that Secrets Manager keeps where there is one.
 func ClientIn(a Around, r Redis) (redis.UniversalClient, error) {
 	return reachRedis(context.Background(), Config{Redis: r}, a.surroundings())
