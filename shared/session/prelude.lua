@@ -387,7 +387,7 @@ end
 
 -- judge compares the caller with what a session is bound to. It returns the entry with a new verdict in it and what the
 -- verdict is: nil for none, else the strictest policy that a change met. devices are two hashes, without and with the
--- id that the client sent, or empty where the request could show no device. The first change is written down at once, and
+-- id that the client sent; they, and network, are empty where the request could show none. The first change is written down at once, and
 -- after it one more each touch interval: settled tells that the last is over. So nobody pushes everything else out of the
 -- activity by changing to and fro.
 local function judge(k, entry, policies, devices, network, settled)

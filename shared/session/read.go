@@ -163,7 +163,7 @@ func (s *Store) see(ctx context.Context, t token, e entry, p payload, client Cli
 	c := s.newChange(t.id.User, client.By())
 	c.keys = []string{s.payloadKey(t.id), s.stateKey(t.id)}
 	c.args = []any{
-		t.id.Random[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(), s.policies(), caller.devices(), caller.network[:],
+		t.id.Random[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(), s.policies(), caller.devices(), caller.networks(),
 		hash, s.opts.Grace.Milliseconds(),
 	}
 	r, err := s.change(ctx, touchScript, c)

@@ -53,7 +53,7 @@ func (s *Store) askRefresh(c *change, t token, next pair, client Client) error {
 	c.args = []any{
 		t.id.Random[:], t.generation, hash,
 		s.opts.Grace.Milliseconds(), s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(),
-		append(access, refresh...), s.policies(), caller.devices(), caller.network[:], []byte{byte(client.Transport)},
+		append(access, refresh...), s.policies(), caller.devices(), caller.networks(), []byte{byte(client.Transport)},
 		rate.arg(),
 	}
 	return nil

@@ -94,8 +94,8 @@ type Client struct {
 	// IP is the address that the gateway saw; the zero value where it saw none.
 	IP     netip.Addr
 	Device Device
-	// NotEvaluated says that the request could not have shown a device: none is then compared. One that could and did not
-	// is another device. No request over HTTP sets it.
+	// NotEvaluated says that the request could not have shown a device: none is then compared, and without an IP no network
+	// either. One that could and did not is another device. No request over HTTP sets it.
 	NotEvaluated bool
 	Transport    Transport
 }

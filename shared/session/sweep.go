@@ -27,6 +27,8 @@ type Swept struct {
 	Damaged int
 	// Complete tells that every bucket was visited without a fault before the time was over, and the sum is new.
 	Complete bool
+	// Active sessions, where it is complete.
+	Active int
 }
 
 // A sweep must not be felt: how many commands stand in one pipeline decides how long others wait.
@@ -72,7 +74,7 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 		faults = errors.Join(faults, err)
 	}
 	faults = errors.Join(faults, w.leaveSum(ctx))
-	w.done.Complete = faults == nil
+	w.done.Complete, w.done.Active = faults == nil, w.sum.Active
 	return w.done, faults
 }
 

@@ -23,9 +23,26 @@ const (
 	tokenSize   = gateAt + 16
 )
 
-// HoldsToken tells whether text holds what looks like a token of ours, authentic or not.
+// HoldsToken tells whether text holds what looks like a token of ours, authentic or not: its kind, and behind it more than
+// words like polka_dots have.
 func HoldsToken(text string) bool {
-	return strings.Contains(text, accessKind) || strings.Contains(text, refreshKind)
+	for _, kind := range []string{accessKind, refreshKind} {
+		for rest, found := text, true; found; {
+			if _, rest, found = strings.Cut(rest, kind); found && looksEncoded(rest) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// looksEncoded tells whether text begins with as much base64url as half a secret has.
+func looksEncoded(text string) bool {
+	const enough = 22
+	outside := func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+	}
+	return len(text) >= enough && strings.IndexFunc(text[:enough], outside) < 0
 }
 
 // token is an authentic token, taken apart. Authentic says that we made it, not that it is still good.

@@ -9,7 +9,7 @@
 -- ARGV[9]  idle timeout, ms
 -- ARGV[10] policies for device and network, 2 bytes
 -- ARGV[11] the caller's device: two hashes, see judge
--- ARGV[12] the caller's network, 8 bytes
+-- ARGV[12] the caller's network, 8 bytes, or empty where the request could show none
 -- ARGV[13] hash of the presented access token, 16 bytes
 -- ARGV[14] grace, ms
 -- Returns  {DONE, entry}      the session as it is now

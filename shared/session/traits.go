@@ -10,6 +10,7 @@ type traits struct {
 	bare, full   [traitSize]byte
 	notEvaluated bool
 	network      [traitSize]byte
+	noNetwork    bool // the request could not have shown one
 }
 
 // traits makes them for a session.
@@ -30,7 +31,7 @@ func (s *Store) traits(t token, client Client) (traits, error) {
 	}
 	return traits{
 		bare: [traitSize]byte(bare), full: [traitSize]byte(full), network: [traitSize]byte(network),
-		notEvaluated: client.NotEvaluated,
+		notEvaluated: client.NotEvaluated, noNetwork: client.NotEvaluated && !client.IP.IsValid(),
 	}, nil
 }
 
@@ -40,6 +41,14 @@ func (c traits) devices() []byte {
 		return []byte{}
 	}
 	return append(c.bare[:], c.full[:]...)
+}
+
+// networks is the hash as scripts take it; nothing where the request could show no network.
+func (c traits) networks() []byte {
+	if c.noNetwork {
+		return []byte{}
+	}
+	return c.network[:]
 }
 
 // device is the hash that a session is bound to, or is compared with: a device id counts where the login sent one.
@@ -72,5 +81,5 @@ func (s *Store) changed(e entry, c traits) bool {
 		return true
 	}
 	return !c.notEvaluated && due(s.opts.DevicePolicy, e.device, e.lastDevice, c.device(e.flags)) ||
-		due(s.opts.NetworkPolicy, e.network, e.lastNetwork, c.network)
+		!c.noNetwork && due(s.opts.NetworkPolicy, e.network, e.lastNetwork, c.network)
 }

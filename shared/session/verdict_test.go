@@ -149,6 +149,33 @@ func TestRead_notEvaluated(t *testing.T) {
 	})
 }
 
+// Without an IP the network could not be shown either: no policy takes that for a change, and nothing of it is written.
+func TestRead_notEvaluatedNetwork(t *testing.T) {
+	for _, policy := range []session.Policy{session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke} {
+		redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+			var told []session.Event
+			w := newWorld(t, r, listening(&told), func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = policy, policy })
+			g := w.signIn(alice, laptop)
+			for range 3 { // the second and third are recorded as activity
+				a, err := w.Read(ctx, g.AccessToken, session.Client{Transport: session.Cookie, NotEvaluated: true})
+				must(t, err)
+				if a.Session.LastIP != laptop.IP || !a.Session.LastSeenAt.Equal(w.clock.now()) && w.clock.now().Sub(a.Session.LastSeenAt) >= w.opts.Touch {
+					t.Errorf("last seen %v from %v at %v", a.Session.LastSeenAt, a.Session.LastIP, w.clock.now())
+				}
+				w.clock.add(time.Minute)
+			}
+			if n := count(told, session.EventNetwork) + count(told, session.EventDevice) + count(told, session.EventEnded); n > 0 {
+				t.Errorf("%v: %d changes were told", policy, n)
+			}
+			w.opens(g)
+			_, err := w.Read(ctx, g.AccessToken, session.Client{Device: laptop.Device, Transport: session.Cookie})
+			if (err != nil) != (policy != session.PolicyLog) { // one that could have shown an address, and did not
+				t.Errorf("%v: %v", policy, err)
+			}
+		})
+	}
+}
+
 // A held session rotates and stays held, whatever device it is shown from, until a fresh signature.
 func TestStepUp(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
