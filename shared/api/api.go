@@ -46,6 +46,8 @@ type Config struct {
 	Version, RedisMode string
 	// ClearSiteData is the header value that a logout answers with; empty sends none.
 	ClearSiteData string
+	// Metric is told of what is worth an alarm or a chart, when it happens; see Metric. Nil tells nobody.
+	Metric func(Metric, float64) `json:"-"`
 }
 
 // How far a message's issued-at may lie behind and ahead.

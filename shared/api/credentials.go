@@ -29,6 +29,11 @@ func (x *exchange) findCredentials() (presented, error) {
 	if err := x.checkQuery(); err != nil {
 		return presented{}, err
 	}
+	return x.inHeaders()
+}
+
+// inHeaders reads the places that have a name of ours or of the standard.
+func (x *exchange) inHeaders() (presented, error) {
 	cookies, err := x.cookies()
 	if err != nil {
 		return presented{}, err

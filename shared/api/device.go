@@ -41,7 +41,7 @@ func (x *exchange) clientOver(transport session.Transport) (session.Client, erro
 		}
 		device.ID = ids[0]
 	}
-	return session.Client{IP: x.call.SourceIP, Device: device, Transport: transport}, nil
+	return session.Client{IP: x.call.SourceIP, Device: device, Transport: transport, NotEvaluated: x.bare}, nil
 }
 
 func validDeviceID(id string) bool {

@@ -33,7 +33,7 @@ type nothing struct{}
 // the access log, and an answer even where the code panics.
 func (e endpoint[In]) handler(a *API) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{api: a, w: w, call: callOf(r.Context()), id: requestID(r), began: a.now(), failed: e.failed}
+		x := &exchange{api: a, w: w, call: callOf(r.Context()), id: requestID(callOf(r.Context())), began: a.now(), failed: e.failed}
 		x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)) // for the store's events; see Audit
 		defer x.finish()
 		x.answer(e.run(x))
@@ -76,6 +76,7 @@ type exchange struct {
 	began time.Time
 
 	failed    eventType // see endpoint
+	bare      bool      // see Guarded
 	presented presented
 
 	// What the session that was opened tells; all zero where the endpoint wants none. See open.
@@ -159,8 +160,8 @@ func milliseconds(d time.Duration) float64 {
 var gatewayID = regexp.MustCompile(`^[A-Za-z0-9+/=_-]{1,128}$`)
 
 // requestID is the gateway's own, or one of ours where there is none. A client's header is never taken for it.
-func requestID(r *http.Request) string {
-	if id := callOf(r.Context()).RequestID; gatewayID.MatchString(id) {
+func requestID(call Call) string {
+	if id := call.RequestID; gatewayID.MatchString(id) {
 		return id
 	}
 	return rand.Text()

@@ -164,6 +164,9 @@ func (x *exchange) writeProblem(err error) {
 	p := problemOf(err, x.api.cfg.Local)
 	x.code = p.code
 	x.logFault(p, err)
+	if p.code == codeLoginFailed {
+		x.api.Count(FailedLogins)
+	}
 	x.w.Header().Del("Set-Cookie") // an error hands out nothing
 	status := statuses[p.code]
 	if challenge := challenges[p.code]; challenge != "" {
@@ -214,6 +217,9 @@ var challenges = map[code]string{
 // logFault tells the log what the client is not told: why something is unavailable, what the defect is, and that a
 // stored record did not open.
 func (x *exchange) logFault(p *problem, err error) {
+	if statuses[p.code] >= 500 {
+		x.api.Count(Faults)
+	}
 	var panicked *panicError
 	switch {
 	case errors.As(err, &panicked):

@@ -21,6 +21,8 @@ const (
 	eventRefresh eventType = "refresh" // refused, or repeated: nothing was rotated
 	eventLogout  eventType = "logout"  // refused, or repeated: it was over before
 	eventStepUp  eventType = "step_up"
+	// eventAuthorize is a request to a guarded API, refused.
+	eventAuthorize eventType = "authorize"
 )
 
 // The outcomes of what a request asked for. Verdicts have others; see session.Event.
@@ -96,6 +98,9 @@ func (x *exchange) recordFailure(err error) {
 	var over *session.EndedError
 	switch {
 	case errors.As(err, &over) && over.ByThis:
+		if over.Reason == session.RefreshReused {
+			x.api.Count(ReuseDetections)
+		}
 	case x.failed != "":
 		x.event(x.failed, outcomeFailure, slog.String("reason", reasonOf(err)))
 	case statuses[problemOf(err, false).code] < 500:
@@ -138,12 +143,15 @@ const maxLogged = 256
 // that turn the direction of what a terminal shows; so only printable ASCII stays.
 func bounded(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
+		if unprintable(r) {
 			return '?'
 		}
 		return r
 	}, text[:min(len(text), maxLogged)])
 }
+
+// unprintable is all but printable ASCII.
+func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 func ipText(ip netip.Addr) string {
 	if !ip.IsValid() {

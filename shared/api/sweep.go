@@ -16,5 +16,14 @@ func (a *API) Sweep(ctx context.Context) error {
 		slog.Float64("durationMs", milliseconds(a.now().Sub(began))),
 	}
 	a.log.LogAttrs(ctx, slog.LevelInfo, "sweep", attrs...)
+	if err != nil {
+		a.Count(Faults)
+	}
+	if swept.Mended > 0 {
+		a.measure(Mended, float64(swept.Mended))
+	}
+	if swept.Complete {
+		a.measure(Sessions, float64(swept.Active))
+	}
 	return err
 }
