@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"latchkey/shared/api"
+	"latchkey/shared/authorizer"
 	"latchkey/shared/session"
 )
 
@@ -34,6 +35,8 @@ type Config struct {
 	Session session.Options
 	// API is the configuration of the HTTP edge.
 	API api.Config
+	// AuthorizerRules are what the authorizer wants of routes, beside a live session.
+	AuthorizerRules []authorizer.Rule
 }
 
 // Redis is how to reach the store.

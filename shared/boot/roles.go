@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/api"
+	"latchkey/shared/authorizer"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
 )
@@ -38,6 +39,25 @@ func setAdmins(c *Config, value string) error {
 		admins = append(admins, address)
 	}
 	c.API.Admins = admins
+	return nil
+}
+
+// setAuthorizerPermissions reads the rules of the authorizer. A permission that no role gives is an admin's alone.
+func setAuthorizerPermissions(c *Config, value string) error {
+	var rules []authorizer.Rule
+	for _, item := range list(value) {
+		rule, err := authorizer.ParseRule(item)
+		switch {
+		case err != nil:
+			return quote(item, err.Error())
+		case !permission.MatchString(rule.Permission):
+			return quote(item, "has no permission behind its =; take up to 64 of a-z, 0-9, _ . : * and -")
+		case slices.Contains(rules, rule):
+			return quote(item, "is there twice; take one out")
+		}
+		rules = append(rules, rule)
+	}
+	c.AuthorizerRules = rules
 	return nil
 }
 

@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/api"
+	"latchkey/shared/authorizer"
 )
 
 // Run is a function's main: it serves one route as a Lambda and does not return. What is wrong with the configuration
@@ -29,10 +31,21 @@ func RunSweep() {
 	run(func(_ Config, service *Service) lambda.Handler { return NewSweep(service.API.Sweep) })
 }
 
+// RunAuthorizer is the main of the function that guards other APIs. It does as Run does, with API Gateway's questions in
+// place of a route.
+func RunAuthorizer() {
+	run(func(cfg Config, service *Service) lambda.Handler {
+		return authorizer.New(service.API, cfg.AuthorizerRules)
+	})
+}
+
 func run(handler func(Config, *Service) lambda.Handler) {
-	log := NewLogger(os.Stdout)
+	out := &lines{w: os.Stdout}
+	log := NewLogger(out)
 	LogLibraries(log)
-	cfg, service, err := start(os.Getenv, log)
+	// Lambda sets the name. It is no configuration: elsewhere nobody takes metrics out of a log.
+	metric := NewMetric(out, os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), time.Now)
+	cfg, service, err := start(os.Getenv, log, metric)
 	if err != nil {
 		log.Error("configuration", "problems", strings.Split(err.Error(), "\n"))
 		os.Exit(1)
@@ -46,7 +59,7 @@ func run(handler func(Config, *Service) lambda.Handler) {
 	lambda.StartWithOptions(service.Keep(handler(cfg, service)), lambda.WithEnableSIGTERM(stop))
 }
 
-func start(getenv func(string) string, log *slog.Logger) (Config, *Service, error) {
+func start(getenv func(string) string, log *slog.Logger, metric func(api.Metric, float64)) (Config, *Service, error) {
 	cfg, err := Load(getenv)
 	if err != nil {
 		return cfg, nil, err
@@ -55,6 +68,7 @@ func start(getenv func(string) string, log *slog.Logger) (Config, *Service, erro
 	if len(cfg.MadeUp) > 0 {
 		return cfg, nil, errors.New(strings.Join(cfg.MadeUp, ", ") + ": a function makes up no key; set the same for all functions")
 	}
+	cfg.API.Metric = metric
 	service, err := New(cfg, log)
 	return cfg, service, err
 }

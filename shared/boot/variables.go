@@ -106,6 +106,8 @@ var variables = []variable{
 		meaning: "Addresses that are admins whatever is stored, and stay so; mixed case must be the EIP-55 checksum."},
 	{name: "ROLES", unset: "{}", set: setRoles,
 		meaning: "JSON, role to what it grants: `{\"editor\":{\"permissions\":[\"posts:write\"],\"maxSessions\":3}}`. `admin` has every permission, `user` is everybody's; `maxSessions` takes the place of `MAX_CONCURRENT_SESSIONS`. At most 2048 bytes."},
+	{name: "AUTHORIZER_PERMISSIONS", set: setAuthorizerPermissions,
+		meaning: "What the authorizer wants for routes of the API that it guards, beside a live session: `GET /orders*=orders:read,POST /orders=orders:write`. Method or `*`, path (`*` at its end: whatever follows), permission; all that match must hold."},
 	{name: "AUDIT_LOG_ENABLED", unset: "true", set: flag(func(c *Config) *bool { return &c.API.AuditLog }),
 		meaning: "Log an event for every change and every refusal."},
 	{name: "HEALTH_DETAILS", unset: "false", local: "true", set: flag(func(c *Config) *bool { return &c.API.HealthDetails }),

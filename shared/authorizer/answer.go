@@ -1,0 +1,55 @@
+package authorizer
+
+import (
+	"encoding/json"
+
+	"latchkey/shared/api"
+)
+
+// simple is the response of an HTTP API with payload format 2.0 and EnableSimpleResponses.
+type simple struct {
+	IsAuthorized bool          `json:"isAuthorized"`
+	Context      *api.Identity `json:"context,omitempty"`
+}
+
+// policy is the response that all others take.
+type policy struct {
+	PrincipalID    string        `json:"principalId"`
+	PolicyDocument document      `json:"policyDocument"`
+	Context        *api.Identity `json:"context,omitempty"`
+}
+
+type document struct {
+	Version   string       `json:"Version"`
+	Statement [1]statement `json:"Statement"`
+}
+
+type statement struct {
+	Action   string `json:"Action"`
+	Effect   string `json:"Effect"`
+	Resource string `json:"Resource"`
+}
+
+func newPolicy(principal, effect, resource string, who *api.Identity) policy {
+	return policy{principal, document{"2012-10-17", [1]statement{{"execute-api:Invoke", effect, resource}}}, who}
+}
+
+func (s shape) allow(e *event, who api.Identity) ([]byte, error) {
+	if s.simple() {
+		return json.Marshal(simple{true, &who})
+	}
+	return json.Marshal(newPolicy(who.UserID, "Allow", e.arn().resource(), &who))
+}
+
+// deny says no in the form of the shape. An event that shows no form is denied simply: an API that wants a policy takes
+// that for no answer at all and serves nothing, with 500. A policy about no ARN in particular is about all.
+func (s shape) deny(e *event) ([]byte, error) {
+	if s.simple() {
+		return json.Marshal(simple{})
+	}
+	resource := "*"
+	if a := e.arn(); a.valid() {
+		resource = a.resource()
+	}
+	return json.Marshal(newPolicy("unknown", "Deny", resource, nil))
+}

@@ -1,0 +1,237 @@
+package authorizer
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"latchkey/shared/api"
+)
+
+// event has the members of every shape that a decision needs, by the names of API Gateway's documentation. identitySource
+// is not among them, nor is what the client could have made up to look like one of these: the names of headers and of
+// parameters are keys of their own maps.
+//
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-input.html
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html
+type event struct {
+	Version *string `json:"version"` // HTTP APIs alone have one
+	Type    string  `json:"type"`
+
+	RouteARN  string `json:"routeArn"` // format 2.0
+	MethodARN string `json:"methodArn"`
+
+	Token string `json:"authorizationToken"` // TOKEN; others repeat the identity source here
+
+	RouteKey   string `json:"routeKey"` // format 2.0, as is the path
+	RawPath    string `json:"rawPath"`
+	Resource   string `json:"resource"`
+	Path       string `json:"path"`
+	HTTPMethod string `json:"httpMethod"`
+
+	Headers      map[string]string   `json:"headers"`
+	MultiHeaders map[string][]string `json:"multiValueHeaders"`
+	Cookies      []string            `json:"cookies"`
+	Query        map[string]string   `json:"queryStringParameters"`
+	MultiQuery   map[string][]string `json:"multiValueQueryStringParameters"`
+
+	Context *struct {
+		RequestID string `json:"requestId"`
+		EventType string `json:"eventType"` // WebSocket
+		HTTP      struct {
+			Method   string `json:"method"`
+			SourceIP string `json:"sourceIp"`
+		} `json:"http"` // format 2.0
+		Identity struct {
+			SourceIP string `json:"sourceIp"`
+		} `json:"identity"`
+	} `json:"requestContext"`
+
+	broken bool // a member has another type than it should, or it is no JSON
+}
+
+// shape is which kind of authorizer an event is for.
+type shape int
+
+const (
+	unknown     shape = iota // of none; denied
+	unknownHTTP              // of none, and from an HTTP API that takes simple responses
+	http2
+	http1
+	restRequest
+	restToken
+	webSocket
+)
+
+// decode reads an event. One that is in any way not as documented is of an unknown shape.
+func decode(payload []byte) (*event, shape) {
+	e := new(event)
+	// After a wrong type the rest is decoded all the same: how to say no may stand there.
+	e.broken = json.Unmarshal(payload, e) != nil
+	if s := e.shape(); s != unknown && !e.broken && e.arn().valid() {
+		return e, s
+	}
+	if e.RouteARN != "" || e.MethodARN == "" {
+		return e, unknownHTTP
+	}
+	return e, unknown
+}
+
+func (e *event) shape() shape {
+	isRequest, version := e.Type == "REQUEST", ""
+	if e.Version != nil {
+		version = *e.Version
+	}
+	connects := e.arn().route == connectRoute
+	switch {
+	case e.Version == nil && e.Type == "TOKEN" && !connects:
+		return restToken
+	case !isRequest || e.Context == nil:
+		return unknown
+	case version == "2.0" && e.Context.HTTP.Method != "":
+		return http2
+	case version == "1.0" && e.HTTPMethod != "":
+		return http1
+	case e.Version != nil:
+		return unknown
+	case connects && e.Context.EventType == "CONNECT":
+		return webSocket
+	case !connects && e.Context.EventType == "" && e.HTTPMethod != "":
+		return restRequest
+	}
+	return unknown
+}
+
+// throws tells that the API answers 401 to the error Unauthorized. An HTTP API would answer 500.
+func (s shape) throws() bool { return s == restRequest || s == restToken || s == webSocket }
+
+// simple tells that the API takes simple responses.
+func (s shape) simple() bool { return s == http2 || s == unknownHTTP }
+
+// guarded is what there is to judge by. What does not hold together is malformed.
+func (e *event) guarded(s shape, rules []Rule) api.Guarded {
+	if s == unknown || s == unknownHTTP {
+		return api.Guarded{Call: api.Call{Malformed: true, RequestID: e.requestID()}}
+	}
+	g := api.Guarded{Call: api.Call{RequestID: e.requestID()}, Bare: s == restToken, Handshake: s == webSocket}
+	if s == restToken {
+		g.Header = http.Header{"Authorization": {e.Token}}
+	} else {
+		var known bool
+		g.Call.SourceIP, known = e.sourceIP(s)
+		g.Call.Malformed = !known
+		g.Method, g.Header, g.Query = e.method(s), e.header(s), e.query()
+	}
+	var ok bool
+	if s == webSocket {
+		if g.Offered, ok = offered(g.Header["Sec-Websocket-Protocol"]); !ok {
+			g.Call.Malformed = true
+		}
+	}
+	if g.Permissions, ok = wanted(rules, e.method(s), e.places(s)); !ok {
+		g.Call.Malformed = true
+	}
+	return g
+}
+
+func (e *event) requestID() string {
+	if e.Context == nil {
+		return ""
+	}
+	return e.Context.RequestID
+}
+
+// sourceIP is the other end of the connection to the gateway. The gateway always knows it: an address that is none is not
+// its word.
+func (e *event) sourceIP(s shape) (netip.Addr, bool) {
+	text := e.Context.Identity.SourceIP
+	if s == http2 {
+		text = e.Context.HTTP.SourceIP
+	}
+	// Each address in one spelling, or one client would have several: IPv4 within IPv6, and zones.
+	ip, err := netip.ParseAddr(text)
+	return ip.Unmap().WithZone(""), err == nil
+}
+
+// method of the request. A handshake is a GET (RFC 6455, section 4.1).
+func (e *event) method(s shape) string {
+	switch s {
+	case http2:
+		return e.Context.HTTP.Method
+	case restToken:
+		return e.arn().method()
+	case webSocket:
+		return http.MethodGet
+	}
+	return e.HTTPMethod
+}
+
+// read are the headers that a decision looks at, by canonical name.
+var read = []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Sec-Websocket-Protocol", "User-Agent", "X-Device-Id"}
+
+// canonical is the name of a header that is read, from any spelling of it; empty for every other.
+func canonical(name string) string {
+	for _, own := range read {
+		if len(own) == len(name) && strings.EqualFold(own, name) {
+			return own
+		}
+	}
+	return ""
+}
+
+// header has what was sent of the headers that are read. Two spellings of one name are two values. multiValueHeaders
+// has them all and headers the last of each; a value that stands in headers alone counts too.
+func (e *event) header(s shape) http.Header {
+	header := make(http.Header, len(read))
+	for name, values := range e.MultiHeaders {
+		if own := canonical(name); own != "" {
+			header[own] = append(header[own], values...)
+		}
+	}
+	for name, value := range e.Headers {
+		if own := canonical(name); own != "" && !slices.Contains(e.MultiHeaders[name], value) {
+			header[own] = append(header[own], value)
+		}
+	}
+	for _, values := range header {
+		slices.Sort(values) // a map has no order, and a decision must not depend on it
+	}
+	// Format 2.0 has cookies in a list of their own; a header beside it repeats them.
+	if s == http2 && len(e.Cookies) > 0 {
+		header["Cookie"] = e.Cookies
+	}
+	return header
+}
+
+// query has all names and values of the query.
+func (e *event) query() []string {
+	var texts []string
+	for name, value := range e.Query {
+		texts = append(texts, name, value)
+	}
+	for name, values := range e.MultiQuery {
+		texts = append(append(texts, name), values...)
+	}
+	return texts
+}
+
+// subprotocol is offered by a client that carries its token in Sec-WebSocket-Protocol, the one header of a handshake that
+// a browser lets a page set. The token comes right after it: "latchkey, lka_…". The $connect function answers with the
+// subprotocol, never with the token.
+const subprotocol = "latchkey"
+
+// offered is the token of a handshake; not ok where it offers the subprotocol twice.
+func offered(lines []string) (token string, ok bool) {
+	items := strings.Split(strings.Join(lines, ","), ",")
+	for i, item := range items {
+		items[i] = strings.Trim(item, " \t")
+	}
+	at := slices.Index(items, subprotocol)
+	if at < 0 || at+1 == len(items) {
+		return "", true
+	}
+	return items[at+1], !slices.Contains(items[at+1:], subprotocol)
+}
