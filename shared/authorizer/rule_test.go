@@ -1,0 +1,186 @@
+package authorizer_test
+
+import (
+	"strings"
+	"testing"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/authorizer"
+	"latchkey/shared/session"
+)
+
+func rules(t testing.TB, texts ...string) []authorizer.Rule {
+	t.Helper()
+	var all []authorizer.Rule
+	for _, text := range texts {
+		rule, err := authorizer.ParseRule(text)
+		must(t, err)
+		all = append(all, rule)
+	}
+	return all
+}
+
+func TestParseRule(t *testing.T) {
+	for text, want := range map[string]authorizer.Rule{
+		"GET /orders*=orders:read":    {Method: "GET", Path: "/orders", Prefix: true, Permission: "orders:read"},
+		"POST /orders=orders:write":   {Method: "POST", Path: "/orders", Permission: "orders:write"},
+		"* /*=a":                      {Method: "*", Path: "/", Prefix: true, Permission: "a"},
+		"* /=a":                       {Method: "*", Path: "/", Permission: "a"},
+		"GET /orders/*=a":             {Method: "GET", Path: "/orders/", Prefix: true, Permission: "a"},
+		"GET /$connect=chat:use":      {Method: "GET", Path: "/$connect", Permission: "chat:use"},
+		"DELETE /a.b/c_d/~e-f=x:y=z*": {Method: "DELETE", Path: "/a.b/c_d/~e-f", Permission: "x:y=z*"},
+	} {
+		if got, err := authorizer.ParseRule(text); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{
+		"", "=", "GET /orders", "GET /orders=", "/orders=a", "get /orders=a", "GET,POST /orders=a", "GET orders=a", "GET *=a", "** /a=a", " /a=a",
+		"GET /a/=a", "GET /a//b=a", "GET /a/../b=a", "GET /./a=a", "GET /a*b=a", "GET /a**=a", "GET /{id}=a", "GET /a%20b=a", "GET /a;b=a", "GET /a?b=a",
+		"GET /a\\b=a", "GET  /a=a", "GET /a/*/=a", "GET //*=a", "GET /a\n=a",
+	} {
+		if got, err := authorizer.ParseRule(text); err == nil {
+			t.Errorf("%q is taken for %+v", text, got)
+		}
+	}
+}
+
+// request makes an event one of a route: as API Gateway would fill in every member that tells of it.
+func (e event) request(method, path, route string) event {
+	e.method(method)
+	switch e.shape {
+	case http2:
+		key := route
+		if route != "$default" {
+			key = "ANY " + route
+		}
+		return e.set(path, "rawPath").set(key, "routeKey").set(key, "requestContext", "routeKey").set(path, "requestContext", "http", "path")
+	case restToken:
+		return e.set("arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/"+method+path, "methodArn")
+	case webSocket:
+		return e
+	}
+	return e.set(path, "path").set(route, "resource")
+}
+
+var byPath = []shape{http2, http1, restRequest, restToken}
+
+func TestInvoke_permissions(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(s *settings) {
+			s.rules = rules(t, "GET /orders*=orders:read", "POST /orders=orders:write", "* /orders/secret=orders:audit", "GET /posts=posts:read", "GET /$connect=chat:use")
+		})
+		user, clerk, admin := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer), w.signIn(carol, session.Bearer)
+		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.By{})
+		must(t, err)
+		_, err = w.store.SetRoles(ctx, carol, []string{"admin"}, false, session.By{})
+		must(t, err)
+		for _, s := range byPath {
+			for _, tt := range []struct {
+				method, path, route string
+				user, clerk, admin  bool
+			}{
+				{"GET", "/orders", "/orders", false, true, true},
+				{"HEAD", "/orders", "/orders", false, true, true}, // shows of a GET what matters
+				{"GET", "/orders/5", "/orders/{id}", false, true, true},
+				{"GET", "/orders/5/lines", "/orders/{proxy+}", false, true, true},
+				{"GET", "/ordersX", "/ordersX", false, true, true},
+				{"POST", "/orders", "/orders", false, false, true}, // a permission that no role gives is an admin's
+				{"POST", "/orders/5", "/orders/{id}", true, true, true},
+				{"GET", "/orders/secret", "/orders/{id}", false, false, true}, // all that match must hold
+				{"PUT", "/orders/secret", "/orders/{id}", false, false, true},
+				{"GET", "/posts", "/posts", true, true, true},
+				{"GET", "/other", "/other", true, true, true},
+				{"GET", "/", "/", true, true, true},
+			} {
+				for token, allowed := range map[string]bool{user.AccessToken: tt.user, clerk.AccessToken: tt.clerk, admin.AccessToken: tt.admin} {
+					e := newEvent(t, s).request(tt.method, tt.path, tt.route).bearer(token)
+					if allowed {
+						w.wants(tt.method+" "+tt.path, "allow", e)
+					} else {
+						w.refused(tt.method+" "+tt.path, "forbidden", e)
+					}
+				}
+			}
+		}
+		w.refused("a handshake", "forbidden", newEvent(t, webSocket).bearer(clerk.AccessToken))
+		w.wants("a handshake", "allow", newEvent(t, webSocket).bearer(admin.AccessToken))
+		// A role that is given or taken holds from the next event on.
+		_, err = w.store.SetRoles(ctx, alice, []string{"clerk"}, false, session.By{})
+		must(t, err)
+		w.wants("promoted", "allow", newEvent(t, http2).request("GET", "/orders", "/orders").bearer(user.AccessToken))
+		_, err = w.store.SetRoles(ctx, alice, nil, false, session.By{})
+		must(t, err)
+		w.refused("demoted", "forbidden", newEvent(t, http2).request("GET", "/orders", "/orders").bearer(user.AccessToken))
+	})
+}
+
+// Attack case 54: a token that one route lets in is judged again by the route that wants more. The policy names the stage,
+// so whoever caches results must have the route in the key; what is decided here never comes from another route.
+func TestInvoke_anotherRouteWantsMore(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "GET /orders=orders:read") })
+		g := w.signIn(alice, session.Bearer)
+		for _, s := range byPath {
+			for range 2 {
+				w.wants("open to all", "allow", newEvent(t, s).request("GET", "/posts", "/posts").bearer(g.AccessToken))
+				w.refused("wants more", "forbidden", newEvent(t, s).request("GET", "/orders", "/orders").bearer(g.AccessToken))
+			}
+		}
+	})
+}
+
+// Attack case 57: another spelling of a path, another stage, the API's other name or its catch-all route leads around no
+// rule, and nothing is served without a session.
+func TestInvoke_pathTricks(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /orders=orders:read", "* /orders/*=orders:read") })
+		user, clerk := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer)
+		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.By{})
+		must(t, err)
+		for _, s := range byPath {
+			for _, path := range []string{
+				"/orders/", "//orders", "/orders//", "/x//orders", "/./orders", "/x/../orders", "/orders/.", "/orders%2f", "/orders%2F5", "/orders;x",
+				"/orders;", "/orders%3B", "/orders%00", "/orders%20%25", "/%6Frders%2f", "/orders\\5", "/orders%5C5", "/orders?x", "/orders#x", "/%2e/orders",
+				"/%2e%2e/orders", "orders", "", "/orders%", "/orders%zz", "/orders%252f", "/orders\t", "/orders\u2028", "/%ff",
+			} {
+				if s == restToken && strings.HasPrefix(path, "orders") || path == "" && s == restToken {
+					continue // an ARN always has the slash
+				}
+				for _, route := range []string{"$default", "/{proxy+}", "/orders"} {
+					if route == "$default" && s != http2 {
+						continue
+					}
+					e := newEvent(t, s).request("GET", path, route)
+					if got := w.decide(e); got.verdict == "allow" {
+						t.Errorf("%s %q by %s without a session: %s", s, path, route, got.text)
+					}
+					if got := w.decide(e.bearer(user.AccessToken)); got.verdict != "deny" {
+						t.Errorf("%s %q by %s: %s", s, path, route, got.text)
+					}
+					if got := w.decide(e.bearer(clerk.AccessToken)); got.verdict != "deny" {
+						t.Errorf("%s %q by %s, with the permission: %s", s, path, route, got.text)
+					}
+				}
+			}
+			for _, path := range []string{"/ORDERS", "/Orders/5", "/%6frders", "/orders/a%20b"} {
+				e := newEvent(t, s).request("GET", path, "/{proxy+}")
+				w.refused(path, "forbidden", e.bearer(user.AccessToken))
+				w.wants(path, "allow", e.bearer(clerk.AccessToken))
+			}
+		}
+		// By whatever name the API was called: the stage, or a base path, stands in front of what the rule names.
+		for _, s := range []shape{http2, http1, restRequest} {
+			for _, path := range []string{"/orders/5", "/test/orders/5", "/v1/orders/5", "/shop/v1/orders/5"} {
+				for _, route := range []string{"/orders/{id}", "/orders/{proxy+}", "/{proxy+}", "/{a}/{proxy+}", "$default"} {
+					e := newEvent(t, s).request("GET", path, route)
+					w.refused(path+" by "+route, "forbidden", e.bearer(user.AccessToken))
+					w.wants(path+" by "+route, "allow", e.bearer(clerk.AccessToken))
+				}
+			}
+			// The route says where the path begins.
+			w.wants("an order's namesake", "allow", newEvent(t, s).request("GET", "/customers/7/orders", "/customers/{id}/orders").bearer(user.AccessToken))
+			w.refused("a path of another route", "invalid_request", newEvent(t, s).request("GET", "/orders/5", "/posts/{id}").bearer(clerk.AccessToken))
+		}
+	})
+}
