@@ -43,6 +43,13 @@ type requestContext struct {
 	Stage        string      `json:"stage"`
 	Time         string      `json:"time"`
 	TimeEpoch    int64       `json:"timeEpoch"` // milliseconds
+
+	Authorizer *authorizerContext `json:"authorizer,omitempty"`
+}
+
+// authorizerContext is what a function is told of the caller.
+type authorizerContext struct {
+	Lambda map[string]any `json:"lambda"`
 }
 
 type httpContext struct {
@@ -62,14 +69,26 @@ type arrival struct {
 	requestID  string
 	traceID    string
 	now        time.Time
+	authorized *authorizerContext // nil where no authorizer was asked
 }
 
 // marshalEvent returns the event of a request, and false where its path does not
 // decode.
 func marshalEvent(a arrival) ([]byte, bool) {
-	path, ok := decodePath(rawPath(a.Request))
+	e, ok := newEvent(a)
 	if !ok {
 		return nil, false
+	}
+	e.Body, e.IsBase64Encoded = eventBody(a.Header.Get("Content-Type"), a.body)
+	payload, err := json.Marshal(e)
+	return payload, err == nil
+}
+
+// newEvent returns the event without a body.
+func newEvent(a arrival) (event, bool) {
+	path, ok := decodePath(rawPath(a.Request))
+	if !ok {
+		return event{}, false
 	}
 	host, port := hostPort(a.Host)
 	prefix, _, _ := strings.Cut(host, ".")
@@ -99,11 +118,11 @@ func marshalEvent(a arrival) ([]byte, bool) {
 			Stage:     "$default",
 			Time:      a.now.UTC().Format("02/Jan/2006:15:04:05 +0000"),
 			TimeEpoch: a.now.UnixMilli(),
+
+			Authorizer: a.authorized,
 		},
 	}
-	e.Body, e.IsBase64Encoded = eventBody(a.Header.Get("Content-Type"), a.body)
-	payload, err := json.Marshal(e)
-	return payload, err == nil
+	return e, true
 }
 
 // decodePath does to a path what API Gateway was seen to do to the one it puts into

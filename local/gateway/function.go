@@ -23,13 +23,22 @@ type function struct {
 // Timeout, which is a failure of the function.
 var errUnavailable = errors.New("no answer within the integration timeout")
 
-// invoke runs the function and returns its answer. Its context carries the deadline
-// that Lambda would set. A function that goes on after it is left behind: Lambda
-// would freeze it.
+// invoke runs the function and returns its answer.
 func (f *function) invoke(ctx context.Context, payload []byte) (*answer, error) {
+	output, err := f.call(ctx, payload, integrationTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return parseAnswer(output)
+}
+
+// call runs the function and returns its output. Its context carries the deadline that
+// Lambda would set; most is how long the gateway waits for it. A function that goes on
+// after it is left behind: Lambda would freeze it.
+func (f *function) call(ctx context.Context, payload []byte, most time.Duration) ([]byte, error) {
 	patience, late := f.timeout, error(context.DeadlineExceeded)
-	if patience > integrationTimeout {
-		patience, late = integrationTimeout, errUnavailable
+	if patience > most {
+		patience, late = most, errUnavailable
 	}
 	// A client that hangs up does not stop a Lambda.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -46,11 +55,8 @@ func (f *function) invoke(ctx context.Context, payload []byte) (*answer, error) 
 	}()
 	select {
 	case o := <-done:
-		if o.err == nil {
-			return parseAnswer(o.output)
-		}
-		if ctx.Err() == nil {
-			return nil, o.err
+		if o.err == nil || ctx.Err() == nil {
+			return o.output, o.err
 		}
 	case <-ctx.Done():
 	}

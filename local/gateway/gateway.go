@@ -3,7 +3,10 @@
 // calls Lambda handlers with them, and answers as API Gateway does, also where no
 // function runs: unknown routes, limits, CORS, functions that fail.
 //
-// What it does not do: throttling, authorizers, stages, custom domains, TLS. A
+// It asks Lambda authorizers of payload format 2.0 with simple responses, and caches
+// none of their answers.
+//
+// What it does not do: throttling, other authorizers, stages, custom domains, TLS. A
 // literal path segment is compared as it was sent, since it is not documented
 // whether API Gateway unescapes it before it picks a route.
 package gateway
@@ -32,12 +35,14 @@ const (
 	maxBody            = 10 << 20 // bytes
 	maxEvent           = 6 << 20  // bytes of an event or of an answer
 	integrationTimeout = 30 * time.Second
+	authorizerTimeout  = 10 * time.Second
 )
 
 // Options are what a template does not say.
 type Options struct {
 	AllowOrigins []string         // origins of the CorsConfiguration, exact; none switches CORS off
 	Log          *slog.Logger     // why a function failed, since the client is not told
+	Authorizer   lambda.Handler   // of every authorizer of the template, whose FunctionArn is another stack's
 	Now          func() time.Time // nil means time.Now
 }
 
@@ -55,11 +60,14 @@ func New(t *Template, functions map[string]lambda.Handler, opts Options) (*Gatew
 	if err := compare(t, functions); err != nil {
 		return nil, err
 	}
+	if len(t.Authorizers) > 0 && opts.Authorizer == nil {
+		return nil, errors.New("the template has an authorizer, and there is no handler for it")
+	}
 	var endpoints []endpoint
 	for id, f := range t.Functions {
 		behind := &function{name: id, handler: functions[id], timeout: f.Timeout}
 		for _, route := range f.Routes {
-			endpoints = append(endpoints, endpoint{Route: route, function: behind})
+			endpoints = append(endpoints, endpoint{Route: route, function: behind, guard: t.guard(route, opts.Authorizer)})
 		}
 	}
 	g := &Gateway{
@@ -113,10 +121,18 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuseBody(w, r, err)
 		return
 	}
-	g.call(w, e.function, arrival{
+	a := arrival{
 		Request: r, route: e.Route, parameters: parameters, body: body,
 		requestID: id, traceID: newTraceID(g.now()), now: g.now(),
-	})
+	}
+	if e.guard != nil {
+		var status int
+		if a.authorized, status = g.ask(e.guard, a); status != 0 {
+			g.refuse(w, r, status)
+			return
+		}
+	}
+	g.call(w, e.function, a)
 }
 
 // call hands the request to its function and the answer to the client.

@@ -16,6 +16,8 @@ func parseRoute(properties node) (Route, error) {
 	r := Route{
 		Method: strings.ToUpper(properties.at("Method").text()),
 		Path:   properties.at("Path").text(),
+
+		Authorizer: properties.at("Auth", "Authorizer").text(),
 	}
 	if r.Method == "" {
 		return Route{}, errors.New("it names no Method")
@@ -30,6 +32,7 @@ func parseRoute(properties node) (Route, error) {
 type endpoint struct {
 	Route
 	function *function
+	guard    *guard // nil where nobody is asked
 }
 
 // table holds endpoints, the more specific before the less.

@@ -16,7 +16,11 @@ import (
 type Template struct {
 	Functions map[string]Function // by logical id
 	CORS      CORS
-	Variables []string // environment variables that Globals gives every function, sorted
+	// Authorizers of the API by their names in it, and which of them its routes have
+	// that name none; empty for none.
+	Authorizers       map[string]Authorizer
+	DefaultAuthorizer string
+	Variables         []string // environment variables that Globals gives every function, sorted
 }
 
 // Function is one AWS::Serverless::Function.
@@ -34,6 +38,9 @@ func (f Function) called() bool { return len(f.Routes) > 0 || f.Schedule > 0 }
 type Route struct {
 	Method string // upper case, or ANY
 	Path   string // literal segments, {name}, and a final {name+}
+	// Authorizer is the one that the route names, NONE where it wants none, and empty
+	// where it leaves that to the API.
+	Authorizer string
 }
 
 // Key returns the route key as events carry it: "POST /auth/login".
@@ -74,6 +81,9 @@ func Parse(text []byte) (*Template, error) {
 		switch resource.at("Type").text() {
 		case "AWS::Serverless::HttpApi":
 			t.CORS = properties.at("CorsConfiguration").cors()
+			if err := t.parseAuth(properties.at("Auth")); err != nil {
+				return nil, fmt.Errorf("reading the template: %s: %w", id, err)
+			}
 		case "AWS::Serverless::Function":
 			f, err := parseFunction(properties, globals)
 			if err != nil {
@@ -84,6 +94,9 @@ func Parse(text []byte) (*Template, error) {
 	}
 	if len(t.Functions) == 0 {
 		return nil, errors.New("reading the template: it has no AWS::Serverless::Function")
+	}
+	if err := t.checkAuth(); err != nil {
+		return nil, fmt.Errorf("reading the template: %w", err)
 	}
 	return t, nil
 }
