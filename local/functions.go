@@ -6,8 +6,11 @@ import (
 	"latchkey/shared/api"
 )
 
-// sweeper is the function that has a schedule and no route.
-const sweeper = "SweepSessionsFunction"
+// The functions that have no route: one has a schedule, the other guards other APIs.
+const (
+	sweeper = "SweepSessionsFunction"
+	guard   = "AuthorizerFunction"
+)
 
 // handlers names the route behind each function of the template, by logical id. Each
 // folder under functions/ has the same line in its main.

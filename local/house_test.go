@@ -86,7 +86,7 @@ func main() { boot.Run((*api.API).%s) }
 `
 
 // unrouted are the mains of the functions that have no route. The local server calls
-// the one that has a schedule.
+// the one that has a schedule, and asks the one that guards.
 var unrouted = map[string]string{
 	sweeper: `// Command sweep-sessions ends sessions whose deadlines have passed, once a minute.
 package main
@@ -101,6 +101,13 @@ package main
 import "latchkey/shared/boot"
 
 func main() { boot.RunRotation() }
+`,
+	guard: `// Command authorizer decides over requests to other APIs, for API Gateway.
+package main
+
+import "latchkey/shared/boot"
+
+func main() { boot.RunAuthorizer() }
 `,
 }
 
@@ -235,7 +242,8 @@ func TestHouse_templateVariables(t *testing.T) {
 var floors = [][]string{
 	{"shared/siwe", "shared/seal"},
 	{"shared/session", "shared/wallet"},
-	{"shared/api", "shared/authorizer"},
+	{"shared/api"},
+	{"shared/authorizer"},
 	{"shared/boot"},
 	{"functions", "local"},
 }
@@ -244,6 +252,7 @@ var floors = [][]string{
 var strangers = [][]string{
 	{"net/http", "github.com/aws", "github.com/awslabs", "github.com/redis"},
 	{"net/http", "github.com/aws", "github.com/awslabs"},
+	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
 	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
 	{},
 	{},

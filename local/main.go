@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"latchkey/local/gateway"
+	"latchkey/shared/authorizer"
 	"latchkey/shared/boot"
 )
 
@@ -61,6 +62,11 @@ func run(ctx context.Context, templatePath string, getenv func(string) string, o
 	if err != nil {
 		return fmt.Errorf("the configuration is not usable:\n%w", err)
 	}
+	if templatePath == "" {
+		if templatePath, err = findTemplate(); err != nil {
+			return err
+		}
+	}
 	template, err := readTemplate(templatePath)
 	if err != nil {
 		return err
@@ -87,10 +93,14 @@ func run(ctx context.Context, templatePath string, getenv func(string) string, o
 	if err != nil {
 		return fmt.Errorf("template.yaml and local/functions.go differ:\n%w", err)
 	}
+	example, err := protectedAPI(templatePath, all[guard], log)
+	if err != nil {
+		return err
+	}
 	schedules := newSchedules(template, all, log)
 	defer schedules.stop() // before Redis is left
-	return serve(ctx, handler, cfg.Port, func() {
-		fmt.Fprintln(out, ready(cfg))
+	return serve(ctx, withProtected(handler, example), cfg.Port, func() {
+		fmt.Fprintln(out, ready(cfg, example != nil))
 		schedules.start()
 	})
 }
@@ -119,7 +129,10 @@ func embed() (*miniredis.Miniredis, error) {
 
 // functions puts each handler behind the adapter that it has as a Lambda.
 func functions(service *boot.Service, cfg boot.Config) map[string]lambda.Handler {
-	all := map[string]lambda.Handler{sweeper: service.Keep(boot.NewSweep(service.API.Sweep))}
+	all := map[string]lambda.Handler{
+		sweeper: service.Keep(boot.NewSweep(service.API.Sweep)),
+		guard:   service.Keep(authorizer.New(service.API, cfg.AuthorizerRules)),
+	}
 	for id, route := range handlers {
 		all[id] = service.Keep(boot.NewLambda(route(service.API), cfg.API.Domains[0]))
 	}
@@ -127,7 +140,7 @@ func functions(service *boot.Service, cfg boot.Config) map[string]lambda.Handler
 }
 
 // ready is the line for the person who waits.
-func ready(cfg boot.Config) string {
+func ready(cfg boot.Config, guards bool) string {
 	url := fmt.Sprintf("http://localhost:%d", cfg.Port)
 	made := cfg.MadeUp
 	if cfg.Redis.Host == "" {
@@ -141,18 +154,13 @@ func ready(cfg boot.Config) string {
 	if len(made) > 0 {
 		line += " Made up for this run: " + strings.Join(made, ", ") + "."
 	}
+	if guards {
+		line += " It guards an example of another API, " + url + protectedPrefix + "/orders."
+	}
 	return line + " Try: curl '" + url + "/auth/nonce?transport=bearer'"
 }
 
-// readTemplate reads the template at path, or the nearest template.yaml upwards.
 func readTemplate(path string) (*gateway.Template, error) {
-	if path == "" {
-		found, err := findTemplate()
-		if err != nil {
-			return nil, err
-		}
-		path = found
-	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the template: %w", err)
@@ -160,6 +168,7 @@ func readTemplate(path string) (*gateway.Template, error) {
 	return gateway.Parse(text)
 }
 
+// findTemplate finds the nearest template.yaml upwards.
 func findTemplate() (string, error) {
 	folder, err := os.Getwd()
 	if err != nil {

@@ -48,9 +48,17 @@ func command(variables ...string) *exec.Cmd {
 // start runs the program on a free port until the test ends or stops it.
 func start(t *testing.T, variables ...string) *server {
 	t.Helper()
+	return startIn(t, "", variables...)
+}
+
+// startIn runs the program in a folder, whose templates it then serves; empty means
+// this one.
+func startIn(t *testing.T, folder string, variables ...string) *server {
+	t.Helper()
 	port := freePort(t)
 	s := &server{url: fmt.Sprintf("http://localhost:%d", port)}
 	s.command = command(append(variables, fmt.Sprintf("PORT=%d", port))...)
+	s.command.Dir = folder
 	s.command.Stderr = &s.errs
 	out, err := s.command.StdoutPipe()
 	if err != nil {
