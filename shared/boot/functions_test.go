@@ -30,6 +30,7 @@ func TestFunctions(t *testing.T) {
 	}
 	t.Run("answer", func(t *testing.T) { testAnswers(t, binaries) })
 	t.Run("redis away", func(t *testing.T) { testRedisAway(t, binaries) })
+	t.Run("authorizer", func(t *testing.T) { testAuthorizer(t, binaries) })
 	t.Run("thawed", func(t *testing.T) { testThawed(t, binaries) })
 	t.Run("SIGTERM", func(t *testing.T) { testSIGTERM(t, binaries) })
 	t.Run("wrong event", func(t *testing.T) { testWrongEvent(t, binaries) })
@@ -38,7 +39,7 @@ func TestFunctions(t *testing.T) {
 	t.Run("wrong configuration", func(t *testing.T) { testWrongConfiguration(t, binaries) })
 }
 
-var functionNames = append([]string{"check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session", "sweep-sessions"},
+var functionNames = append([]string{"authorizer", "check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session", "sweep-sessions"},
 	memberFunctions()...)
 
 // others are functions that serve no route and no schedule. Each has a test of its own.

@@ -1,0 +1,140 @@
+package boot_test
+
+import (
+	"encoding/json"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/local/redistest"
+)
+
+// authorizerEvent is one of payload format 2.0, to the protected API of somebody else.
+func authorizerEvent(t *testing.T, accessToken string) []byte {
+	t.Helper()
+	headers := map[string]string{"host": "orders.example.com"}
+	if accessToken != "" {
+		headers["authorization"] = "Bearer " + accessToken
+	}
+	payload, err := json.Marshal(map[string]any{
+		"version": "2.0", "type": "REQUEST", "routeArn": "arn:aws:execute-api:eu-central-1:123456789012:abcdef123/$default/GET/orders",
+		"identitySource": nil, "routeKey": "GET /orders", "rawPath": "/orders", "rawQueryString": "", "headers": headers,
+		"requestContext": map[string]any{
+			"requestId": "JKJaXmPLvHcESHA=", "http": map[string]any{"method": "GET", "path": "/orders", "sourceIp": "203.0.113.7"},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+// tokenEvent is one of a REST API's TOKEN authorizer.
+func tokenEvent(t *testing.T, value string) []byte {
+	t.Helper()
+	payload, err := json.Marshal(map[string]string{
+		"type": "TOKEN", "authorizationToken": value, "methodArn": "arn:aws:execute-api:eu-central-1:123456789012:abcdef123/prod/GET/orders",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+// authorized asks the authorizer, which must answer in time, and tells whether it allows.
+func (s system) authorized(t *testing.T, payload []byte) bool {
+	t.Helper()
+	began := time.Now()
+	result := s["authorizer"].result(t, payload)
+	if took := time.Since(began); result.kind != "response" || took > 4*time.Second {
+		t.Fatalf("%s %s after %v", result.kind, result.payload, took)
+	}
+	var answer struct {
+		IsAuthorized bool `json:"isAuthorized"`
+	}
+	if err := json.Unmarshal(result.payload, &answer); err != nil {
+		t.Fatalf("%v in %s", err, result.payload)
+	}
+	return answer.IsAuthorized || strings.Contains(string(result.payload), `"Effect":"Allow"`)
+}
+
+// The authorizer as a process lets in who is signed in, and nobody else: not after the end, not with Redis away or silent.
+func testAuthorizer(t *testing.T, binaries string) {
+	server := redistest.ServerWith(t)
+	s := system{}
+	for _, name := range []string{"authorizer", "issue-nonce", "log-in", "log-out"} {
+		env := append(environment(t, server.Redis), "AWS_LAMBDA_FUNCTION_NAME=stack-"+name)
+		s[name] = startFunction(t, filepath.Join(binaries, name), env...)
+	}
+	session := s.login(t)
+	if !s.authorized(t, authorizerEvent(t, session.AccessToken)) || !s.authorized(t, tokenEvent(t, "Bearer "+session.AccessToken)) {
+		t.Error("a live session is denied")
+	}
+	for name, payload := range map[string][]byte{
+		"no token": authorizerEvent(t, ""), "refresh token": authorizerEvent(t, session.RefreshToken), "no event": []byte(`{}`), "a list": []byte(`[]`),
+		"refresh token, REST": tokenEvent(t, "Bearer "+session.RefreshToken),
+	} {
+		if s.authorized(t, payload) {
+			t.Errorf("%s is allowed", name)
+		}
+	}
+	// REST APIs answer 401 to this very error.
+	var failure struct {
+		Message string `json:"errorMessage"`
+	}
+	if got := s["authorizer"].result(t, tokenEvent(t, "")); got.kind != "error" || json.Unmarshal(got.payload, &failure) != nil || failure.Message != "Unauthorized" {
+		t.Errorf("no token, REST: %s %s", got.kind, got.payload)
+	}
+
+	server.Stop()
+	for range 10 { // more often than a pool has places
+		if s.authorized(t, authorizerEvent(t, session.AccessToken)) {
+			t.Error("allowed with Redis away")
+		}
+	}
+	silent, err := net.Listen("tcp", server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if s.authorized(t, authorizerEvent(t, session.AccessToken)) {
+		t.Error("allowed with Redis silent")
+	}
+	if err := silent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	server.Restart() // empty
+	if s.authorized(t, authorizerEvent(t, session.AccessToken)) {
+		t.Error("a session that is gone is allowed")
+	}
+	session = s.login(t)
+	if !s.authorized(t, authorizerEvent(t, session.AccessToken)) {
+		t.Error("once Redis is back a live session is denied")
+	}
+	s.logout(t, session.AccessToken)
+	if s.authorized(t, authorizerEvent(t, session.AccessToken)) {
+		t.Error("allowed after the logout")
+	}
+
+	entries, err := s["authorizer"].output.entries()
+	if err != nil || strings.Contains(s["authorizer"].output.String(), "lka_") {
+		t.Errorf("%v, or a token in %s", err, s["authorizer"].output)
+	}
+	counted := map[string]int{}
+	for _, e := range entries {
+		if e["_aws"] != nil {
+			for _, name := range []string{"Faults", "Denied", "Unauthorized"} {
+				if value, ok := e[name].(float64); ok && e["FunctionName"] == "stack-authorizer" {
+					counted[name] += int(value)
+				}
+			}
+		}
+	}
+	got := []int{counted["Faults"], counted["Denied"], counted["Unauthorized"]}
+	if want := []int{11, 7, 1}; !slices.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+}
