@@ -98,6 +98,7 @@ func TestVariables_contract(t *testing.T) {
 		{"STEP_UP_MINUTES", "5"},
 		{"ADMIN_ADDRESSES", "none"},
 		{"ROLES", "{}"},
+		{"AUTHORIZER_PERMISSIONS", "none"},
 		{"AUDIT_LOG_ENABLED", "true"},
 		{"HEALTH_DETAILS", "false (local: true)"},
 		{"LOGOUT_CLEAR_SITE_DATA", "none"},
