@@ -67,6 +67,20 @@ func (w *world) losing(lost *atomic.Int64) *redis.Client {
 	})
 }
 
+// losingOnce is a client that runs call after its first script and then loses the answer of that.
+func (w *world) losingOnce(call func()) *redis.Client {
+	var lost atomic.Bool
+	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if !isScript(cmd) || err != nil || !lost.CompareAndSwap(false, true) {
+			return err
+		}
+		call()
+		cmd.SetErr(context.DeadlineExceeded)
+		return cmd.Err()
+	})
+}
+
 // doubling is a client that runs each script twice with the same arguments and compares answers and states.
 func (w *world) doubling(t testing.TB, doubled *atomic.Int64) *redis.Client {
 	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {

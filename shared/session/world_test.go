@@ -106,18 +106,7 @@ func (w *world) on(rdb redis.UniversalClient, c *clock) *session.Store {
 
 // overtaken is the same store for one call that something overtakes: by runs after the call's first script, whose answer
 // is then lost, so that the call asks again.
-func (w *world) overtaken(by func()) *session.Store {
-	var lost atomic.Bool
-	return w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
-		if !isScript(cmd) || err != nil || !lost.CompareAndSwap(false, true) {
-			return err
-		}
-		by()
-		cmd.SetErr(context.DeadlineExceeded)
-		return cmd.Err()
-	}), w.clock)
-}
+func (w *world) overtaken(by func()) *session.Store { return w.on(w.losingOnce(by), w.clock) }
 
 var (
 	alice = common.HexToAddress("0xA11CE00000000000000000000000000000000001")
