@@ -1,0 +1,158 @@
+package boot_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/boot"
+)
+
+// signature is that of AWS Signature Version 4 for a presigned request, step by step as it is documented
+// (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html), without any of the SDK.
+func signature(host, query, secret, date, region string) string {
+	sum := func(text string) string {
+		hash := sha256.Sum256([]byte(text))
+		return hex.EncodeToString(hash[:])
+	}
+	mac := func(key []byte, text string) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(text))
+		return h.Sum(nil)
+	}
+	canonical := strings.Join([]string{"GET", "/", query, "host:" + host, "", "host", sum("")}, "\n")
+	scope := date[:8] + "/" + region + "/elasticache/aws4_request"
+	text := strings.Join([]string{"AWS4-HMAC-SHA256", date, scope, sum(canonical)}, "\n")
+	key := []byte("AWS4" + secret)
+	for _, part := range []string{date[:8], region, "elasticache", "aws4_request"} {
+		key = mac(key, part)
+	}
+	return hex.EncodeToString(mac(key, text))
+}
+
+func TestConnectToken(t *testing.T) {
+	getenv := role("")
+	for _, serverless := range []bool{false, true} {
+		around := boot.Around{Getenv: getenv, Now: newClock(start).now}
+		r := boot.Redis{IAM: true, Username: "latchkey-app", CacheName: "Latchkey-Cache", Serverless: serverless}
+		user, token, err := boot.ConnectToken(around, r)
+		if err != nil || user != "latchkey-app" {
+			t.Fatalf("%q, %v", user, err)
+		}
+		host, query, found := strings.Cut(token, "/?")
+		if !found || host != "latchkey-cache" {
+			t.Fatalf("token %q", token)
+		}
+		signed, given, found := strings.Cut(query, "&X-Amz-Signature=")
+		if !found {
+			t.Fatalf("token %q", token)
+		}
+		// Sorted and escaped as the rules have it, which is how it was signed.
+		want := "Action=connect"
+		if serverless {
+			want += "&ResourceType=ServerlessCache"
+		}
+		want += "&User=latchkey-app&X-Amz-Algorithm=AWS4-HMAC-SHA256" +
+			"&X-Amz-Credential=AKIDEXAMPLE%2F20261125%2Feu-central-1%2Felasticache%2Faws4_request" +
+			"&X-Amz-Date=20261125T090000Z&X-Amz-Expires=900" +
+			"&X-Amz-Security-Token=session%2Btoken%2Fof%3Dthe%20role&X-Amz-SignedHeaders=host"
+		if signed != want {
+			t.Errorf("signed %s\nwant   %s", signed, want)
+		}
+		if made := signature(host, want, getenv("AWS_SECRET_ACCESS_KEY"), "20261125T090000Z", "eu-central-1"); given != made {
+			t.Errorf("signature %s, want %s", given, made)
+		}
+		if parsed, err := url.Parse("http://" + token); err != nil || parsed.Query().Get("X-Amz-Security-Token") != getenv("AWS_SESSION_TOKEN") {
+			t.Errorf("%v in %q", err, token)
+		}
+	}
+}
+
+func TestConnectToken_missing(t *testing.T) {
+	for _, name := range []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+		getenv := func(asked string) string {
+			if asked == name {
+				return ""
+			}
+			return role("")(asked)
+		}
+		_, token, err := boot.ConnectToken(boot.Around{Getenv: getenv, Now: time.Now}, boot.Redis{Username: "app", CacheName: "cache"})
+		if err == nil || token != "" || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %q, %v", name, token, err)
+		}
+	}
+}
+
+// guarded is a redis-server over TLS whose user app has the password that was set last.
+type guarded struct {
+	t     *testing.T
+	addr  string
+	admin *redis.Client
+}
+
+func newGuarded(t *testing.T) guarded {
+	t.Helper()
+	server := trustedAuthority(t).server(t, "127.0.0.1", time.Now().Add(time.Hour))
+	return guarded{t, server.Addr, client(t, boot.Redis{Addr: server.Addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})}
+}
+
+func (g guarded) takes(password string) {
+	g.t.Helper()
+	if err := g.admin.Do(context.Background(), "ACL", "SETUSER", "app", "on", "resetpass", ">"+password, "~*", "+@all").Err(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g guarded) client(around boot.Around, r boot.Redis) *redis.Client {
+	g.t.Helper()
+	r.Addr, r.Host, r.TLS, r.PoolSize = g.addr, "127.0.0.1", true, 20
+	c, err := boot.ClientIn(around, r)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { _ = c.Close() })
+	return c.(*redis.Client)
+}
+
+// occupied takes the connections that are open out of the pool, so that the next call opens one.
+func occupied(t *testing.T, c *redis.Client) {
+	t.Helper()
+	conn := c.Conn()
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.Ping(context.Background()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Each connection signs a token of its own: the server takes only the one of that very second.
+func TestClient_iam(t *testing.T) {
+	ctx, g, clock := context.Background(), newGuarded(t), newClock(start)
+	around := boot.Around{Getenv: role(""), Now: clock.now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
+	r := boot.Redis{IAM: true, Username: "app", CacheName: "cache"}
+	c := g.client(around, r)
+	for range 3 {
+		_, token, err := boot.ConnectToken(around, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.takes(token)
+		if who, err := c.Do(ctx, "ACL", "WHOAMI").Text(); err != nil || who != "app" {
+			t.Fatalf("%q, %v", who, err)
+		}
+		occupied(t, c)
+		clock.add(10 * time.Minute)
+		// The former token is good no more, and the next connection does not show it.
+		if err := c.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "WRONGPASS") {
+			t.Errorf("with a token that the server does not take: %v", err)
+		}
+	}
+}
