@@ -111,7 +111,7 @@ func cloudFault(err error) error {
 	case !errors.As(err, &said):
 		return fmt.Errorf("asking Secrets Manager: %w", err)
 	case strings.Contains(said.ErrorCode(), "Signature"):
-		return fmt.Errorf("Secrets Manager answers %s", said.ErrorCode())
+		return fmt.Errorf("answer of Secrets Manager: %s", said.ErrorCode())
 	}
-	return fmt.Errorf("Secrets Manager answers %s: %s", said.ErrorCode(), said.ErrorMessage())
+	return fmt.Errorf("answer of Secrets Manager: %s: %s", said.ErrorCode(), said.ErrorMessage())
 }
