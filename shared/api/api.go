@@ -1,8 +1,8 @@
 // Package api is the HTTP edge: it reads requests, finds the credentials in them, asks the session store, and writes
 // answers, each in one place. Every route is an http.Handler of its own, so that each can be a function of its own.
 //
-// It also decides who may ask (roles, permissions, freshness), writes the audit log, and runs the sweep that a schedule
-// asks for.
+// It also decides who may ask (roles, permissions, freshness), here and for the authorizer of other APIs, writes the audit
+// log, and runs the sweep that a schedule asks for.
 //
 // It knows neither Lambda nor Redis. What only the gateway can know of a request reaches it as a Call in the context.
 // It does no CORS: that is the gateway's.

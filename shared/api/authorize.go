@@ -17,7 +17,7 @@ import (
 type Guarded struct {
 	// Call is what the gateway says. Malformed refuses the request unread.
 	Call Call
-	// Method of the request; empty only where Bare or Handshake is set.
+	// Method of the request.
 	Method string
 	// Header has, by canonical name, what was sent of Authorization, Cookie, Origin, Sec-Fetch-Site, User-Agent and
 	// X-Device-Id. Others do not count.

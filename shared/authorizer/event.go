@@ -49,8 +49,6 @@ type event struct {
 			SourceIP string `json:"sourceIp"`
 		} `json:"identity"`
 	} `json:"requestContext"`
-
-	broken bool // a member has another type than it should, or it is no JSON
 }
 
 // shape is which kind of authorizer an event is for.
@@ -69,11 +67,11 @@ const (
 // decode reads an event. One that is in any way not as documented is of an unknown shape.
 func decode(payload []byte) (*event, shape) {
 	e := new(event)
-	// After a wrong type the rest is decoded all the same: how to say no may stand there.
-	e.broken = json.Unmarshal(payload, e) != nil
-	if s := e.shape(); s != unknown && !e.broken && e.arn().valid() {
+	err := json.Unmarshal(payload, e)
+	if s := e.shape(); err == nil && s != unknown && e.arn().valid() {
 		return e, s
 	}
+	// After a wrong type the rest was decoded all the same: how to say no may stand there.
 	if e.RouteARN != "" || e.MethodARN == "" {
 		return e, unknownHTTP
 	}
@@ -113,27 +111,23 @@ func (s shape) simple() bool { return s == http2 || s == unknownHTTP }
 
 // guarded is what there is to judge by. What does not hold together is malformed.
 func (e *event) guarded(s shape, rules []Rule) api.Guarded {
-	if s == unknown || s == unknownHTTP {
-		return api.Guarded{Call: api.Call{Malformed: true, RequestID: e.requestID()}}
+	g := api.Guarded{Call: api.Call{RequestID: e.requestID(), Malformed: s == unknown || s == unknownHTTP}}
+	if g.Call.Malformed {
+		return g
 	}
-	g := api.Guarded{Call: api.Call{RequestID: e.requestID()}, Bare: s == restToken, Handshake: s == webSocket}
-	if s == restToken {
+	addressed, agreed, placed := true, true, true
+	g.Method, g.Handshake, g.Bare = e.method(s), s == webSocket, s == restToken
+	if g.Bare {
 		g.Header = http.Header{"Authorization": {e.Token}}
 	} else {
-		var known bool
-		g.Call.SourceIP, known = e.sourceIP(s)
-		g.Call.Malformed = !known
-		g.Method, g.Header, g.Query = e.method(s), e.header(s), e.query()
+		g.Header, g.Query = e.header(s), e.query()
+		g.Call.SourceIP, addressed = e.sourceIP(s)
 	}
-	var ok bool
-	if s == webSocket {
-		if g.Offered, ok = offered(g.Header["Sec-Websocket-Protocol"]); !ok {
-			g.Call.Malformed = true
-		}
+	if g.Handshake {
+		g.Offered, agreed = offered(g.Header["Sec-Websocket-Protocol"])
 	}
-	if g.Permissions, ok = wanted(rules, e.method(s), e.places(s)); !ok {
-		g.Call.Malformed = true
-	}
+	g.Permissions, placed = wanted(rules, g.Method, e.places(s))
+	g.Call.Malformed = !addressed || !agreed || !placed
 	return g
 }
 
