@@ -45,16 +45,21 @@ func ParseRule(text string) (Rule, error) {
 	return r, nil
 }
 
-// matches tells whether a rule is about a request. Letters match in either case: a backend may take them so.
+// matches tells whether a rule is about a request. Letters match in either case: a backend may take them so, and more that
+// match is more that must hold.
 func (r Rule) matches(method, path string) bool {
-	if r.Method != "*" && r.Method != method && !(r.Method == "GET" && method == "HEAD") {
+	method, path = folded(method), folded(path)
+	if r.Method != "*" && folded(r.Method) != method && !(r.Method == "GET" && method == "head") {
 		return false
 	}
 	if r.Prefix {
-		return len(path) >= len(r.Path) && strings.EqualFold(path[:len(r.Path)], r.Path)
+		return strings.HasPrefix(path, folded(r.Path))
 	}
-	return strings.EqualFold(path, r.Path)
+	return path == folded(r.Path)
 }
+
+// folded is one spelling for all that differ in case only. Some letters have two lower cases, so it is by way of the upper.
+func folded(text string) string { return strings.ToLower(strings.ToUpper(text)) }
 
 // wanted are the permissions of all the rules that match a request at any of its places. Not ok where there are rules and
 // nobody can say for certain what they are to be compared with: that is denied.

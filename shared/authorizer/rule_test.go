@@ -82,6 +82,8 @@ func TestInvoke_permissions(t *testing.T) {
 			}{
 				{"GET", "/orders", "/orders", false, true, true},
 				{"HEAD", "/orders", "/orders", false, true, true}, // shows of a GET what matters
+				{"get", "/orders", "/orders", false, true, true},
+				{"Head", "/orders", "/orders", false, true, true},
 				{"GET", "/orders/5", "/orders/{id}", false, true, true},
 				{"GET", "/orders/5/lines", "/orders/{proxy+}", false, true, true},
 				{"GET", "/ordersX", "/ordersX", false, true, true},
@@ -163,7 +165,7 @@ func TestInvoke_pathTricks(t *testing.T) {
 					}
 				}
 			}
-			for _, path := range []string{"/ORDERS", "/Orders/5", "/%6frders", "/orders/a%20b"} {
+			for _, path := range []string{"/ORDERS", "/Orders/5", "/%6frders", "/orders/a%20b", "/order\u017f", "/order\u017f/5"} {
 				e := newEvent(t, s).request("GET", path, "/{proxy+}")
 				w.refused(path, "forbidden", e.bearer(user.AccessToken))
 				w.wants(path, "allow", e.bearer(clerk.AccessToken))
