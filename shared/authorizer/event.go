@@ -126,7 +126,7 @@ func (e *event) guarded(s shape, rules []Rule) api.Guarded {
 	if g.Handshake {
 		g.Offered, agreed = offered(g.Header["Sec-Websocket-Protocol"])
 	}
-	g.Permissions, placed = wanted(rules, g.Method, e.places(s))
+	g.Permissions, placed = e.wanted(s, rules)
 	g.Call.Malformed = !addressed || !agreed || !placed
 	return g
 }

@@ -63,10 +63,11 @@ func folded(text string) string { return strings.ToLower(strings.ToUpper(text)) 
 
 // wanted are the permissions of all the rules that match a request at any of its places. Not ok where there are rules and
 // nobody can say for certain what they are to be compared with: that is denied.
-func wanted(rules []Rule, method string, places []string) (permissions []string, ok bool) {
+func (e *event) wanted(s shape, rules []Rule) (permissions []string, ok bool) {
 	if len(rules) == 0 {
 		return nil, true
 	}
+	method, places := e.method(s), e.places(s)
 	for _, r := range rules {
 		matches := func(path string) bool { return r.matches(method, path) }
 		if slices.ContainsFunc(places, matches) && !slices.Contains(permissions, r.Permission) {
