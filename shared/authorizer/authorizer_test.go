@@ -346,7 +346,7 @@ func TestInvoke_redisFails(t *testing.T) {
 			t.Run("slow", func(t *testing.T) {
 				r := redistest.Embedded(t)
 				proxy, stop := slow(t, r.Addr)
-				opts := r.Options()
+				opts := r.ProductOptions()
 				opts.Addr, opts.ContextTimeoutEnabled, opts.ReadTimeout = proxy, true, time.Minute
 				client := redis.NewClient(opts)
 				defer client.Close()
@@ -597,7 +597,7 @@ func TestInvoke_resource(t *testing.T) {
 // One validation is one read of Redis; activity that is due is one write more, and what is forged costs none.
 func TestInvoke_trips(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		counting := redistest.Counting(t, r.Addr)
+		counting := redistest.Counting(t, r)
 		w := newWorldOn(t, r, counting)
 		g, c := w.signIn(alice, session.Bearer), w.signIn(alice, session.Cookie)
 		trips := func(what string, want int, e event) {

@@ -77,7 +77,7 @@ type settings struct {
 
 func newWorld(t testing.TB, r redistest.Redis, change ...func(*settings)) *world {
 	t.Helper()
-	return newWorldOn(t, r, r.Client(), change...)
+	return newWorldOn(t, r, r.Product(), change...)
 }
 
 func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, change ...func(*settings)) *world {
