@@ -29,8 +29,6 @@ const patience = 3 * time.Second
 const reserve = 500 * time.Millisecond
 
 // errUnauthorized makes REST and WebSocket APIs answer 401. They compare the message: it is this word and no other.
-//
-//lint:ignore ST1005 see above
 var errUnauthorized = errors.New("Unauthorized")
 
 // Authorizer decides. It is safe for concurrent use, and implements lambda.Handler without knowing that interface.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -145,6 +146,9 @@ func testAuthorizer(t *testing.T, binaries string) {
 		t.Error("allowed after the logout")
 	}
 
+	<-s["authorizer"].registered
+	s["authorizer"].signal(t, syscall.SIGTERM)
+	s["authorizer"].exitStatus(t) // all that it wrote is there
 	entries, err := s["authorizer"].output.entries()
 	if err != nil || strings.Contains(s["authorizer"].output.String(), "lka_") {
 		t.Errorf("%v, or a token in %s", err, s["authorizer"].output)
