@@ -348,9 +348,10 @@ func (w *world) refused(what, reason string, e event) {
 func each(t *testing.T, test func(t *testing.T, w *world, s shape), change ...func(*settings)) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for _, s := range shapes {
-			own := r
-			own.Prefix += string(s[0]) + string(s[len(s)-1])
-			t.Run(string(s), func(t *testing.T) { test(t, newWorld(t, own, change...), s) })
+			t.Run(string(s), func(t *testing.T) {
+				own := r.Under(t, r.Prefix+string(s[0])+string(s[len(s)-1]))
+				test(t, newWorld(t, own, change...), s)
+			})
 		}
 	})
 }

@@ -79,7 +79,7 @@ func TestLearn_takesUpAKey(t *testing.T) {
 			return err
 		},
 		"present": func(x *rotation, g session.Grant) error {
-			_, err := x.late.Present(ctx, g.RefreshToken, laptop.Transport)
+			_, err := x.late.PresentRefresh(ctx, g.RefreshToken, laptop.Transport)
 			return err
 		},
 	}

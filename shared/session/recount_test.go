@@ -18,11 +18,11 @@ import (
 
 // Invariant 10: counters equal a recount, whatever happened, and index, activity and flows say the same as the events.
 func TestSweep_randomStory(t *testing.T) {
-	for seed := range uint64(2) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			redistest.Each(t, func(t *testing.T, r redistest.Redis) { randomStory(t, r, rand.New(rand.NewPCG(seed, 7))) })
-		})
-	}
+	seed := uint64(0) // another story on each engine
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		randomStory(t, r, rand.New(rand.NewPCG(seed, 7)))
+		seed++
+	})
 }
 
 func randomStory(t *testing.T, r redistest.Redis, random *rand.Rand) {
@@ -197,13 +197,16 @@ func TestSweep_recountWhileChanging(t *testing.T) {
 // Within an hour every bucket is recounted, once.
 func TestSweep_recountsAll(t *testing.T) {
 	w, _ := watched(t, redistest.Server(t))
-	recounted := 0
-	for range 60 {
-		recounted += w.sweep(w.Store).Recounted
-		w.clock.add(time.Minute)
-	}
-	if recounted != 4096 {
-		t.Errorf("recounted %d buckets within an hour, want 4096", recounted)
+	for range 4 { // of the sixty of an hour
+		minute := int(w.clock.now().Unix() / 60 % 60)
+		want := 0
+		for bucket := minute; bucket < 4096; bucket += 60 {
+			want++
+		}
+		if got := w.sweep(w.Store).Recounted; got != want {
+			t.Errorf("in minute %d %d buckets were recounted, want %d", minute, got, want)
+		}
+		w.clock.add(17 * time.Minute)
 	}
 }
 

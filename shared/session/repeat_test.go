@@ -145,8 +145,7 @@ func TestCreate_endedBeforeItsRepeat(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				var told []session.Event
-				r := r
-				r.Prefix += name[:1]
+				r := r.Under(t, r.Prefix+name[:1])
 				w := newWorld(t, r, listening(&told), func(o *session.Options) { o.Limit = 1 })
 				want := 1
 				if name == "evicted" {
@@ -172,8 +171,7 @@ func TestTouch_afterAStepUp(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for _, policy := range []session.Policy{session.PolicyStepUp, session.PolicyRevoke} {
 			for name, late := range map[string]session.Client{"same device": laptop, "other device": phone} {
-				r := r
-				r.Prefix += policy.String()[:1] + name[:1]
+				r := r.Under(t, r.Prefix+policy.String()[:1]+name[:1])
 				w := newWorld(t, r, func(o *session.Options) { o.DevicePolicy = policy })
 				g := w.signIn(alice, laptop)
 				w.clock.add(6 * time.Minute)
@@ -263,8 +261,7 @@ func TestCondition_holdsAtTheChange(t *testing.T) {
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
-				r := r
-				r.Prefix += "-" + name[:1] + name[len(name)-1:]
+				r := r.Under(t, r.Prefix+"-"+name[:1]+name[len(name)-1:])
 				w := newWorld(t, r)
 				g := w.signIn(alice, laptop)
 				s := w.on(w.beforeScript(func() { _, err := w.SetRoles(ctx, alice, []string{"admin"}, false, operator); must(t, err) }), w.clock)
