@@ -15,6 +15,12 @@ import (
 	"latchkey/shared/boot"
 )
 
+// Secrets that are there already.
+const (
+	keysARN     = "arn:aws:secretsmanager:us-east-1:000000000000:secret:keys"
+	passwordARN = "arn:aws:secretsmanager:us-east-1:000000000000:secret:password"
+)
+
 // ways are the ways to deploy, by the parameters that tell them apart.
 var ways = map[string][]string{
 	"serverless":         {},
@@ -22,8 +28,8 @@ var ways = map[string][]string{
 	"given network":      {"CreateVpc=false", "SubnetIds=subnet-a,subnet-b", "VpcId=vpc-1"},
 	"given groups":       {"CreateVpc=false", "SubnetIds=subnet-a,subnet-b", "SecurityGroupIds=sg-1,sg-2", "CacheMode=replication-group"},
 	"existing, public":   {"CacheMode=existing", "RedisHost=redis.example.com", "RedisPassword=pass"},
-	"existing, in a VPC": {"CacheMode=existing", "RedisHost=redis.example.com", "RedisPasswordSecretArn=arn:password", "SubnetIds=subnet-a,subnet-b", "SecurityGroupIds=sg-1"},
-	"existing keys":      {"SessionKeysSecretArn=arn:keys"},
+	"existing, in a VPC": {"CacheMode=existing", "RedisHost=redis.example.com", "RedisPasswordSecretArn=" + passwordARN, "SubnetIds=subnet-a,subnet-b", "SecurityGroupIds=sg-1"},
+	"existing keys":      {"SessionKeysSecretArn=" + keysARN},
 	"custom domain":      {"DomainName=api.example.com", "CertificateArn=arn:certificate", "HostedZoneId=Z1"},
 }
 
@@ -131,11 +137,11 @@ func granted(id, way string) []string {
 	}
 	keys := ref("SessionKeys")
 	if way == "existing keys" {
-		keys = "arn:keys"
+		keys = keysARN
 	}
 	want = append(want, "Allow secretsmanager:GetSecretValue on "+keys)
 	if way == "existing, in a VPC" {
-		want = append(want, "Allow secretsmanager:GetSecretValue on arn:password")
+		want = append(want, "Allow secretsmanager:GetSecretValue on "+passwordARN)
 	}
 	switch {
 	case isExisting(way):
@@ -243,8 +249,8 @@ func TestStack_environment(t *testing.T) {
 			"REDIS_HOST": "redis.example.com", "REDIS_PORT": "6379", "REDIS_CACHE_NAME": "", "REDIS_TLS": "true", "REDIS_IAM": "false",
 			"REDIS_SERVERLESS": "false", "REDIS_CLUSTER": "false", "REDIS_USERNAME": "", "REDIS_PASSWORD": "pass", "REDIS_PASSWORD_SECRET_ARN": "",
 		},
-		"existing, in a VPC": {"REDIS_PASSWORD": "", "REDIS_PASSWORD_SECRET_ARN": "arn:password"},
-		"existing keys":      {"SESSION_KEYS_SECRET_ARN": "arn:keys"},
+		"existing, in a VPC": {"REDIS_PASSWORD": "", "REDIS_PASSWORD_SECRET_ARN": passwordARN},
+		"existing keys":      {"SESSION_KEYS_SECRET_ARN": keysARN},
 	}
 	each(t, func(t *testing.T, s stack, way string) {
 		for id, f := range s.of("AWS::Lambda::Function") {

@@ -75,17 +75,17 @@ func tokenEvent(t *testing.T, value string) []byte {
 func (s system) authorized(t *testing.T, payload []byte) bool {
 	t.Helper()
 	began := time.Now()
-	result := s["authorizer"].result(t, payload)
-	if took := time.Since(began); result.kind != "response" || took > 4*time.Second {
-		t.Fatalf("%s %s after %v", result.kind, result.payload, took)
+	result := s["authorizer"].Invoke(t, payload)
+	if took := time.Since(began); result.Failed || took > 4*time.Second {
+		t.Fatalf("failed %v, %s after %v", result.Failed, result.Payload, took)
 	}
 	var answer struct {
 		IsAuthorized bool `json:"isAuthorized"`
 	}
-	if err := json.Unmarshal(result.payload, &answer); err != nil {
-		t.Fatalf("%v in %s", err, result.payload)
+	if err := json.Unmarshal(result.Payload, &answer); err != nil {
+		t.Fatalf("%v in %s", err, result.Payload)
 	}
-	return answer.IsAuthorized || strings.Contains(string(result.payload), `"Effect":"Allow"`)
+	return answer.IsAuthorized || strings.Contains(string(result.Payload), `"Effect":"Allow"`)
 }
 
 // The authorizer as a process lets in who is signed in, and nobody else: not after the end, not with Redis away or silent.
@@ -112,8 +112,8 @@ func testAuthorizer(t *testing.T, binaries string) {
 	var failure struct {
 		Message string `json:"errorMessage"`
 	}
-	if got := s["authorizer"].result(t, tokenEvent(t, "")); got.kind != "error" || json.Unmarshal(got.payload, &failure) != nil || failure.Message != "Unauthorized" {
-		t.Errorf("no token, REST: %s %s", got.kind, got.payload)
+	if got := s["authorizer"].Invoke(t, tokenEvent(t, "")); !got.Failed || json.Unmarshal(got.Payload, &failure) != nil || failure.Message != "Unauthorized" {
+		t.Errorf("no token, REST: failed %v, %s", got.Failed, got.Payload)
 	}
 
 	server.Stop()
@@ -146,12 +146,12 @@ func testAuthorizer(t *testing.T, binaries string) {
 		t.Error("allowed after the logout")
 	}
 
-	<-s["authorizer"].registered
-	s["authorizer"].signal(t, syscall.SIGTERM)
-	s["authorizer"].exitStatus(t) // all that it wrote is there
-	entries, err := s["authorizer"].output.entries()
-	if err != nil || strings.Contains(s["authorizer"].output.String(), "lka_") {
-		t.Errorf("%v, or a token in %s", err, s["authorizer"].output)
+	s["authorizer"].Registered(t)
+	s["authorizer"].Signal(t, syscall.SIGTERM)
+	s["authorizer"].ExitStatus(t) // all that it wrote is there
+	entries, err := s["authorizer"].Output.Entries()
+	if err != nil || strings.Contains(s["authorizer"].Output.String(), "lka_") {
+		t.Errorf("%v, or a token in %s", err, s["authorizer"].Output)
 	}
 	counted := map[string]int{}
 	for _, e := range entries {

@@ -113,9 +113,9 @@ func (s system) member(t *testing.T, c memberCall, accessToken string) response 
 // sweep calls the sweeper as a schedule does. It fails with the error's text.
 func (s system) sweep(t *testing.T) (failure string) {
 	t.Helper()
-	result := s["sweep-sessions"].result(t, []byte(`{"version":"0","source":"aws.scheduler","detail":"{}"}`))
-	if result.kind != "response" {
-		return string(result.payload)
+	result := s["sweep-sessions"].Invoke(t, []byte(`{"version":"0","source":"aws.scheduler","detail":"{}"}`))
+	if result.Failed {
+		return string(result.Payload)
 	}
 	return ""
 }
@@ -294,18 +294,18 @@ func testAnswers(t *testing.T, binaries string) {
 	}
 	// The store's events reach the log, which each function has of its own.
 	for name, event := range map[string]string{"log-in": "login", "log-out": "session.ended", "change-preferences": "preferences.changed"} {
-		if !strings.Contains(s[name].output.String(), fmt.Sprintf(`"msg":"event","type":%q,"outcome":"success"`, event)) {
+		if !strings.Contains(s[name].Output.String(), fmt.Sprintf(`"msg":"event","type":%q,"outcome":"success"`, event)) {
 			t.Errorf("%s logged no %s", name, event)
 		}
 	}
 
 	for _, f := range s {
-		if _, err := f.output.entries(); err != nil {
-			t.Errorf("%s logged %v", f.name, err)
+		if _, err := f.Output.Entries(); err != nil {
+			t.Errorf("%s logged %v", f.Name, err)
 		}
 		for _, token := range []string{first.AccessToken, first.RefreshToken, second.AccessToken, second.RefreshToken, third.AccessToken} {
-			if strings.Contains(f.output.String(), token) {
-				t.Errorf("%s logged a token", f.name)
+			if strings.Contains(f.Output.String(), token) {
+				t.Errorf("%s logged a token", f.Name)
 			}
 		}
 	}
@@ -400,9 +400,9 @@ func testThaw(t *testing.T, server *redistest.Own, f *function) {
 	t.Helper()
 	for range 3 {
 		wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
-		f.signal(t, syscall.SIGSTOP)
+		f.Signal(t, syscall.SIGSTOP)
 		server.Restart()
-		f.signal(t, syscall.SIGCONT)
+		f.Signal(t, syscall.SIGCONT)
 	}
 	wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
 }
@@ -410,12 +410,12 @@ func testThaw(t *testing.T, server *redistest.Own, f *function) {
 func testSIGTERM(t *testing.T, binaries string) {
 	s := startSystem(t, binaries, redistest.Embedded(t))
 	for name, f := range s {
-		<-f.registered
+		f.Registered(t)
 		if name == "check-health" {
 			wantStatus(t, s.health(t), http.StatusOK) // one of them with an open connection
 		}
-		f.signal(t, syscall.SIGTERM)
-		if status := f.exitStatus(t); status != 0 {
+		f.Signal(t, syscall.SIGTERM)
+		if status := f.ExitStatus(t); status != 0 {
 			t.Errorf("%s ended with %d", name, status)
 		}
 	}
@@ -425,13 +425,13 @@ func testSIGTERM(t *testing.T, binaries string) {
 func testWrongEvent(t *testing.T, binaries string) {
 	f := startFunction(t, filepath.Join(binaries, "check-health"), environment(t, redistest.Embedded(t))...)
 	for _, payload := range []string{`{}`, `[]`, `{"type":"TOKEN","authorizationToken":"lka_secret"}`} {
-		if got := f.result(t, []byte(payload)); got.kind != "error" {
-			t.Errorf("%s: %s %s", payload, got.kind, got.payload)
+		if got := f.Invoke(t, []byte(payload)); !got.Failed {
+			t.Errorf("%s: failed %v, %s", payload, got.Failed, got.Payload)
 		}
 	}
 	wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
-	if _, err := f.output.entries(); err != nil || strings.Contains(f.output.String(), "lka_secret") {
-		t.Errorf("%v, logged %s", err, f.output)
+	if _, err := f.Output.Entries(); err != nil || strings.Contains(f.Output.String(), "lka_secret") {
+		t.Errorf("%v, logged %s", err, f.Output)
 	}
 }
 
@@ -453,12 +453,12 @@ func testWrongConfiguration(t *testing.T, binaries string) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := startFunction(t, filepath.Join(binaries, "log-in"), tt.env...)
-			if status := f.exitStatus(t); status != 1 {
+			if status := f.ExitStatus(t); status != 1 {
 				t.Errorf("ended with %d", status)
 			}
-			entries, err := f.output.entries()
+			entries, err := f.Output.Entries()
 			if err != nil || len(entries) != 1 {
-				t.Fatalf("%d entries, %v: %s", len(entries), err, f.output)
+				t.Fatalf("%d entries, %v: %s", len(entries), err, f.Output)
 			}
 			var named []string
 			problems, _ := entries[0]["problems"].([]any)
@@ -469,8 +469,8 @@ func testWrongConfiguration(t *testing.T, binaries string) {
 			if !slices.Equal(named, tt.want) {
 				t.Errorf("complains of %q, want %q", named, tt.want)
 			}
-			if strings.Contains(f.output.String(), "s3cr3t") {
-				t.Errorf("logged a secret: %s", f.output)
+			if strings.Contains(f.Output.String(), "s3cr3t") {
+				t.Errorf("logged a secret: %s", f.Output)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/local/lambdatest"
 	"latchkey/local/redistest"
 	"latchkey/shared/boot"
 	"latchkey/shared/seal"
@@ -105,7 +106,7 @@ func TestKeys_learn_race(t *testing.T) {
 // A failure leaves the former keys in use, is not repeated within the minute, and is one line in the log.
 func TestKeys_failure(t *testing.T) {
 	c, s := newClock(start), newSecrets(t, twoKeys)
-	var log output
+	var log lambdatest.Output
 	service := serving(t, s, c, &log)
 	first, second := keyIDs(t, twoKeys)
 	s.calls()
@@ -138,7 +139,7 @@ func TestKeys_failure(t *testing.T) {
 		s.expect(t, what+", again", 0)
 		lines++
 	}
-	entries, err := log.entries()
+	entries, err := log.Entries()
 	if err != nil || len(entries) != lines {
 		t.Errorf("%d failures, logged %s", lines, &log)
 	}

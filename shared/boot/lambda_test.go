@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/local/lambdatest"
 	"latchkey/local/redistest"
 	"latchkey/shared/boot"
 )
@@ -267,7 +268,7 @@ func TestInvoke_keepsTimeToAnswer(t *testing.T) {
 
 // What only the gateway knows comes from the event itself, whatever the headers say (attack cases 41 and 33).
 func TestInvoke_call(t *testing.T) {
-	var written output
+	var written lambdatest.Output
 	cfg := mustLoad(t, deployed())
 	cfg.Redis.Addr = redistest.Embedded(t).Addr
 	service, err := boot.New(cfg, boot.NewLogger(&written))
@@ -298,7 +299,7 @@ func TestInvoke_call(t *testing.T) {
 		if r := decodeResponse(t, payload); r.StatusCode != http.StatusOK || r.Headers["X-Request-Id"] != e.RequestContext.RequestID {
 			t.Errorf("%d, request %q", r.StatusCode, r.Headers["X-Request-Id"])
 		}
-		entries, err := written.entries()
+		entries, err := written.Entries()
 		if err != nil || len(entries) == 0 {
 			t.Fatalf("%v in %s", err, &written)
 		}
@@ -342,7 +343,7 @@ func TestInvoke_malformed(t *testing.T) {
 	defer log.SetOutput(before)
 	cfg := mustLoad(t, deployed())
 	cfg.Redis.Addr = redistest.Embedded(t).Addr
-	var written output
+	var written lambdatest.Output
 	service, err := boot.New(cfg, boot.NewLogger(&written))
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/local/lambdatest"
 	"latchkey/shared/boot"
 )
 
@@ -38,7 +39,7 @@ func TestClient_rotatedPassword(t *testing.T) {
 	ctx, g, c := context.Background(), newGuarded(t), newClock(start)
 	s := newSecrets(t, `{"username":"app","password":"one"}`)
 	g.takes("one")
-	var log output
+	var log lambdatest.Output
 	client := g.client(s.around(c, &log), boot.Redis{PasswordSecretARN: passwordARN})
 	s.expect(t, "the start", 1)
 	if who, err := client.Do(ctx, "ACL", "WHOAMI").Text(); err != nil || who != "app" {
@@ -76,7 +77,7 @@ func TestClient_rotatedPassword(t *testing.T) {
 		}
 	}
 	s.expect(t, "while nobody can tell", 1)
-	if entries, err := log.entries(); err != nil || len(entries) != 1 || entries[0]["variable"] != "REDIS_PASSWORD_SECRET_ARN" {
+	if entries, err := log.Entries(); err != nil || len(entries) != 1 || entries[0]["variable"] != "REDIS_PASSWORD_SECRET_ARN" {
 		t.Errorf("logged %s, %v", &log, err)
 	}
 }
@@ -85,7 +86,7 @@ func TestClient_rotatedPassword(t *testing.T) {
 func TestClient_rotatedPassword_race(t *testing.T) {
 	ctx, g, c := context.Background(), newGuarded(t), newClock(start)
 	s := newSecrets(t, "one")
-	var log output
+	var log lambdatest.Output
 	client := g.client(s.around(c, &log), boot.Redis{PasswordSecretARN: passwordARN, Username: "app"})
 	g.takes("two")
 	s.holds("two")
@@ -114,7 +115,7 @@ func TestClient_rotatedPassword_race(t *testing.T) {
 
 func TestClient_passwordMissing(t *testing.T) {
 	s := newSecrets(t, `{"password":""}`)
-	var log output
+	var log lambdatest.Output
 	c, err := boot.ClientIn(s.around(newClock(start), &log), boot.Redis{Addr: "127.0.0.1:1", PasswordSecretARN: passwordARN})
 	if err == nil || c != nil || !strings.HasPrefix(err.Error(), "REDIS_PASSWORD_SECRET_ARN: ") {
 		t.Errorf("%v", err)

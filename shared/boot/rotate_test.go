@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"latchkey/local/lambdatest"
 	"latchkey/local/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/boot"
@@ -32,14 +33,14 @@ type vault struct {
 	arn      string
 	getenv   func(string) string
 	clock    *clock
-	log      *output
+	log      *lambdatest.Output
 	rotation *boot.Rotation
 }
 
 func newVault(t *testing.T) *vault {
 	t.Helper()
 	getenv := role(moto(t))
-	v := &vault{t: t, clock: newClock(start), log: new(output), client: secretsmanager.New(secretsmanager.Options{
+	v := &vault{t: t, clock: newClock(start), log: new(lambdatest.Output), client: secretsmanager.New(secretsmanager.Options{
 		Region: "eu-central-1", BaseEndpoint: aws.String(getenv("AWS_ENDPOINT_URL_SECRETS_MANAGER")),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
@@ -303,7 +304,7 @@ func TestRotation_story(t *testing.T) {
 	v.clock.add(10 * time.Minute)
 	wantStatus(t, early.profile(former.AccessToken, false), http.StatusOK)
 
-	if _, err := v.log.entries(); err != nil || !strings.Contains(v.log.String(), "lookup names no key") {
+	if _, err := v.log.Entries(); err != nil || !strings.Contains(v.log.String(), "lookup names no key") {
 		t.Errorf("%v, logged %s", err, v.log)
 	}
 	for _, m := range document.Masters {
@@ -404,12 +405,12 @@ func testRotation(t *testing.T, binaries string) {
 	f := startFunction(t, filepath.Join(binaries, "rotate-keys"), env...)
 	token := v.ask()
 	for _, step := range []string{"createSecret", "setSecret", "testSecret", "finishSecret"} {
-		if got := f.result(t, rotationStep(step, v.arn, token)); got.kind != "response" || string(got.payload) != "null" {
-			t.Fatalf("%s: %s %s", step, got.kind, got.payload)
+		if got := f.Invoke(t, rotationStep(step, v.arn, token)); got.Failed || string(got.Payload) != "null" {
+			t.Fatalf("%s: failed %v, %s", step, got.Failed, got.Payload)
 		}
 	}
-	if got := f.result(t, rotationStep("createSecret", v.arn, "unknown")); got.kind != "error" {
-		t.Errorf("an unknown token: %s %s", got.kind, got.payload)
+	if got := f.Invoke(t, rotationStep("createSecret", v.arn, "unknown")); !got.Failed {
+		t.Errorf("an unknown token: failed %v, %s", got.Failed, got.Payload)
 	}
 	if document, err := seal.ParseDocument(v.text(nil)); err != nil || len(document.Masters) != 2 {
 		t.Errorf("%v, %v", document, err)
@@ -423,8 +424,8 @@ func testRotation(t *testing.T, binaries string) {
 	health := startFunction(t, filepath.Join(binaries, "check-health"), append(served, env...)...)
 	wantStatus(t, health.invoke(t, newEvent("GET", "/health")), http.StatusOK)
 
-	f.signal(t, syscall.SIGTERM)
-	if status := f.exitStatus(t); status != 0 {
+	f.Signal(t, syscall.SIGTERM)
+	if status := f.ExitStatus(t); status != 0 {
 		t.Errorf("ended with %d", status)
 	}
 	for name, broken := range map[string][]string{"rotate-keys": {}, "check-health": append(served, env[:len(env)-1]...)} {
@@ -432,11 +433,11 @@ func testRotation(t *testing.T, binaries string) {
 			broken = append(broken, "AWS_ENDPOINT_URL=http://127.0.0.1:1")
 		}
 		f := startFunction(t, filepath.Join(binaries, name), broken...)
-		if status := f.exitStatus(t); status != 1 {
+		if status := f.ExitStatus(t); status != 1 {
 			t.Errorf("%s without its keys ended with %d", name, status)
 		}
-		if entries, err := f.output.entries(); err != nil || len(entries) != 1 || !strings.Contains(f.output.String(), "SESSION_KEYS_SECRET_ARN: ") {
-			t.Errorf("%s logged %s, %v", name, f.output, err)
+		if entries, err := f.Output.Entries(); err != nil || len(entries) != 1 || !strings.Contains(f.Output.String(), "SESSION_KEYS_SECRET_ARN: ") {
+			t.Errorf("%s logged %s, %v", name, f.Output, err)
 		}
 	}
 }

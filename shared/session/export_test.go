@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
@@ -193,4 +194,15 @@ func recordBytes(rec record) []byte {
 		b = append(b, e.op[:]...)
 	}
 	return b
+}
+
+// SweepOf is Sweep for the buckets of some accounts alone: a whole one walks 4096.
+func (s *Store) SweepOf(ctx context.Context, users ...UserID) (Swept, error) {
+	var some []int
+	for _, u := range users {
+		if bucket := bucketOf(u); !slices.Contains(some, bucket) {
+			some = append(some, bucket)
+		}
+	}
+	return s.sweep(ctx, some)
 }

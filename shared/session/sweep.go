@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -57,17 +58,26 @@ type sweeping struct {
 // harm. An error that is about one bucket is returned in the end: the others are swept, and summed up. It fails with
 // ErrUnavailable at once. What was done until then is told with every error.
 func (s *Store) Sweep(ctx context.Context) (Swept, error) {
+	start := int(s.now().Unix()/60%buckets) * sweepStride % buckets
+	all := make([]int, buckets)
+	for i := range all {
+		all[i] = (start + i) % buckets
+	}
+	return s.sweep(ctx, all)
+}
+
+// sweep visits these buckets, in their order.
+func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 	w := &sweeping{Store: s, now: s.now()}
 	w.sum.AsOf, w.sum.Ended = w.now, map[Reason]int{}
 	stop, cancel := endingBefore(ctx)
 	defer cancel()
-	start := int(w.now.Unix()/60%buckets) * sweepStride % buckets
 	var faults error
-	for from := 0; from < buckets; from += sweepTogether {
+	for some := range slices.Chunk(all, sweepTogether) {
 		if stop.Err() != nil {
 			return w.done, faults
 		}
-		err := w.visit(ctx, start+from, min(sweepTogether, buckets-from))
+		err := w.visit(ctx, some)
 		if errors.Is(err, ErrUnavailable) {
 			return w.done, err
 		}
@@ -95,13 +105,13 @@ type glance struct {
 	size     *redis.IntCmd // of the first part of the index
 }
 
-// visit looks at a few buckets, one after the other from that one on, and does in each what there is to do.
-func (w *sweeping) visit(ctx context.Context, from, count int) error {
+// visit looks at a few buckets and does in each what there is to do.
+func (w *sweeping) visit(ctx context.Context, some []int) error {
 	var seen []glance
 	err := w.pipeline(ctx, func(p redis.Pipeliner) {
 		seen = seen[:0]
-		for bucket := from; bucket < from+count; bucket++ {
-			g := glance{bucket: bucket % buckets}
+		for _, bucket := range some {
+			g := glance{bucket: bucket}
 			first := w.indexKey(g.bucket, 0)
 			g.counters = p.GetRange(ctx, w.countersKey(g.bucket), 0, -1)
 			g.due = p.ZRangeByScore(ctx, first, w.dueNow(1))
@@ -109,13 +119,13 @@ func (w *sweeping) visit(ctx context.Context, from, count int) error {
 			seen = append(seen, g)
 		}
 	})
-	if err != nil && (count == 1 || errors.Is(err, ErrUnavailable)) {
+	if err != nil && (len(some) == 1 || errors.Is(err, ErrUnavailable)) {
 		return err
 	}
 	var faults error
 	for i, g := range seen {
 		if err != nil { // of one of them; each is looked at alone
-			faults = errors.Join(faults, w.visit(ctx, from+i, 1))
+			faults = errors.Join(faults, w.visit(ctx, some[i:i+1]))
 		} else {
 			faults = errors.Join(faults, w.work(ctx, g))
 		}

@@ -69,6 +69,18 @@ func (w *world) sweep(s *session.Store) session.Swept {
 	return done
 }
 
+// sweepOf sweeps the buckets of these accounts alone.
+func (w *world) sweepOf(people ...common.Address) session.Swept {
+	w.t.Helper()
+	var users []session.UserID
+	for _, p := range people {
+		users = append(users, w.UserOf(p))
+	}
+	done, err := w.SweepOf(ctx, users...)
+	must(w.t, err)
+	return done
+}
+
 func person(n int) common.Address { return common.HexToAddress(fmt.Sprintf("0x%040x", n+1)) }
 
 // recount reads every record and holds counters and index against what it counts; flows are returned, added up.
