@@ -137,8 +137,13 @@ func TestStack_dashboard(t *testing.T) {
 				t.Errorf("a widget is %+v", w)
 			}
 		}
-		if !strings.Contains(text, "${PROP('Dim.FunctionName')}") {
-			t.Error("the searches have no label of CloudWatch's")
+		if strings.Contains(text, "SEARCH(") {
+			t.Error("a search finds only what is called exactly like the stack")
+		}
+		for id := range s.of("AWS::Lambda::Function") { // the rotation has an alarm, and runs four times a year
+			if n := strings.Count(text, `"${`+id+`}"`); id != "RotateKeysFunction" && n < 4 {
+				t.Errorf("%s is in %d widgets, want errors, faults, duration and instances", id, n)
+			}
 		}
 	})
 }

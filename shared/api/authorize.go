@@ -75,7 +75,7 @@ var errIdentity = errors.New("a value of the identity is too long, or holds what
 // device and network, roles. A session that is held for a step-up is denied. Whatever goes wrong is logged here, and
 // denies; the identity is there with Allowed only.
 func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, verdict Verdict) {
-	x := &exchange{api: a, call: g.Call, id: requestID(g.Call), began: a.now(), failed: eventAuthorize, bare: g.Bare}
+	x := &exchange{api: a, call: g.Call, id: requestID(g.Call), began: a.now(), failed: eventAuthorize, bare: g.Bare, handshake: g.Handshake}
 	ctx = context.WithValue(ctx, exchangeKey{}, x) // for the store's events; see Audit
 	x.r = (&http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}).WithContext(ctx)
 	defer func() {

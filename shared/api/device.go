@@ -41,7 +41,9 @@ func (x *exchange) clientOver(transport session.Transport) (session.Client, erro
 		}
 		device.ID = ids[0]
 	}
-	return session.Client{IP: x.call.SourceIP, Device: device, Transport: transport, NotEvaluated: x.bare}, nil
+	return session.Client{IP: x.call.SourceIP, Device: device, Transport: transport, NotEvaluated: x.bare,
+		// A browser's WebSocket cannot send the header.
+		NoDeviceID: x.handshake && device.ID == ""}, nil
 }
 
 func validDeviceID(id string) bool {

@@ -77,6 +77,7 @@ type exchange struct {
 
 	failed    eventType // see endpoint
 	bare      bool      // see Guarded
+	handshake bool      // see Guarded
 	presented presented
 
 	// What the session that was opened tells; all zero where the endpoint wants none. See open.

@@ -34,11 +34,20 @@ func newPolicy(principal, effect, resource string, who *api.Identity) policy {
 	return policy{principal, document{"2012-10-17", [1]statement{{"execute-api:Invoke", effect, resource}}}, who}
 }
 
-func (s shape) allow(e *event, who api.Identity) ([]byte, error) {
+// allow says yes in the form of the shape. Where rules ask more of one route than of another, a policy covers no more than
+// the route it was asked about: one that API Gateway remembers would open the others.
+func (s shape) allow(e *event, who api.Identity, ruled bool) ([]byte, error) {
 	if s.simple() {
 		return json.Marshal(simple{true, &who})
 	}
-	return json.Marshal(newPolicy(who.UserID, "Allow", e.arn().resource(), &who))
+	resource := e.arn().resource()
+	if ruled && s != webSocket {
+		var plain bool
+		if resource, plain = e.arn().own(); !plain {
+			return s.deny(e)
+		}
+	}
+	return json.Marshal(newPolicy(who.UserID, "Allow", resource, &who))
 }
 
 // deny says no in the form of the shape. An event that shows no form is denied simply: an API that wants a policy takes

@@ -42,9 +42,14 @@ func (a arn) valid() bool {
 }
 
 // resource is the whole stage, on purpose. A result that API Gateway caches counts for every route of the authorizer: a
-// policy for the one route that was asked for would deny the next with 403. What a route wants of its caller is checked
-// before the policy is written, and whoever caches makes the route part of the key.
+// policy for the one route that was asked for would deny the next with 403. Where rules make routes differ it is own.
 func (a arn) resource() string { return a.api + "/" + a.stage + "/*" }
+
+// own is the one route that was asked about; not plain where a policy would read more into it, or has no room for it.
+func (a arn) own() (resource string, plain bool) {
+	resource = a.api + "/" + a.stage + "/" + a.route
+	return resource, len(resource) <= maxResource && !strings.ContainsAny(a.route, "*?$")
+}
 
 func (a arn) method() string {
 	method, _, _ := strings.Cut(a.route, "/")

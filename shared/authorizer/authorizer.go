@@ -49,7 +49,7 @@ func (z *Authorizer) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 	who, verdict := z.api.Authorize(ctx, e.guarded(s, z.rules))
 	switch {
 	case verdict == api.Allowed:
-		return s.allow(e, who)
+		return s.allow(e, who, len(z.rules) > 0)
 	case verdict == api.Unauthenticated && s.throws():
 		z.api.Count(api.Unauthorized)
 		return nil, errUnauthorized

@@ -1,6 +1,8 @@
 package authorizer_test
 
 import (
+	"crypto/rand"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -183,6 +185,50 @@ func TestInvoke_pathTricks(t *testing.T) {
 			// The route says where the path begins.
 			w.wants("an order's namesake", "allow", newEvent(t, s).request("GET", "/customers/7/orders", "/customers/{id}/orders").bearer(user.AccessToken))
 			w.refused("a path of another route", "invalid_request", newEvent(t, s).request("GET", "/orders/5", "/posts/{id}").bearer(clerk.AccessToken))
+		}
+	})
+}
+
+// Attack case 54, where API Gateway caches what it cannot tell apart by route: with rules a policy covers the route that it
+// was asked about and no other.
+func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /admin*=secret:write") })
+		g := w.signIn(alice, session.Bearer)
+		for _, s := range []shape{http1, restRequest, restToken} {
+			e := newEvent(t, s).bearer(g.AccessToken)
+			got := w.decide(e)
+			if got.verdict != "allow" || strings.HasSuffix(got.resource, "/*") || strings.Count(got.resource, "/") < 3 {
+				t.Errorf("%s: %s of %s", s, got.verdict, got.resource)
+			}
+		}
+	})
+}
+
+// A browser's WebSocket cannot send the header by which its session is bound to a device: that is no other device. One
+// that is bound to a browser's name alone is compared as ever.
+func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		for _, id := range []string{"dev-1", ""} {
+			g, err := w.store.Create(ctx, session.Login{Nonce: rand.Text(), Address: alice, ChainID: 1, Client: session.Client{
+				IP: netip.MustParseAddr(clientIP), Device: session.Device{Browser: "curl", ID: id}, Transport: session.Bearer,
+			}})
+			must(t, err)
+			open := func(agent string) decision {
+				return w.decide(newEvent(t, webSocket).header("User-Agent", agent).header("Sec-WebSocket-Protocol", "latchkey, "+g.AccessToken))
+			}
+			if got := open("curl/8.5.0"); got.verdict != "allow" {
+				t.Errorf("with id %q: %s", id, got.verdict)
+			}
+			if id != "" {
+				got := w.decide(newEvent(t, http2).bearer(g.AccessToken).header("X-Device-Id", id))
+				if got.verdict != "allow" {
+					t.Errorf("afterwards, with the id: %s", got.verdict)
+				}
+			} else if got := open("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"); got.verdict == "allow" {
+				t.Error("another browser opened a session that is bound without an id")
+			}
 		}
 	})
 }

@@ -128,11 +128,11 @@ func (r *Rotation) stages(ctx context.Context) (map[string][]string, error) {
 
 // create writes the next document, unless a run before this one did.
 func (r *Rotation) create(ctx context.Context, token string) error {
-	_, err := r.document(ctx, &token, stagePending)
+	_, _, err := r.document(ctx, &token, stagePending)
 	if !errors.Is(err, errNoValue) {
 		return err // nil: it was written
 	}
-	current, err := r.document(ctx, nil, stageCurrent)
+	current, _, err := r.document(ctx, nil, stageCurrent)
 	if err != nil {
 		return err
 	}
@@ -152,39 +152,51 @@ func (r *Rotation) create(ctx context.Context, token string) error {
 // set has nothing to do: there is no other service that must be told of a new key.
 func (r *Rotation) set(context.Context, string) error { return nil }
 
-// test holds the pending document against the current one: it must make a ring, and lack nothing. It may also be the
-// current one again, by which Secrets Manager tries out a new schedule.
+// test holds the pending document against the current one. It may also be the current one again, by which Secrets Manager
+// tries out a new schedule.
 func (r *Rotation) test(ctx context.Context, token string) error {
-	pending, err := r.document(ctx, &token, stagePending)
-	if err != nil {
-		return err
-	}
-	current, err := r.document(ctx, nil, stageCurrent)
-	if err != nil {
-		return err
-	}
-	if !pending.Keeps(current) {
-		return errors.New("the pending document lacks something of the current one")
-	}
-	_, err = ringOf(pending.Text(), "test", false)
+	_, err := r.tested(ctx, token)
 	return err
 }
 
-// finish makes the pending version the current one. Secrets Manager keeps the former as AWSPREVIOUS.
+// tested returns the version that is current, provided that the pending one follows it: made of it, with nothing that was
+// taken out of it meanwhile and without lacking what was added, and with a key that every instance knows before it is used.
+func (r *Rotation) tested(ctx context.Context, token string) (version string, err error) {
+	pending, _, err := r.document(ctx, &token, stagePending)
+	if err != nil {
+		return "", err
+	}
+	current, version, err := r.document(ctx, nil, stageCurrent)
+	if err != nil {
+		return "", err
+	}
+	if !pending.Follows(current) {
+		return "", errors.New("the current version has changed since the pending one was made of it; " + startAnew)
+	}
+	if _, err := ringOf(pending.Text(), "test", false); err != nil {
+		return "", err
+	}
+	news := len(pending.Masters) > len(current.Masters)
+	if news && pending.Newest().ActiveFrom.Before(r.wall().Add(2*refreshAfter)) {
+		return "", errors.New("the new key would become active before every instance knows it; " + startAnew)
+	}
+	return version, nil
+}
+
+// startAnew is what an operator does about a pending version that can never become the current one.
+const startAnew = "take the stage AWSPENDING off it (update-secret-version-stage --remove-from-version-id) and rotate again"
+
+// finish makes the pending version the current one, in place of the very version that it was held against: AWS refuses
+// where that is current no more. Secrets Manager keeps it as AWSPREVIOUS.
 func (r *Rotation) finish(ctx context.Context, token string) error {
-	stages, err := r.stages(ctx)
+	version, err := r.tested(ctx, token)
 	if err != nil {
 		return err
 	}
-	move := &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: &r.arn, VersionStage: aws.String(stageCurrent), MoveToVersionId: &token,
-	}
-	for version, labels := range stages {
-		if slices.Contains(labels, stageCurrent) {
-			move.RemoveFromVersionId = aws.String(version)
-		}
-	}
-	if _, err := r.client.UpdateSecretVersionStage(ctx, move); err != nil {
+	_, err = r.client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &r.arn, VersionStage: aws.String(stageCurrent), MoveToVersionId: &token, RemoveFromVersionId: &version,
+	})
+	if err != nil {
 		return cloudFault(err)
 	}
 	return nil
@@ -193,23 +205,23 @@ func (r *Rotation) finish(ctx context.Context, token string) error {
 // errNoValue says that a version has no value yet.
 var errNoValue = errors.New("there is no value")
 
-// document reads a version: that of the token, or whichever has the stage. It fails with errNoValue where that has none.
-func (r *Rotation) document(ctx context.Context, token *string, stage string) (*seal.Document, error) {
+// document reads a version, and tells its id: that of the token, or whichever has the stage. It fails with errNoValue where
+// that has no value.
+func (r *Rotation) document(ctx context.Context, token *string, stage string) (d *seal.Document, version string, err error) {
 	out, err := r.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
 		SecretId: &r.arn, VersionId: token, VersionStage: &stage,
 	})
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
-		return nil, fmt.Errorf("%s: %w", stage, errNoValue)
+		return nil, "", fmt.Errorf("%s: %w", stage, errNoValue)
 	}
 	if err != nil {
-		return nil, cloudFault(err)
+		return nil, "", cloudFault(err)
 	}
-	d, err := seal.ParseDocument(aws.ToString(out.SecretString))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", stage, err)
+	if d, err = seal.ParseDocument(aws.ToString(out.SecretString)); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", stage, err)
 	}
-	return d, nil
+	return d, aws.ToString(out.VersionId), nil
 }
 
 // newSecret draws the secret of a key: letters and digits, as CloudFormation makes the first one, with more than 256 bits.

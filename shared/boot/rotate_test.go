@@ -360,14 +360,14 @@ func TestRotation_refuses(t *testing.T) {
 
 	// Somebody writes over the pending version: what is not all of the current one, or not usable, is not let through.
 	for says, text := range map[string]string{
-		"lacks something":      strings.Replace(oneKey, firstSecret, secondSecret, 1),
-		"no JSON object":       secondSecret,
-		"fewer than 8":         strings.TrimSuffix(oneKey, "}") + `,"k2":"` + strings.Repeat("ab", 32) + `"}`,
-		"lookup names no key":  strings.Replace(twoKeys, `"lookup":"k1"`, `"lookup":"k3"`, 1),
-		"is neither lookup":    strings.Replace(oneKey, `"lookup"`, `"comment":"","lookup"`, 1),
-		"least 32 are needed":  strings.TrimSuffix(oneKey, "}") + `,"k2":"short"}`,
-		"is that of k1":        strings.TrimSuffix(oneKey, "}") + `,"k2":"` + firstSecret + `"}`,
-		"lacks something of t": strings.Replace(twoKeys, `"lookup":"k1"`, `"lookup":"k2"`, 1),
+		"has changed since":     strings.Replace(oneKey, firstSecret, secondSecret, 1),
+		"no JSON object":        secondSecret,
+		"fewer than 8":          strings.TrimSuffix(oneKey, "}") + `,"k2":"` + strings.Repeat("ab", 32) + `"}`,
+		"lookup names no key":   strings.Replace(twoKeys, `"lookup":"k1"`, `"lookup":"k3"`, 1),
+		"is neither lookup":     strings.Replace(oneKey, `"lookup"`, `"comment":"","lookup"`, 1),
+		"least 32 are needed":   strings.TrimSuffix(oneKey, "}") + `,"k2":"short"}`,
+		"is that of k1":         strings.TrimSuffix(oneKey, "}") + `,"k2":"` + firstSecret + `"}`,
+		"has changed since the": strings.Replace(twoKeys, `"lookup":"k1"`, `"lookup":"k2"`, 1),
 	} {
 		token := rand.Text() + rand.Text()
 		_, err := v.client.PutSecretValue(context.Background(), &secretsmanager.PutSecretValueInput{
@@ -441,3 +441,63 @@ func testRotation(t *testing.T, binaries string) {
 		}
 	}
 }
+
+// What an operator takes out of the current document, or adds to it, while a rotation is under way is neither brought back
+// nor lost: the rotation is refused, also in its last step.
+func TestRotation_editedMeanwhile(t *testing.T) {
+	for name, edit := range map[string]func(two string) string{
+		"a key was taken out": func(string) string { return oneKey },
+		"a key was added":     func(two string) string { return strings.TrimSuffix(two, "}") + `,"k9":"` + newSecretText() + `"}` },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVault(t)
+			v.rotate()
+			token := v.ask()
+			v.must(v.step("createSecret", token))
+			v.must(v.step("testSecret", token))
+			edited, before := edit(v.text(nil)), v.current()
+			put, err := v.client.PutSecretValue(context.Background(), &secretsmanager.PutSecretValueInput{
+				SecretId: &v.arn, SecretString: &edited, VersionStages: []string{"EDITED"},
+			})
+			v.must(err)
+			v.move("AWSCURRENT", &before, put.VersionId)
+			v.move("AWSPENDING", nil, &token) // moto takes it off at any change
+			for _, step := range []string{"testSecret", "finishSecret"} {
+				if err := v.step(step, token); err == nil || !strings.Contains(err.Error(), "has changed since") {
+					t.Errorf("%s: %v", step, err)
+				}
+			}
+			if v.text(nil) != edited {
+				t.Error("the rotation wrote over what was edited")
+			}
+		})
+	}
+}
+
+// A rotation that comes to its end when its key would be used at once is refused: nobody knows that key yet.
+func TestRotation_tooLate(t *testing.T) {
+	v := newVault(t)
+	token := v.ask()
+	v.must(v.step("createSecret", token))
+	v.must(v.step("testSecret", token))
+	v.clock.add(45 * time.Minute)
+	for _, step := range []string{"testSecret", "finishSecret"} {
+		if err := v.step(step, token); err == nil || !strings.Contains(err.Error(), "before every instance knows it") {
+			t.Errorf("%s: %v", step, err)
+		}
+	}
+	if v.text(nil) != oneKey {
+		t.Error("the late document is current")
+	}
+}
+
+// move moves a stage from one version to another.
+func (v *vault) move(stage string, from, to *string) {
+	v.t.Helper()
+	_, err := v.client.UpdateSecretVersionStage(context.Background(), &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &v.arn, VersionStage: &stage, RemoveFromVersionId: from, MoveToVersionId: to,
+	})
+	v.must(err)
+}
+
+func newSecretText() string { return (rand.Text() + rand.Text() + rand.Text())[:64] }

@@ -195,14 +195,20 @@ func (d *Document) Next(secret string, activeFrom time.Time) *Document {
 	return &Document{Lookup: d.Lookup, Masters: append(slices.Clone(d.Masters), next)}
 }
 
-// Keeps tells whether a document still has all that another has: the same lookup key, and every key with its secret and
-// its time.
-func (d *Document) Keeps(other *Document) bool {
-	return d.Lookup == other.Lookup && !slices.ContainsFunc(other.Masters, func(m Master) bool {
-		here := d.master(m.Name)
-		return here == nil || here.Secret != m.Secret || !here.ActiveFrom.Equal(m.ActiveFrom)
+// Follows tells whether a document is what Next makes of another one, or that one itself: the same lookup key, every key
+// with its secret and its time, and at most one more, the last. A key that was taken out of the other is not in it.
+func (d *Document) Follows(other *Document) bool {
+	more := len(d.Masters) - len(other.Masters)
+	if d.Lookup != other.Lookup || more < 0 || more > 1 {
+		return false
+	}
+	return slices.EqualFunc(d.Masters[:len(other.Masters)], other.Masters, func(a, b Master) bool {
+		return a.Name == b.Name && a.Secret == b.Secret && a.ActiveFrom.Equal(b.ActiveFrom)
 	})
 }
+
+// Newest is the key that was added last.
+func (d *Document) Newest() Master { return d.Masters[len(d.Masters)-1] }
 
 // Text is the document as ParseDocument reads it.
 func (d *Document) Text() string {

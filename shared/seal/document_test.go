@@ -112,7 +112,7 @@ func TestDocument_Next(t *testing.T) {
 	if after.Text() != want || !reflect.DeepEqual(parse(t, want), after) {
 		t.Errorf("%s", after.Text())
 	}
-	if !after.Keeps(before) || !after.Keeps(after) || before.Keeps(after) {
+	if !after.Follows(before) || !after.Follows(after) || before.Follows(after) {
 		t.Error("what is kept is misjudged")
 	}
 	for name, text := range map[string]string{
@@ -121,7 +121,7 @@ func TestDocument_Next(t *testing.T) {
 		"another time":   strings.Replace(rotated, "10:00:00", "10:00:01", 1),
 		"a key less":     fresh,
 	} {
-		if parse(t, text).Keeps(before) {
+		if parse(t, text).Follows(before) {
 			t.Errorf("%s: kept", name)
 		}
 	}
@@ -256,7 +256,7 @@ func FuzzParseDocument(f *testing.F) {
 		if _, err := d.Ring("lk"); err != nil {
 			t.Fatalf("%q makes no ring: %v", text, err)
 		}
-		if next := d.Next(strings.Repeat("x", 64), from); !next.Keeps(d) {
+		if next := d.Next(strings.Repeat("x", 64), from); !next.Follows(d) {
 			t.Fatalf("%q loses a key", text)
 		}
 	})

@@ -180,7 +180,8 @@ local function extended(entry, now, idle)
   return math.max(num(entry, 28, 6), math.min(now + idle, num(entry, 34, 6)))
 end
 
--- shown is the one of the caller's two device hashes that an entry is compared with; empty where there is none.
+-- shown is the one of the caller's two device hashes that an entry is compared with; empty where there is none, as where
+-- the request could show no device, or where only the first is given, since it could show no id.
 local function shown(entry, devices)
   if devices == '' then return '' end
   return byte(entry, 175) % 4 >= DEVICE_ID and sub(devices, 9, 16) or sub(devices, 1, 8)

@@ -97,7 +97,10 @@ type Client struct {
 	// NotEvaluated says that the request could not have shown a device: none is then compared, and without an IP no network
 	// either. One that could and did not is another device. No request over HTTP sets it.
 	NotEvaluated bool
-	Transport    Transport
+	// NoDeviceID says that the request could not have shown a device id, as a browser's WebSocket handshake: a session that is
+	// bound to one is then not compared, and any other is.
+	NoDeviceID bool
+	Transport  Transport
 }
 
 // By is who asks for a change, for the activity of the account that is changed.

@@ -11,6 +11,7 @@ type traits struct {
 	notEvaluated bool
 	network      [traitSize]byte
 	noNetwork    bool // the request could not have shown one
+	noID         bool // nor a device id
 }
 
 // traits makes them for a session.
@@ -32,13 +33,18 @@ func (s *Store) traits(t token, client Client) (traits, error) {
 	return traits{
 		bare: [traitSize]byte(bare), full: [traitSize]byte(full), network: [traitSize]byte(network),
 		notEvaluated: client.NotEvaluated, noNetwork: client.NotEvaluated && !client.IP.IsValid(),
+		noID: client.NoDeviceID,
 	}, nil
 }
 
-// devices are both hashes as scripts take them; nothing where the request could show no device.
+// devices are both hashes as scripts take them; nothing where the request could show no device, and no second one where it
+// could show no id.
 func (c traits) devices() []byte {
 	if c.notEvaluated {
 		return []byte{}
+	}
+	if c.noID {
+		return c.bare[:]
 	}
 	return append(c.bare[:], c.full[:]...)
 }
@@ -80,6 +86,7 @@ func (s *Store) changed(e entry, c traits) bool {
 		}
 		return true
 	}
-	return !c.notEvaluated && due(s.opts.DevicePolicy, e.device, e.lastDevice, c.device(e.flags)) ||
+	shown := !c.notEvaluated && !(c.noID && e.flags&flagDeviceID != 0)
+	return shown && due(s.opts.DevicePolicy, e.device, e.lastDevice, c.device(e.flags)) ||
 		!c.noNetwork && due(s.opts.NetworkPolicy, e.network, e.lastNetwork, c.network)
 }
