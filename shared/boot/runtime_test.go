@@ -6,9 +6,6 @@ import (
 	"latchkey/local/lambdatest"
 )
 
-// functionTimeout is the deadline of an invocation.
-const functionTimeout = lambdatest.Timeout
-
 // build compiles every function as it is deployed and returns where the binaries are.
 func build(t *testing.T) string {
 	t.Helper()
