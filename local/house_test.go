@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -341,22 +340,5 @@ func TestHouse_onlyBootReadsTheEnvironment(t *testing.T) {
 		if text := read(t, file); strings.Contains(text, "os.Getenv") || strings.Contains(text, "os.LookupEnv") {
 			t.Errorf("%s reads the environment", file)
 		}
-	}
-}
-
-func TestTemplate_cfnLint(t *testing.T) {
-	lint, err := exec.LookPath("cfn-lint")
-	if err != nil {
-		const missing = "no cfn-lint found: pip install cfn-lint"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		fmt.Fprintln(os.Stderr, missing+"; template.yaml is not checked")
-		t.Skip(missing)
-	}
-	command := exec.Command(lint, "template.yaml")
-	command.Dir = root
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Errorf("cfn-lint template.yaml: %v\n%s", err, out)
 	}
 }

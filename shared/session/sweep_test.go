@@ -209,7 +209,7 @@ func (d deadline) test(t *testing.T, r redistest.Redis) {
 	end := began.Add(d.end)
 
 	w.clock.set(end.Add(-time.Millisecond))
-	if done := w.sweep(w.Store); done.Ended != 0 {
+	if done := w.sweepOf(alice); done.Ended != 0 {
 		t.Errorf("swept %+v before the deadline", done)
 	}
 	if _, err := session.NewStore(w.product, w.ring, untouched(w.opts), w.clock.now).Read(ctx, g.AccessToken, laptop); err != nil {
@@ -224,7 +224,7 @@ func (d deadline) test(t *testing.T, r redistest.Redis) {
 
 	w.clock.add(10 * time.Second)
 	for i, want := range []int{1, 0} {
-		if done := w.sweep(w.Store); done.Ended != want || done.Damaged != 0 || done.Mended != 0 {
+		if done := w.sweepOf(alice); done.Ended != want || done.Damaged != 0 || done.Mended != 0 {
 			t.Errorf("sweep %d: %+v", i, done)
 		}
 	}
