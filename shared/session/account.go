@@ -109,16 +109,22 @@ func (s *Store) Unblock(ctx context.Context, address common.Address, by By, only
 
 // Erase ends every session of an account and deletes preferences, activity, state and roles. What remains is a block, and
 // until they would have expired the marks of sessions that ended. It fails with ErrLastAdmin as SetRoles does. An account
-// of which nothing is stored is erased. What the sessions that nobody remembers any more have left sealed dies by its TTL.
+// of which nothing is stored is erased. What the sessions that nobody remembers any more, or that raced the erasure, have
+// left sealed dies by its TTL.
 func (s *Store) Erase(ctx context.Context, user UserID, keepAdmin bool, by By, only ...Condition) error {
+	tries := 0
 	_, err := s.alter(ctx, s.newChange(user, by), alteration{
-		script: eraseScript, resigns: true, keepAdmin: keepAdmin, only: only, ask: s.askErase,
+		script: eraseScript, resigns: true, keepAdmin: keepAdmin, only: only,
+		ask: func(c *change, rec record, roles string) {
+			tries++
+			s.askErase(c, rec, roles, tries > 2) // logins that race it must not keep it from taking effect
+		},
 	})
 	return err
 }
 
 // askErase names all that is known of the account's sessions, live and remembered.
-func (s *Store) askErase(c *change, rec record, roles string) {
+func (s *Store) askErase(c *change, rec record, roles string, anyway bool) {
 	var randoms [][16]byte
 	for _, e := range rec.live {
 		randoms = append(randoms, e.random)
@@ -133,5 +139,5 @@ func (s *Store) askErase(c *change, rec record, roles string) {
 		c.keys = append(c.keys, s.payloadKey(id), s.stateKey(id))
 		all = append(all, random[:]...)
 	}
-	c.args = []any{all, roles}
+	c.args = []any{all, roles, bit(anyway)}
 }

@@ -6,12 +6,14 @@
 -- KEYS[8..] payload and state of each session that the caller knows of
 -- ARGV[7]  randoms of those sessions, 16 bytes each
 -- ARGV[8]  the roles by which the caller decided, see other_roles
+-- ARGV[9]  1 to erase also where there are sessions that the caller does not know of: they end like all others, and what is
+--          sealed of them, which no key was declared for, goes by its TTL
 -- Returns  {DONE}             erased, by this operation or before
 --          {STALE}            a session lives that the caller does not know of, or the account has other roles: look again
 --          {DAMAGED}
 local ACCOUNT_ERASED = 10
 local EVENT_ERASED = 10
-local k, memory, randoms = subject(), KEYS[6], ARGV[7]
+local k, memory, randoms, anyway = subject(), KEYS[6], ARGV[7], ARGV[9] == '1'
 k.cap = 0 -- of the activity nothing remains, so it is not written either
 
 local before = known(memory)
@@ -25,11 +27,10 @@ if not sound(raw) then return {DAMAGED} end
 local rec = open(raw)
 local known = {}
 for at = 1, #randoms, 16 do known[sub(randoms, at, at + 15)] = true end
-for _, e in ipairs(rec.live) do
-  if not known[sub(e, 1, 16)] then return {STALE} end
-end
-for _, e in ipairs(rec.ended) do
-  if not known[sub(e, 1, 16)] then return {STALE} end
+for _, list in ipairs({rec.live, rec.ended}) do
+  for _, e in ipairs(list) do
+    if not known[sub(e, 1, 16)] and not anyway then return {STALE} end
+  end
 end
 if other_roles(rec.roles, ARGV[8]) then return {STALE} end
 

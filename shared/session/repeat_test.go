@@ -278,3 +278,27 @@ func TestCondition_holdsAtTheChange(t *testing.T) {
 		}
 	})
 }
+
+// However many logins race an erasure, it takes effect, on all that began before it.
+func TestErase_amidLogins(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		all := []session.Grant{w.signIn(alice, laptop)}
+		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			if isScript(cmd) { // each time that it has read what there is to erase
+				all = append(all, w.signIn(alice, laptop))
+			}
+			return next(ctx, cmd)
+		}), w.clock)
+		must(t, s.Erase(ctx, w.UserOf(alice), false, operator))
+		for _, g := range all {
+			var over *session.EndedError
+			if _, err := w.Read(ctx, g.AccessToken, laptop); !errors.As(err, &over) && !errors.Is(err, session.ErrInvalidToken) {
+				t.Errorf("a session from before the erasure: %v", err)
+			}
+		}
+		if len(all) < 3 {
+			t.Errorf("only %d logins raced", len(all))
+		}
+	})
+}

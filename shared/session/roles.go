@@ -48,11 +48,7 @@ func (s *Store) SetRoles(ctx context.Context, address common.Address, roles []st
 // resign takes an account off the list, before its record changes. It fails with ErrLastAdmin where keepAdmin is set and
 // the list has nobody else.
 func (s *Store) resign(ctx context.Context, user UserID, keepAdmin bool) error {
-	keep := 0
-	if keepAdmin {
-		keep = 1
-	}
-	r, err := s.run(ctx, resignScript, []string{s.adminsKey()}, user[:], keep)
+	r, err := s.run(ctx, resignScript, []string{s.adminsKey()}, user[:], bit(keepAdmin))
 	if err == nil && r.outcome() == outcomeLast {
 		return ErrLastAdmin
 	}

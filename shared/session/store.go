@@ -227,3 +227,11 @@ func millis(t time.Time) int64 { return t.UnixMilli() }
 func ceilMillis(d time.Duration) int64 {
 	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
+
+// bit is a yes or no as scripts take it.
+func bit(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
