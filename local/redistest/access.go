@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -51,18 +52,30 @@ func (r Redis) userRules(t testing.TB) []string {
 	return append([]string{">" + r.Password}, r.Access(t)...)
 }
 
-// addUser makes that user known to a server, for as long as the test runs.
+// addUser makes that user known to every server, for as long as the test runs.
 func (r Redis) addUser(t testing.TB) {
 	t.Helper()
-	ctx := context.Background()
-	if err := r.client.ACLSetUser(ctx, r.Username, r.userRules(t)...).Err(); err != nil {
-		t.Fatalf("adding the product's user: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := r.client.ACLDelUser(ctx, r.Username).Err(); err != nil {
-			t.Errorf("deleting the product's user: %v", err)
-		}
+	rules := r.userRules(t)
+	r.eachServer(t, func(ctx context.Context, node *redis.Client) error {
+		return node.ACLSetUser(ctx, r.Username, rules...).Err()
 	})
+	t.Cleanup(func() {
+		r.eachServer(t, func(ctx context.Context, node *redis.Client) error { return node.ACLDelUser(ctx, r.Username).Err() })
+	})
+}
+
+// eachServer calls f for every server: one, or each node of a cluster, its replicas too.
+func (r Redis) eachServer(t testing.TB, f func(context.Context, *redis.Client) error) {
+	t.Helper()
+	ctx, err := context.Background(), error(nil)
+	if cluster, ok := r.client.(*redis.ClusterClient); ok {
+		err = cluster.ForEachShard(ctx, f)
+	} else {
+		err = f(ctx, r.client.(*redis.Client))
+	}
+	if err != nil {
+		t.Errorf("changing the product's user: %v", err)
+	}
 }
 
 // templateAccess reads the access string of the nearest template.yaml upwards.

@@ -18,7 +18,7 @@ type CountingClient struct {
 
 // Counting returns another client as Product is, one that counts. What connecting costs is not
 // counted, as long as commands follow each other; a second connection is, since
-// it opens with a handshake.
+// it opens with a handshake. It is of a single server.
 func Counting(t testing.TB, r Redis) *CountingClient {
 	t.Helper()
 	trips := new(atomic.Int64)

@@ -146,7 +146,7 @@ func awaitClosed(t *testing.T, addr string) {
 }
 
 func TestCounting(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		ctx, key := context.Background(), r.Prefix+":k"
 		c := redistest.Counting(t, r)
 		check := func(what string, want int, err error) {

@@ -2,17 +2,23 @@ package redistest
 
 import (
 	"bufio"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // howToGet tells what a machine without redis-server lacks.
@@ -31,13 +37,20 @@ type Own struct {
 //	redistest.ServerWith(t, "--maxmemory", "10mb", "--maxmemory-policy", "noeviction")
 //
 // In an argument, {port} stands for the port of Addr, which TLS needs:
-// "--port", "0", "--tls-port", "{port}". With a password or TLS, make a client
+// "--port", "0", "--tls-port", "{port}"; and {bus} for a second free one. With a password or TLS, make a client
 // from Options; the one of Client knows neither, and the one of Product no TLS. The
 // product's user is there whatever the arguments say, and stays through Restart.
 func ServerWith(t testing.TB, args ...string) *Own {
 	t.Helper()
-	o := &Own{t: t, Redis: Redis{Name: "server", Prefix: newPrefix()}}
-	o.newUser()
+	r := Redis{Name: "server", Prefix: newPrefix()}
+	r.newUser()
+	return serverFor(t, r, args)
+}
+
+// serverFor starts a server that knows the product's user of r.
+func serverFor(t testing.TB, r Redis, args []string) *Own {
+	t.Helper()
+	o := &Own{t: t, Redis: r}
 	o.args = slices.Concat(args, []string{"--user", o.Username}, o.userRules(t))
 	if !slices.Contains(args, "--requirepass") {
 		o.args = append(o.args, inspector...)
@@ -53,6 +66,9 @@ func ServerWith(t testing.TB, args ...string) *Own {
 	return o
 }
 
+// Client is that of Redis, for this one server.
+func (o *Own) Client() *redis.Client { return o.client.(*redis.Client) }
+
 // Stop kills the server, as a crash would, and returns when it is gone. Stopping
 // twice is fine.
 func (o *Own) Stop() { o.proc.stop() }
@@ -61,15 +77,30 @@ func (o *Own) Stop() { o.proc.stop() }
 func (o *Own) Restart() {
 	o.t.Helper()
 	o.Stop()
-	proc, err := launch(find(o.t), o.proc.port, o.args)
+	proc, err := launch(find(o.t), o.proc.port, o.proc.bus, o.args)
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	o.proc = proc
 }
 
+// Stopped tells whether the server was stopped and not started again.
+func (o *Own) Stopped() bool { return o.proc.stopped.Load() }
+
 // PID returns the process id of the server, for tests that freeze it.
 func (o *Own) PID() int { return o.proc.pid }
+
+// Freeze stops the server from doing anything until Thaw; its sockets stay open, as a host's that hangs.
+func (o *Own) Freeze() {
+	o.t.Helper()
+	must(o.t, syscall.Kill(o.PID(), syscall.SIGSTOP))
+}
+
+// Thaw lets it go on.
+func (o *Own) Thaw() {
+	o.t.Helper()
+	must(o.t, syscall.Kill(o.PID(), syscall.SIGCONT))
+}
 
 var (
 	sharedOnce sync.Once
@@ -123,7 +154,11 @@ func start(path string, args []string) (*process, error) {
 		if err != nil {
 			return nil, err
 		}
-		proc, err := launch(path, port, args)
+		bus, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		proc, err := launch(path, port, bus, args)
 		if err == nil {
 			return proc, nil
 		}
@@ -149,9 +184,12 @@ func address(port int) string {
 // a pipe whose other end only this test binary holds, so the server goes when the
 // binary goes, however it goes: the end of the tests, a panic, a timeout, kill -9.
 // Where the server ends by itself, the guard ends with it. Signals from the
-// terminal are left to the binary.
+// terminal are left to the binary. What the server wrote for its cluster goes with
+// both of them, unless the server is to be started again.
 const guard = `
 trap '' INT TERM HUP
+cluster=$1
+shift
 exec 3<&0
 "$@" 3<&- </dev/null &
 server=$!
@@ -160,25 +198,30 @@ echo "pid $server"
 watch=$!
 wait "$server" 2>/dev/null
 kill -9 "$watch" 2>/dev/null
+[ -z "$cluster" ] || rm -f "$cluster" "$cluster".tmp-*
 `
 
 // process is a running server and the pipe that keeps it alive.
 type process struct {
-	port int
-	pid  int // of the server, not of its guard
-	keep io.WriteCloser
-	cmd  *exec.Cmd
-	once sync.Once
+	port, bus int
+	args      []string // as given, with their placeholders
+	pid       int      // of the server, not of its guard
+	keep      io.WriteCloser
+	cmd       *exec.Cmd
+	once      sync.Once
+	stopped   atomic.Bool
 }
 
 // launch starts a server on the port and returns once it accepts connections.
-func launch(path string, port int, args []string) (*process, error) {
+func launch(path string, port, bus int, args []string) (*process, error) {
 	line := []string{path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", os.TempDir(),
-		"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", ""}
+		"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "",
+		// Nothing is read from a file that lies there, nor left there.
+		"--dbfilename", rand.Text() + ".rdb", "--repl-diskless-load", "swapdb"}
 	for _, a := range args {
-		line = append(line, strings.ReplaceAll(a, "{port}", strconv.Itoa(port)))
+		line = append(line, strings.NewReplacer("{port}", strconv.Itoa(port), "{bus}", strconv.Itoa(bus)).Replace(a))
 	}
-	cmd := exec.Command("sh", append([]string{"-c", guard, "guard"}, line...)...)
+	cmd := exec.Command("sh", append([]string{"-c", guard, "guard", leftover(args)}, line...)...)
 	keep, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting redis-server: %w", err)
@@ -191,12 +234,21 @@ func launch(path string, port int, args []string) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting redis-server: %w", err)
 	}
-	p := &process{port: port, keep: keep, cmd: cmd}
+	p := &process{port: port, bus: bus, args: args, keep: keep, cmd: cmd}
 	if err := p.awaitReady(bufio.NewScanner(out)); err != nil {
 		p.stop()
 		return nil, err
 	}
 	return p, nil
+}
+
+// leftover is the file that a server of these arguments leaves behind, where nobody else deletes it.
+func leftover(args []string) string {
+	i := slices.Index(args, "--cluster-config-file")
+	if i < 0 || filepath.Dir(args[i+1]) != filepath.Clean(os.TempDir()) {
+		return ""
+	}
+	return args[i+1]
 }
 
 // awaitReady reads the server's log until it says that it accepts connections,
@@ -223,6 +275,7 @@ func (p *process) awaitReady(log *bufio.Scanner) error {
 // stop ends the guard's input and waits until guard and server are gone.
 func (p *process) stop() {
 	p.once.Do(func() {
+		p.stopped.Store(true)
 		_ = p.keep.Close()
 		_ = p.cmd.Wait()
 	})

@@ -36,7 +36,7 @@ func (a answer) types() []string {
 }
 
 func TestActivity(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		c, other := w.browser(), w.script()
 		login := c.signIn(alice)
@@ -77,7 +77,7 @@ func TestActivity(t *testing.T) {
 }
 
 func TestActivity_pages(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r, func(w *world) { w.opts.ActivityMax = 30 }), newAccount(t)
 		c, other := w.script(), w.script()
 		other.signIn(newAccount(t))
@@ -123,7 +123,7 @@ func ids(events []map[string]any) func(func(any) bool) {
 
 // What an admin did is told to the account without where the admin sits; other admins see it whole.
 func TestActivity_ofAdmins(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		admin, c, alice := w.browser(), w.script(), newAccount(t)
 		rootID := admin.signIn(root).text("user", "id")

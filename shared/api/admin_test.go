@@ -14,7 +14,7 @@ import (
 func userPath(a account) string { return "/api/admin/users/" + a.address.Hex() }
 
 func TestUser(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		admin, c, alice := w.script(), w.browser(), newAccount(t)
 		own := admin.signIn(root)
@@ -38,7 +38,7 @@ func TestUser(t *testing.T) {
 
 // An address that is none is a bad request on every route that takes one.
 func TestAdmin_refusesAddresses(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		c := w.script()
 		c.signIn(root)
@@ -67,7 +67,7 @@ func TestSetRoles_refuses(t *testing.T) {
 		role := fmt.Sprintf("%02d-%s", i, strings.Repeat("x", 25))
 		roles[role], long = api.Role{}, append(long, role)
 	}
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r, func(w *world) { w.cfg.Roles = roles })
 		admin, alice := w.script(), newAccount(t)
 		admin.signIn(root)
@@ -89,7 +89,7 @@ func TestSetRoles_refuses(t *testing.T) {
 }
 
 func TestBlock(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		admin, c, alice := w.script(), w.browser(), newAccount(t)
 		admin.signIn(root)
@@ -129,7 +129,7 @@ func TestBlock(t *testing.T) {
 
 // An erased account is as if it had never been; a block stays.
 func TestErase(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		admin := w.script()
 		admin.signIn(root)
@@ -171,7 +171,7 @@ func TestErase(t *testing.T) {
 }
 
 func TestEndUserSessions(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		admin, alice := w.script(), newAccount(t)
 		admin.signIn(root)
@@ -189,7 +189,7 @@ func TestEndUserSessions(t *testing.T) {
 }
 
 func TestRevokeSession(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		admin, c, alice := w.browser(), w.script(), newAccount(t)
 		own := admin.signIn(root).text("session", "id")
@@ -208,7 +208,7 @@ func TestRevokeSession(t *testing.T) {
 }
 
 func TestCountSessions(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		admin := w.script()
 		admin.signIn(root)
@@ -254,7 +254,7 @@ func TestCountSessions(t *testing.T) {
 
 // The sweeper's lines have no request.
 func TestSweep_events(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		c := w.script()
 		login := c.signIn(newAccount(t))
@@ -267,7 +267,7 @@ func TestSweep_events(t *testing.T) {
 }
 
 func TestHealth_sessions(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(w *world) { w.cfg.HealthDetails = true })
 		health := func() answer { return w.script().send("GET", "/health", nil).wants(200, "") }
 		names(t, "never swept", health().at("checks", "sessions"), "status")

@@ -70,7 +70,7 @@ func TestAmbiguous_cookiesOfTwoSessions(t *testing.T) {
 
 // A login ends the session that came along, in whatever way it came; but no other site's page can use that.
 func TestLogin_replacesWhateverIsCarried(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		alice := newAccount(t)
 		b, s := w.browser(), w.script()

@@ -177,7 +177,7 @@ func TestBody_types(t *testing.T) { // attack cases 21 and 22
 }
 
 func TestBody_size(t *testing.T) { // attack case 22
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		c := w.script()
 		c.signIn(newAccount(t))

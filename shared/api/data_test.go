@@ -186,7 +186,7 @@ func TestPreferences_race(t *testing.T) {
 
 // An erased or ended session writes nothing, and what other origins send is refused.
 func TestData_guarded(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		b := w.browser()
 		b.signIn(newAccount(t))
@@ -334,7 +334,7 @@ func TestState_malformed(t *testing.T) { // attack case 22
 
 // Over quota is 413 and changes nothing.
 func TestState_quota(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(w *world) { w.opts.StateQuota = 1000 })
 		c := w.script()
 		c.signIn(newAccount(t))
@@ -358,7 +358,7 @@ func TestState_quota(t *testing.T) {
 }
 
 func TestState_manyKeys(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		c := w.script()
 		c.signIn(newAccount(t))

@@ -9,7 +9,7 @@ import (
 
 // Too many requests are told how many there may be and when the next would pass.
 func TestRateLimited(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(w *world) { w.opts.NonceRate = 4 })
 		c := w.script()
 		for range 4 {

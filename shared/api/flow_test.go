@@ -60,7 +60,7 @@ func checkSession(t testing.TB, got any, transport, name, browser, os, class, se
 }
 
 func TestFlow_browser(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		c, alice := w.browser(), newAccount(t)
 		c.profile().wants(401, "no_credentials")
@@ -104,7 +104,7 @@ func TestFlow_browser(t *testing.T) {
 }
 
 func TestFlow_script(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		c, alice := w.script(), newAccount(t)
 		login := c.signIn(alice)
@@ -149,7 +149,7 @@ func TestFlow_script(t *testing.T) {
 
 // The message that the server writes can be signed as it is.
 func TestNonce_message(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		for _, c := range []*client{w.browser(), w.script()} {
 			alice := newAccount(t)
@@ -203,7 +203,7 @@ func TestNonce_refusesQueries(t *testing.T) {
 
 // A login that carries a session ends it, once its own has come into being.
 func TestLogin_replacesCarriedSession(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(w *world) { w.opts.Limit = 1 })
 		for _, make := range []func() *client{w.browser, w.script} {
 			for _, sameAccount := range []bool{true, false} {
@@ -238,7 +238,7 @@ func (c *client) copyOf() *client {
 }
 
 func TestLogin_limit(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r, func(w *world) { w.opts.Limit = 2 }), newAccount(t)
 		var ids []any
 		clients := []*client{w.script(), w.browser(), w.script()}
@@ -264,7 +264,7 @@ func TestLogin_limit(t *testing.T) {
 
 // A block is told only to who has proven to hold the key.
 func TestLogin_blocked(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		c := w.script()
 		c.signIn(alice)
@@ -315,7 +315,7 @@ func TestLogin_deviceName(t *testing.T) {
 
 // Whoever holds the key of an address in another spelling is the same account.
 func TestLogin_oneAccountForAllSpellings(t *testing.T) { // attack case 14
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		seen := map[string]bool{}
 		for _, spelling := range []string{
@@ -335,7 +335,7 @@ func TestLogin_oneAccountForAllSpellings(t *testing.T) { // attack case 14
 }
 
 func TestRefresh_deviceOfTheSession(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(w *world) { w.opts.DevicePolicy = session.PolicyStepUp })
 		script := func() *client {
 			c := w.script()
@@ -360,7 +360,7 @@ func TestRefresh_deviceOfTheSession(t *testing.T) {
 }
 
 func TestLogout_everywhere(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice, bob := newWorld(t, r), newAccount(t), newAccount(t)
 		phone, laptop, other := w.script(), w.browser(), w.script()
 		phone.signIn(alice)
@@ -439,7 +439,7 @@ func TestDevice(t *testing.T) {
 
 // What the store forgets the client's tokens do not bring back, and no claim is made about it.
 func TestProfile_unknownSession(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		c := w.script()
 		c.signIn(newAccount(t))
@@ -452,7 +452,7 @@ func TestProfile_unknownSession(t *testing.T) {
 }
 
 func TestProfile_timeouts(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		idle, long := w.script(), w.script()
 		idle.signIn(newAccount(t))

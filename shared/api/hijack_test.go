@@ -28,7 +28,7 @@ func policies(device, network session.Policy) func(*world) {
 
 // asBoth runs a test as a browser and as a script, on both engines, in a world that was changed.
 func asBoth(t *testing.T, change func(*world), test func(t *testing.T, c *client)) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		one, other := r.Under(t, r.Prefix+"b"), r.Under(t, r.Prefix+"s")
 		t.Run("browser", func(t *testing.T) { test(t, newWorld(t, one, change).browser()) })
 		t.Run("script", func(t *testing.T) { test(t, newWorld(t, other, change).script()) })
@@ -177,7 +177,7 @@ func TestHijack_whatADeviceIs(t *testing.T) {
 		{"hints of another device", nil, []change{with("Sec-Ch-Ua-Platform", "Windows"), with("Accept-Language", "de")}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 				w := newWorld(t, r, policies(session.PolicyStepUp, session.PolicyLog))
 				c := w.browser()
 				c.signIn(newAccount(t), tt.at...)
@@ -260,7 +260,7 @@ func TestHijack_logoutNeverFails(t *testing.T) {
 
 // A client's own id for its device is bounded and only hashed; a user agent may be anything.
 func TestHijack_deviceIDs(t *testing.T) { // attack case 43
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r, policies(session.PolicyStepUp, session.PolicyLog)), newAccount(t)
 		c := w.script()
 		for _, bad := range []string{
@@ -332,7 +332,7 @@ func (c *client) past(h http.Handler, method, path string, body any, changes ...
 
 // What a client or a proxy before the gateway writes into a header changes neither what is recorded nor what is limited.
 func TestIP_fromTheGatewayAlone(t *testing.T) { // attack case 41
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r, policies(session.PolicyStepUp, session.PolicyRevoke), func(w *world) {
 			w.opts.NonceRate, w.opts.LoginRate, w.opts.RefreshRate = 20, 8, 3
 		}), newAccount(t)

@@ -34,7 +34,7 @@ func (a answer) limited(name string, quota, seconds int) {
 }
 
 func TestLimit_headers(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, rates(6, 4, 3))
 		c := w.browser()
 		ask := func() answer { return c.send("GET", "/auth/nonce", nil) }
@@ -158,7 +158,7 @@ func TestLimit_nonceFlood(t *testing.T) { // attack case 23
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 				w := newWorld(t, r, rates(60, 30, 60))
 				c := w.browser()
 				count := map[int]int{}
@@ -187,7 +187,7 @@ func TestLimit_nonceFlood(t *testing.T) { // attack case 23
 
 // Whoever has a whole /48 has eight times as much of it, and no more.
 func TestLimit_nonceFloodOfASite(t *testing.T) { // attack case 23
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, rates(10, 0, 0))
 		c := w.script()
 		passed := 0

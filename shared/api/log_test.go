@@ -44,7 +44,7 @@ func (w *world) wantsEvents(what string, want ...string) {
 
 // Every change and every refusal has its event, and one of them.
 func TestEvents(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r, func(w *world) { w.opts.Limit = 1 }), newAccount(t)
 		c := w.script()
 		c.signIn(alice)
@@ -111,7 +111,7 @@ func TestEvents(t *testing.T) {
 
 // Redis that lost a write is told from theft, also where reading finds it.
 func TestEvents_storeReset(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		for _, find := range []func(*client) answer{
 			func(c *client) answer { return c.profile() }, func(c *client) answer { return c.renew() },
@@ -255,7 +255,7 @@ func TestAccessLog(t *testing.T) {
 
 // No secret reaches the log, whatever becomes of the request that carries it.
 func TestLog_holdsNoSecret(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		var secrets []string
 		secret := func(values ...string) { secrets = append(secrets, values...) }
@@ -306,7 +306,7 @@ func TestLog_holdsNoSecret(t *testing.T) {
 
 // A user agent stays within its line, and within bounds.
 func TestLog_injection(t *testing.T) { // attack case 66
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		for _, agent := range []string{
 			`x"}` + "\n" + `{"msg":"event","type":"login","outcome":"success"}`, "a\r\nb", "%n%s%x", "\x1b[31mred", strings.Repeat("x", 64<<10),
@@ -347,7 +347,7 @@ func TestLog_injection(t *testing.T) { // attack case 66
 }
 
 func TestPanic(t *testing.T) { // attack case 69
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		for name, value := range map[string]any{"text": "injected", "error": fmt.Errorf("secret"), "abort": http.ErrAbortHandler, "nil map": nil} {
 			t.Run(name, func(t *testing.T) {
 				w := newWorld(t, r)
@@ -392,7 +392,7 @@ func (b bomb) Close() error { return nil }
 
 // A panic in the middle of a login takes back what was half answered.
 func TestPanic_late(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		w.log.Reset()
 		edge := api.New(w.cfg, nil, discard(), w.clock.now) // a store that is not there is as good a defect as any
@@ -405,7 +405,7 @@ func TestPanic_late(t *testing.T) {
 
 // A session whose record cannot be read opens nothing, and an operator hears of it.
 func TestLog_damaged(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		c := w.script()
 		c.signIn(newAccount(t))

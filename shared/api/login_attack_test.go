@@ -41,7 +41,7 @@ func status(code string) int {
 
 // clients runs a test as a browser and as a script, on both engines.
 func clients(t *testing.T, test func(t *testing.T, c *client)) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		one, other := r.Under(t, r.Prefix+"b"), r.Under(t, r.Prefix+"s")
 		t.Run("browser", func(t *testing.T) { test(t, newWorld(t, one).browser()) })
 		t.Run("script", func(t *testing.T) { test(t, newWorld(t, other).script()) })
@@ -508,7 +508,7 @@ func TestLogin_reasonOnlyLocally(t *testing.T) {
 
 // A browser's nonce belongs to that browser: a message that somebody else signed and slipped in signs nobody in.
 func TestLogin_crossSite(t *testing.T) { // attack case 21
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		mallory := newAccount(t)
 		evil, victim := w.browser(), w.browser()
@@ -566,7 +566,7 @@ func contractSignatures(good []byte) map[string][]byte {
 // With contract wallets off their signatures are refused like any other, and no call leaves the function: neither for
 // them, nor because a chain or a header suggests where to ask.
 func TestLogin_contractWallets(t *testing.T) { // attack cases 19 and 20
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		var dials atomic.Int64
 		opts := r.ProductOptions()
 		opts.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -623,7 +623,7 @@ func (uncounted) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 
 // Every well-formed login that was not accepted is counted, a replay too; the answer is the same where it cannot be.
 func TestLogin_failuresAreCounted(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		rdb := redis.NewClient(r.ProductOptions())
 		defer rdb.Close()
 		w, alice := newWorldOn(t, r, rdb), newAccount(t)
@@ -666,7 +666,7 @@ func TestLogin_failuresAreCounted(t *testing.T) {
 
 // The limit of a role that the configuration gives holds from the first login on.
 func TestLogin_limitOfAGrantedRole(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r, func(w *world) { w.opts.Limit, w.opts.RoleLimits = 1, map[string]int{"admin": 3} })
 		for i := range 4 {
 			evicted, _ := w.script().signIn(root).at("evicted").([]any)

@@ -101,7 +101,7 @@ func TestUnavailable_everyRoute(t *testing.T) {
 
 // A panic anywhere is a 500 that says nothing, and the next request is served.
 func TestPanic_everyRoute(t *testing.T) { // attack case 69
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		rdb := redis.NewClient(r.ProductOptions())
 		defer rdb.Close()
 		var left atomic.Int64 // until the trip that panics; none where it is 0 or below
@@ -176,7 +176,7 @@ func (w *world) damage(kind string) {
 
 // A record that no version can read opens nothing and closes nothing: every route that needs it is a defect of ours.
 func TestDamaged_everyRoute(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		var all []attempt
 		for _, make := range w.transports() {
@@ -195,7 +195,7 @@ func TestDamaged_everyRoute(t *testing.T) {
 
 // So is every admin route about an account whose record cannot be read, for an admin whose own is sound.
 func TestDamaged_anothers(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		admin, alice := w.script(), newAccount(t)
 		w.script().signIn(alice)

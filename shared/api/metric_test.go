@@ -14,7 +14,7 @@ import (
 
 // Each metric is told when it happens, once, and nothing else is.
 func TestMetrics(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counted := map[api.Metric]float64{}
 		w := newWorld(t, r, func(w *world) { w.cfg.Metric = func(m api.Metric, value float64) { counted[m] += value } })
 		wants := func(what string, want map[api.Metric]float64) {

@@ -91,7 +91,7 @@ func TestProtected_complete(t *testing.T) {
 }
 
 func TestProtected_credentials(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		c, over := w.script(), w.script()
 		c.signIn(root)
@@ -123,7 +123,7 @@ func TestProtected_credentials(t *testing.T) {
 
 // With cookies everything that changes something wants to come from a page of ours.
 func TestProtected_origin(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		c := w.browser()
 		c.signIn(root)
@@ -146,7 +146,7 @@ func TestProtected_origin(t *testing.T) {
 
 // The permission is asked for before anything else of the request, and freshness after it.
 func TestProtected_permissionAndFreshness(t *testing.T) { // attack case 47
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		c, admin := w.script(), w.script()
 		c.signIn(newAccount(t))
@@ -209,7 +209,7 @@ func (w *world) snapshot(t testing.TB) []string {
 
 // A session that is held for a fresh signature opens no route but those that clear it.
 func TestProtected_held(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r, func(w *world) { w.opts.DevicePolicy = session.PolicyStepUp })
 		c := w.script()
 		c.signIn(root)
@@ -222,7 +222,7 @@ func TestProtected_held(t *testing.T) {
 
 // What a route does not know it refuses: most likely a parameter or a field is misspelt.
 func TestProtected_invalid(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		c := w.script()
 		c.signIn(root)
@@ -255,7 +255,7 @@ func TestProtected_invalid(t *testing.T) {
 
 // A request that was refused has one line in the audit log, whoever refused it.
 func TestProtected_refusalsAreAudited(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		c, stranger := w.script(), w.script()
 		login := c.signIn(newAccount(t))

@@ -101,7 +101,7 @@ func TestRefresh_racingTheEnd(t *testing.T) { // attack case 38
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 				for range 5 {
 					w, root := adminWorld(t, r, func(w *world) { w.opts.Idle, w.opts.Access = 12*time.Hour, time.Hour })
 					c, admin, alice := w.script(), w.script(), newAccount(t)
@@ -175,7 +175,7 @@ func TestLogin_limitHolds(t *testing.T) { // attack case 44
 	const limit, logins = 5, 55
 	for _, policy := range []session.LimitPolicy{session.Evict, session.Deny} {
 		t.Run(policy.String(), func(t *testing.T) {
-			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 				w, root := adminWorld(t, r, func(w *world) { w.opts.Limit, w.opts.LimitPolicy = limit, policy })
 				alice, bystander, admin := newAccount(t), w.script(), w.script()
 				admin.signIn(root)
@@ -330,7 +330,7 @@ func TestRevokeAll_racingLogins(t *testing.T) { // attack case 50
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 				w, root := adminWorld(t, r, func(w *world) { w.opts.Limit = 0 })
 				c, admin, alice := w.script(), w.script(), newAccount(t)
 				admin.signIn(root)

@@ -48,7 +48,7 @@ func hookedWorld(t *testing.T, r redistest.Redis, options ...func(*world)) (w *w
 
 // Who is no admin does not decide over one, also where the account becomes one at that very moment.
 func TestRank_racingAPromotion(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root := newAccount(t)
 		w, arm := hookedWorld(t, r, func(w *world) {
 			w.cfg.Admins = []common.Address{root.address}
@@ -80,7 +80,7 @@ func TestRank_racingAPromotion(t *testing.T) {
 
 // A request that was under way with the old token of a held session gains nothing from the step-up that comes meanwhile.
 func TestStepUp_oldTokenUnderWay(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root, alice := newAccount(t), newAccount(t)
 		w, arm := hookedWorld(t, r, policies(session.PolicyStepUp, session.PolicyLog), func(w *world) { w.cfg.Admins = []common.Address{root.address} })
 		c, victim := w.script(), w.script()
@@ -100,7 +100,7 @@ func TestStepUp_oldTokenUnderWay(t *testing.T) {
 
 // A form of another site's page cannot delete our cookies, also in a browser that knows no Fetch Metadata.
 func TestCookies_foreignFormWithoutFetchMetadata(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		b := w.browser()
 		b.signIn(newAccount(t))

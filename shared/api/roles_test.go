@@ -22,7 +22,7 @@ var allPermissions = []any{"audit:read", "sessions:read", "sessions:write", "use
 
 // What a user may is told, and counted anew at every read.
 func TestRoles(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r, func(w *world) {
 			w.cfg.Roles = map[string]api.Role{
 				"support": {Permissions: []string{"users:read", "audit:read"}}, "editor": {Permissions: []string{"posts:write"}},
@@ -55,7 +55,7 @@ func TestRoles(t *testing.T) {
 
 // Each admin route opens to whoever has its permission and to nobody else.
 func TestRoles_onePermissionEach(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		roles := map[string]api.Role{}
 		for _, p := range allPermissions {
 			roles[p.(string)] = api.Role{Permissions: []string{p.(string)}}
@@ -81,7 +81,7 @@ func TestRoles_onePermissionEach(t *testing.T) {
 
 // Nobody makes themselves an admin by what they send.
 func TestRoles_massAssignment(t *testing.T) { // attack case 47
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		c := w.script()
 		for _, member := range []string{"role", "roles", "admin", "permissions", "user", "isAdmin"} {
@@ -120,7 +120,7 @@ func TestRoles_massAssignment(t *testing.T) { // attack case 47
 
 // Who was an admin is none from the very next request on, in every session.
 func TestRoles_demoted(t *testing.T) { // attack case 48
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		admin, alice := w.script(), newAccount(t)
 		admin.signIn(root)
@@ -147,7 +147,7 @@ func TestRoles_demoted(t *testing.T) { // attack case 48
 
 // An admin can end its own sessions by the route that ends everybody's.
 func TestRoles_adminEndsOwnSessions(t *testing.T) { // attack case 48
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		own, other := w.browser(), w.script()
 		own.signIn(root)
@@ -164,7 +164,7 @@ func TestRoles_adminEndsOwnSessions(t *testing.T) { // attack case 48
 
 // Who may write users and is no admin neither rises by that, nor decides over somebody who may more.
 func TestRoles_rank(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r, func(w *world) {
 			w.cfg.Roles = map[string]api.Role{
 				"support": {Permissions: []string{"users:read", "users:write", "sessions:write"}}, "reader": {Permissions: []string{"users:read"}},
@@ -212,7 +212,7 @@ func TestRoles_rank(t *testing.T) {
 
 // The last admin stays one, unless the configuration names others.
 func TestRoles_lastAdmin(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		alice, bob := newAccount(t), newAccount(t)
 		a, b := w.script(), w.script()
@@ -260,7 +260,7 @@ func (w *world) makeAdmin(a account) {
 
 // What configuration makes an admin is not kept out by a block from before, and its roles in the log can be read.
 func TestRoles_blockedBeforeConfigured(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		before, root := adminWorld(t, r, func(w *world) {})
 		c, alice := before.script(), newAccount(t)
 		c.signIn(root)

@@ -26,7 +26,7 @@ func (a answer) ids() []string {
 }
 
 func TestSessions(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		phone, laptop, other := w.script(), w.browser(), w.script()
 		first := phone.signIn(alice)
@@ -89,7 +89,7 @@ func TestSessions_limit(t *testing.T) {
 }
 
 func TestEndSession(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		phone, laptop := w.script(), w.browser()
 		first := phone.signIn(alice).text("session", "id")
@@ -110,7 +110,7 @@ func TestEndSession(t *testing.T) {
 
 // Another user's session is as absent as none at all: the same answer, and a line in the log.
 func TestEndSession_anothers(t *testing.T) { // attack case 46
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice, bob := newWorld(t, r), newAccount(t), newAccount(t)
 		a, b := w.script(), w.script()
 		own := a.signIn(alice).text("session", "id")
@@ -147,7 +147,7 @@ func TestEndSession_anothers(t *testing.T) { // attack case 46
 }
 
 func TestEndOtherSessions(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		own, stranger := w.browser(), w.script()
 		own.signIn(alice)
@@ -170,7 +170,7 @@ func TestEndOtherSessions(t *testing.T) {
 
 // A session that a deadline has ended is not there any more, swept or not.
 func TestEndSession_overAlready(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		idle, c := w.script(), w.script()
 		id := idle.signIn(alice).text("session", "id")
@@ -184,7 +184,7 @@ func TestEndSession_overAlready(t *testing.T) {
 
 // What a route costs in trips to Redis: the session is read once, and each change is one more.
 func TestTrips_protected(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root, alice := newAccount(t), newAccount(t)
 		counting := redistest.Counting(t, r)
 		w := newWorldOn(t, r, counting, func(w *world) { w.cfg.Admins = []common.Address{root.address} })
@@ -255,7 +255,7 @@ func TestLeaving_bearerGetsNoCookies(t *testing.T) {
 
 // Pages of sessions and of state follow each other without gap.
 func TestLists_pages(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		c := w.script()
 		for i := range 5 {

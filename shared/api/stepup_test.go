@@ -118,7 +118,7 @@ func TestStepUp_elevation(t *testing.T) {
 
 // The credential is the pair's access token or refresh token, in the session's own transport.
 func TestStepUp_credentials(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r, func(w *world) { w.opts.Limit = 0 }), newAccount(t)
 		post := func(body map[string]any, changes ...change) answer {
 			t.Helper()
@@ -188,7 +188,7 @@ func TestStepUp_credentials(t *testing.T) {
 // One kind of token renews nothing in the place of the other: a refresh token that leaked into a header, or an access
 // token in a body, is refused before the nonce is spent.
 func TestStepUp_wrongPlace(t *testing.T) { // attack case 26
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		s, b, raw := w.script(), w.browser(), w.script()
 		s.signIn(alice)
@@ -298,7 +298,7 @@ func (c *client) inBody(body map[string]any) map[string]any {
 
 // What the bytes alone decide is told, and costs neither nonce nor trip.
 func TestStepUp_malformed(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w, alice := newWorldOn(t, r, counting), newAccount(t)
 		c := w.script()
@@ -484,7 +484,7 @@ func TestStepUp_chainNoLongerAccepted(t *testing.T) {
 
 // The name that a device was given stays with that kind of device.
 func TestStepUp_deviceName(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice := newWorld(t, r), newAccount(t)
 		c := w.browser()
 		body := c.body(alice, c.message(alice).String())
@@ -551,7 +551,7 @@ func (c *client) holding(got answer) *client {
 }
 
 func TestStepUp_trips(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w, alice := newWorldOn(t, r, counting), newAccount(t)
 		c := w.script()
@@ -589,7 +589,7 @@ func TestStepUp_event(t *testing.T) {
 
 // A step-up of a session that ends meanwhile brings nothing back.
 func TestStepUp_afterTheEnd(t *testing.T) { // attack case 38
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		for range 10 {
 			w, alice := newWorld(t, r), newAccount(t)
 			c := w.script()

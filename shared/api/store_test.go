@@ -166,7 +166,7 @@ func TestStore_failedLoginWritesNothing(t *testing.T) {
 }
 
 func TestTrips(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w, alice := newWorldOn(t, r, counting), newAccount(t)
 		trips := func(what string, want int, do func() answer, status int) answer {
@@ -270,7 +270,7 @@ func TestUnavailable_deadline(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		for _, details := range []bool{false, true} {
 			w := newWorld(t, r, func(w *world) { w.cfg.HealthDetails = details })
 			got := w.script().send("GET", "/health", nil).wants(200, "")

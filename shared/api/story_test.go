@@ -147,7 +147,7 @@ func (s *story) search(when string) {
 // In a story over all routes nothing that opens, and nothing about anybody, stands in Redis or is sent to it: no token,
 // nonce, address, IP, user agent, name of a device, preference or state.
 func TestStore_wholeStory(t *testing.T) { // attack case 60
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		s := newStory(t, r)
 		for _, c := range []*client{s.script(), s.browser()} {
 			s.from(clientIP)

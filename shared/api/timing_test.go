@@ -79,7 +79,7 @@ func (a answer) shape() string {
 // A login that another key signed costs the same, and is answered alike, whatever is known of the address: the nonce is
 // spent, the signature is verified, the failure is counted, and nothing of the account is read.
 func TestLogin_sameWorkForEveryAddress(t *testing.T) { // attack case 67
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root, mallory := newAccount(t), newAccount(t)
 		w, heard := traced(t, r, rates(0, 1000, 0), func(w *world) {
 			w.cfg.Admins = append(w.cfg.Admins, root.address)
@@ -137,7 +137,7 @@ func forgeries(t testing.TB, good string) map[string]string {
 
 // However much of a good token a forged one has, it costs no command at all and is answered alike.
 func TestTokens_noWorkForForgeries(t *testing.T) { // attack case 67
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, heard := traced(t, r)
 		s, b := w.script(), w.browser()
 		s.signIn(newAccount(t))

@@ -33,7 +33,7 @@ func mangled(t testing.TB, token string) []string {
 }
 
 func TestTokens_mangled(t *testing.T) { // attack case 25
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w := newWorldOn(t, r, counting)
 		c := w.script()
@@ -74,7 +74,7 @@ func TestTokens_mangled(t *testing.T) { // attack case 25
 
 // One kind of token does nothing in the place of the other, nor one transport's in the other.
 func TestTokens_wrongPlace(t *testing.T) { // attack case 26
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		s, b := w.script(), w.browser()
 		s.signIn(newAccount(t))
@@ -128,7 +128,7 @@ func (a answer) forgets() {
 }
 
 func TestCredentials_ambiguous(t *testing.T) { // attack cases 27 and 28
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		s, b := w.script(), w.browser()
 		s.signIn(newAccount(t))
@@ -327,7 +327,7 @@ func TestCookies_attributes(t *testing.T) {
 
 // A cookie that somebody planted is never adopted.
 func TestCookies_fixation(t *testing.T) { // attack case 29
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		mallory := w.browser()
 		mallory.signIn(newAccount(t))
@@ -388,7 +388,7 @@ var csrf = []struct {
 }
 
 func TestCSRF(t *testing.T) { // attack case 30
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(w *world) { w.opts.Limit = 0 })
 		for _, tt := range csrf {
 			t.Run(tt.name, func(t *testing.T) {
@@ -442,7 +442,7 @@ func TestCSRF(t *testing.T) { // attack case 30
 }
 
 func TestMethods(t *testing.T) { // attack case 31
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		c := w.script()
 		c.signIn(newAccount(t))
@@ -508,7 +508,7 @@ func TestMethods_pastTheGateway(t *testing.T) {
 }
 
 func TestRequestID(t *testing.T) { // attack case 33
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		for _, tt := range []struct {
 			given string
@@ -534,7 +534,7 @@ func TestRequestID(t *testing.T) { // attack case 33
 }
 
 func TestLogout_pairs(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		one, other := w.script(), w.script()
 		one.signIn(newAccount(t))

@@ -182,7 +182,7 @@ func TestInvoke_crossSite(t *testing.T) {
 }
 
 func TestInvoke_subprotocol(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g, c := w.signIn(alice, session.Bearer), w.signIn(alice, session.Cookie)
 		offer := func(lines ...string) event { return newEvent(t, webSocket).header("Sec-WebSocket-Protocol", lines...) }
@@ -259,7 +259,7 @@ func TestInvoke_revokes(t *testing.T) {
 }
 
 func TestInvoke_deviceID(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, session.Bearer)
 		for _, bad := range []string{"", "a b", "a,b", "é", strings.Repeat("x", 257)} {
@@ -380,7 +380,7 @@ func TestInvoke_redisFails(t *testing.T) {
 				})
 			}
 			t.Run("wrong type", func(t *testing.T) {
-				redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+				redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 					w := newWorld(t, r)
 					e := newEvent(t, s).bearer(w.signIn(alice, session.Bearer).AccessToken)
 					keys, err := r.Client().Keys(ctx, r.Prefix+"*").Result()
@@ -440,7 +440,7 @@ func TestInvoke_revokeThenCall(t *testing.T) {
 
 // Attack case 55: one instance serves many callers, and each is told who it is and nothing of another.
 func TestInvoke_callersDoNotCross(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		users := map[string]session.Grant{}
 		for _, address := range []common.Address{alice, bob} {
@@ -596,7 +596,7 @@ func TestInvoke_resource(t *testing.T) {
 
 // One validation is one read of Redis; activity that is due is one write more, and what is forged costs none.
 func TestInvoke_trips(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w := newWorldOn(t, r, counting)
 		g, c := w.signIn(alice, session.Bearer), w.signIn(alice, session.Cookie)

@@ -68,7 +68,7 @@ func (e event) request(method, path, route string) event {
 var byPath = []shape{http2, http1, restRequest, restToken}
 
 func TestInvoke_permissions(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) {
 			s.rules = rules(t, "GET /orders*=orders:read", "POST /orders=orders:write", "* /orders/secret=orders:audit", "GET /posts=posts:read", "GET /$connect=chat:use")
 		})
@@ -122,7 +122,7 @@ func TestInvoke_permissions(t *testing.T) {
 // Attack case 54: a token that one route lets in is judged again by the route that wants more. The policy names the stage,
 // so whoever caches results must have the route in the key; what is decided here never comes from another route.
 func TestInvoke_anotherRouteWantsMore(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "GET /orders=orders:read") })
 		g := w.signIn(alice, session.Bearer)
 		for _, s := range byPath {
@@ -137,7 +137,7 @@ func TestInvoke_anotherRouteWantsMore(t *testing.T) {
 // Attack case 57: another spelling of a path, another stage, the API's other name or its catch-all route leads around no
 // rule, and nothing is served without a session.
 func TestInvoke_pathTricks(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /orders=orders:read", "* /orders/*=orders:read") })
 		user, clerk := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer)
 		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.By{})
@@ -192,7 +192,7 @@ func TestInvoke_pathTricks(t *testing.T) {
 // Attack case 54, where API Gateway caches what it cannot tell apart by route: with rules a policy covers the route that it
 // was asked about and no other.
 func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /admin*=secret:write") })
 		g := w.signIn(alice, session.Bearer)
 		for _, s := range []shape{http1, restRequest, restToken} {
@@ -208,7 +208,7 @@ func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
 // A browser's WebSocket cannot send the header by which its session is bound to a device: that is no other device. One
 // that is bound to a browser's name alone is compared as ever.
 func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		for _, id := range []string{"dev-1", ""} {
 			g, err := w.store.Create(ctx, session.Login{Nonce: rand.Text(), Address: alice, ChainID: 1, Client: session.Client{

@@ -346,7 +346,7 @@ func (w *world) refused(what, reason string, e event) {
 
 // each runs a test for every shape on both engines.
 func each(t *testing.T, test func(t *testing.T, w *world, s shape), change ...func(*settings)) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		for _, s := range shapes {
 			t.Run(string(s), func(t *testing.T) {
 				own := r.Under(t, r.Prefix+string(s[0])+string(s[len(s)-1]))

@@ -1,0 +1,70 @@
+package redistest
+
+import (
+	"context"
+	"net"
+	"testing"
+)
+
+// Migration is a slot on its way from one node of a cluster to another.
+type Migration struct {
+	Slot     int
+	From, To *Own
+	cluster  *OwnCluster
+}
+
+// Migrate begins to move a slot: from now on it is half here and half there, until Finish.
+func (c *OwnCluster) Migrate(slot int, from, to *Own) *Migration {
+	c.t.Helper()
+	m := &Migration{Slot: slot, From: from, To: to, cluster: c}
+	must(c.t, to.Client().Do(context.Background(), "cluster", "setslot", slot, "importing", from.ID()).Err())
+	must(c.t, from.Client().Do(context.Background(), "cluster", "setslot", slot, "migrating", to.ID()).Err())
+	return m
+}
+
+// Keys are up to n of the slot's keys that have not moved yet.
+func (m *Migration) Keys(n int) []string {
+	m.cluster.t.Helper()
+	keys, err := m.From.Client().ClusterGetKeysInSlot(context.Background(), m.Slot, n).Result()
+	must(m.cluster.t, err)
+	return keys
+}
+
+// Move moves keys.
+func (m *Migration) Move(keys ...string) {
+	m.cluster.t.Helper()
+	host, port, _ := net.SplitHostPort(m.To.Addr)
+	args := []any{"migrate", host, port, "", 0, 10000, "keys"}
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	if len(keys) > 0 {
+		must(m.cluster.t, m.From.Client().Do(context.Background(), args...).Err())
+	}
+}
+
+// Finish moves what is left and gives the slot to its new node.
+func (m *Migration) Finish() {
+	m.cluster.t.Helper()
+	for keys := m.Keys(100); len(keys) > 0; keys = m.Keys(100) {
+		m.Move(keys...)
+	}
+	for _, node := range []*Own{m.To, m.From} {
+		must(m.cluster.t, node.Client().Do(context.Background(), "cluster", "setslot", m.Slot, "node", m.To.ID()).Err())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for _, node := range m.cluster.Nodes {
+		if node.Stopped() || node.role() != "master" || node == m.To || node == m.From {
+			continue
+		}
+		must(m.cluster.t, node.Client().Do(ctx, "cluster", "setslot", m.Slot, "node", m.To.ID()).Err())
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,255 @@
+package redistest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Fault is what a Proxy does to a request.
+type Fault int
+
+// The faults.
+const (
+	// None hands the request on, and the reply back.
+	None Fault = iota
+	// CutBefore closes the connection before Redis has seen the request.
+	CutBefore
+	// CutAfter hands the request on, and closes the connection in place of the reply.
+	CutAfter
+	// Silence hands the request on and keeps the reply and all that follows on that connection, which stays open.
+	Silence
+	// Swallow keeps the request and all that follows on that connection, which stays open: as a network whose packets vanish.
+	Swallow
+)
+
+// Proxy stands between clients and one server, on an address of its own, and does to requests what a test says. Of all
+// that there is for this, none aims at one request of a protocol and tells "before it ran" from "after".
+type Proxy struct {
+	Addr   string
+	target string
+	judge  atomic.Pointer[func(request []byte) Fault]
+	listen net.Listener
+
+	mu     sync.Mutex
+	closed bool
+	open   map[net.Conn]bool
+	wait   sync.WaitGroup
+}
+
+// NewProxy starts one before a server. It lets everything pass, and ends with the test.
+func NewProxy(t testing.TB, target string) *Proxy {
+	t.Helper()
+	p := &Proxy{target: target, open: map[net.Conn]bool{}}
+	listen, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.listen, p.Addr = listen, listen.Addr().String()
+	p.wait.Go(p.accept)
+	t.Cleanup(func() {
+		_ = listen.Close()
+		p.mu.Lock()
+		p.closed = true
+		p.mu.Unlock()
+		p.Cut()
+		p.wait.Wait()
+	})
+	return p
+}
+
+// Judge has every request from now on judged; nil lets all pass. It is asked from several goroutines at once. A request
+// is what a client sent in one go: a command, or a pipeline of several.
+func (p *Proxy) Judge(judge func(request []byte) Fault) {
+	if judge == nil {
+		p.judge.Store(nil)
+		return
+	}
+	p.judge.Store(&judge)
+}
+
+// Once strikes the first request that want picks, and lets all others pass. It returns how often it struck: 0 or 1.
+func (p *Proxy) Once(fault Fault, want func(request []byte) bool) (struck func() int) {
+	var n atomic.Int64
+	p.Judge(func(request []byte) Fault {
+		if want(request) && n.CompareAndSwap(0, 1) {
+			return fault
+		}
+		return None
+	})
+	return func() int { return int(n.Load()) }
+}
+
+// Script picks the requests that run a script.
+func Script(request []byte) bool { return bytes.Contains(request, []byte("evalsha")) }
+
+// Cut closes all connections that are open.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.open {
+		_ = conn.Close()
+	}
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listen.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp4", p.target)
+		if err != nil {
+			_ = client.Close() // as a server that is not there
+			continue
+		}
+		if !p.keep(client, server) {
+			return
+		}
+		link := &link{proxy: p, client: client, server: server}
+		p.wait.Go(link.requests)
+		p.wait.Go(link.replies)
+	}
+}
+
+// keep remembers connections that Cut is to close; after the end it closes them.
+func (p *Proxy) keep(conns ...net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range conns {
+		p.open[conn] = true
+		if p.closed {
+			_ = conn.Close()
+		}
+	}
+	return !p.closed
+}
+
+// link is one connection of a client, and the one to the server that belongs to it.
+type link struct {
+	proxy          *Proxy
+	client, server net.Conn
+	fate           atomic.Int64 // the Fault that has struck
+}
+
+func (l *link) close() {
+	_, _ = l.client.Close(), l.server.Close()
+	l.proxy.mu.Lock()
+	defer l.proxy.mu.Unlock()
+	delete(l.proxy.open, l.client)
+	delete(l.proxy.open, l.server)
+}
+
+func (l *link) requests() {
+	defer l.close()
+	buffer := make([]byte, 256<<10)
+	for {
+		n, err := l.client.Read(buffer)
+		if err != nil {
+			return
+		}
+		if judge := l.proxy.judge.Load(); judge != nil && Fault(l.fate.Load()) == None {
+			l.fate.Store(int64((*judge)(buffer[:n])))
+		}
+		switch Fault(l.fate.Load()) {
+		case CutBefore:
+			return
+		case Swallow:
+			continue
+		}
+		if _, err := l.server.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (l *link) replies() {
+	defer l.close()
+	buffer := make([]byte, 256<<10)
+	for {
+		n, err := l.server.Read(buffer)
+		if err != nil {
+			return
+		}
+		switch Fault(l.fate.Load()) {
+		case CutAfter:
+			return
+		case Silence:
+			continue
+		}
+		if _, err := l.client.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// Proxies stand before the nodes of a cluster, or before one server, by the address of what each is before.
+type Proxies map[string]*Proxy
+
+// NewProxies starts one before each.
+func NewProxies(t testing.TB, addrs ...string) Proxies {
+	t.Helper()
+	all := Proxies{}
+	for _, addr := range addrs {
+		all[addr] = NewProxy(t, addr)
+	}
+	return all
+}
+
+// Judge has every request to any of them judged, see Proxy.Judge.
+func (p Proxies) Judge(judge func(request []byte) Fault) {
+	for _, proxy := range p {
+		proxy.Judge(judge)
+	}
+}
+
+// Cut closes all connections that are open through any of them.
+func (p Proxies) Cut() {
+	for _, proxy := range p {
+		proxy.Cut()
+	}
+}
+
+// Between leads a client through them: all connections that it opens from now on.
+func (p Proxies) Between(client redis.UniversalClient) {
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(p) })
+		return
+	}
+	client.AddHook(p)
+}
+
+// DialHook implements redis.Hook.
+func (p Proxies) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if proxy, ok := p[addr]; ok {
+			return next(ctx, network, proxy.Addr)
+		}
+		return nil, errors.New("no proxy stands before " + addr)
+	}
+}
+
+// ProcessHook implements redis.Hook.
+func (Proxies) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+// ProcessPipelineHook implements redis.Hook.
+func (Proxies) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// Delay is a Judge that hands every request that want picks on only after that long.
+func Delay(d time.Duration, want func(request []byte) bool) func(request []byte) Fault {
+	return func(request []byte) Fault {
+		if want(request) {
+			time.Sleep(d)
+		}
+		return None
+	}
+}
