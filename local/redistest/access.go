@@ -67,14 +67,17 @@ func (r Redis) addUser(t testing.TB) {
 // eachServer calls f for every server: one, or each node of a cluster, its replicas too.
 func (r Redis) eachServer(t testing.TB, f func(context.Context, *redis.Client) error) {
 	t.Helper()
-	ctx, err := context.Background(), error(nil)
-	if cluster, ok := r.client.(*redis.ClusterClient); ok {
-		err = cluster.ForEachShard(ctx, f)
-	} else {
-		err = f(ctx, r.client.(*redis.Client))
+	addrs := r.Nodes
+	if addrs == nil {
+		addrs = []string{r.Addr}
 	}
-	if err != nil {
-		t.Errorf("changing the product's user: %v", err)
+	for _, addr := range addrs {
+		node := redis.NewClient(options(addr))
+		err := f(context.Background(), node)
+		_ = node.Close()
+		if err != nil {
+			t.Errorf("changing the product's user: %v", err)
+		}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -202,4 +204,22 @@ func TestServerWith_freeze(t *testing.T) {
 	}
 	own.Thaw()
 	must(t, own.Client().Ping(ctx).Err())
+}
+
+// A command that meets several slots fails the test, also where what is under test hides the error.
+func TestCluster_noticesCrossings(t *testing.T) {
+	if os.Getenv("REDISTEST_CHILD") != "" {
+		r := redistest.Cluster(t)
+		if err := r.Product().MGet(context.Background(), r.Prefix+":1", r.Prefix+":2").Err(); err == nil {
+			t.Error("a cluster reads keys of two slots at once")
+		}
+		return
+	}
+	redistest.Server(t) // skips where there is no server
+	child := exec.Command(os.Args[0], "-test.run=^TestCluster_noticesCrossings$", "-test.timeout=60s")
+	child.Env = append(os.Environ(), "REDISTEST_CHILD=1")
+	out, err := child.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "1 commands met keys of several slots") {
+		t.Errorf("the child said %v: %s", err, out)
+	}
 }

@@ -34,7 +34,6 @@ func TestFunctions(t *testing.T) {
 	t.Run("thawed", func(t *testing.T) { testThawed(t, binaries) })
 	t.Run("SIGTERM", func(t *testing.T) { testSIGTERM(t, binaries) })
 	t.Run("wrong event", func(t *testing.T) { testWrongEvent(t, binaries) })
-	//ROT	t.Run("rotation", func(t *testing.T) { testRotation(t, binaries) })
 	t.Run("rotation", func(t *testing.T) { testRotation(t, binaries) })
 	t.Run("wrong configuration", func(t *testing.T) { testWrongConfiguration(t, binaries) })
 }

@@ -111,7 +111,7 @@ func TestAccess_tight(t *testing.T) {
 	commands := commandsOf(t, own.Redis)
 	for i, command := range commands {
 		t.Run(command, func(t *testing.T) {
-			must(t, w.rdb.ScriptFlush(ctx).Err()) // else no script has to be sent
+			w.flushScripts() // else no script has to be sent
 			w.allow(t, "-"+command)
 			defer w.allow(t, "+"+command)
 			err := life(w, w.Store, i+1)

@@ -208,7 +208,7 @@ func TestAccount_fullMemory(t *testing.T) {
 	must(t, err)
 	_, err = w.EndAllOf(ctx, g.User.ID, session.Revoked, operator)
 	must(t, err)
-	must(t, w.rdb.ConfigSet(ctx, "maxmemory", "1").Err())
+	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
 	must(t, w.Block(ctx, bob, false, operator))
 	_, err = w.EndAllOf(ctx, g.User.ID, session.Revoked, operator)
 	must(t, err)

@@ -177,7 +177,7 @@ func TestEnd_fullMemory(t *testing.T) {
 	must(t, err)
 	in := w.login(alice, laptop)
 	w.clock.add(time.Minute)
-	full := func(limit string) { must(t, w.rdb.ConfigSet(ctx, "maxmemory", limit).Err()) }
+	full := func(limit string) { must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", limit).Err()) }
 	full("1")
 
 	_, err = w.Create(ctx, session.Login{Nonce: "any", Address: bob, Client: laptop})

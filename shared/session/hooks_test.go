@@ -31,15 +31,14 @@ func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 }
 
 // hooked is another client of the world's Redis, with a hook.
-func (w *world) hooked(h hook) *redis.Client {
-	c := redis.NewClient(patient(w.redis.ProductOptions()))
-	w.t.Cleanup(func() { _ = c.Close() })
+func (w *world) hooked(h hook) redis.UniversalClient {
+	c := w.redis.NewProduct(w.t, patient)
 	c.AddHook(h)
 	return c
 }
 
 // beforeScript runs call once, right before the first script that the client sends.
-func (w *world) beforeScript(call func()) *redis.Client {
+func (w *world) beforeScript(call func()) redis.UniversalClient {
 	var done atomic.Bool
 	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 		if isScript(cmd) && done.CompareAndSwap(false, true) {
@@ -51,7 +50,7 @@ func (w *world) beforeScript(call func()) *redis.Client {
 
 // losing is a client that runs each script and then loses the answer, once per script: what a connection that dies on
 // the way back does.
-func (w *world) losing(lost *atomic.Int64) *redis.Client {
+func (w *world) losing(lost *atomic.Int64) redis.UniversalClient {
 	var last atomic.Value
 	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
@@ -68,7 +67,7 @@ func (w *world) losing(lost *atomic.Int64) *redis.Client {
 }
 
 // losingOnce is a client that runs call after its first script and then loses the answer of that.
-func (w *world) losingOnce(call func()) *redis.Client {
+func (w *world) losingOnce(call func()) redis.UniversalClient {
 	var lost atomic.Bool
 	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
@@ -82,7 +81,7 @@ func (w *world) losingOnce(call func()) *redis.Client {
 }
 
 // doubling is a client that runs each script twice with the same arguments and compares answers and states.
-func (w *world) doubling(t testing.TB, doubled *atomic.Int64) *redis.Client {
+func (w *world) doubling(t testing.TB, doubled *atomic.Int64) redis.UniversalClient {
 	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if !isScript(cmd) || err != nil {
@@ -105,7 +104,7 @@ func (w *world) doubling(t testing.TB, doubled *atomic.Int64) *redis.Client {
 }
 
 // failing is a client that answers commands and pipelines with the given error, that many times.
-func (w *world) failing(message string, times int) *redis.Client {
+func (w *world) failing(message string, times int) redis.UniversalClient {
 	var left atomic.Int64
 	left.Store(int64(times))
 	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {

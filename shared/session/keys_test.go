@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"latchkey/local/redistest"
 	"latchkey/shared/session"
 )
@@ -64,7 +66,7 @@ func TestRedis_nothingToRead(t *testing.T) {
 
 // Round trips: validate 1, refresh 1, logout 1, nonce 1, login 2.
 func TestStore_roundTrips(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		story(t, w, w.Store) // so that the scripts are loaded
 		w = newWorld(t, r)
@@ -243,4 +245,46 @@ func arguments(t *testing.T, line string) []string {
 		t.Fatalf("cannot read %q", line)
 	}
 	return args
+}
+
+// On a cluster all that belongs to a subject lies in one slot, and the subjects over all primaries. That no script met a
+// second slot is looked at by redistest.Cluster, for each test that runs there.
+func TestKeys_spread(t *testing.T) {
+	const people = 250
+	r := redistest.Cluster(t)
+	w := newWorld(t, r)
+	for n := range people {
+		_, err := w.Create(ctx, w.as(n, "a"))
+		must(t, err)
+		issues(t, w.Store, from(fmt.Sprintf("203.%d.113.7", n))) // of another network each, since those of one share a slot
+	}
+	slots, nonces := map[int64]bool{}, map[int64]bool{}
+	var nodes []int
+	r.EachPrimary(t, func(node *redis.Client) {
+		keys, err := node.Keys(ctx, w.opts.Prefix+":*").Result()
+		must(t, err)
+		nodes = append(nodes, len(keys))
+		for _, key := range keys {
+			slot := node.ClusterKeySlot(ctx, key).Val()
+			if _, name, _ := strings.Cut(key, "}:"); strings.HasPrefix(name, "n") {
+				nonces[slot] = true
+			} else {
+				slots[slot] = true
+			}
+		}
+	})
+	// Of 4096 buckets 250 people hit 243 on average, and as many networks 242 of the 3844 tags of nonces.
+	if len(slots) < 210 || len(slots) > people || len(nonces) < 210 {
+		t.Errorf("%d subjects in %d slots, %d nonces in %d", people, len(slots), people, len(nonces))
+	}
+	total := 0
+	for _, n := range nodes {
+		total += n
+	}
+	for _, n := range nodes {
+		if n < total/5 {
+			t.Errorf("the primaries hold %v keys", nodes)
+			break
+		}
+	}
 }

@@ -85,7 +85,7 @@ func TestLearn_takesUpAKey(t *testing.T) {
 	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
-			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 				x := newRotation(t, r)
 				g := x.signIn(alice, laptop)
 				must(t, session.LoadScripts(ctx, x.rdb))

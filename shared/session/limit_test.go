@@ -74,8 +74,7 @@ func (w *world) everyKeyEnds() {
 
 func (w *world) limitKeys() []string {
 	w.t.Helper()
-	keys, err := w.rdb.Keys(ctx, w.opts.Prefix+":{*}:l*").Result()
-	must(w.t, err)
+	keys := w.redis.Keys(w.t, w.opts.Prefix+":{*}:l*")
 	return keys
 }
 
@@ -404,7 +403,7 @@ func TestLimit_off(t *testing.T) {
 
 // Asking and spending are one trip each, with limits too, and two where Redis does not know the scripts.
 func TestLimit_roundTrips(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, limiting)
 		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)
@@ -413,7 +412,7 @@ func TestLimit_roundTrips(t *testing.T) {
 			if known {
 				w.warm()
 			} else {
-				must(t, w.rdb.ScriptFlush(ctx).Err())
+				w.flushScripts()
 				want = 2
 			}
 			counting.Reset()
@@ -448,8 +447,7 @@ func TestLimit_lostReply(t *testing.T) {
 		for name, lost := range map[string][]int{"count": {0}, "spending": {1}, "both": {0, 1}} {
 			w := newWorld(t, r, limiting)
 			w.warm()
-			rdb := redis.NewClient(patient(w.redis.ProductOptions()))
-			t.Cleanup(func() { _ = rdb.Close() })
+			rdb := w.redis.NewProduct(t, patient)
 			asked := []int{}
 			rdb.AddHook(afterPipeline(func(cmds []redis.Cmder, err error) error {
 				if asked = append(asked, len(cmds)); len(asked) > 1 || err != nil {
@@ -485,8 +483,7 @@ func TestLimit_crossedReplies(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t), limiting)
 	nonce, _ := issues(t, w.Store, from("192.0.2.1"))
 	w.warm()
-	rdb := redis.NewClient(patient(w.redis.ProductOptions()))
-	t.Cleanup(func() { _ = rdb.Close() })
+	rdb := w.redis.NewProduct(t, patient)
 	rdb.AddHook(afterPipeline(func(cmds []redis.Cmder, err error) error {
 		a, b := cmds[0].(*redis.Cmd), cmds[1].(*redis.Cmd)
 		first := a.Val()
@@ -597,7 +594,7 @@ func TestFailures(t *testing.T) {
 }
 
 func TestFailures_roundTrips(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)

@@ -143,7 +143,7 @@ func TestScripts_flushedBetween(t *testing.T) {
 		w := newWorld(t, r)
 		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 			if cmd.Name() == "evalsha" {
-				must(t, w.rdb.ScriptFlush(ctx).Err())
+				w.flushScripts()
 			}
 			return next(ctx, cmd)
 		}), w.clock)

@@ -97,10 +97,9 @@ func (w *world) usedMemory() int {
 // parts tells how much of each kind of key comes to a session; what is left are the tables that find them.
 func (w *world) parts(total float64) string {
 	w.t.Helper()
-	keys, err := w.rdb.Keys(ctx, w.opts.Prefix+":*").Result()
-	must(w.t, err)
+	keys := w.redis.Keys(w.t, w.opts.Prefix+":*")
 	sizes := make([]*redis.IntCmd, len(keys))
-	_, err = w.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := w.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
 			sizes[i] = p.MemoryUsage(ctx, key, 0)
 		}

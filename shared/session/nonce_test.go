@@ -121,8 +121,7 @@ func TestNonce_expires(t *testing.T) {
 		must(t, w.SpendNonce(ctx, early, terms))
 		w.clock.set(expires)
 		wants(t, w.SpendNonce(ctx, late, terms), session.ErrNonceExpired)
-		keys, err := w.rdb.Keys(ctx, w.opts.Prefix+":{??}:n*").Result()
-		must(t, err)
+		keys := w.redis.Keys(w.t, w.opts.Prefix+":{??}:n*")
 		if len(keys) != 2 {
 			t.Errorf("keys %q, want two nonces", keys)
 		}

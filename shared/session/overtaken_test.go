@@ -15,7 +15,7 @@ import (
 )
 
 // before runs call once before the first command with that name.
-func (w *world) before(name string, call func()) *redis.Client {
+func (w *world) before(name string, call func()) redis.UniversalClient {
 	var done atomic.Bool
 	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 		if cmd.Name() == name && done.CompareAndSwap(false, true) {

@@ -14,7 +14,7 @@ import (
 )
 
 func TestRead_refusesWithoutATrip(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
 		counting := redistest.Counting(t, r)
@@ -278,7 +278,7 @@ func TestRead_payloadIsBoundToFacts(t *testing.T) {
 }
 
 func TestTouch_movesOnlyForward(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		begin := w.clock.now()
 		g := w.signIn(alice, laptop)

@@ -116,7 +116,7 @@ func TestStatistics_manyChains(t *testing.T) {
 
 // Statistics take the same few trips however many sessions there are, and never list keys.
 func TestStatistics_trips(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
 		w.crowd(20)
 		counting := redistest.Counting(t, r)

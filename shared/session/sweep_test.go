@@ -88,8 +88,7 @@ func (w *world) recount() (live, flows map[string]int) {
 	w.t.Helper()
 	live, flows = map[string]int{}, map[string]int{}
 	want := map[int]map[string]int{}
-	keys, err := w.rdb.Keys(ctx, w.opts.Prefix+":{*}:*").Result()
-	must(w.t, err)
+	keys := w.redis.Keys(w.t, w.opts.Prefix+":{*}:*")
 	for _, key := range keys {
 		_, name, _ := strings.Cut(key, "}:")
 		var bucket int
@@ -436,13 +435,13 @@ func TestSweep_fullMemory(t *testing.T) {
 	must(t, w.rdb.Set(ctx, w.CountersKey(session.Bucket(w.UserOf(bob))), "x", 0).Err())
 	told.all = nil
 	w.clock.add(2 * time.Minute)
-	must(t, w.rdb.ConfigSet(ctx, "maxmemory", "1").Err())
+	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
 	done, err := w.Sweep(ctx)
 	wants(t, err, session.ErrUnavailable) // the sum may be refused
 	if done.Ended != 20 || len(told.all) != 20 || done.Mended != 1 {
 		t.Errorf("swept %+v, told of %d", done, len(told.all))
 	}
-	must(t, w.rdb.ConfigSet(ctx, "maxmemory", "0").Err())
+	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "0").Err())
 	if live, _ := w.recount(); live["active"] != 1 {
 		t.Errorf("live are %v", live)
 	}

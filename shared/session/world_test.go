@@ -48,16 +48,15 @@ type world struct {
 	t       testing.TB
 	clock   *clock
 	ring    *seal.Ring
-	rdb     *redis.Client // the test's own
-	product *redis.Client // the store's
+	rdb     redis.UniversalClient // the test's own
+	product redis.UniversalClient // the store's
 	redis   redistest.Redis
 	opts    session.Options
 }
 
 func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options)) *world {
 	t.Helper()
-	rdb, product := redis.NewClient(patient(r.Options())), redis.NewClient(patient(r.ProductOptions()))
-	t.Cleanup(func() { _, _ = rdb.Close(), product.Close() })
+	rdb, product := r.NewClient(t, patient), r.NewProduct(t, patient)
 	opts := session.Options{
 		Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
 		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5, StepUp: 5 * time.Minute,
@@ -72,9 +71,8 @@ func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options))
 }
 
 // patient makes them options with which a hundred callers at once on a busy machine wait for their turn.
-func patient(opts *redis.Options) *redis.Options {
+func patient(opts *redis.UniversalOptions) {
 	opts.PoolTimeout, opts.ReadTimeout, opts.DialTimeout = time.Minute, time.Minute, time.Minute
-	return opts
 }
 
 func newRing(t testing.TB, scope string) *seal.Ring {
@@ -242,14 +240,18 @@ func together(n int, call func(i int)) {
 func (w *world) dump() map[string]string {
 	w.t.Helper()
 	out := map[string]string{}
-	keys, err := w.rdb.Keys(ctx, w.opts.Prefix+"*").Result()
-	must(w.t, err)
-	for _, key := range keys {
+	for _, key := range w.redis.Keys(w.t, w.opts.Prefix+"*") {
 		if value, ok := w.value(key); ok {
 			out[key] = fmt.Sprint(value, " expires: ", w.rdb.PTTL(ctx, key).Val() > 0)
 		}
 	}
 	return out
+}
+
+// flushScripts makes Redis forget all scripts.
+func (w *world) flushScripts() {
+	w.t.Helper()
+	w.redis.EachPrimary(w.t, func(node *redis.Client) { must(w.t, node.ScriptFlush(ctx).Err()) })
 }
 
 // value is what a key holds, of whatever type it is; not ok where it has expired meanwhile, as rate limits soon do.
