@@ -1,6 +1,7 @@
 package boot_test
 
 import (
+	"crypto/ecdsa"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -32,6 +33,7 @@ func TestFunctions(t *testing.T) {
 	t.Run("redis away", func(t *testing.T) { testRedisAway(t, binaries) })
 	t.Run("authorizer", func(t *testing.T) { testAuthorizer(t, binaries) })
 	t.Run("thawed", func(t *testing.T) { testThawed(t, binaries) })
+	t.Run("storm", func(t *testing.T) { testStorm(t, binaries) })
 	t.Run("SIGTERM", func(t *testing.T) { testSIGTERM(t, binaries) })
 	t.Run("wrong event", func(t *testing.T) { testWrongEvent(t, binaries) })
 	t.Run("rotation", func(t *testing.T) { testRotation(t, binaries) })
@@ -214,6 +216,12 @@ func signed(t *testing.T, ask func(query string) response) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return signedBy(t, key, ask)
+}
+
+// signedBy is signed by that key.
+func signedBy(t *testing.T, key *ecdsa.PrivateKey, ask func(query string) response) map[string]string {
+	t.Helper()
 	r := ask("&chainId=1&address=" + crypto.PubkeyToAddress(key.PublicKey).Hex())
 	wantStatus(t, r, http.StatusOK)
 	var nonce struct {
