@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +49,22 @@ func TestEnd_afterDeadline(t *testing.T) {
 		must(t, err)
 		if over.Reason != session.IdleTimeout || !over.At.Equal(deadline) {
 			t.Errorf("told %+v", over)
+		}
+	})
+}
+
+// Invariant 8, where no sweeper has come by for days: what ends so late is remembered too, or a reply that was lost would
+// be told as of a session that nobody knows.
+func TestEnd_longAfterDeadline(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		w.clock.add(10 * 24 * time.Hour)
+		var lost atomic.Int64
+		over, err := w.on(w.losing(&lost), w.clock).End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+		must(t, err)
+		if lost.Load() != 1 || over.Reason != session.IdleTimeout || !over.At.Equal(g.Session.IdleEnd) || !over.ByThis {
+			t.Errorf("%d replies were lost, told %+v", lost.Load(), over)
 		}
 	})
 }

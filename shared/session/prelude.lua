@@ -218,7 +218,8 @@ local function finish(k, rec, i, reason)
   local entry, at, detail = table.remove(rec.live, i), k.now, k.detail
   local passed, deadline = due(entry, 0, k.now)
   if passed then reason, at, detail = passed, deadline, '' end
-  local forget = num(entry, 34, 6) + DAY
+  -- One that nobody has swept for a day ends late: it is remembered from now, or a lost reply could not be told again.
+  local forget = math.max(num(entry, 34, 6), k.now) + DAY
   rec.ended[#rec.ended + 1] = sub(entry, 1, 16) .. char(reason) .. bin(at, 6) .. bin(forget, 6) .. k.op
   rec.gone[#rec.gone + 1] = entry
   note(k, EVENT_ENDED, sub(entry, 1, 16), reason, at, detail)
