@@ -1,0 +1,281 @@
+package history
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/session"
+)
+
+// Config is what a driver does. All numbers must be positive where nothing else is said.
+type Config struct {
+	// Rules are those of the store; Prefix is the driver's alone.
+	Rules session.Options
+	// Clients work at once, on that many accounts, and do that many operations each in a history.
+	Clients, Accounts, Operations int
+	// Step is the longest that the common clock moves on at an operation, and Skew how far a client's may be from it.
+	Step, Skew time.Duration
+	// Faults is the share of operations, 0 to 1, that the driver itself has lose an answer or a request.
+	Faults float64
+	// Sweeping has the sweeper run all the while. A sweep takes the time of some hundred operations.
+	Sweeping bool
+	// Patience is how long an operation may take before its answer counts as lost; 0 for as long as it takes.
+	Patience time.Duration
+}
+
+// Tally is what a driver has done so far.
+type Tally struct {
+	// Histories were run, with these operations.
+	Histories  int
+	Operations map[Kind]int
+	// Lost is how many of them nobody knows the answer of, and Repeated how many attempts were not heard of before the one
+	// that was.
+	Lost, Repeated int
+	// Answers counts those that were heard by what they refuse, or why the session is over; "" is for those that refuse
+	// nothing.
+	Answers map[string]int
+}
+
+// Driver runs histories. It runs one at a time.
+type Driver struct {
+	*Runner
+	config Config
+
+	mu    sync.Mutex
+	tally Tally
+	// operations and accounts are the numbers given out last. No two histories share an account.
+	operations atomic.Int64
+	accounts   int
+}
+
+// NewDriver makes a driver on a client as NewRunner takes it.
+func NewDriver(client redis.UniversalClient, config Config) (*Driver, error) {
+	r, err := NewRunner(client, config.Rules)
+	if err != nil {
+		return nil, err
+	}
+	return &Driver{Runner: r, config: config, tally: Tally{Operations: map[Kind]int{}, Answers: map[string]int{}}}, nil
+}
+
+// Tally is what was done in all histories so far.
+func (d *Driver) Tally() Tally {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tally
+}
+
+// run is one history under way.
+type run struct {
+	*Driver
+	seed     uint64
+	accounts []int
+	clock    atomic.Int64 // milliseconds since the beginning, common to all
+	order    atomic.Int64 // of calls and returns
+	mu       sync.Mutex
+	history  History
+}
+
+// Run runs a history: the clients all at once, then, when they are done, a look at everything that is left. What each
+// client wants to do follows from the seed; how they meet does not. It ends early with the context.
+func (d *Driver) Run(ctx context.Context, seed uint64) History {
+	h := &run{Driver: d, seed: seed, history: History{Seed: seed, Rules: d.opts}}
+	for range d.config.Accounts {
+		d.accounts++
+		h.accounts = append(h.accounts, d.accounts)
+	}
+	h.clock.Store(d.config.Skew.Milliseconds())
+	swept := make(chan struct{})
+	busy, idle := context.WithCancel(ctx)
+	go func() {
+		defer close(swept)
+		for d.config.Sweeping && busy.Err() == nil {
+			h.sweep(ctx)
+		}
+	}()
+	var clients sync.WaitGroup
+	for n := range d.config.Clients {
+		clients.Go(func() { h.client(ctx, n) })
+	}
+	clients.Wait()
+	idle()
+	<-swept
+	h.lookAround(ctx)
+	d.mu.Lock()
+	d.tally.Histories++
+	d.mu.Unlock()
+	return h.history
+}
+
+// client does one client's operations.
+func (h *run) client(ctx context.Context, n int) {
+	random := rand.New(rand.NewPCG(h.seed, uint64(n)))
+	skew := between(random, -h.config.Skew, h.config.Skew)
+	var last Call
+	for range h.config.Operations {
+		if ctx.Err() != nil {
+			return
+		}
+		c := h.choose(random, last)
+		c.Now = skew + h.tick(between(random, 0, h.config.Step))
+		fault := NoFault
+		if random.Float64() < h.config.Faults {
+			fault = Fault(1 + random.IntN(int(RunTwice)))
+		}
+		h.record(ctx, n, c, fault)
+		last = c
+	}
+}
+
+// tick moves the common clock on.
+func (h *run) tick(by time.Duration) time.Duration {
+	return time.Duration(h.clock.Add(by.Milliseconds())) * time.Millisecond
+}
+
+func between(random *rand.Rand, least, most time.Duration) time.Duration {
+	return (least + time.Duration(random.Int64N(int64(most-least)+1))).Truncate(time.Millisecond)
+}
+
+// weights are how often clients want what, of a hundred.
+var weights = []struct {
+	kind   Kind
+	weight int
+}{
+	{LogIn, 18}, {Validate, 30}, {Refresh, 30}, {LogOut, 5}, {RevokeAll, 2}, {RevokeOthers, 3}, {Block, 1}, {Unblock, 5}, {SetRoles, 6},
+}
+
+func (h *run) choose(random *rand.Rand, last Call) Call {
+	c := Call{Operation: int(h.operations.Add(1)), Account: h.accounts[random.IntN(len(h.accounts))]}
+	n := random.IntN(100)
+	for _, w := range weights {
+		if c.Kind = w.kind; n < w.weight {
+			break
+		}
+		n -= w.weight
+	}
+	held, any := h.book.draw(c.Account, random)
+	if !any && (c.Kind == Validate || c.Kind == Refresh || c.Kind == LogOut || c.Kind == RevokeOthers) {
+		c.Kind = LogIn
+	}
+	switch c.Kind {
+	case LogIn:
+		h.chooseLogin(&c, random, last, held)
+	case RevokeAll:
+		if random.IntN(2) == 0 { // else as an admin
+			c.Session = held.session
+		}
+	case SetRoles:
+		c.Roles = [...]string{"", "editor", "editor,auditor"}[random.IntN(3)]
+	case Validate, Refresh:
+		c.Session, c.Generation = held.session, held.generation
+	case LogOut, RevokeOthers:
+		c.Session = held.session
+	}
+	return c
+}
+
+// chooseLogin is at times the very login that the client has just done, and at times one that carries a session.
+func (h *run) chooseLogin(c *Call, random *rand.Rand, last Call, held held) {
+	c.Session = c.Operation
+	switch random.IntN(6) {
+	case 0:
+		c.Carried = held.session
+	case 1:
+		if last.Kind == LogIn {
+			c.Session, c.Account = last.Session, last.Account
+		}
+	}
+}
+
+// record does an operation and writes down what came of it.
+func (h *run) record(ctx context.Context, client int, c Call, fault Fault) {
+	if h.config.Patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, h.config.Patience)
+		defer cancel()
+	}
+	op := Operation{Client: client, Call: c, Called: h.order.Add(1)}
+	var unheard Attempts
+	op.Answer, unheard = h.Do(ctx, c, fault)
+	op.Returned = h.order.Add(1)
+	h.write(op, unheard)
+}
+
+// write adds an operation to the history: each attempt that was not heard of, and the one that was. What a validation
+// tells of the account it read before it looked at the session again, so maybe at another moment.
+func (h *run) write(op Operation, unheard Attempts) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lost := op
+	lost.Answer = Answer{Lost: true}
+	for range unheard.Ran {
+		h.history.Operations = append(h.history.Operations, lost)
+	}
+	lost.Returned = 0
+	for range unheard.Unknown {
+		h.history.Operations = append(h.history.Operations, lost)
+	}
+	h.count(op, unheard)
+	if op.Answer.Lost {
+		return
+	}
+	roles := op.Answer.Roles
+	if op.Call.Kind == Validate {
+		op.Answer.Roles = ""
+	}
+	h.history.Operations = append(h.history.Operations, op)
+	if op.Call.Kind == Validate && op.Answer.Refused == nil {
+		op.Call.Kind, op.Answer = ReadRoles, Answer{Roles: roles}
+		h.history.Operations = append(h.history.Operations, op)
+	}
+}
+
+func (h *run) count(op Operation, unheard Attempts) {
+	h.Driver.mu.Lock()
+	defer h.Driver.mu.Unlock()
+	h.tally.Operations[op.Call.Kind]++
+	if op.Answer.Lost {
+		h.tally.Lost++
+		return
+	}
+	h.tally.Repeated += unheard.Ran + unheard.Unknown
+	refused := ""
+	if op.Answer.Refused != nil {
+		refused = op.Answer.Refused.Error()
+	}
+	if op.Answer.Reason != 0 {
+		refused = op.Answer.Reason.String()
+	}
+	h.tally.Answers[refused]++
+}
+
+// sweep is one sweep, which to each account is an operation of its own.
+func (h *run) sweep(ctx context.Context) {
+	op := Operation{Client: h.config.Clients, Call: Call{Kind: Sweep, Operation: int(h.operations.Add(1)), Now: h.tick(0)}}
+	op.Called = h.order.Add(1)
+	var unheard Attempts
+	op.Answer, unheard = h.Do(ctx, op.Call, NoFault)
+	op.Returned = h.order.Add(1)
+	for _, op.Call.Account = range h.accounts {
+		h.write(op, Attempts{Unknown: min(unheard.Unknown, 1)})
+	}
+}
+
+// lookAround tells what is left: it tries the newest token of each session, and reads account and activity.
+func (h *run) lookAround(ctx context.Context) {
+	for _, account := range h.accounts {
+		look := func(c Call) {
+			c.Account, c.Operation, c.Now = account, int(h.operations.Add(1)), h.tick(0)
+			h.record(ctx, 0, c, NoFault)
+		}
+		for _, held := range h.book.last(account) {
+			look(Call{Kind: Validate, Session: held.session, Generation: held.generation})
+		}
+		look(Call{Kind: ReadAccount})
+		look(Call{Kind: ReadActivity})
+	}
+}

@@ -1,0 +1,251 @@
+package history
+
+import (
+	"cmp"
+	"slices"
+
+	"latchkey/shared/session"
+)
+
+// Model is what an account's sessions do when nothing races and nothing fails: the specification that histories are held
+// against. It knows no Redis, no bytes and no tokens, and applies one call after the other, each at its caller's clock.
+//
+// An operation may be asked more than once, since a store asks again where an answer was lost. It then finds its own
+// marks: the session that it began or rotated, the end that it wrote, or the answer that was kept for it.
+type Model struct {
+	rules *session.Options
+	state
+}
+
+// NewModel is an account that nobody has used yet, under the rules of a store with these options. Devices and networks,
+// rate limits and the role of an admin are not part of the model.
+func NewModel(rules session.Options) *Model { return &Model{rules: &rules} }
+
+// Apply does what a call asks for, and returns the answer that a store must give. What a clock shows elsewhere does not
+// count: every call brings its own.
+func (m *Model) Apply(c Call) Answer {
+	switch c.Kind {
+	case LogIn:
+		return m.logIn(c)
+	case Validate:
+		return m.validate(c)
+	case Refresh:
+		return m.refresh(c)
+	case LogOut:
+		return m.logOut(c)
+	case RevokeAll, RevokeOthers:
+		return m.revoke(c)
+	case Block, Unblock, SetRoles:
+		return m.once(c, func() int { m.change(c); return 0 })
+	case Sweep:
+		m.finish(c, 0, func(s live) bool { return s.due(c.Now) })
+		return Answer{}
+	case ReadRoles:
+		return Answer{Roles: m.roles}
+	case ReadAccount:
+		return m.account(c)
+	case ReadActivity:
+		return Answer{Count: m.events, Digest: m.digest}
+	}
+	return Answer{}
+}
+
+// logIn begins a session at the end of the list. Whose deadline has passed ends first, then the session that the caller
+// carried, then at the limit those that were seen longest ago; of equals, who logged in first. Where the policy is to
+// deny, a login at the limit changes nothing at all. One login makes one session, once.
+func (m *Model) logIn(c Call) Answer {
+	now := c.Now
+	absolute := now + m.rules.Absolute
+	s := live{
+		session: c.Session, login: c.Operation, created: now, seen: now, idle: min(now+m.rules.Idle, absolute), absolute: absolute,
+		accessEnd: min(now+m.rules.Access, absolute), rotated: longAgo,
+	}
+	granted := func() Answer { return Answer{Facts: s.facts(), Evicted: m.evictedBy(c)} }
+	if i := m.find(c.Session); i >= 0 {
+		if m.live[i].login == c.Operation {
+			return granted()
+		}
+		return Answer{Refused: session.ErrNonceSpent}
+	}
+	if e := m.recall(c.Session); e != nil {
+		if e.login == c.Operation {
+			return granted()
+		}
+		return Answer{Refused: session.ErrNonceSpent}
+	}
+	if m.blocked {
+		return Answer{Refused: session.ErrBlocked}
+	}
+	stays := func(l live) bool { return !l.due(now) && l.session != c.Carried }
+	if m.rules.LimitPolicy == session.Deny && count(m.live, stays) >= m.limit() {
+		return Answer{Refused: session.ErrLimit}
+	}
+	m.finish(c, 0, func(l live) bool { return l.due(now) })
+	m.finish(c, session.LoggedOut, func(l live) bool { return l.session == c.Carried })
+	for len(m.live) >= m.limit() {
+		oldest := slices.MinFunc(m.live, func(a, b live) int { return cmp.Compare(a.seen, b.seen) }).session
+		m.finish(c, session.Evicted, func(l live) bool { return l.session == oldest })
+	}
+	m.live = append(m.live, s)
+	m.tidy(now)
+	m.note(Event{Type: session.EventLogin, At: now, Session: c.Session})
+	return granted()
+}
+
+// validate opens a session with an access token. Activity moves the idle end, and is written down at most once each touch
+// interval. The token of the generation before opens to the end of the grace; one that is older is expired, never theft.
+func (m *Model) validate(c Call) Answer {
+	s, refusal := m.open(c)
+	if s == nil {
+		return refusal
+	}
+	end := s.accessEnd
+	if c.Generation == s.generation-1 {
+		end = min(s.formerEnd, s.rotated+m.rules.Grace)
+	}
+	switch {
+	case c.Generation > s.generation:
+		return m.over(c, session.StoreReset)
+	case c.Generation < s.generation-1, c.Now >= end:
+		return Answer{Refused: session.ErrTokenExpired}
+	}
+	if s.seen+m.rules.Touch <= c.Now {
+		s.seen, s.idle = c.Now, m.slid(*s, c.Now)
+	}
+	return Answer{Facts: s.facts(), Roles: m.roles}
+}
+
+// refresh rotates a session with its current token. Within the grace of the last rotation what is current is the answer,
+// also to the token before it; a clock that is behind the one that rotated is within it. What is older is stolen.
+func (m *Model) refresh(c Call) Answer {
+	s, refusal := m.open(c)
+	if s == nil {
+		return refusal
+	}
+	own, within := s.rotation == c.Operation, c.Now < s.rotated+m.rules.Grace
+	switch {
+	case c.Generation > s.generation:
+		return m.over(c, session.StoreReset)
+	case c.Generation == s.generation-1 && own:
+		return Answer{Generation: s.generation, Facts: s.facts()}
+	case c.Generation < s.generation-1, c.Generation < s.generation && !within:
+		return m.over(c, session.RefreshReused)
+	case within:
+		return Answer{Generation: s.generation, Facts: s.facts(), Repeated: true}
+	}
+	s.generation++
+	s.seen, s.idle = max(s.seen, c.Now), m.slid(*s, c.Now)
+	s.formerEnd, s.accessEnd = s.accessEnd, min(c.Now+m.rules.Access, s.absolute)
+	s.rotated, s.rotation = c.Now, c.Operation
+	m.note(Event{Type: session.EventRefresh, At: c.Now, Session: c.Session})
+	return Answer{Generation: s.generation, Facts: s.facts()}
+}
+
+// logOut ends a session, whichever of its tokens is presented, and writes also a deadline down that has passed.
+func (m *Model) logOut(c Call) Answer {
+	if m.find(c.Session) < 0 {
+		return m.gone(c)
+	}
+	return m.over(c, session.LoggedOut)
+}
+
+// revoke ends all sessions, or all others. With a witness, whose session must be known, that one ends last. What is
+// counted is what ended by this and not by a deadline.
+func (m *Model) revoke(c Call) Answer {
+	others := func(s live) bool { return s.session != c.Session }
+	if c.Kind == RevokeOthers {
+		return m.once(c, func() int { return m.finish(c, session.Revoked, others) })
+	}
+	if c.Session != 0 && m.find(c.Session) < 0 && !m.answered(c) {
+		if a := m.gone(c); a.Reason == 0 {
+			return a
+		}
+	}
+	return m.once(c, func() int {
+		n := m.finish(c, session.Revoked, others)
+		return n + m.finish(c, session.Revoked, func(live) bool { return true })
+	})
+}
+
+// change blocks, unblocks or gives roles. What is so already is no change.
+func (m *Model) change(c Call) {
+	switch {
+	case c.Kind == SetRoles && m.roles != c.Roles:
+		m.roles = c.Roles
+		m.note(Event{Type: session.EventRoles, At: c.Now})
+	case c.Kind == Block && !m.blocked:
+		m.finish(c, session.AccountBlocked, func(live) bool { return true })
+		m.blocked, m.blockedAt = true, c.Now
+		m.note(Event{Type: session.EventBlocked, At: c.Now})
+	case c.Kind == Unblock && m.blocked:
+		m.blocked, m.blockedAt = false, 0
+		m.note(Event{Type: session.EventUnblocked, At: c.Now})
+	default:
+		return
+	}
+	m.tidy(c.Now)
+}
+
+// account is what an admin sees: who is past a deadline is not shown, newest login first.
+func (m *Model) account(c Call) Answer {
+	a := Answer{Roles: m.roles, Blocked: m.blocked, BlockedAt: m.blockedAt}
+	for _, s := range m.live {
+		if !s.due(c.Now) {
+			a.Sessions = append(a.Sessions, s.facts())
+		}
+	}
+	slices.SortStableFunc(a.Sessions, func(a, b Facts) int { return cmp.Compare(b.Created, a.Created) })
+	return a
+}
+
+// open finds the session of a token while it lives, or says why not. A deadline that has passed is told and not written
+// down.
+func (m *Model) open(c Call) (*live, Answer) {
+	i := m.find(c.Session)
+	if i < 0 {
+		return nil, m.gone(c)
+	}
+	if s := m.live[i]; s.due(c.Now) {
+		reason, at := s.end(c.Now, 0)
+		return nil, Answer{Refused: ErrEnded, Reason: reason, At: at}
+	}
+	return &m.live[i], Answer{}
+}
+
+// gone is the answer about a session that is not listed: what is remembered of it.
+func (m *Model) gone(c Call) Answer {
+	e := m.recall(c.Session)
+	if e == nil || e.forget <= c.Now {
+		return Answer{Refused: session.ErrInvalidToken}
+	}
+	return Answer{Refused: ErrEnded, Reason: e.reason, At: e.at, ByThis: e.by == c.Operation}
+}
+
+// over ends a listed session and says so.
+func (m *Model) over(c Call, reason session.Reason) Answer {
+	why, at := m.live[m.find(c.Session)].end(c.Now, reason)
+	m.finish(c, reason, func(s live) bool { return s.session == c.Session })
+	return Answer{Refused: ErrEnded, Reason: why, At: at, ByThis: true}
+}
+
+// finish ends the sessions that are picked, and returns how many ended for that reason. Whose deadline has passed ended
+// then, and by that.
+func (m *Model) finish(c Call, reason session.Reason, picked func(live) bool) (n int) {
+	before := len(m.live)
+	m.live = slices.DeleteFunc(m.live, func(s live) bool {
+		if !picked(s) {
+			return false
+		}
+		why, at := s.end(c.Now, reason)
+		if why == reason {
+			n++
+		}
+		m.ended = append(m.ended, ended{s.session, s.login, c.Operation, why, at, max(s.absolute, c.Now) + memory})
+		m.note(Event{Type: session.EventEnded, At: at, Session: s.session, Reason: why})
+		return true
+	})
+	if len(m.live) < before {
+		m.tidy(c.Now)
+	}
+	return n
+}

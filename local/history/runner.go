@@ -1,0 +1,223 @@
+package history
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/seal"
+	"latchkey/shared/session"
+)
+
+// Runner does operations on a Redis, each with a store of its own at the clock of its caller, and tells the answers in
+// the words of the model. It is safe for concurrent use.
+type Runner struct {
+	client redis.UniversalClient
+	ring   *seal.Ring
+	opts   session.Options
+	book   *book
+}
+
+// begin is when every history begins.
+var begin = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+// eventsKept is how many events an account's activity holds: more than a history has.
+const eventsKept = 5000
+
+// visitor is the one device that all sessions are used from.
+var visitor = session.Client{Transport: session.Bearer, Device: session.Device{Browser: "Firefox", OS: "Linux", Class: session.Desktop}}
+
+// NewRunner makes one on a client that nobody has used yet and that does not retry on its own; the runner puts a hook on
+// it. The options are the rules, with a prefix that is the runner's alone. The role of an admin is not to be among those
+// that bring limits.
+func NewRunner(client redis.UniversalClient, opts session.Options) (*Runner, error) {
+	secret := make([]byte, 64)
+	rand.Read(secret)
+	ring, err := seal.NewRing(opts.Prefix, secret[:32], seal.EnvironmentKey(secret[:32], secret[32:]))
+	if err != nil {
+		return nil, err
+	}
+	opts.DevicePolicy, opts.NetworkPolicy = session.PolicyOff, session.PolicyOff
+	opts.NonceRate, opts.LoginRate, opts.RefreshRate = 0, 0, 0
+	opts.ActivityMax, opts.ActivityKeep = eventsKept, 1000*24*time.Hour
+	watch(client)
+	return &Runner{client: client, ring: ring, opts: opts, book: newBook()}, nil
+}
+
+// Store is one at that clock, in time since the history's beginning.
+func (r *Runner) Store(now time.Duration) *session.Store {
+	return session.NewStore(r.client, r.ring, r.opts, func() time.Time { return begin.Add(now) })
+}
+
+// Attempts are those at an operation whose own answers did not arrive: some that did run, and some that may have.
+type Attempts struct{ Ran, Unknown int }
+
+// Do does what a call asks for, under a fault. What it presents must have been handed out before by this runner. Beside
+// the answer it tells of the attempts that were not heard of; where the answer is lost, they are all there is.
+func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
+	t := &trial{fault: f}
+	if c.Kind == LogIn {
+		t.sending = func(args []any) { r.nameLogin(c, args) }
+	}
+	a, err := r.do(t.in(ctx), r.Store(c.Now), c)
+	var over *session.EndedError
+	switch {
+	case errors.Is(err, session.ErrUnavailable):
+		a = Answer{Lost: true}
+	case errors.As(err, &over):
+		a = Answer{Refused: ErrEnded, Reason: over.Reason, At: over.At.Sub(begin), ByThis: over.ByThis}
+	case err != nil:
+		a = Answer{Refused: plain(err)}
+	}
+	return a, Attempts{Ran: int(t.ran.Load()), Unknown: int(t.unknown.Load())}
+}
+
+// plain is the sentinel that an error wraps, or the error itself where it is none that a caller may meet.
+func plain(err error) error {
+	for _, known := range []error{session.ErrInvalidToken, session.ErrTokenExpired, session.ErrBlocked, session.ErrLimit, session.ErrNonceSpent} {
+		if errors.Is(err, known) && !errors.Is(err, session.ErrDamaged) {
+			return known
+		}
+	}
+	return err
+}
+
+func (r *Runner) do(ctx context.Context, s *session.Store, c Call) (Answer, error) {
+	held := r.book.grant(c)
+	id := held.Session.ID
+	switch c.Kind {
+	case LogIn:
+		g, err := s.Create(ctx, r.login(c))
+		return r.granted(c, g, err)
+	case Validate:
+		a, err := s.Read(ctx, held.AccessToken, visitor)
+		return Answer{Facts: r.book.facts(a.Session), Roles: joined(a.User)}, err
+	case Refresh:
+		g, err := s.Refresh(ctx, held.RefreshToken, visitor)
+		return r.granted(c, g, err)
+	case LogOut:
+		over, err := s.End(ctx, id, session.LoggedOut, visitor.By())
+		if err == nil {
+			err = over
+		}
+		return Answer{}, err
+	case RevokeAll:
+		return r.revokeAll(ctx, s, c, id)
+	case RevokeOthers:
+		n, err := s.EndOthers(ctx, id, session.Revoked, visitor.By())
+		return Answer{Count: n}, err
+	}
+	return r.administer(ctx, s, c)
+}
+
+// administer is do for what is not asked with a token.
+func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answer, error) {
+	address := addressOf(c.Account)
+	switch c.Kind {
+	case Block:
+		return Answer{}, s.Block(ctx, address, false, visitor.By())
+	case Unblock:
+		return Answer{}, s.Unblock(ctx, address, visitor.By())
+	case SetRoles:
+		_, err := s.SetRoles(ctx, address, split(c.Roles), false, visitor.By())
+		return Answer{}, err
+	case Sweep:
+		_, err := s.Sweep(ctx)
+		return Answer{}, err
+	case ReadAccount:
+		return r.account(ctx, s, address)
+	case ReadActivity:
+		events, err := r.Activity(ctx, s, c.Account)
+		a := Answer{Count: len(events)}
+		for _, e := range events {
+			a.Digest += e.digest()
+		}
+		return a, err
+	}
+	return Answer{}, fmt.Errorf("nobody can %v", c.Kind)
+}
+
+func (r *Runner) revokeAll(ctx context.Context, s *session.Store, c Call, witness session.ID) (Answer, error) {
+	if c.Session == 0 {
+		n, err := s.EndAllOf(ctx, s.UserOf(addressOf(c.Account)), session.Revoked, visitor.By())
+		return Answer{Count: n}, err
+	}
+	n, err := s.EndAll(ctx, witness, session.Revoked, visitor.By())
+	return Answer{Count: n}, err
+}
+
+func (r *Runner) account(ctx context.Context, s *session.Store, address common.Address) (Answer, error) {
+	all, err := s.Account(ctx, address)
+	if errors.Is(err, session.ErrNotFound) {
+		return Answer{}, nil
+	}
+	a := Answer{Roles: joined(all.User)}
+	if a.Blocked = !all.BlockedAt.IsZero(); a.Blocked {
+		a.BlockedAt = all.BlockedAt.Sub(begin)
+	}
+	for _, one := range all.Sessions {
+		a.Sessions = append(a.Sessions, r.book.facts(one))
+	}
+	return a, err
+}
+
+// Activity lists an account's events, newest first.
+func (r *Runner) Activity(ctx context.Context, s *session.Store, account int) ([]Event, error) {
+	stored, _, err := s.Activity(ctx, s.UserOf(addressOf(account)), "", eventsKept)
+	var all []Event
+	for _, e := range stored {
+		all = append(all, Event{Type: e.Type, At: e.Time.Sub(begin), Session: r.book.number(e.Session), Reason: e.Reason})
+	}
+	return all, err
+}
+
+func (r *Runner) login(c Call) session.Login {
+	carried := r.book.grant(Call{Session: c.Carried}).AccessToken
+	return session.Login{
+		Nonce: fmt.Sprint("login ", c.Session), Address: addressOf(c.Account), ChainID: 1, Client: visitor, Carried: carried,
+	}
+}
+
+// granted writes down what was handed out, and tells it.
+func (r *Runner) granted(c Call, g session.Grant, err error) (Answer, error) {
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Generation: r.book.take(c, g), Repeated: g.Repeated}
+	a.Facts = r.book.facts(g.Session)
+	for _, id := range g.Evicted {
+		a.Evicted = append(a.Evicted, r.book.number(id))
+	}
+	return a, nil
+}
+
+// nameLogin reads what the session is called that a login makes before the script is sent, since others may meet it before
+// the answer is there, or where none ever is. The sixth key is that of its payload, which ends in the session's random.
+func (r *Runner) nameLogin(c Call, args []any) {
+	id := session.ID{User: r.Store(c.Now).UserOf(addressOf(c.Account))}
+	if key, ok := args[3+5].(string); ok && len(key) > len(id.Random) {
+		copy(id.Random[:], key[len(key)-len(id.Random):])
+	}
+	r.book.name(id, c.Session)
+}
+
+// addressOf is that of an account.
+func addressOf(account int) common.Address {
+	return common.BytesToAddress(binary.BigEndian.AppendUint64([]byte("history"), uint64(account)))
+}
+
+func joined(u session.User) string { return strings.Join(u.Roles, ",") }
+
+func split(roles string) []string {
+	if roles == "" {
+		return nil
+	}
+	return strings.Split(roles, ",")
+}

@@ -1,0 +1,191 @@
+package history
+
+import (
+	"cmp"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"time"
+
+	"latchkey/shared/session"
+)
+
+// state is an account. Copies share nothing that is written to but for the log, which is only ever added to in front.
+type state struct {
+	blocked   bool
+	blockedAt time.Duration
+	roles     string
+	live      []live   // in the order of their logins
+	ended     []ended  // in the order of their ends
+	answers   []answer // by operation
+	events    int
+	digest    uint64 // of all events whatever their order, so that orders which lead to the same are the same
+	log       *logged
+}
+
+type live struct {
+	session, generation  int
+	login, rotation      int // the operations that began it and that rotated it last
+	created              time.Duration
+	seen, idle, absolute time.Duration
+	accessEnd, formerEnd time.Duration // of the access tokens of this generation and of the one before
+	rotated              time.Duration // long ago, where it never was
+}
+
+type ended struct {
+	session    int
+	login, by  int // the operations that began it and that ended it
+	reason     session.Reason
+	at, forget time.Duration
+}
+
+type answer struct{ operation, count int }
+
+type logged struct {
+	Event
+	before *logged
+}
+
+const (
+	longAgo    = -1 << 40 * time.Millisecond
+	remembered = 16             // ended sessions; what is older is unknown
+	memory     = 24 * time.Hour // of an ended session, beyond its absolute end and from when that was written down
+)
+
+var digests = maphash.MakeSeed()
+
+// clone is a copy that can be written to.
+func (m *Model) clone() *Model {
+	c := *m
+	c.live, c.ended, c.answers = slices.Clone(m.live), slices.Clone(m.ended), slices.Clone(m.answers)
+	return &c
+}
+
+// equal tells whether two states answer alike from now on.
+func (m *Model) equal(o *Model) bool {
+	return m.blocked == o.blocked && m.blockedAt == o.blockedAt && m.roles == o.roles && m.events == o.events && m.digest == o.digest &&
+		slices.Equal(m.live, o.live) && slices.Equal(m.ended, o.ended) && slices.Equal(m.answers, o.answers)
+}
+
+// hash is the same for what is equal.
+func (m *Model) hash() uint64 {
+	h := m.digest ^ maphash.Comparable(digests, m.roles)
+	for _, s := range m.live {
+		h = h*31 + maphash.Comparable(digests, s)
+	}
+	return h
+}
+
+// String is what can be seen of the state.
+func (m *Model) String() string {
+	return fmt.Sprintf("blocked %v, roles %q, live %+v, ended %+v", m.blocked, m.roles, m.live, m.ended)
+}
+
+// Live is how many sessions are listed, also those whose deadline has passed and was not written down yet.
+func (m *Model) Live() int { return len(m.live) }
+
+// Events are those of the account, newest first.
+func (m *Model) Events() []Event {
+	var all []Event
+	for l := m.log; l != nil; l = l.before {
+		all = append(all, l.Event)
+	}
+	return all
+}
+
+// tidy forgets what need not be remembered, each time that the account is written.
+func (m *Model) tidy(now time.Duration) {
+	m.ended = slices.DeleteFunc(m.ended, func(e ended) bool { return e.forget <= now })
+	m.ended = m.ended[max(0, len(m.ended)-remembered):]
+}
+
+// once does what has an answer that is kept for the operation, and after that returns the answer.
+func (m *Model) once(c Call, do func() int) Answer {
+	i, found := slices.BinarySearchFunc(m.answers, c.Operation, func(a answer, op int) int { return cmp.Compare(a.operation, op) })
+	if !found {
+		m.answers = slices.Insert(m.answers, i, answer{c.Operation, do()})
+	}
+	return Answer{Count: m.answers[i].count}
+}
+
+func (m *Model) answered(c Call) bool {
+	return slices.ContainsFunc(m.answers, func(a answer) bool { return a.operation == c.Operation })
+}
+
+func (m *Model) evictedBy(c Call) []int {
+	var all []int
+	for _, e := range m.ended {
+		if e.by == c.Operation && e.reason == session.Evicted {
+			all = append(all, e.session)
+		}
+	}
+	return all
+}
+
+// limit is the largest that any of the account's roles brings, or the general one.
+func (m *Model) limit() int {
+	most, found := 0, false
+	for role := range strings.SplitSeq(m.roles, ",") {
+		if n, named := m.rules.RoleLimits[role]; named {
+			most, found = max(most, n), true
+		}
+	}
+	if !found {
+		most = m.rules.Limit
+	}
+	if most <= 0 {
+		return session.MaxSessions
+	}
+	return min(most, session.MaxSessions)
+}
+
+func (m *Model) find(number int) int {
+	return slices.IndexFunc(m.live, func(s live) bool { return s.session == number })
+}
+
+func (m *Model) recall(number int) *ended {
+	i := slices.IndexFunc(m.ended, func(e ended) bool { return e.session == number })
+	if i < 0 {
+		return nil
+	}
+	return &m.ended[i]
+}
+
+func (m *Model) note(e Event) {
+	m.events++
+	m.digest += e.digest()
+	m.log = &logged{e, m.log}
+}
+
+// slid is the idle end of a session that is active now: never earlier than it was, nor behind the absolute end.
+func (m *Model) slid(s live, now time.Duration) time.Duration {
+	return max(s.idle, min(now+m.rules.Idle, s.absolute))
+}
+
+func (s live) due(now time.Duration) bool { return now >= s.idle || now >= s.absolute }
+
+// end is why and when a session is over that somebody ends now for that reason: where a deadline has passed it ended
+// then, by that. The idle end never lies behind the absolute end.
+func (s live) end(now time.Duration, reason session.Reason) (session.Reason, time.Duration) {
+	switch {
+	case !s.due(now):
+		return reason, now
+	case s.idle < s.absolute:
+		return session.IdleTimeout, s.idle
+	}
+	return session.AbsoluteTimeout, s.absolute
+}
+
+func (s live) facts() Facts { return Facts{s.session, s.created, s.seen, s.idle, s.absolute} }
+
+func count(all []live, picked func(live) bool) (n int) {
+	for _, s := range all {
+		if picked(s) {
+			n++
+		}
+	}
+	return n
+}
+
+func (e Event) digest() uint64 { return maphash.Comparable(digests, e) }
