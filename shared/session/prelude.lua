@@ -82,6 +82,15 @@ local function live(raw, random, now, op)
   return at
 end
 
+-- sure is redis.call for what stands beside a record. Where that is of another type, which nothing of ours has made it, it
+-- begins anew: a script does not roll back, so what is damaged there must not stop a change half way, and no end at all.
+local function sure(command, key, ...)
+  local done = redis.pcall(command, key, ...)
+  if type(done) ~= 'table' or not done.err then return done end
+  if string.find(done.err, 'WRONGTYPE', 1, true) then redis.call('UNLINK', key) end
+  return redis.call(command, key, ...)
+end
+
 -- subject names what every script that changes a record is given, in this order.
 -- KEYS[1]  the record       KEYS[2]  the bucket's counters
 -- KEYS[3]  the bucket's index, the part that is filled first, and KEYS[4] the part that is this subject's own
@@ -111,10 +120,11 @@ end
 -- no_session stands for the session in events that are about the account.
 local no_session = string.rep(char(0), 16)
 
--- flush writes what was noted into the activity, newest first.
+-- flush writes what was noted into the activity, newest first. No event is without its change, and no change without its
+-- event.
 local function flush(k)
   if k.cap == 0 or #k.noted == 0 then return end
-  for _, event in ipairs(k.noted) do redis.call('LPUSH', k.activity, event) end
+  for _, event in ipairs(k.noted) do sure('LPUSH', k.activity, event) end
   redis.call('LTRIM', k.activity, 0, k.cap - 1)
   local last = redis.call('LINDEX', k.activity, -1)
   while last and (#last < 31 or num(last, 1, 6) <= k.now - tonumber(k.keep)) do -- no event, or older than it may be kept
@@ -126,7 +136,7 @@ end
 
 -- repeated tells again what this very operation told when it ran before and its reply was lost; returns how much.
 local function repeated(k)
-  local all = redis.call('LRANGE', k.activity, 0, 127)
+  local all = sure('LRANGE', k.activity, 0, 127)
   for i = #all, 1, -1 do
     if sub(all[i], 8, 13) == k.op then told[#told + 1] = k.user .. sub(all[i], 1, 31) end
   end
@@ -260,7 +270,7 @@ end
 -- counted takes a bucket's counters apart. Damaged ones count from zero: the sweeper's recount mends them.
 local function counted(raw)
   local c = {n = {0, 0, 0, 0, 0, 0}, chains = {}, cells = ''}
-  if not raw or #raw < COUNTS or byte(raw, 1) ~= 1 then return c end
+  if type(raw) ~= 'string' or #raw < COUNTS or byte(raw, 1) ~= 1 then return c end
   local flows = #raw - COUNTS - byte(raw, COUNTS) * CHAIN
   if flows < 0 or flows % CELL ~= 0 then return c end
   for i = 1, 6 do c.n[i] = num(raw, 3 * i - 2, 3) end
@@ -294,7 +304,7 @@ end
 -- that begins or takes another's place.
 local function tally(k, rec)
   if #rec.gone == 0 and not rec.added and not rec.replaced then return end
-  local c = counted(redis.call('GET', k.counters))
+  local c = counted(redis.pcall('GET', k.counters))
   local hour = floor(k.now / HOUR)
   local old = 0
   while old + CELL <= #c.cells and num(c.cells, old, 3) < hour - HOURS do old = old + CELL end
@@ -334,17 +344,17 @@ end
 local function place(k, rec)
   if #rec.live == 0 then
     if rec.was > 0 then
-      redis.call('ZREM', k.base, k.user)
-      redis.call('ZREM', k.own, k.user)
+      sure('ZREM', k.base, k.user)
+      sure('ZREM', k.own, k.user)
     end
     return
   end
   if not rec.added or rec.replaced then return end
   local part = k.base
-  if not redis.call('ZSCORE', k.base, k.user) then
-    if redis.call('ZSCORE', k.own, k.user) or redis.call('ZCARD', k.base) >= COMPACT then part = k.own end
+  if not sure('ZSCORE', k.base, k.user) then
+    if sure('ZSCORE', k.own, k.user) or sure('ZCARD', k.base) >= COMPACT then part = k.own end
   end
-  redis.call('ZADD', part, 'LT', earliest(rec), k.user)
+  sure('ZADD', part, 'LT', earliest(rec), k.user)
 end
 
 -- save writes a record back, and in the same step what follows from it: counters, index, activity. A record that holds
