@@ -82,7 +82,7 @@ func TestClusterWith_failOver(t *testing.T) {
 	}
 	c.Await()
 	write("2")
-	must(t, second.Client().Wait(ctx, 1, 10*time.Second).Err())
+	first.CatchUp(second)
 	second.Stop()
 	c.FailOver(first, "TAKEOVER")
 	if got := first.Client().Get(ctx, key).Val(); got != "2" {
@@ -133,7 +133,7 @@ func TestReplicated(t *testing.T) {
 	primary, replica := redistest.Replicated(t)
 	key := primary.Prefix + ":k"
 	must(t, primary.Product().Set(ctx, key, "v", 0).Err())
-	must(t, primary.Client().Wait(ctx, 1, 10*time.Second).Err())
+	replica.CatchUp(primary)
 	if err := replica.Product().Set(ctx, key, "w", 0).Err(); err == nil || !strings.HasPrefix(err.Error(), "READONLY") {
 		t.Errorf("a replica that is written to: %v", err)
 	}
@@ -147,6 +147,51 @@ func TestReplicated(t *testing.T) {
 	primary.Follow(replica)
 	if got := primary.Client().Get(ctx, key).Val(); got != "w" {
 		t.Errorf("the new replica holds %q", got)
+	}
+}
+
+// A replica that falls behind has what was written before, and nothing of what comes after.
+func TestOwn_fallBehind(t *testing.T) {
+	ctx := context.Background()
+	primary, replica := redistest.Replicated(t)
+	proxy := redistest.NewProxy(t, primary.Addr)
+	client := primary.NewProduct(t, func(o *redis.UniversalOptions) { o.Addrs = []string{proxy.Addr} })
+	key := primary.Prefix + ":k"
+	must(t, client.Set(ctx, key, "before", 0).Err())
+	replica.FallBehind(primary)
+	must(t, client.Set(ctx, key, "after", 0).Err())
+	primary.Stop()
+	replica.Promote()
+	proxy.Lead(replica.Addr)
+	var got string
+	for range 2 { // the first may meet a connection of before
+		got = client.Get(ctx, key).Val()
+	}
+	if got != "before" {
+		t.Errorf("the new primary holds %q", got)
+	}
+}
+
+// A request that is late runs when it is delivered, after its client has given up.
+func TestProxy_late(t *testing.T) {
+	ctx := context.Background()
+	own := redistest.ServerWith(t)
+	proxy := redistest.NewProxy(t, own.Addr)
+	client := own.NewProduct(t, func(o *redis.UniversalOptions) { o.Addrs, o.ReadTimeout = []string{proxy.Addr}, 200*time.Millisecond })
+	key := own.Prefix + ":k"
+	struck := proxy.Once(redistest.Late, func(request []byte) bool { return strings.Contains(string(request), "first") })
+	if err := client.Set(ctx, key, "first", 0).Err(); err == nil || struck() != 1 {
+		t.Errorf("a request that has not arrived is answered: %v", err)
+	}
+	must(t, client.Set(ctx, key, "second", 0).Err())
+	if got := own.Client().Get(ctx, key).Val(); got != "second" {
+		t.Errorf("before it is delivered: %q", got)
+	}
+	if n := proxy.Deliver(); n != 1 {
+		t.Errorf("delivered %d", n)
+	}
+	if got := own.Client().Get(ctx, key).Val(); got != "first" || proxy.Deliver() != 0 {
+		t.Errorf("after it was delivered: %q", got)
 	}
 }
 

@@ -28,26 +28,30 @@ const (
 	Silence
 	// Swallow keeps the request and all that follows on that connection, which stays open: as a network whose packets vanish.
 	Swallow
+	// Late is Swallow for a request that arrives after all: Deliver hands it on, when the client has long given up.
+	Late
 )
 
 // Proxy stands between clients and one server, on an address of its own, and does to requests what a test says. Of all
 // that there is for this, none aims at one request of a protocol and tells "before it ran" from "after".
 type Proxy struct {
 	Addr   string
-	target string
+	target atomic.Pointer[string]
 	judge  atomic.Pointer[func(request []byte) Fault]
 	listen net.Listener
 
 	mu     sync.Mutex
 	closed bool
 	open   map[net.Conn]bool
+	late   []*link
 	wait   sync.WaitGroup
 }
 
 // NewProxy starts one before a server. It lets everything pass, and ends with the test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	p := &Proxy{target: target, open: map[net.Conn]bool{}}
+	p := &Proxy{open: map[net.Conn]bool{}}
+	p.target.Store(&target)
 	listen, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +94,28 @@ func (p *Proxy) Once(fault Fault, want func(request []byte) bool) (struck func()
 // Script picks the requests that run a script.
 func Script(request []byte) bool { return bytes.Contains(request, []byte("evalsha")) }
 
+// Lead leads all who connect from now on to another server, and closes the connections that are open: as a name does that
+// is given to a new primary.
+func (p *Proxy) Lead(target string) {
+	p.target.Store(&target)
+	p.Cut()
+}
+
+// Deliver hands on the requests that were Late, and returns how many there were once the server has answered them all.
+func (p *Proxy) Deliver() int {
+	p.mu.Lock()
+	late := p.late
+	p.late = nil
+	p.mu.Unlock()
+	for _, l := range late {
+		if _, err := l.server.Write(l.kept); err == nil {
+			<-l.answered
+		}
+		_ = l.server.Close()
+	}
+	return len(late)
+}
+
 // Cut closes all connections that are open.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -105,7 +131,7 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp4", p.target)
+		server, err := net.Dial("tcp4", *p.target.Load())
 		if err != nil {
 			_ = client.Close() // as a server that is not there
 			continue
@@ -113,7 +139,7 @@ func (p *Proxy) accept() {
 		if !p.keep(client, server) {
 			return
 		}
-		link := &link{proxy: p, client: client, server: server}
+		link := &link{proxy: p, client: client, server: server, answered: make(chan struct{})}
 		p.wait.Go(link.requests)
 		p.wait.Go(link.replies)
 	}
@@ -137,6 +163,28 @@ type link struct {
 	proxy          *Proxy
 	client, server net.Conn
 	fate           atomic.Int64 // the Fault that has struck
+	kept           []byte       // the request that is Late
+	answered       chan struct{}
+}
+
+// keep keeps a request for Deliver.
+func (l *link) keep(request []byte) {
+	if l.kept != nil {
+		return
+	}
+	l.kept = bytes.Clone(request)
+	l.proxy.mu.Lock()
+	defer l.proxy.mu.Unlock()
+	l.proxy.late = append(l.proxy.late, l)
+}
+
+// leave is close where the client has gone. What it sent may still be under way.
+func (l *link) leave() {
+	if Fault(l.fate.Load()) == Late {
+		_ = l.client.Close()
+		return
+	}
+	l.close()
 }
 
 func (l *link) close() {
@@ -148,7 +196,7 @@ func (l *link) close() {
 }
 
 func (l *link) requests() {
-	defer l.close()
+	defer l.leave()
 	buffer := make([]byte, 256<<10)
 	for {
 		n, err := l.client.Read(buffer)
@@ -163,6 +211,9 @@ func (l *link) requests() {
 			return
 		case Swallow:
 			continue
+		case Late:
+			l.keep(buffer[:n])
+			continue
 		}
 		if _, err := l.server.Write(buffer[:n]); err != nil {
 			return
@@ -171,6 +222,7 @@ func (l *link) requests() {
 }
 
 func (l *link) replies() {
+	defer close(l.answered)
 	defer l.close()
 	buffer := make([]byte, 256<<10)
 	for {
@@ -179,7 +231,7 @@ func (l *link) replies() {
 			return
 		}
 		switch Fault(l.fate.Load()) {
-		case CutAfter:
+		case CutAfter, Late:
 			return
 		case Silence:
 			continue

@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"net"
+	"strconv"
 	"testing"
 )
 
@@ -35,4 +36,38 @@ func (o *Own) Follow(primary *Own) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	must(o.t, await(ctx, "the replica", func() bool { return o.replication()["master_link_status"] == "up" }))
+}
+
+// CatchUp returns when a replica has all that its primary has now.
+func (o *Own) CatchUp(primary *Own) {
+	o.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	want := primary.offset("master_repl_offset")
+	must(o.t, await(ctx, "the replica to catch up", func() bool { return o.offset("slave_repl_offset") >= want }))
+}
+
+// offset is how much of the stream of writes a server has sent or received; -1 where it does not say.
+func (o *Own) offset(name string) int {
+	n, err := strconv.Atoi(o.replication()[name])
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// FallBehind lets a replica have all that its primary has now, and then nothing more: what the primary acknowledges from
+// now on, it alone has. It ends the replica's link and gives it a password that the primary does not take, so that the
+// link stays down until the replica is promoted.
+func (o *Own) FallBehind(primary *Own) {
+	o.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	o.CatchUp(primary)
+	must(o.t, o.Client().ConfigSet(ctx, "masteruser", "nobody").Err())
+	must(o.t, o.Client().ConfigSet(ctx, "masterauth", "nothing").Err())
+	must(o.t, primary.Client().ClientKillByFilter(ctx, "type", "replica").Err())
+	must(o.t, await(ctx, "the link to end", func() bool {
+		return o.replication()["master_link_status"] == "down" && primary.replication()["connected_slaves"] == "0"
+	}))
 }
