@@ -1,0 +1,384 @@
+package faults_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"latchkey/shared/session"
+)
+
+// act is one of the things that users, admins and the service itself do that change something: each script of the store is
+// run by one of them at least.
+type act struct {
+	name string
+	// answers are the right ones: of the call that takes effect, and of one that asks again and finds it done.
+	answers []string
+	// events are the kinds that it writes, sorted.
+	events []string
+	// needsMemory tells that it is refused whole when there is none. Whatever ends or holds a session needs none.
+	needsMemory bool
+	// prepare makes what it acts on, for somebody who never signed in.
+	prepare func(w *world, who common.Address) plan
+}
+
+// plan is an act that can be asked for.
+type plan struct {
+	// ask does it, and returns the answer in a few words.
+	ask func() (string, error)
+	// done tells whether it has taken effect, as users see it.
+	done func() bool
+}
+
+// answer is a refusal in a few words; what is no answer stays an error.
+func answer(err error) (string, error) {
+	var over *session.EndedError
+	switch {
+	case err == nil:
+		return "ok", nil
+	case errors.As(err, &over):
+		return overWords(over), nil
+	}
+	for word, known := range map[string]error{
+		"held": session.ErrStepUp, "spent": session.ErrNonceSpent, "expired": session.ErrTokenExpired,
+		"missing": session.ErrNotFound, "precondition": session.ErrPrecondition, "unknown": session.ErrInvalidToken,
+	} {
+		if errors.Is(err, known) {
+			return word, nil
+		}
+	}
+	return "", err
+}
+
+func overWords(over *session.EndedError) string {
+	if over.ByThis {
+		return over.Reason.String() + " now"
+	}
+	return over.Reason.String()
+}
+
+// countedAnswer is that of what ends several.
+func countedAnswer(n int, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprint(n), nil
+}
+
+// overAnswer is that of what ends one.
+func overAnswer(over *session.EndedError, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	return overWords(over), nil
+}
+
+// isOver tells whether a session is over for that reason.
+func (w *world) isOver(g session.Grant, reason session.Reason) bool {
+	_, err := w.Present(ctx, g.AccessToken, session.Cookie)
+	var over *session.EndedError
+	return errors.As(err, &over) && over.Reason == reason
+}
+
+var acts = slices.Concat(loginActs, sessionActs, endActs, accountActs, dataActs)
+
+var loginActs = []act{
+	{name: "nonce", answers: []string{"ok"}, needsMemory: true, prepare: func(w *world, _ common.Address) plan {
+		var nonce string
+		return plan{
+			ask: func() (_ string, err error) {
+				nonce, _, err = w.IssueNonce(ctx, terms)
+				return answer(err)
+			},
+			done: func() bool { return nonce != "" && w.SpendNonce(ctx, nonce, terms) == nil },
+		}
+	}},
+	{name: "spend", answers: []string{"ok", "spent"}, needsMemory: true, prepare: func(w *world, _ common.Address) plan {
+		nonce, _, err := w.IssueNonce(ctx, terms)
+		must(w.t, err)
+		spend := func() (string, error) { return answer(w.SpendNonce(ctx, nonce, terms)) }
+		return plan{ask: spend, done: func() bool { text, _ := spend(); return text == "spent" }}
+	}},
+	{name: "login", answers: []string{"ok", "spent"}, events: []string{"login"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
+		in := w.verified(who)
+		return plan{
+			ask: func() (string, error) { _, err := w.Create(ctx, in); return answer(err) },
+			done: func() bool {
+				account, err := w.Account(ctx, who)
+				return err == nil && len(account.Sessions) == 1
+			},
+		}
+	}},
+}
+
+var sessionActs = []act{
+	{name: "activity", answers: []string{"ok"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		w.clock.add(time.Minute)
+		now := w.clock.now()
+		return plan{
+			ask: func() (string, error) { _, err := w.Read(ctx, g.AccessToken, laptop); return answer(err) },
+			done: func() bool {
+				a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+				return err == nil && !a.Session.LastSeenAt.Before(now)
+			},
+		}
+	}},
+	{name: "refresh", answers: []string{"ok", "repeated"}, events: []string{"refresh"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		w.clock.add(time.Minute)
+		return plan{
+			ask: func() (string, error) {
+				next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+				if err == nil && next.Repeated {
+					return "repeated", nil
+				}
+				return answer(err)
+			},
+			done: func() bool { return w.record(g.User.ID).live[0].generation == 1 },
+		}
+	}},
+	{name: "step-up", answers: []string{"ok", "expired"}, events: []string{"step_up"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		return plan{
+			ask: func() (string, error) {
+				a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+				if err == nil {
+					_, err = w.StepUp(ctx, a, laptop)
+				}
+				return answer(err)
+			},
+			done: func() bool { return w.record(g.User.ID).live[0].generation == 1 },
+		}
+	}},
+	{name: "another device", answers: []string{"held"}, events: []string{"device.changed"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		return plan{
+			ask: func() (string, error) { _, err := w.Read(ctx, g.AccessToken, phone); return answer(err) },
+			done: func() bool {
+				a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+				return err == nil && a.Session.StepUpRequired
+			},
+		}
+	}},
+	{name: "another network", answers: []string{"ok"}, events: []string{"network.changed"}, prepare: func(w *world, who common.Address) plan {
+		g, moved := w.signIn(who), laptop
+		moved.IP = netip.MustParseAddr("198.51.100.1")
+		return plan{
+			ask:  func() (string, error) { _, err := w.Read(ctx, g.AccessToken, moved); return answer(err) },
+			done: func() bool { return slices.Contains(w.kinds(g.User.ID), "network.changed") },
+		}
+	}},
+}
+
+var endActs = []act{
+	{name: "logout", answers: []string{"logged_out now", "logged_out"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		return plan{
+			ask:  func() (string, error) { return overAnswer(w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())) },
+			done: func() bool { return w.isOver(g, session.LoggedOut) },
+		}
+	}},
+	{name: "logout everywhere", answers: []string{"2", "0"}, events: []string{"session.ended", "session.ended"}, prepare: func(w *world, who common.Address) plan {
+		g, other := w.signIn(who), w.signIn(who)
+		return plan{
+			ask: func() (string, error) {
+				return countedAnswer(w.EndAll(ctx, g.Session.ID, session.Revoked, laptop.By()))
+			},
+			done: func() bool { return w.isOver(g, session.Revoked) && w.isOver(other, session.Revoked) },
+		}
+	}},
+	{name: "end others", answers: []string{"1", "0"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
+		g, other := w.signIn(who), w.signIn(who)
+		return plan{
+			ask: func() (string, error) {
+				return countedAnswer(w.EndOthers(ctx, g.Session.ID, session.Revoked, laptop.By()))
+			},
+			done: func() bool { return !w.isOver(g, session.Revoked) && w.isOver(other, session.Revoked) },
+		}
+	}},
+	{name: "revoke", answers: []string{"revoked_by_admin now", "revoked_by_admin"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		return plan{
+			ask: func() (string, error) {
+				return overAnswer(w.End(ctx, g.Session.ID, session.RevokedByAdmin, operator, func([]string) error { return nil }))
+			},
+			done: func() bool { return w.isOver(g, session.RevokedByAdmin) },
+		}
+	}},
+	{name: "theft", answers: []string{"refresh_reused now", "refresh_reused"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		w.clock.add(time.Minute)
+		_, err := w.Refresh(ctx, g.RefreshToken, laptop)
+		must(w.t, err)
+		w.clock.add(time.Minute)
+		return plan{
+			ask:  func() (string, error) { _, err := w.Refresh(ctx, g.RefreshToken, laptop); return answer(err) },
+			done: func() bool { return w.isOver(g, session.RefreshReused) },
+		}
+	}},
+	{name: "store reset", answers: []string{"store_reset now", "store_reset"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		before := w.rdb.Get(ctx, w.recordKey(g.User.ID)).Val()
+		w.clock.add(time.Minute)
+		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+		must(w.t, err)
+		must(w.t, w.rdb.SetRange(ctx, w.recordKey(g.User.ID), 0, before).Err())
+		return plan{
+			ask:  func() (string, error) { _, err := w.Read(ctx, next.AccessToken, laptop); return answer(err) },
+			done: func() bool { return w.isOver(g, session.StoreReset) },
+		}
+	}},
+}
+
+var accountActs = []act{
+	{name: "block", answers: []string{"ok"}, events: []string{"account.blocked", "session.ended"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		return plan{
+			ask:  func() (string, error) { return answer(w.Block(ctx, who, false, operator)) },
+			done: func() bool { return w.isOver(g, session.AccountBlocked) },
+		}
+	}},
+	{name: "unblock", answers: []string{"ok"}, events: []string{"account.unblocked"}, prepare: func(w *world, who common.Address) plan {
+		must(w.t, w.Block(ctx, who, false, operator))
+		return plan{
+			ask: func() (string, error) { return answer(w.Unblock(ctx, who, operator)) },
+			done: func() bool {
+				_, err := w.Account(ctx, who)
+				return errors.Is(err, session.ErrNotFound)
+			},
+		}
+	}},
+	{name: "promotion", answers: []string{"ok"}, events: []string{"roles.changed"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		return plan{
+			ask:  func() (string, error) { return w.setRoles(who, "editor") },
+			done: func() bool { return w.record(g.User.ID).roles == "editor" },
+		}
+	}},
+	{name: "demotion", answers: []string{"ok"}, events: []string{"roles.changed"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		_, err := w.setRoles(who, session.RoleAdmin)
+		must(w.t, err)
+		return plan{
+			ask:  func() (string, error) { return w.setRoles(who) },
+			done: func() bool { return w.record(g.User.ID).roles == "" },
+		}
+	}},
+	{name: "erasure", answers: []string{"ok"}, events: []string{"account.erased", "session.ended"}, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		return plan{
+			ask:  func() (string, error) { return answer(w.Erase(ctx, g.User.ID, false, operator)) },
+			done: func() bool { return w.isOver(g, session.AccountErased) },
+		}
+	}},
+}
+
+// setRoles gives somebody roles, whoever else is an admin.
+func (w *world) setRoles(who common.Address, roles ...string) (string, error) {
+	_, err := w.SetRoles(ctx, who, roles, false, operator)
+	return answer(err)
+}
+
+var dataActs = []act{
+	{name: "preferences", answers: []string{"ok", "precondition"}, events: []string{"preferences.changed"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		a, old, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+		must(w.t, err)
+		return plan{
+			ask: func() (string, error) {
+				_, err := w.SetPreferences(ctx, a, old, []byte(`{"theme":"dark"}`), laptop.By())
+				return answer(err)
+			},
+			done: func() bool {
+				_, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+				return err == nil && string(p.JSON) == `{"theme":"dark"}`
+			},
+		}
+	}},
+	{name: "put state", answers: []string{"ok", "precondition"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
+		a := w.opens(w.signIn(who))
+		return plan{
+			ask: func() (string, error) {
+				_, err := w.PutState(ctx, a, "form", []byte("1"), 0, session.StateCondition{Absent: true})
+				return answer(err)
+			},
+			done: func() bool { _, err := w.State(ctx, a, "form"); return err == nil },
+		}
+	}},
+	{name: "delete state", answers: []string{"ok", "missing"}, prepare: func(w *world, who common.Address) plan {
+		a := w.opens(w.signIn(who))
+		_, err := w.PutState(ctx, a, "form", []byte("1"), 0, session.StateCondition{})
+		must(w.t, err)
+		return plan{
+			ask:  func() (string, error) { return answer(w.DeleteState(ctx, a, "form", session.StateCondition{})) },
+			done: func() bool { _, err := w.State(ctx, a, "form"); return errors.Is(err, session.ErrNotFound) },
+		}
+	}},
+}
+
+// trial is an act that is about to be asked for.
+type trial struct {
+	act
+	plan
+	w      *world
+	user   session.UserID
+	logged int
+	stored []string
+}
+
+// try prepares an act, for a stranger.
+func (w *world) try(a act) *trial {
+	w.t.Helper()
+	who := w.stranger()
+	tr := &trial{act: a, plan: a.prepare(w, who), w: w, user: w.UserOf(who)}
+	tr.logged, tr.stored = w.size(), w.kinds(tr.user)
+	return tr
+}
+
+// right asserts that an answer is the one of the call that took effect, that it did, and that its events are told once and
+// written once.
+func (tr *trial) right(what, got string, err error) {
+	tr.w.t.Helper()
+	if err != nil || got != tr.answers[0] {
+		tr.w.t.Errorf("%s, %s: answered %q, %v, want %q", tr.name, what, got, err, tr.answers[0])
+		return
+	}
+	if told := tr.w.of(tr.user, tr.logged); !slices.Equal(told, tr.events) {
+		tr.w.t.Errorf("%s, %s: told %q, want %q", tr.name, what, told, tr.events)
+	}
+	tr.happened(what)
+}
+
+// happened asserts that the act has taken effect once, with its events.
+func (tr *trial) happened(what string) {
+	tr.w.t.Helper()
+	want := slices.Sorted(slices.Values(append(slices.Clone(tr.stored), tr.events...)))
+	if tr.name == "erasure" {
+		want = nil // of the activity nothing remains
+	}
+	if got := tr.w.kinds(tr.user); !slices.Equal(got, want) {
+		tr.w.t.Errorf("%s, %s: the activity has %q, want %q", tr.name, what, got, want)
+	}
+	if !tr.done() {
+		tr.w.t.Errorf("%s, %s: it has not taken effect", tr.name, what)
+	}
+}
+
+// settled asserts that after an answer that was unavailable the act has happened wholly or not at all, and that whoever
+// asks again gets the right answer.
+func (tr *trial) settled(what string, happened bool) {
+	tr.w.t.Helper()
+	got, err := tr.ask()
+	if err != nil || !slices.Contains(tr.answers, got) || !happened && got != tr.answers[0] {
+		tr.w.t.Errorf("%s, %s: asked again, answered %q, %v, want one of %q", tr.name, what, got, err, tr.answers)
+	}
+	if tr.name == "nonce" || tr.name == "activity" {
+		return
+	}
+	tr.happened(what + ", asked again")
+}
