@@ -34,7 +34,7 @@ build: ## compile every function for both architectures into build/<architecture
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build $(BUILD_FLAGS) -o "$$out" "./$$folder"; \
 	done; done
 
-lint: ## check formatting, Go, the templates and the shell files
+lint: ## check formatting, Go, both templates (cfn-lint, in every mode of the cache) and the shell files
 	@unformatted=$$(gofmt -l functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
