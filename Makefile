@@ -10,7 +10,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SHELL_FILES := .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fuzz cold-start redis sam-local clean
+.PHONY: help run test sizes build lint fuzz cold-start redis sam-local clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
@@ -27,6 +27,9 @@ test: ## run all tests, with the race detector
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
 		echo "no redis-server found: apt-get install redis-server (or brew install redis); tests that need it are skipped, in CI they fail"
 	go test -race -shuffle=on ./shared/session ./... # the longest first, beside the others
+
+sizes: ## hold the functions' binaries for ARCH=arm64 to PERFORMANCE.md's table, as make test holds those for this machine
+	go test ./local/lambdatest -run TestSizes -arch $(ARCH)
 
 build: ## compile every function for both architectures into build/<architecture>/<function>/bootstrap
 	@set -e; for arch in arm64 amd64; do for folder in functions/*/; do \
@@ -58,7 +61,7 @@ cold-start: ## print PERFORMANCE.md's table of sizes and starts
 	@go test ./local/lambdatest -run '^$$' -bench ColdStart -benchtime 20x | awk '/^BenchmarkColdStart/ { \
 		sub(/BenchmarkColdStart\//, "", $$1); sub(/-[0-9]+$$/, "", $$1); \
 		for (i = 3; i < NF; i += 2) value[$$(i + 1)] = $$i; \
-		printf "| `%s` | %.1f MB | %.1f ms [%.1f–%.1f] |\n", $$1, value["MB"], value["ms"], value["ms-p10"], value["ms-p90"] }'
+		printf "| `%s` | %.1f MB | %.1f MB | %.1f ms [%.1f–%.1f] |\n", $$1, value["MB-arm64"], value["MB-amd64"], value["ms"], value["ms-p10"], value["ms-p90"] }'
 
 redis: ## start a redis-server in the foreground, in memory only, REDIS_PORT=6379
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
@@ -73,7 +76,7 @@ sam-local: ## serve the functions as built for Lambda, in containers, by sam loc
 	ARCH=$(ARCH) sam build --parameter-overrides Architecture=$(ARCH)
 	sam local start-api --env-vars local/env.json --docker-network latchkey --parameter-overrides Architecture=$(ARCH)
 
-clean: ## delete what make build and sam build left
+clean: ## delete what make build, the tests and sam build left
 	rm -rf build .aws-sam
 
 # sam build calls build-<logical id> with ARTIFACTS_DIR set. It does not tell the architecture.

@@ -6,6 +6,7 @@ package lambdatest
 
 import (
 	"crypto/rand"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"net/http/httptest"
 )
 
 // Timeout is the deadline that each invocation has: half of what the template gives.
@@ -22,21 +21,6 @@ const Timeout = 5 * time.Second
 
 // startTimeout is how long a function may take to ask for an event: a cold start on a busy machine.
 const startTimeout = time.Minute
-
-// Build compiles packages of the module at root as they are deployed, and returns the folder of the binaries, each under
-// the name of its own folder. Environment is added to that of the go command: "GOARCH=arm64", say.
-func Build(t testing.TB, root, packages string, environment ...string) string {
-	t.Helper()
-	dir := t.TempDir()
-	command := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w",
-		"-o", dir+string(filepath.Separator), packages)
-	command.Dir = root
-	command.Env = append(append(os.Environ(), "CGO_ENABLED=0"), environment...)
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("building the functions: %v\n%s", err, out)
-	}
-	return dir
-}
 
 // Function is a function that runs.
 type Function struct {

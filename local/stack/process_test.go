@@ -110,7 +110,7 @@ func TestFunctions_withTheTemplatesEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binaries, vault, seen := lambdatest.Build(t, root, "./functions/..."), keyring(t), 0
+	binaries, vault, seen := lambdatest.Build(t, root), keyring(t), 0
 	for id, f := range s.of("AWS::Lambda::Function") {
 		seen++
 		t.Run(id, func(t *testing.T) {

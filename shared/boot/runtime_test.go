@@ -9,7 +9,7 @@ import (
 // build compiles every function as it is deployed and returns where the binaries are.
 func build(t *testing.T) string {
 	t.Helper()
-	return lambdatest.Build(t, "../..", "./functions/...")
+	return lambdatest.Build(t, "../..")
 }
 
 // function is a built function that runs as a process.
