@@ -89,6 +89,10 @@ func newWorld(t testing.TB, r redistest.Redis, change ...func(*world)) *world {
 
 func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, change ...func(*world)) *world {
 	t.Helper()
+	if r.Mini != nil {
+		// It stands, as the test's clock does: while it runs, each command looks through all keys for what is over.
+		r.Mini.SetTime(time.Now())
+	}
 	w := &world{
 		t: t, redis: r, clock: new(clock), log: new(logBuffer),
 		cfg: api.Config{
