@@ -317,8 +317,7 @@ func TestSweep_recountBetweenStepUps(t *testing.T) {
 			}
 			return next(ctx, cmd)
 		}), w.clock)
-		done, err := s.Sweep(ctx)
-		must(t, err)
+		done := w.sweepWith(s, alice)
 		live, _, err := w.Counters(ctx, bucket)
 		must(t, err)
 		if live["desktop"] != 1 || live["mobile"] != 0 {

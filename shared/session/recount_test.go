@@ -9,11 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/redistest"
-	"latchkey/shared/seal"
 	"latchkey/shared/session"
 )
 
@@ -28,10 +26,7 @@ func TestSweep_randomStory(t *testing.T) {
 
 func randomStory(t *testing.T, r redistest.Redis, random *rand.Rand) {
 	w, told := watched(t, r, func(o *session.Options) { o.Limit, o.Absolute = 3, time.Hour })
-	var people []common.Address
-	for n := range 12 {
-		people = append(people, person(n))
-	}
+	people := persons(12)
 	var all []session.Grant
 	for i := range 250 {
 		w.clock.add(time.Duration(random.IntN(240)) * time.Second)
@@ -168,7 +163,7 @@ func TestSweep_damagedCounters(t *testing.T) {
 				damage()
 				w.clock.add(time.Hour)
 				w.create("d", bob, laptop)
-				if done := w.sweep(w.Store); done.Ended != 2 || len(told.endings()) != 3 {
+				if done := w.sweepOf(alice, bob); done.Ended != 2 || len(told.endings()) != 3 {
 					t.Errorf("swept %+v, told %v", done, told.endings())
 				}
 				if live, _ := w.recount(); live["active"] != 1 {
@@ -189,7 +184,7 @@ func TestSweep_recountWhileChanging(t *testing.T) {
 		old, err := w.rdb.Get(ctx, key).Result()
 		must(t, err)
 		must(t, w.rdb.Set(ctx, key, old[:3]+"\x09"+old[4:], 0).Err())
-		done := w.sweep(w.on(w.beforeScript(func() { w.create("b", alice, phone) }), w.clock))
+		done := w.sweepWith(w.on(w.beforeScript(func() { w.create("b", alice, phone) }), w.clock), alice)
 		if done.Mended != 1 {
 			t.Errorf("swept %+v", done)
 		}
@@ -215,32 +210,15 @@ func TestSweep_recountsAll(t *testing.T) {
 	}
 }
 
-// neighbours finds that many people whose accounts are in one bucket with somebody's.
-func (w *world) neighbours(of common.Address, n int) (people []common.Address) {
-	bucket := session.Bucket(w.UserOf(of))
-	for i := 0; len(people) < n; i++ {
-		if p := person(i); session.Bucket(w.UserOf(p)) == bucket {
-			people = append(people, p)
-		}
-	}
-	return people
-}
-
 // A bucket with more accounts than one compact sorted set holds: the others stand in parts of their own, and are counted,
 // found and swept there, also when the first part has room again.
 func TestSweep_fullIndex(t *testing.T) {
-	var people []common.Address // the same on both engines, with the same keys: to find them takes long
-	var ring *seal.Ring
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w, told := watched(t, r.Under(t, "full"))
-		if ring == nil {
-			ring, people = w.ring, w.neighbours(alice, 150)
-		}
-		w.ring = ring
-		w.Store = w.on(w.product, w.clock)
+		w, told := watched(t, r)
+		w.settled()
 		bucket := session.Bucket(w.UserOf(alice))
 		var all []session.Grant
-		for i, n := range people {
+		for i, n := range w.neighbours(150) {
 			all = append(all, w.create(fmt.Sprint(i), n, laptop))
 		}
 		if n := w.rdb.ZCard(ctx, w.IndexKey(bucket, 0)).Val(); n != 128 {
@@ -256,7 +234,7 @@ func TestSweep_fullIndex(t *testing.T) {
 		}
 		told.all = nil
 		w.clock.add(2 * time.Minute)
-		if done := w.sweep(w.Store); done.Ended != 50 || len(told.all) != 50 || done.Mended != 0 {
+		if done := w.sweepOf(alice); done.Ended != 50 || len(told.all) != 50 || done.Mended != 0 {
 			t.Errorf("swept %+v, told of %d", done, len(told.all))
 		}
 		ids := map[string]bool{}
@@ -281,7 +259,8 @@ func TestSweep_fullIndex(t *testing.T) {
 func TestSweep_damagedRecord(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
-		people := w.neighbours(alice, 3)
+		w.settled()
+		people := w.neighbours(3)
 		var all []session.Grant
 		for i, n := range people {
 			all = append(all, w.create(fmt.Sprint(i), n, laptop))
@@ -290,18 +269,18 @@ func TestSweep_damagedRecord(t *testing.T) {
 		must(t, w.rdb.Set(ctx, key, "damaged", 0).Err())
 		w.clock.add(31 * time.Minute)
 		for i, want := range []session.Swept{{Ended: 2, Damaged: 1}, {}} {
-			done := w.sweep(w.Store)
+			done := w.sweepOf(alice)
 			if done.Ended != want.Ended || done.Damaged != want.Damaged {
 				t.Errorf("sweep %d: %+v", i, done)
 			}
 		}
 		w.clock.add(time.Hour)
-		if done := w.sweep(w.Store); done.Damaged != 1 || w.rdb.Get(ctx, key).Val() != "damaged" {
+		if done := w.sweepOf(alice); done.Damaged != 1 || w.rdb.Get(ctx, key).Val() != "damaged" {
 			t.Errorf("an hour later: %+v", done)
 		}
 		must(t, w.rdb.Del(ctx, key).Err())
 		w.clock.add(time.Hour)
-		if done := w.sweep(w.Store); done.Damaged != 0 {
+		if done := w.sweepOf(alice); done.Damaged != 0 {
 			t.Errorf("without the record: %+v", done)
 		}
 		if n := w.rdb.ZCard(ctx, w.IndexKey(session.Bucket(all[0].Session.ID.User), 0)).Val(); n != 0 {
@@ -314,10 +293,11 @@ func TestSweep_damagedRecord(t *testing.T) {
 func TestSweep_forgetsStrangers(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
+		w.settled()
 		w.toTurnOf(w.UserOf(alice), 0)
 		g := w.create("a", alice, laptop)
 		bucket := session.Bucket(g.Session.ID.User)
-		left := w.create("left", w.neighbours(alice, 1)[0], laptop)
+		left := w.create("left", w.neighbours(1)[0], laptop)
 		_, err := w.End(ctx, left.Session.ID, session.LoggedOut, session.By{})
 		must(t, err)
 		far := float64(w.clock.now().Add(time.Hour).UnixMilli())
@@ -326,7 +306,7 @@ func TestSweep_forgetsStrangers(t *testing.T) {
 				must(t, w.rdb.ZAdd(ctx, w.IndexKey(bucket, part), redis.Z{Score: far, Member: member}).Err())
 			}
 		}
-		w.sweep(w.Store)
+		w.sweepOf(alice)
 		for part := range session.IndexParts {
 			members := w.rdb.ZRange(ctx, w.IndexKey(bucket, part), 0, -1).Val()
 			if part == 0 && (len(members) != 1 || members[0] != string(g.Session.ID.User[:])) || part > 0 && len(members) > 0 {
@@ -348,11 +328,11 @@ func TestSweep_movedMeanwhile(t *testing.T) {
 		must(t, w.rdb.ZAdd(ctx, w.IndexKey(bucket, 7), due).Err())
 		w.clock.add(time.Hour)
 		moved := false
-		w.sweep(w.on(w.beforeScript(func() {
+		w.sweepWith(w.on(w.beforeScript(func() {
 			must(t, w.rdb.ZRem(ctx, w.IndexKey(bucket, 7), user).Err())
 			w.create("b", alice, laptop)
 			moved = true
-		}), w.clock))
+		}), w.clock), alice)
 		if live, _ := w.recount(); !moved || live["active"] != 1 {
 			t.Errorf("moved: %v, live are %v", moved, live)
 		}
@@ -413,7 +393,7 @@ func TestSweep_oneBucketFails(t *testing.T) {
 			t.Errorf("%+v, %v", done, err)
 		}
 		must(t, w.rdb.Del(ctx, key).Err())
-		if left := w.sweep(w.Store).Ended; left+done.Ended != len(all) {
+		if left := w.sweepOf(persons(30)...).Ended; left+done.Ended != len(all) {
 			t.Errorf("%d and %d ended, want %d", done.Ended, left, len(all))
 		}
 	})

@@ -66,7 +66,7 @@ func TestStatistics_lastDay(t *testing.T) {
 		w.clock.set(w.clock.now().Truncate(time.Hour).Add(59 * time.Minute))
 		logins := func() int {
 			t.Helper()
-			w.sweep(w.Store)
+			w.sweepOf(alice, bob)
 			got, err := w.Statistics(ctx)
 			must(t, err)
 			return got.Logins

@@ -72,13 +72,32 @@ func (w *world) sweep(s *session.Store) session.Swept {
 // sweepOf sweeps the buckets of these accounts alone.
 func (w *world) sweepOf(people ...common.Address) session.Swept {
 	w.t.Helper()
+	return w.sweepWith(w.Store, people...)
+}
+
+// sweepWith is sweepOf with another store.
+func (w *world) sweepWith(s *session.Store, people ...common.Address) session.Swept {
+	w.t.Helper()
+	done, err := s.SweepOf(ctx, w.usersOf(people...)...)
+	must(w.t, err)
+	return done
+}
+
+func (w *world) usersOf(people ...common.Address) []session.UserID {
 	var users []session.UserID
 	for _, p := range people {
 		users = append(users, w.UserOf(p))
 	}
-	done, err := w.SweepOf(ctx, users...)
-	must(w.t, err)
-	return done
+	return users
+}
+
+// persons are the first n people.
+func persons(n int) []common.Address {
+	var people []common.Address
+	for i := range n {
+		people = append(people, person(i))
+	}
+	return people
 }
 
 func person(n int) common.Address { return common.HexToAddress(fmt.Sprintf("0x%040x", n+1)) }
@@ -278,6 +297,7 @@ func TestSweep_killedHalfWay(t *testing.T) {
 		w, _ := watched(t, r)
 		all := w.crowd(40)
 		w.clock.add(time.Hour)
+		users := w.usersOf(persons(40)...)
 		for _, after := range []int64{1, 7, 12} {
 			w.recount()
 			ctx, kill := context.WithCancel(ctx)
@@ -292,7 +312,7 @@ func TestSweep_killedHalfWay(t *testing.T) {
 				}
 				return err
 			}), w.clock)
-			done, err := dying.Sweep(ctx)
+			done, err := dying.SweepOf(ctx, users...)
 			if wants(t, err, session.ErrUnavailable); done.Complete {
 				t.Errorf("killed, and told %+v", done)
 			}
@@ -336,7 +356,7 @@ func TestSweep_lostReply(t *testing.T) {
 				told.all = nil
 				w.clock.add(time.Hour)
 				var lost atomic.Int64
-				if done := w.sweep(w.on(w.losing(&lost), w.clock)); done.Ended != len(want) {
+				if done := w.sweepWith(w.on(w.losing(&lost), w.clock), alice, bob); done.Ended != len(want) {
 					t.Errorf("swept %+v, want %d", done, len(want))
 				}
 				if lost.Load() < 4 {
@@ -375,7 +395,7 @@ func TestSweep_twice(t *testing.T) {
 		w.clock.add(15 * time.Minute)
 		must(t, w.rdb.Del(ctx, w.CountersKey(session.Bucket(w.UserOf(bob)))).Err())
 		var doubled atomic.Int64
-		done := w.sweep(w.on(w.doubling(t, &doubled), w.clock))
+		done := w.sweepWith(w.on(w.doubling(t, &doubled), w.clock), alice, bob)
 		if done.Mended != 1 || done.Ended != 20 || doubled.Load() != 3 {
 			t.Errorf("swept %+v, with %d scripts", done, doubled.Load())
 		}
@@ -397,8 +417,9 @@ func TestSweep_together(t *testing.T) {
 		all := w.crowd(30)
 		w.clock.add(time.Hour)
 		var ended atomic.Int64
+		users := w.usersOf(persons(30)...)
 		together(4, func(int) {
-			done, err := w.Sweep(ctx)
+			done, err := w.SweepOf(ctx, users...)
 			if err != nil || !done.Complete {
 				t.Errorf("%+v, %v", done, err)
 			}
