@@ -162,7 +162,7 @@ func TestLimit_nonceFlood(t *testing.T) { // attack case 23
 				w := newWorld(t, r, rates(60, 30, 60))
 				c := w.browser()
 				count := map[int]int{}
-				for i := range 1000 {
+				for i := range 300 {
 					w.from(addresses[i%len(addresses)])
 					got := c.send("GET", "/auth/nonce", nil)
 					if got.status == 429 {
@@ -170,8 +170,8 @@ func TestLimit_nonceFlood(t *testing.T) { // attack case 23
 					}
 					count[got.status]++
 				}
-				if count[200] != 60 || count[429] != 940 {
-					t.Errorf("1000 requests were answered %v", count)
+				if count[200] != 60 || count[429] != 240 {
+					t.Errorf("300 requests were answered %v", count)
 				}
 				if n := len(w.dump(t)); n > 62 { // sixty nonces and two limits
 					t.Errorf("%d keys were stored", n)
@@ -216,13 +216,13 @@ func TestLimit_badLoginsOfAVictim(t *testing.T) { // attack case 24
 			return c.login(c.body(mallory, c.message(victim).String()))
 		}
 		count := map[int]int{}
-		for range 100 { // from one network
+		for range 50 { // from one network
 			count[attack().status]++
 		}
-		if count[401] != 30 || count[429] != 70 {
+		if count[401] != 30 || count[429] != 20 {
 			t.Errorf("bad logins were answered %v", count)
 		}
-		for i := range 100 { // from a hundred
+		for i := range 40 { // from more networks than one of them may make requests
 			w.from(fmt.Sprintf("198.51.%d.1", i))
 			attack().wants(401, refused)
 		}

@@ -33,43 +33,42 @@ func mangled(t testing.TB, token string) []string {
 }
 
 func TestTokens_mangled(t *testing.T) { // attack case 25
-	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-		counting := redistest.Counting(t, r)
-		w := newWorldOn(t, r, counting)
-		c := w.script()
-		c.signIn(newAccount(t))
-		counting.Reset()
-		shapes := map[string]bool{}
-		note := func(got answer, token string) {
-			t.Helper()
-			if got.status != 401 || got.code() != "invalid_token" {
-				if token != "" && token != "lka" && token != "lkr" {
-					t.Errorf("%.80q was answered %d %s", token, got.status, got.body)
-				}
-			}
-			shapes[requestID.ReplaceAllString(got.body, "")] = true
-		}
-		for _, token := range mangled(t, c.access) {
-			if token != "" {
-				note(c.send("GET", "/api/profile", nil, bearer(token)), token)
-				note(c.send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+token)), token)
-				note(c.send("POST", "/auth/logout", nil, bearer(token)), token)
+	r := redistest.Embedded(t) // none is asked
+	counting := redistest.Counting(t, r)
+	w := newWorldOn(t, r, counting)
+	c := w.script()
+	c.signIn(newAccount(t))
+	counting.Reset()
+	shapes := map[string]bool{}
+	note := func(got answer, token string) {
+		t.Helper()
+		if got.status != 401 || got.code() != "invalid_token" {
+			if token != "" && token != "lka" && token != "lkr" {
+				t.Errorf("%.80q was answered %d %s", token, got.status, got.body)
 			}
 		}
-		for _, token := range mangled(t, c.refresh) {
-			note(c.send("POST", "/auth/refresh", map[string]any{"refreshToken": token}), token)
-			if token != "" {
-				note(c.send("POST", "/auth/refresh", nil, with("Cookie", "__Host-refresh="+token), with("Origin", origin)), token)
-			}
+		shapes[requestID.ReplaceAllString(got.body, "")] = true
+	}
+	for _, token := range mangled(t, c.access) {
+		if token != "" {
+			note(c.send("GET", "/api/profile", nil, bearer(token)), token)
+			note(c.send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+token)), token)
+			note(c.send("POST", "/auth/logout", nil, bearer(token)), token)
 		}
-		if len(shapes) != 1 {
-			t.Errorf("%d kinds of answer: %v", len(shapes), shapes)
+	}
+	for _, token := range mangled(t, c.refresh) {
+		note(c.send("POST", "/auth/refresh", map[string]any{"refreshToken": token}), token)
+		if token != "" {
+			note(c.send("POST", "/auth/refresh", nil, with("Cookie", "__Host-refresh="+token), with("Origin", origin)), token)
 		}
-		if trips := counting.Trips(); trips != 0 {
-			t.Errorf("mangled tokens cost %d trips", trips)
-		}
-		c.profile().wants(200, "")
-	})
+	}
+	if len(shapes) != 1 {
+		t.Errorf("%d kinds of answer: %v", len(shapes), shapes)
+	}
+	if trips := counting.Trips(); trips != 0 {
+		t.Errorf("mangled tokens cost %d trips", trips)
+	}
+	c.profile().wants(200, "")
 }
 
 // One kind of token does nothing in the place of the other, nor one transport's in the other.

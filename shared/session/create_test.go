@@ -143,7 +143,7 @@ func TestCreate_evictsFirstOfEquals(t *testing.T) {
 // Whatever is configured, an account has no more than a hundred sessions.
 func TestCreate_neverMoreThanAHundred(t *testing.T) {
 	for _, limit := range []int{0, 1000} {
-		w := newWorld(t, redistest.Embedded(t), func(o *session.Options) { o.Limit = limit })
+		w := newWorld(t, redistest.Server(t), func(o *session.Options) { o.Limit = limit })
 		for i := range 101 {
 			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint("nonce ", i), Address: alice, Client: laptop})
 			must(t, err)
