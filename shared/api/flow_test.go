@@ -362,15 +362,18 @@ func TestRefresh_deviceOfTheSession(t *testing.T) {
 func TestLogout_everywhere(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, alice, bob := newWorld(t, r), newAccount(t), newAccount(t)
-		phone, laptop, other := w.script(), w.browser(), w.script()
+		phone, tablet, laptop, other := w.script(), w.script(), w.browser(), w.script()
 		phone.signIn(alice)
+		tablet.signIn(alice)
 		laptop.signIn(alice)
 		other.signIn(bob)
 		phone.logout(map[string]any{"everywhere": false}).wants(204, "")
 		laptop.profile().wants(200, "")
 		laptop.logout(map[string]any{"everywhere": true}).wants(204, "")
 		laptop.renew().wants(401, "no_credentials")
-		phone.profile().wants(401, "session_ended")
+		for _, c := range []*client{phone, tablet} {
+			c.profile().wants(401, "session_ended")
+		}
 		other.profile().wants(200, "")
 		w.events()
 		phone.logout(map[string]any{"everywhere": true}).wants(204, "") // ended, and remembered

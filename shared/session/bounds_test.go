@@ -34,6 +34,8 @@ func TestBlock_keepsTheRest(t *testing.T) {
 		at := w.clock.now()
 		must(t, w.Block(ctx, alice, false, operator))
 		stays("a block")
+		_, err = w.Create(ctx, w.login(alice, laptop))
+		wants(t, err, session.ErrBlocked)
 		w.clock.add(time.Minute)
 		_, err = w.SetRoles(ctx, alice, []string{"editor"}, false, operator)
 		must(t, err)

@@ -49,7 +49,8 @@ func TestRedis_nothingToRead(t *testing.T) {
 			raw, err := base64.RawURLEncoding.DecodeString(text[4:])
 			must(t, err)
 			secrets[fmt.Sprint("token ", i)] = []byte(text)
-			secrets[fmt.Sprint("token secret ", i)] = raw[41:73]
+			secrets[fmt.Sprint("first half of token secret ", i)] = raw[41:57]
+			secrets[fmt.Sprint("second half of token secret ", i)] = raw[57:73]
 		}
 		for name, secret := range secrets {
 			for spelling, bytes := range map[string]string{

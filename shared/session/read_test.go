@@ -87,6 +87,8 @@ func TestRead_deadlines(t *testing.T) {
 		}
 		_, err = w.Refresh(ctx, g.RefreshToken, laptop)
 		wantsEnded(t, err, session.IdleTimeout)
+		_, err = session.NewStore(w.product, w.ring, untouched(w.opts), w.clock.now).Read(ctx, g.AccessToken, laptop)
+		wantsEnded(t, err, session.IdleTimeout) // by the reader alone: no script looks again
 		if n := len(w.stored(g).Live); n != 1 {
 			t.Error("a passed deadline was written down by a reader")
 		}
@@ -245,8 +247,8 @@ func TestRead_damagedPayload(t *testing.T) {
 		for name, value := range map[string]string{"swapped": foreign, "cut": honest[:len(honest)-1], "empty": "", "json": `{"address":"0x"}`, "key id": string(kid)} {
 			must(t, w.rdb.Set(ctx, key, value, 0).Err())
 			_, err := w.Read(ctx, g.AccessToken, laptop)
-			if wants(t, err, session.ErrInvalidToken); !strings.Contains(err.Error(), "damaged") {
-				t.Errorf("%s: %v does not tell that it is worth an alarm", name, err)
+			if !errors.Is(err, session.ErrInvalidToken) || !errors.Is(err, session.ErrDamaged) {
+				t.Errorf("%s: got %v, want an invalid token that is worth an alarm", name, err)
 			}
 		}
 		must(t, w.rdb.Del(ctx, key).Err())
