@@ -10,7 +10,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SHELL_FILES := .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sizes build lint fuzz cold-start redis sam-local clean
+.PHONY: help run test sizes build lint fuzz mutants cold-start redis sam-local clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
@@ -56,6 +56,9 @@ fuzz: ## run every fuzz test for FUZZTIME=1m
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
 		done; \
 	done
+
+mutants: ## weaken each invariant's check in one line and see a test fail
+	@go run ./local/mutants
 
 cold-start: ## print PERFORMANCE.md's table of sizes and starts
 	@go test ./local/lambdatest -run '^$$' -bench ColdStart -benchtime 20x | awk '/^BenchmarkColdStart/ { \

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// mutation is an entry of the list.
+type mutation struct {
+	invariant int
+	name      string
+	what      string // the mistake, for people
+	test      string // as go test names it, in the file's package: TestEnd/embedded
+	file      string // from the project's folder, with slashes
+	line      string // as it stands, without the space around it
+	weakened  string // what takes its place; empty for nothing
+}
+
+// parse reads the list from the text that holds it. An entry is
+//
+//	**name**: what is wrong. → `Test/subtest`
+//
+//	```diff
+//	--- file
+//	-line
+//	+weakened line, or none
+//	```
+//
+// under a heading with its invariant's number.
+func parse(text string) ([]mutation, error) {
+	_, section, _ := strings.Cut(text, "\n## Mutations\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var all []mutation
+	invariant := 0
+	for _, paragraph := range strings.Split(section, "\n\n") {
+		paragraph = strings.TrimSpace(paragraph)
+		switch {
+		case strings.HasPrefix(paragraph, "### "):
+			number, _, _ := strings.Cut(paragraph[4:], ".")
+			var err error
+			if invariant, err = strconv.Atoi(number); err != nil {
+				return nil, fmt.Errorf("%q names no invariant: %w", paragraph, err)
+			}
+		case strings.HasPrefix(paragraph, "**"):
+			m := mutation{invariant: invariant}
+			if err := m.readHead(paragraph); err != nil {
+				return nil, err
+			}
+			all = append(all, m)
+		case strings.HasPrefix(paragraph, "```"):
+			if len(all) == 0 || all[len(all)-1].file != "" {
+				return nil, fmt.Errorf("no entry stands before\n%s", paragraph)
+			}
+			if err := all[len(all)-1].readDiff(paragraph); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, check(all)
+}
+
+// pkg is the package that the file is in, from the project's folder.
+func (m mutation) pkg() string { return path.Dir(m.file) }
+
+var head = regexp.MustCompile("^\\*\\*([a-z-]+)\\*\\*: (.+) → `(Test\\S+)`$")
+
+func (m *mutation) readHead(paragraph string) error {
+	parts := head.FindStringSubmatch(paragraph)
+	if parts == nil {
+		return fmt.Errorf("cannot read the entry %q", paragraph)
+	}
+	m.name, m.what, m.test = parts[1], parts[2], parts[3]
+	return nil
+}
+
+var diff = regexp.MustCompile("^```diff\n--- (\\S+)\n-(.+)(?:\n\\+(.+))?\n```$")
+
+func (m *mutation) readDiff(paragraph string) error {
+	parts := diff.FindStringSubmatch(paragraph)
+	if parts == nil {
+		return fmt.Errorf("cannot read the change of %s:\n%s", m.name, paragraph)
+	}
+	m.file, m.line, m.weakened = parts[1], strings.TrimSpace(parts[2]), strings.TrimSpace(parts[3])
+	return nil
+}
+
+// check refuses a list in which something is missing or stands twice.
+func check(all []mutation) error {
+	seen := map[string]bool{}
+	for _, m := range all {
+		switch {
+		case m.file == "":
+			return fmt.Errorf("%s changes nothing", m.name)
+		case seen[m.name]:
+			return fmt.Errorf("%s stands twice", m.name)
+		}
+		seen[m.name] = true
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("%s has no mutations", listFile)
+	}
+	return nil
+}
+
+// apply is a file's text with the mutation in it. It fails where the line does not stand in it exactly once.
+func (m mutation) apply(source string) (string, error) {
+	lines := strings.Split(source, "\n")
+	at := -1
+	for i, line := range lines {
+		if strings.TrimSpace(line) != m.line {
+			continue
+		}
+		if at >= 0 {
+			return "", fmt.Errorf("%s has this line more than once: %s", m.file, m.line)
+		}
+		at = i
+	}
+	if at < 0 {
+		return "", fmt.Errorf("%s has no such line: %s", m.file, m.line)
+	}
+	lines[at] = strings.Replace(lines[at], m.line, m.weakened, 1)
+	return strings.Join(lines, "\n"), nil
+}
