@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -25,6 +26,8 @@ type lockstep struct {
 	tokens [][2]int
 	// login is the last that was asked for.
 	login history.Call
+	// answers counts those of all sequences by what they refuse, or why a session is over.
+	answers map[string]int
 }
 
 // do has both do what is asked for, under a fault, and compares what they say.
@@ -44,6 +47,9 @@ func (l *lockstep) do(t *rapid.T, c history.Call, fault history.Fault) {
 	}
 	if want := l.model.Apply(c); !reflect.DeepEqual(got, want) {
 		t.Fatalf("the model says %v", want)
+	}
+	if got.Refused != nil {
+		l.answers[got.Refused.Error()+" "+got.Reason.String()]++
 	}
 	if got.Refused == nil && (c.Kind == history.LogIn || c.Kind == history.Refresh) {
 		l.tokens = append(l.tokens, [2]int{c.Session, got.Generation})
@@ -68,7 +74,7 @@ func (l *lockstep) token(t *rapid.T) [2]int {
 	return l.tokens[len(l.tokens)-1-back]
 }
 
-// actions are what may happen, by name.
+// actions are what may happen, by name. What comes early in the order of names is drawn more often.
 func (l *lockstep) actions() map[string]func(*rapid.T) {
 	with := func(kind history.Kind) func(*rapid.T) {
 		return func(t *rapid.T) {
@@ -79,18 +85,27 @@ func (l *lockstep) actions() map[string]func(*rapid.T) {
 	plain := func(kind history.Kind) func(*rapid.T) {
 		return func(t *rapid.T) { l.do(t, history.Call{Kind: kind}, fault(t)) }
 	}
-	return map[string]func(*rapid.T){
-		"log in": l.logIn, "log in again": l.logIn, "validate": with(history.Validate), "validate again": with(history.Validate),
-		"refresh": with(history.Refresh), "refresh again": with(history.Refresh), "log out": with(history.LogOut),
-		"revoke all": with(history.RevokeAll), "revoke others": with(history.RevokeOthers), "revoke all as an admin": plain(history.RevokeAll),
-		"block": plain(history.Block), "unblock": plain(history.Unblock), "unblock again": plain(history.Unblock),
-		"set roles": func(t *rapid.T) {
-			roles := rapid.SampledFrom([]string{"", "editor", "editor,auditor"}).Draw(t, "roles")
-			l.do(t, history.Call{Kind: history.SetRoles, Roles: roles}, fault(t))
-		},
-		"wait":      func(t *rapid.T) { l.clock += seconds(t, "seconds", 1, 90) },
-		"wait long": func(t *rapid.T) { l.clock += time.Duration(rapid.IntRange(1, 40).Draw(t, "hours")) * time.Hour },
+	validate, refresh, unblock := with(history.Validate), with(history.Refresh), plain(history.Unblock)
+	all := map[string]func(*rapid.T){}
+	for i, action := range []func(*rapid.T){
+		l.logIn, refresh, l.wait, validate, l.logIn, refresh, l.wait, validate, l.logIn, refresh, validate, unblock, l.setRoles,
+		with(history.LogOut), with(history.RevokeOthers), with(history.RevokeAll), plain(history.RevokeAll), unblock,
+		plain(history.Block), l.waitLong,
+	} {
+		all[fmt.Sprintf("action %02d", i)] = action
 	}
+	return all
+}
+
+func (l *lockstep) wait(t *rapid.T) { l.clock += seconds(t, "seconds", 1, 90) }
+
+func (l *lockstep) waitLong(t *rapid.T) {
+	l.clock += time.Duration(rapid.SampledFrom([]int{2, 3, 4, 12, 60, 40 * 60}).Draw(t, "minutes")) * time.Minute
+}
+
+func (l *lockstep) setRoles(t *rapid.T) {
+	roles := rapid.SampledFrom([]string{"", "editor", "editor,auditor"}).Draw(t, "roles")
+	l.do(t, history.Call{Kind: history.SetRoles, Roles: roles}, fault(t))
 }
 
 // logIn is a new login, or the last one again, whether or not it was answered: within the minutes that its nonce lives.
@@ -147,15 +162,25 @@ func TestStore_lockstep(t *testing.T) {
 		must(t, err)
 		runners = append(runners, runner)
 	}
-	accounts, asked := 0, 0
+	accounts, asked, answers := 0, 0, map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		accounts++
 		r.Mini.FlushAll() // which an engine wants that looks at the TTLs of all keys at each command
-		l := &lockstep{Runner: runners[0], model: history.NewModel(evicting), account: accounts, clock: time.Minute, asked: &asked}
+		l := &lockstep{
+			Runner: runners[0], model: history.NewModel(evicting), account: accounts, clock: time.Minute, asked: &asked, answers: answers,
+		}
 		if rapid.Bool().Draw(t, "deny") {
 			l.Runner, l.model = runners[1], history.NewModel(denying)
 		}
 		t.Repeat(l.actions())
 		l.settled(t)
 	})
+	t.Logf("%d operations were refused %v", asked, answers)
+	for _, reason := range []session.Reason{
+		session.LoggedOut, session.IdleTimeout, session.Evicted, session.Revoked, session.RefreshReused, session.AccountBlocked,
+	} {
+		if answers["session ended "+reason.String()] == 0 {
+			t.Errorf("nobody was told of %v", reason)
+		}
+	}
 }
