@@ -56,7 +56,7 @@ func (r *Runner) Store(now time.Duration) *session.Store {
 	return session.NewStore(r.client, r.ring, r.opts, func() time.Time { return begin.Add(now) })
 }
 
-// Attempts are those at an operation whose own answers did not arrive: some that did run, and some that may have.
+// Attempts are those at an operation whose own answers did not arrive: some that did take effect, and some that may have.
 type Attempts struct{ Ran, Unknown int }
 
 // Do does what a call asks for, under a fault. What it presents must have been handed out before by this runner. Beside
@@ -76,7 +76,12 @@ func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
 	case err != nil:
 		a = Answer{Refused: plain(err)}
 	}
-	return a, Attempts{Ran: int(t.ran.Load()), Unknown: int(t.unknown.Load())}
+	unheard := Attempts{Ran: int(t.ran.Load()), Unknown: int(t.unknown.Load())}
+	if c.Kind == Block || c.Kind == SetRoles {
+		// Its script does nothing where it meets other roles than were read before, and is then asked again.
+		unheard = Attempts{Unknown: unheard.Ran + unheard.Unknown}
+	}
+	return a, unheard
 }
 
 // plain is the sentinel that an error wraps, or the error itself where it is none that a caller may meet.
