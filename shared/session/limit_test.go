@@ -78,12 +78,10 @@ func (w *world) limitKeys() []string {
 	return keys
 }
 
-// warm makes Redis know the scripts of asking and spending.
+// warm makes Redis know the scripts, on every node that may be asked.
 func (w *world) warm() {
 	w.t.Helper()
-	nonce, _, err := w.IssueNonce(ctx, from("198.51.100.200"))
-	must(w.t, err)
-	must(w.t, w.SpendNonce(ctx, nonce, from("198.51.100.200")))
+	w.redis.EachPrimary(w.t, func(node *redis.Client) { must(w.t, session.LoadScripts(ctx, node)) })
 }
 
 func TestLimit_burstThenOneEachInterval(t *testing.T) {
