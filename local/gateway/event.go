@@ -171,7 +171,8 @@ func cookies(header http.Header) []string {
 	var pairs []string
 	for _, line := range header.Values("Cookie") {
 		for pair := range strings.SplitSeq(line, ";") {
-			if pair = strings.TrimSpace(pair); pair != "" {
+			// No other space: a name that begins with one is none of ours, and must not become one on the way.
+			if pair = strings.Trim(pair, " \t"); pair != "" {
 				pairs = append(pairs, pair)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -222,4 +223,42 @@ func checkEvent(t *testing.T, payload, sent []byte) {
 			t.Errorf("header %q", name)
 		}
 	}
+}
+
+// FuzzCookies holds that an event has the cookies that were sent, each once and in order, and that Go's reader makes the
+// same of them.
+func FuzzCookies(f *testing.F) {
+	for _, header := range []string{"a=b; c=d", "a=b\nc=d", ";; a ;=; ", "a=\"b;c\"", "session=x; session=y", "a = b", "\xff=\t", ""} {
+		f.Add(header)
+	}
+	var got []string
+	g := newGateway(f, fake(func(_ context.Context, payload []byte) ([]byte, error) {
+		var e events.APIGatewayV2HTTPRequest
+		err := json.Unmarshal(payload, &e)
+		got = e.Cookies
+		return []byte(`{"statusCode":204}`), err
+	}))
+	f.Fuzz(func(t *testing.T, header string) {
+		r := httptest.NewRequest("GET", "/health", nil)
+		r.Header["Cookie"] = strings.Split(strings.ToValidUTF8(header, ""), "\n") // an event is JSON, which has no other text
+		recorder := httptest.NewRecorder()
+		g.ServeHTTP(recorder, r)
+		if len(header) > 9000 && recorder.Code == 431 {
+			return
+		}
+		for _, pair := range got {
+			if pair == "" || pair != strings.Trim(pair, " \t") || strings.Contains(pair, ";") {
+				t.Errorf("%q has the cookie %q", header, pair)
+			}
+		}
+		between := strings.NewReplacer(";", "", " ", "", "\t", "")
+		if recorder.Code != 204 || between.Replace(strings.Join(got, "")) != between.Replace(strings.Join(r.Header["Cookie"], "")) {
+			t.Errorf("%q are the cookies %q", header, got)
+		}
+		arrived := (&http.Request{Header: http.Header{"Cookie": {strings.Join(got, "; ")}}}).Cookies()
+		same := func(a, b *http.Cookie) bool { return a.Name == b.Name && a.Value == b.Value }
+		if sent := r.Cookies(); !slices.EqualFunc(sent, arrived, same) {
+			t.Errorf("%q are %v, and arrive as %v", header, sent, arrived)
+		}
+	})
 }
