@@ -4,6 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/siwe"
 )
@@ -32,6 +35,86 @@ func FuzzParse(f *testing.F) {
 			if err := policy.Check(m, testNow); err != nil && !errors.As(err, &refused) {
 				t.Errorf("Check gives %T, want a PolicyError", err)
 			}
+		}
+	})
+}
+
+// FuzzParseAddress holds that an address is the forty digits of its text and never zero, that mixed case is the checksum's
+// and no other, and that every refusal is a SyntaxError for the address.
+func FuzzParseAddress(f *testing.F) {
+	for _, text := range []string{
+		exampleAddress, strings.ToLower(exampleAddress), "0x" + strings.ToUpper(exampleAddress[2:]), "0X" + exampleAddress[2:],
+		strings.Replace(exampleAddress, "A", "a", 1), "0x" + strings.Repeat("0", 40), exampleAddress + "0", exampleAddress[2:], "0x", "",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		address, err := siwe.ParseAddress(text)
+		if err != nil {
+			var wrong *siwe.SyntaxError
+			if !errors.As(err, &wrong) || wrong.Field != "address" || wrong.Reason == "" || address != (common.Address{}) {
+				t.Errorf("%q is refused with %v, beside %s", text, err, address)
+			}
+			return
+		}
+		if address == (common.Address{}) || !strings.EqualFold(text, address.Hex()) {
+			t.Errorf("%q is taken for %s", text, address)
+		}
+		if digits := text[2:]; text != address.Hex() && digits != strings.ToLower(digits) && digits != strings.ToUpper(digits) {
+			t.Errorf("%q is taken and its checksum is %s", text, address)
+		}
+		for _, spelling := range []string{address.Hex(), strings.ToLower(text), "0x" + strings.ToUpper(text[2:])} {
+			if again, err := siwe.ParseAddress(spelling); err != nil || again != address {
+				t.Errorf("%q is taken for %s, and %q for %s, %v", text, address, spelling, again, err)
+			}
+		}
+	})
+}
+
+// FuzzTime holds that a time that a message carries is one to Go's own reader, too, and the same instant but for what is
+// finer than a nanosecond: that is rounded up.
+func FuzzTime(f *testing.F) {
+	for _, text := range []string{
+		"2026-03-01T12:00:00Z", "2026-03-01T12:00:00.123456789+23:59", "2024-02-29T00:00:00-00:00", "2026-02-29T00:00:00Z",
+		"0000-01-01T00:00:00.9999999999Z", "9999-12-31T23:59:59.0000000000-23:59", "2026-03-01t12:00:00z", "2026-03-01T23:59:60Z",
+		"2026-03-01T12:00:00,5Z", "2026-03-01T12:00:00.Z", "2026-03-01T12:00:00+24:00", "2026-03-01T12:00Z",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		m, err := siwe.Parse([]byte(example + "\nExpiration Time: " + text))
+		if err != nil || m.ExpirationTime.String() != text { // the text may hold the lines that follow
+			return
+		}
+		want, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatalf("%q is taken: %v", text, err)
+		}
+		got := m.ExpirationTime.Instant()
+		if over := got.Sub(want); over < 0 || over > 1 || got.Location() != time.UTC {
+			t.Errorf("%q is %v, want %v", text, got, want)
+		}
+	})
+}
+
+// FuzzConfigured holds that a domain and a statement that may be configured make a message that parses to them, and that
+// no others do.
+func FuzzConfigured(f *testing.F) {
+	f.Add("example.com", "Sign in.")
+	f.Add("[::1]:8443", "")
+	f.Add("u@example.com", "a\nURI: https://evil.example")
+	f.Add("example.com:", "caf\xc3\xa9")
+	f.Add("example.com wants you", "-._~:/?#[]@!$&'()*+,;=")
+	f.Fuzz(func(t *testing.T, domain, statement string) {
+		m, err := siwe.Parse([]byte(example))
+		if err != nil || len(domain)+len(statement) > siwe.MaxLength-len(example) {
+			return
+		}
+		m.Domain, m.Statement = domain, &statement
+		got, err := siwe.Parse([]byte(m.String()))
+		same := err == nil && got.Scheme == "" && got.Domain == domain && got.Statement != nil && *got.Statement == statement && got.URI == m.URI
+		if valid := siwe.ValidDomain(domain) && siwe.ValidStatement(statement); valid != same {
+			t.Errorf("%q and %q are valid: %v, and make a message of theirs: %v, %v", domain, statement, valid, same, err)
 		}
 	})
 }
