@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -205,4 +206,61 @@ func (s *Store) SweepOf(ctx context.Context, users ...UserID) (Swept, error) {
 		}
 	}
 	return s.sweep(ctx, some)
+}
+
+// Opened is one stored text read as each thing that a seal keeps: a session's payload, a key of its state, its account's
+// preferences, and who asked for an event.
+type Opened struct {
+	Item        StateItem
+	Preferences Preferences
+	By          By
+
+	PayloadErr, ItemErr, PreferencesErr error
+}
+
+// Opens reads it.
+func (s *Store) Opens(ctx context.Context, id ID, field, op, stored string) (o Opened) {
+	_, o.PayloadErr = s.openPayload(ctx, id, entry{}, stored)
+	o.Item, o.ItemErr = s.openItem(ctx, id, field, stored)
+	o.Preferences, o.PreferencesErr = s.openPreferences(ctx, id.User, stored)
+	o.By = s.openBy(ctx, id.User, op, stored)
+	return o
+}
+
+// SealedItem and SealedBy are what stands in Redis of a plain text, whatever it is, as a key of state that expires then,
+// and as who asked for an event.
+func (s *Store) SealedItem(id ID, field, plain string, expires time.Time) (string, error) {
+	sealed, err := s.keys.Seal(s.keys.Current(s.now()), itemSeal(id, field, expires), []byte(plain))
+	return string(append(append(encodeTime(expires), 0, 0, 0, 0), sealed...)), err
+}
+
+// SealedBy is the other of the two.
+func (s *Store) SealedBy(user UserID, op, plain string) (string, error) {
+	sealed, err := s.keys.Seal(s.keys.Current(s.now()), activityOf(user, op), []byte(plain))
+	return string(sealed), err
+}
+
+// Events reads stored events of an account.
+func (s *Store) Events(ctx context.Context, user UserID, stored ...string) []Event {
+	return s.events(ctx, user, stored)
+}
+
+// Told reads the events that a script tells of, as the audit log gets them.
+func Told(told string) (events []Event, err error) {
+	s := &Store{opts: Options{Audit: func(_ context.Context, e Event) { events = append(events, e) }}}
+	return events, s.audit(context.Background(), told, By{})
+}
+
+// StoredTerms and CheckTerms are what Redis keeps of a nonce's terms, and their check as it is spent.
+func (s *Store) StoredTerms(terms NonceTerms, expires time.Time) string {
+	return string(s.stored(terms, expires))
+}
+
+// CheckTerms is the check.
+func (s *Store) CheckTerms(stored string, terms NonceTerms) error { return s.checkTerms(stored, terms) }
+
+// AgainSum reads the sweeper's sum and writes it out again.
+func AgainSum(raw string) (string, error) {
+	text, err := json.Marshal(decodeSum(raw))
+	return string(text), err
 }
