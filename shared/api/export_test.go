@@ -1,6 +1,92 @@
 package api
 
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"latchkey/shared/session"
+)
+
 // What tests look at that callers have no use for.
+
+// Code is the code of a refusal; empty for what is none.
+func Code(err error) string {
+	var p *problem
+	if !errors.As(err, &p) {
+		return ""
+	}
+	return string(p.code)
+}
+
+// asked is a request for a query, in an exchange of its own.
+func asked(query string) *exchange {
+	return &exchange{r: &http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{}}}
+}
+
+// Page reads the parameters of a list, and cuts their part out of one of names.
+func Page(query string, names []string) (shown []string, next string, err error) {
+	p, err := pageOf(asked(query).r)
+	if err != nil {
+		return nil, "", err
+	}
+	return pageFrom(names, p, func(name string) string { return name })
+}
+
+// Lifetime reads the parameter ttl.
+func Lifetime(query string) (time.Duration, error) { return lifetime(asked(query).r) }
+
+// StateKey reads a key of state out of a path.
+func StateKey(path string) (string, error) {
+	x := asked("")
+	x.r.SetPathValue("key", path)
+	return x.stateKey()
+}
+
+// SessionID reads a session's id out of a path, and tells what the audit log gets to see of it.
+func SessionID(path string) (id session.ID, target string, err error) {
+	x := asked("")
+	x.r.SetPathValue("id", path)
+	id, err = x.sessionID()
+	return id, x.about[0].Value.String(), err
+}
+
+// RequestID is the id of a request to which the gateway gave that one.
+func RequestID(gateways string) string { return requestID(Call{RequestID: gateways}) }
+
+// Conditions reads If-Match and If-None-Match.
+func Conditions(header http.Header) (session.StateCondition, error) { return conditions(header) }
+
+// CheckType judges the type of a JSON body.
+func CheckType(values ...string) error {
+	return checkType(http.Header{"Content-Type": values}, jsonType)
+}
+
+// Device reads a User-Agent and the values of X-Device-Id.
+func Device(agent string, ids ...string) (session.Device, error) {
+	x := asked("")
+	x.r.Header["User-Agent"] = []string{agent}
+	if len(ids) > 0 {
+		x.r.Header["X-Device-Id"] = ids
+	}
+	client, err := x.clientOver(session.Bearer)
+	return client.Device, err
+}
+
+// DeviceName reads a name for a device out of a body that has nothing else.
+func DeviceName(body string) (string, error) {
+	var in struct {
+		Name string `json:"name"`
+	}
+	if err := unmarshal([]byte(body), &in); err != nil {
+		return "", err
+	}
+	return in.Name, checkDeviceName(in.Name)
+}
+
+// Settable are the roles that are stored where those are set.
+func (a *API) Settable(roles []string) ([]string, error) { return a.settable(roles) }
 
 // MergePatch applies a body as a patch to a stored object.
 func MergePatch(old, body string) (string, error) {
