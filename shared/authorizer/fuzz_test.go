@@ -3,12 +3,19 @@ package authorizer_test
 import (
 	"bytes"
 	"encoding/json"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"latchkey/local/redistest"
+	"latchkey/shared/authorizer"
 	"latchkey/shared/session"
 )
 
@@ -48,10 +55,195 @@ func FuzzInvoke(f *testing.F) {
 		if strings.Contains(w.log.text(), `"stack"`) || strings.Contains(w.log.text(), g.AccessToken) {
 			t.Errorf("logged %s", w.log.text())
 		}
-		w.log.mu.Lock()
-		w.log.Reset()
-		w.log.mu.Unlock()
+		w.forget()
 	})
+}
+
+// forget drops what was logged so far.
+func (w *world) forget() {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	w.log.Reset()
+}
+
+// FuzzParseRule holds that what is taken for a rule is written out byte for byte, and has a method in capitals and a path
+// that a request can have.
+func FuzzParseRule(f *testing.F) {
+	for _, text := range []string{
+		"GET /orders*=orders:read", "* /*=a", "* /=a=b", "DELETE /a.b/c_d/~e-f=x", "GET /orders", "get /a=a", "GET /a/../b=a", "GET /a//b=a",
+		"GET /a%20b=a", "GET /{id}=a", "GET /caf\u00e9*=a", " /a=a", "GET /a*b=a", "GET /a\n=a", "",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := authorizer.ParseRule(text)
+		if err != nil {
+			if r != (authorizer.Rule{}) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q: %+v, %v", text, r, err)
+			}
+			return
+		}
+		end := ""
+		if r.Prefix {
+			end = "*"
+		}
+		if r.Method+" "+r.Path+end+"="+r.Permission != text {
+			t.Errorf("%q is taken for %+v", text, r)
+		}
+		if r.Method != "*" && (r.Method == "" || strings.Trim(r.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") || r.Permission == "" {
+			t.Errorf("%q is taken for %+v", text, r)
+		}
+		whole := r.Path
+		if r.Prefix {
+			whole += "x"
+		}
+		if whole != path.Clean("/"+whole) || strings.ContainsAny(r.Path, "*{}%\\;?#") || strings.ContainsFunc(r.Path, unicode.IsControl) {
+			t.Errorf("%q has the path %q", text, r.Path)
+		}
+	})
+}
+
+// folded is one spelling for all that differ in case only.
+func folded(text string) string { return strings.ToLower(strings.ToUpper(text)) }
+
+// everyReading is what a backend could make of a path: decoded to the end, cleaned, and in one case.
+func everyReading(text string) string {
+	for {
+		decoded, err := url.PathUnescape(text)
+		if err != nil || decoded == text {
+			return folded(path.Clean(strings.ReplaceAll("/"+text, `\`, "/")))
+		}
+		text = decoded
+	}
+}
+
+// FuzzRules holds that no spelling of a path, under whatever stage or base path, gets past a rule: whoever lacks the
+// permission is let through to no path that a backend could read as one below it, nor to one that has two readings.
+func FuzzRules(f *testing.F) {
+	f.Add("GET", "/orders/7")
+	f.Add("GET", "/prod/secret/7")
+	f.Add("POST", "/SECRET")
+	f.Add("GET", "/%73ecret")
+	f.Add("GET", "/%2573ecret")
+	f.Add("GET", "/orders/../secret")
+	f.Add("GET", "/orders//secret")
+	f.Add("get", "/orders/%2e%2e/secret")
+	f.Add("HEAD", `/orders\secret`)
+	f.Add("GET", "/orders;/secret")
+	f.Add("GET", "/\u017fecret")
+	f.Add("*", "/*")
+	f.Add("GET", "")
+	w := newWorld(f, redistest.Embedded(f), func(s *settings) {
+		s.rules = rules(f, "* /secret*=secret:read", "* /secrets=a", "GET /orders/secret=a")
+	})
+	g := w.signIn(alice, session.Bearer)
+	f.Fuzz(func(t *testing.T, method, target string) {
+		w.forget()
+		if !utf8.ValidString(method + target) {
+			return // no event says that
+		}
+		for _, s := range byPath {
+			got := w.decide(newEvent(t, s).request(method, target, "/{proxy+}").bearer(g.AccessToken))
+			if got.verdict != "allow" {
+				continue
+			}
+			reading := everyReading(target)
+			below := strings.Contains(reading, "/secret") // in front may be a stage or a base path
+			if s == restToken {
+				if strings.Contains(method, "/") || !strings.HasPrefix(target, "/") {
+					continue // an ARN in which the path begins elsewhere
+				}
+				below = strings.HasPrefix(reading, "/secret")
+				if strings.ContainsAny(got.resource, "*?") || !strings.HasSuffix(got.resource, "/"+method+target) {
+					t.Errorf("%s %q is allowed as %s", method, target, got.resource)
+				}
+			}
+			if below || strings.ContainsAny(reading, `%;\`) || reading != folded(decodedOnce(target)) {
+				t.Errorf("%s: %s %q is allowed", s, method, target)
+			}
+		}
+	})
+}
+
+func decodedOnce(text string) string {
+	decoded, err := url.PathUnescape(text)
+	if err != nil {
+		return text
+	}
+	return decoded
+}
+
+// FuzzARN holds that a policy is about the stage that was asked about and nothing beside it: what stands in an ARN behind
+// the stage is the client's, and what stands before it must be API Gateway's.
+func FuzzARN(f *testing.F) {
+	for _, arn := range []string{
+		"arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/GET/orders", "arn:aws-cn:execute-api:cn-north-1:1:a/$default/POST/*/?",
+		"arn:aws:execute-api:*:123456789012:abcdef123/test/GET/", "arn:aws:execute-api:us-east-1:123456789012:abcdef123/te*t/GET/",
+		"arn:aws:s3:::bucket/a/b",
+		"arn:aws:execute-api:us-east-1:123456789012:/test/GET/", "arn:aws:execute-api:us-east-1:123456789012:abcdef123/test", "", "*",
+		"arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/$connect",
+	} {
+		f.Add(arn)
+	}
+	w := newWorld(f, redistest.Embedded(f))
+	g := w.signIn(alice, session.Bearer)
+	f.Fuzz(func(t *testing.T, arn string) {
+		w.forget()
+		for _, s := range []shape{http1, restRequest, restToken} {
+			got := w.decide(newEvent(t, s).set(arn, "methodArn").bearer(g.AccessToken))
+			if got.verdict == "deny" && (got.form == "simple") != (arn == "") {
+				t.Errorf("%s: %q is denied %s", s, arn, got.text)
+			}
+			if got.form == "simple" || got.verdict == "deny" && got.resource == "*" {
+				continue
+			}
+			stage, whole := strings.CutSuffix(got.resource, "/*")
+			api, name, _ := strings.Cut(stage, "/")
+			if !whole || !strings.HasPrefix(arn, stage+"/") || name == "" || strings.Contains(name, "/") || strings.Count(api, ":") != 5 ||
+				!strings.HasPrefix(api, "arn:") || strings.ContainsAny(stage, "*?") || len(got.resource) > 512 {
+				t.Errorf("%s: %q is answered about %q", s, arn, got.resource)
+			}
+		}
+	})
+}
+
+// FuzzSubprotocol holds that a handshake opens by a token only where it comes right behind the subprotocol, which is there
+// once; whatever else is made of the header denies.
+func FuzzSubprotocol(f *testing.F) {
+	for _, offered := range []string{
+		"latchkey, TOKEN", "chat,latchkey\t,TOKEN , graphql", "latchkey\nTOKEN", "TOKEN, latchkey", "latchkey, latchkey, TOKEN",
+		"latchkey, TOKEN, latchkey", "latchkey", "latchkey,,TOKEN", "Latchkey, TOKEN", "latchkey TOKEN", "",
+	} {
+		f.Add(offered)
+	}
+	w := newWorld(f, redistest.Embedded(f))
+	g := w.signIn(alice, session.Bearer)
+	alone := regexp.MustCompile(`^latchkey[ \t]*,[ \t]*TOKEN$`)
+	f.Fuzz(func(t *testing.T, offered string) {
+		w.forget()
+		lines := strings.Split(strings.ReplaceAll(offered, "TOKEN", g.AccessToken), "\n")
+		got := w.decide(newEvent(t, webSocket).header("Sec-WebSocket-Protocol", lines...))
+		if got.verdict == "allow" && !offers(lines, g.AccessToken) || got.verdict != "allow" && alone.MatchString(offered) {
+			t.Errorf("%q: %s", offered, got.verdict)
+		}
+	})
+}
+
+// offers tells whether the subprotocol stands among the items once and the token right behind it, in the order that lines
+// have which came as a map's.
+func offers(lines []string, token string) bool {
+	slices.Sort(lines)
+	before, after, _ := strings.Cut(","+strings.Join(lines, ",")+",", token)
+	trim := func(text string) []string {
+		items := strings.Split(text, ",")
+		for i := range items {
+			items[i] = strings.Trim(items[i], " \t")
+		}
+		return items
+	}
+	front := trim(before)
+	return len(front) > 1 && front[len(front)-1] == "" && front[len(front)-2] == "latchkey" &&
+		!slices.Contains(front[:len(front)-2], "latchkey") && !slices.Contains(trim(after), "latchkey")
 }
 
 // holds tells whether a text stands in JSON, whichever way its letters are written.
