@@ -3,11 +3,15 @@ package main // run is not exported: a command has no other package
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ethereum/go-ethereum/crypto"
 
 	"latchkey/shared/siwe"
 	"latchkey/shared/wallet"
@@ -118,6 +122,46 @@ func TestLogin_signsTheServersMessageAsItIs(t *testing.T) {
 	if b.Message != message || b.Transport != "cookie" {
 		t.Errorf("got %+v", b)
 	}
+}
+
+// FuzzOffer holds that whatever a server offers, what is signed is the message that is printed, for the nonce and the chain
+// of the offer where the message was composed here; and that everything else is an error and prints nothing.
+func FuzzOffer(f *testing.F) {
+	f.Add(offered + "}")
+	f.Add(offered + `,"message":"two\nlines"}`)
+	f.Add(offered + `,"message":7}`)
+	f.Add(`{"nonce":"n","chainIds":[]}`)
+	f.Add(`{"nonce":"n","chainIds":[-1]}`)
+	f.Add(`{"code":"rate_limited","detail":"too many requests"}`)
+	f.Add("")
+	f.Add("<html>")
+	key, err := crypto.HexToECDSA(strings.Repeat("42", 32))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var out bytes.Buffer
+		if err := execute("login", key, "bearer", strings.NewReader(text), &out); err != nil {
+			if out.Len() > 0 {
+				t.Errorf("%q: %v, beside %q", text, err, out.String())
+			}
+			return
+		}
+		var got body
+		var o offer
+		err := errors.Join(json.Unmarshal(out.Bytes(), &got), json.NewDecoder(strings.NewReader(text)).Decode(&o))
+		if err != nil || got.Transport != "bearer" {
+			t.Fatalf("%q: %q, %v", text, out.String(), err)
+		}
+		signature, err := wallet.ParseSignature(got.Signature)
+		if err != nil || wallet.VerifyEOA([]byte(got.Message), signature, address(key)) != nil {
+			t.Errorf("%q: the signature of %q is %s", text, got.Message, got.Signature)
+		}
+		made := fmt.Sprintf("\nChain ID: %d\nNonce: %s\nIssued At: ", o.ChainIDs[0], o.Nonce)
+		if o.Message != "" && got.Message != o.Message || o.Message == "" && !strings.Contains(got.Message, made) {
+			t.Errorf("%q: signed %q", text, got.Message)
+		}
+	})
 }
 
 func TestRun_errorsSayWhatToDo(t *testing.T) {

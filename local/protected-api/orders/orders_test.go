@@ -2,7 +2,9 @@ package orders_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,4 +97,40 @@ func TestHandler_ignoresWhatAClientSaysOfItself(t *testing.T) {
 	if status != http.StatusOK || strings.Contains(body, "else") {
 		t.Errorf("got %d %s", status, body)
 	}
+}
+
+// FuzzHandler holds that nobody is served whom the authorizer did not name, and that an order is the caller's and has what
+// the body says, and is placed by those alone who may.
+func FuzzHandler(f *testing.F) {
+	f.Add("GET /orders", `{"userId":"u1","address":"0x1"}`, "")
+	f.Add("POST /orders", `{"userId":"u1","address":"0x1","permissions":"orders:read orders:write"}`, `{"item":"tea","buyer":"0x2"}`)
+	f.Add("POST /orders", `{"userId":"u1","address":"0x1","permissions":"orders:writer"}`, `{"item":"tea"}`)
+	f.Add("POST /orders", `{"userId":"u1","address":"0x1","permissions":["orders:write"]}`, `{"item":"tea"}`)
+	f.Add("POST /orders", `{"userId":"","address":"0x1","permissions":"orders:write"}`, `tea`)
+	f.Add("GET /orders", `null`, "")
+	f.Fuzz(func(t *testing.T, route, authorizer, body string) {
+		var context map[string]any
+		if json.Unmarshal([]byte(authorizer), &context) != nil {
+			context = nil
+		}
+		status, answer := ask(t, route, context, map[string]string{"x-user-id": "u1"}, body)
+		user, _ := context["userId"].(string)
+		address, _ := context["address"].(string)
+		permissions, _ := context["permissions"].(string)
+		if named := user != "" && address != ""; named == (status == http.StatusInternalServerError) {
+			t.Errorf("%s for %s: answered %d %s", route, authorizer, status, answer)
+		}
+		if status != http.StatusCreated {
+			return
+		}
+		var order orders.Order
+		var asked struct{ Item string }
+		if err := errors.Join(json.Unmarshal([]byte(answer), &order), json.Unmarshal([]byte(body), &asked)); err != nil {
+			t.Fatal(err)
+		}
+		may := route == "POST /orders" && slices.Contains(strings.Fields(permissions), "orders:write")
+		if !may || order.Buyer != address || order.Item != asked.Item || order.Item == "" {
+			t.Errorf("%s for %s: %s placed %s", route, authorizer, body, answer)
+		}
+	})
 }
