@@ -303,33 +303,42 @@ func TestHouse_imports(t *testing.T) {
 func importsOfFiles(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+	walk(t, func(file string) {
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") || strings.Contains(file, "testdata/") {
+			return
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ImportsOnly)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		name := entry.Name()
-		if entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "build" || name == "testdata") {
-			return fs.SkipDir
-		}
-		if entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
-			return nil
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
-		file, err := filepath.Rel(root, path)
 		found[file] = []string{}
 		for _, spec := range parsed.Imports {
 			imported, _ := strconv.Unquote(spec.Path.Value)
 			found[file] = append(found[file], imported)
 		}
+	})
+	return found
+}
+
+// walk visits every file of the project, by its path from the root; what is built, or hidden, is none.
+func walk(t *testing.T, visit func(file string)) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch name := entry.Name(); {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "build"):
+			return fs.SkipDir
+		case entry.IsDir():
+			return nil
+		}
+		file, err := filepath.Rel(root, path)
+		visit(file)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
 }
 
 func TestHouse_onlyBootReadsTheEnvironment(t *testing.T) {
@@ -341,4 +350,39 @@ func TestHouse_onlyBootReadsTheEnvironment(t *testing.T) {
 			t.Errorf("%s reads the environment", file)
 		}
 	}
+}
+
+// fuzzTests are the names of all fuzz tests, each behind its package's folder.
+func fuzzTests(t *testing.T) (found []string) {
+	t.Helper()
+	declared := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+	walk(t, func(file string) {
+		if strings.HasSuffix(file, "_test.go") {
+			for _, m := range declared.FindAllStringSubmatch(read(t, file), -1) {
+				found = append(found, filepath.Join(filepath.Dir(file), m[1]))
+			}
+		}
+	})
+	return found
+}
+
+// Whatever fuzzing found worth keeping is kept, is run by every go test, and is small enough to be read.
+func TestHouse_fuzzCorpora(t *testing.T) {
+	const most, largest = 30, 2 << 10
+	inputs := map[string]int{}
+	walk(t, func(file string) {
+		target := filepath.Dir(file)
+		if folder, name := filepath.Split(target); strings.HasSuffix(folder, "testdata/fuzz/") {
+			inputs[filepath.Join(folder, "../..", name)]++
+			if text := read(t, file); len(text) > largest || !strings.HasPrefix(text, "go test fuzz v1\n") {
+				t.Errorf("%s is no input of %d bytes at most", file, largest)
+			}
+		}
+	})
+	for target, n := range inputs {
+		if n > most {
+			t.Errorf("%s has %d inputs; keep the %d that tell most", target, n, most)
+		}
+	}
+	same(t, "the tests", fuzzTests(t), "testdata/fuzz", slices.Collect(maps.Keys(inputs)))
 }
