@@ -3,6 +3,7 @@
 # ARCH names the architecture that sam build makes functions for: arm64, or amd64 for Architecture=x86_64.
 ARCH       ?= arm64
 FUZZTIME   ?= 1m
+SOAK       ?= 10m
 REDIS_PORT ?= 6379
 
 BUILD_FLAGS := -tags lambda.norpc -trimpath -buildvcs=false -ldflags "-s -w"
@@ -10,7 +11,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SHELL_FILES := .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sizes build lint fuzz mutants cold-start redis sam-local clean
+.PHONY: help run test soak sizes build lint fuzz mutants cold-start redis sam-local clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
@@ -27,6 +28,10 @@ test: ## run all tests, with the race detector
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
 		echo "no redis-server found: apt-get install redis-server (or brew install redis); tests that need it are skipped, in CI they fail"
 	go test -race -shuffle=on ./shared/session ./... # the longest first, beside the others
+	@cat build/test/reports/*.txt
+
+soak: ## work a cluster for SOAK=10m while a fault strikes every few seconds, and check every answer
+	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/faults -soak $(SOAK) && cat build/test/reports/soak.txt
 
 sizes: ## hold the functions' binaries for ARCH=arm64 to PERFORMANCE.md's table, as make test holds those for this machine
 	go test ./local/lambdatest -run TestSizes -arch $(ARCH)
@@ -53,7 +58,7 @@ fuzz: ## run every fuzz test for FUZZTIME=1m
 	@set -e; for package in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
 			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$package"; \
 		done; \
 	done
 

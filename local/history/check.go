@@ -113,7 +113,7 @@ func events(ops []Operation) []porcupine.Operation {
 	var end int64
 	line := 0
 	for _, op := range ops {
-		end, line = max(end, op.Returned), max(line, op.Client)
+		end, line = max(end, op.Called, op.Returned), max(line, op.Client)
 	}
 	for _, op := range ops {
 		o := porcupine.Operation{ClientId: op.Client, Input: op.Call, Output: op.Answer, Call: op.Called, Return: op.Returned}

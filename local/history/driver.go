@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,9 @@ type Config struct {
 	Sweeping bool
 	// Patience is how long an operation may take before its answer counts as lost; 0 for as long as it takes.
 	Patience time.Duration
+	// Unheard is of how many attempts at operations of one account nobody may know whether they ran: then the account is left
+	// alone, since each doubles what a check has to try. 0 sets no bound. As many more as there are clients can be under way.
+	Unheard int
 }
 
 // Tally is what a driver has done so far.
@@ -78,12 +82,13 @@ type run struct {
 	order    atomic.Int64 // of calls and returns
 	mu       sync.Mutex
 	history  History
+	unheard  map[int]int // by account
 }
 
 // Run runs a history: the clients all at once, then, when they are done, a look at everything that is left. What each
 // client wants to do follows from the seed; how they meet does not. It ends early with the context.
 func (d *Driver) Run(ctx context.Context, seed uint64) History {
-	h := &run{Driver: d, seed: seed, history: History{Seed: seed, Rules: d.opts}}
+	h := &run{Driver: d, seed: seed, history: History{Seed: seed, Rules: d.opts}, unheard: map[int]int{}}
 	for range d.config.Accounts {
 		d.accounts++
 		h.accounts = append(h.accounts, d.accounts)
@@ -120,7 +125,10 @@ func (h *run) client(ctx context.Context, n int) {
 		if ctx.Err() != nil {
 			return
 		}
-		c := h.choose(random, last)
+		c, any := h.choose(random, last)
+		if !any {
+			return
+		}
 		c.Now = skew + h.tick(between(random, 0, h.config.Step))
 		fault := NoFault
 		if random.Float64() < h.config.Faults {
@@ -148,8 +156,22 @@ var weights = []struct {
 	{LogIn, 18}, {Validate, 30}, {Refresh, 30}, {LogOut, 5}, {RevokeAll, 2}, {RevokeOthers, 3}, {Block, 1}, {Unblock, 5}, {SetRoles, 6},
 }
 
-func (h *run) choose(random *rand.Rand, last Call) Call {
-	c := Call{Operation: int(h.operations.Add(1)), Account: h.accounts[random.IntN(len(h.accounts))]}
+// audible are the accounts of which enough is known.
+func (h *run) audible() []int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(h.accounts), func(account int) bool {
+		return h.config.Unheard > 0 && h.unheard[account] >= h.config.Unheard
+	})
+}
+
+// choose is not ok where there is nothing left to do.
+func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
+	accounts := h.audible()
+	if len(accounts) == 0 {
+		return Call{}, false
+	}
+	c := Call{Operation: int(h.operations.Add(1)), Account: accounts[random.IntN(len(accounts))]}
 	n := random.IntN(100)
 	for _, w := range weights {
 		if c.Kind = w.kind; n < w.weight {
@@ -175,7 +197,7 @@ func (h *run) choose(random *rand.Rand, last Call) Call {
 	case LogOut, RevokeOthers:
 		c.Session = held.session
 	}
-	return c
+	return c, true
 }
 
 // chooseLogin is at times the very login that the client has just done, and at times one that carries a session.
@@ -216,6 +238,7 @@ func (h *run) write(op Operation, unheard Attempts) {
 		h.history.Operations = append(h.history.Operations, lost)
 	}
 	lost.Returned = 0
+	h.unheard[op.Call.Account] += unheard.Ran + unheard.Unknown
 	for range unheard.Unknown {
 		h.history.Operations = append(h.history.Operations, lost)
 	}

@@ -317,6 +317,9 @@ func (o *Own) ID() string {
 	return id
 }
 
+// IsPrimary tells whether the node of a cluster runs and is a primary now.
+func (o *Own) IsPrimary() bool { return !o.Stopped() && o.role() == "master" }
+
 func (o *Own) role() string { return o.replication()["role"] }
 
 func (o *Own) replication() map[string]string {

@@ -1,0 +1,31 @@
+// Package report leaves what a test has done where make prints it: go test shows nothing of a package that passes.
+package report
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// Write writes a report in place of the last one of that name, into build/test/reports of the module that the working
+// directory lies in.
+func Write(name, text string) error {
+	root, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		if filepath.Dir(root) == root {
+			return errors.New("no go.mod here or in a folder above")
+		}
+		root = filepath.Dir(root)
+	}
+	folder := filepath.Join(root, "build", "test", "reports")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, name+".txt"), []byte(text+"\n"), 0o644)
+}
