@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -66,11 +67,13 @@ func NewDriver(client redis.UniversalClient, config Config) (*Driver, error) {
 	return &Driver{Runner: r, config: config, tally: Tally{Operations: map[Kind]int{}, Answers: map[string]int{}}}, nil
 }
 
-// Tally is what was done in all histories so far.
+// Tally is what was done in all histories so far; it may be asked for while one runs.
 func (d *Driver) Tally() Tally {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.tally
+	t := d.tally
+	t.Operations, t.Answers = maps.Clone(t.Operations), maps.Clone(t.Answers)
+	return t
 }
 
 // run is one history under way.
