@@ -153,7 +153,8 @@ func TestCheck_tells(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
-	if len(lines) != 4 || !strings.Contains(lines[0], "4711") || lines[2][0] != ' ' || lines[3][0] != '!' || !strings.Contains(lines[3], "validate s1 g0") {
+	if len(lines) != 4 || !strings.Contains(lines[0], "4711") || lines[2][0] != ' ' || lines[3][0] != '!' ||
+		!strings.Contains(lines[3], "validate s1 g0") {
 		t.Errorf("it tells\n%v", err)
 	}
 	path := filepath.Join(t.TempDir(), "picture.html")

@@ -21,7 +21,7 @@ var ctx = context.Background()
 // rules are such that deadlines, grace and touch interval pass within a history, whose clock goes over some twenty minutes.
 func rules(prefix string) session.Options {
 	return session.Options{
-		Prefix: prefix, Idle: 4 * time.Minute, Absolute: 12 * time.Minute, Access: 100 * time.Second, Grace: 45 * time.Second,
+		Prefix: prefix, Idle: 4 * time.Minute, Absolute: 12 * time.Minute, Access: 3 * time.Minute, Grace: 45 * time.Second,
 		Touch: 30 * time.Second, StepUp: 5 * time.Minute, StateQuota: 1 << 10,
 		Limit: 2, RoleLimits: map[string]int{"editor": 3},
 	}
@@ -63,18 +63,19 @@ func TestHistory_linearizable(t *testing.T) {
 			Rules: rules(r.Prefix), Clients: 4, Accounts: 2, Operations: 40,
 			Step: 20 * time.Second, Skew: 30 * time.Second, Faults: 0.08,
 		}
+		histories := uint64(60)
 		if r.Mini != nil {
-			config.Operations = 20 // each of which takes long
+			histories, config.Operations = 30, 15 // each of which takes long
 		}
 		d, err := history.NewDriver(product(t, r), config)
 		must(t, err)
-		for seed := range uint64(30) {
-			if r.Mini != nil && seed%6 == 0 {
+		for seed := range histories {
+			if r.Mini != nil && seed%3 == 0 {
 				r.Mini.FlushAll() // an engine that looks at the TTLs of all keys at each command becomes slow
 			}
 			check(t, d.Run(ctx, seed))
 		}
-		sound(t, d, 30*config.Accounts)
+		sound(t, d, int(histories)*config.Accounts)
 		told(t, d.Tally())
 		must(t, report.Write("histories-"+r.Name, fmt.Sprintf("on %s: %v, violations 0", engines[r.Name], d.Tally())))
 	})

@@ -174,8 +174,8 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 		broken: func(s *script) { s.did(validate(1, 0, 29*second), shows(1, 0, 29*second)) },
 	},
 	"an access token expires": {
-		kept:   func(s *script) { s.did(validate(1, 0, 100*second), refused(session.ErrTokenExpired)) },
-		broken: func(s *script) { s.did(validate(1, 0, 100*second), shows(1, 0, 100*second)) },
+		kept:   func(s *script) { s.did(validate(1, 0, 3*minute), refused(session.ErrTokenExpired)) },
+		broken: func(s *script) { s.did(validate(1, 0, 3*minute), shows(1, 0, 3*minute)) },
 	},
 	"one login makes one session": {
 		kept:   func(s *script) { s.did(logIn(1, second), refused(session.ErrNonceSpent)) },

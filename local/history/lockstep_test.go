@@ -34,7 +34,7 @@ type lockstep struct {
 func (l *lockstep) do(t *rapid.T, c history.Call, fault history.Fault) {
 	*l.asked++
 	c.Account, c.Operation = l.account, *l.asked
-	c.Now = l.clock + seconds(t, "skew", -30, 30)
+	c.Now = l.clock + time.Duration(rapid.IntRange(-30, 30).Draw(t, "skew"))*time.Second
 	got, _ := l.Do(ctx, c, fault)
 	t.Logf("%v, %v: %v", c, fault, got)
 	if got.Lost {
@@ -54,10 +54,6 @@ func (l *lockstep) do(t *rapid.T, c history.Call, fault history.Fault) {
 	if got.Refused == nil && (c.Kind == history.LogIn || c.Kind == history.Refresh) {
 		l.tokens = append(l.tokens, [2]int{c.Session, got.Generation})
 	}
-}
-
-func seconds(t *rapid.T, what string, least, most int) time.Duration {
-	return time.Duration(rapid.IntRange(least, most).Draw(t, what)) * time.Second
 }
 
 // fault draws what befalls an operation: mostly nothing.
@@ -97,7 +93,10 @@ func (l *lockstep) actions() map[string]func(*rapid.T) {
 	return all
 }
 
-func (l *lockstep) wait(t *rapid.T) { l.clock += seconds(t, "seconds", 1, 90) }
+// wait draws from around the touch interval and the grace.
+func (l *lockstep) wait(t *rapid.T) {
+	l.clock += time.Duration(rapid.SampledFrom([]int{50, 46, 45, 44, 30, 29, 10, 1, 90}).Draw(t, "seconds")) * time.Second
+}
 
 func (l *lockstep) waitLong(t *rapid.T) {
 	l.clock += time.Duration(rapid.SampledFrom([]int{2, 3, 4, 12, 60, 40 * 60}).Draw(t, "minutes")) * time.Minute
@@ -127,7 +126,7 @@ func (l *lockstep) logIn(t *rapid.T) {
 // settled compares what is left: the account, its events one by one, and at times, since a walk over all buckets takes as
 // long as all the rest, what the counters tell of the one account that there is, also once the sweeper has passed.
 func (l *lockstep) settled(t *rapid.T) {
-	if l.account%8 == 0 {
+	if l.account%30 == 0 {
 		l.do(t, history.Call{Kind: history.Sweep}, history.NoFault)
 	}
 	l.do(t, history.Call{Kind: history.ReadAccount}, history.NoFault)
@@ -138,7 +137,7 @@ func (l *lockstep) settled(t *rapid.T) {
 	if want := l.model.Events(); !slices.Equal(events, want) {
 		t.Fatalf("the activity has %v, and should have %v", events, want)
 	}
-	if l.account%4 != 0 {
+	if l.account%10 != 0 {
 		return
 	}
 	statistics, err := l.Store(l.clock).Statistics(ctx)
