@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/netip"
@@ -24,6 +25,12 @@ import (
 )
 
 var ctx = context.Background()
+
+// TestMain quiets the client, which tells of every dial that fails. Here that is no news.
+func TestMain(m *testing.M) {
+	boot.LogLibraries(slog.New(slog.DiscardHandler))
+	m.Run()
+}
 
 var (
 	laptop = session.Client{

@@ -226,7 +226,12 @@ func (c *OwnCluster) Await() {
 // Primary returns the node that serves a key now, as the running nodes see it.
 func (c *OwnCluster) Primary(key string) *Own {
 	c.t.Helper()
-	slot := c.Slot(key)
+	return c.PrimaryOf(c.Slot(key))
+}
+
+// PrimaryOf returns the node that serves a slot now, as the running nodes see it.
+func (c *OwnCluster) PrimaryOf(slot int) *Own {
+	c.t.Helper()
 	for _, node := range c.Nodes {
 		if !node.Stopped() && node.role() == "master" && node.owns(slot) {
 			return node

@@ -3,6 +3,8 @@ package redistest
 import (
 	"context"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -43,23 +45,43 @@ func (m *Migration) Move(keys ...string) {
 	}
 }
 
-// Finish moves what is left and gives the slot to its new node.
+// Finish moves what is left, gives the slot to its new node, and returns when all running nodes know. Until they do, who
+// moves the slot on meets nodes that disagree about it.
 func (m *Migration) Finish() {
 	m.cluster.t.Helper()
 	for keys := m.Keys(100); len(keys) > 0; keys = m.Keys(100) {
 		m.Move(keys...)
 	}
+	id := m.To.ID()
 	for _, node := range []*Own{m.To, m.From} {
-		must(m.cluster.t, node.Client().Do(context.Background(), "cluster", "setslot", m.Slot, "node", m.To.ID()).Err())
+		must(m.cluster.t, node.Client().Do(context.Background(), "cluster", "setslot", m.Slot, "node", id).Err())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	for _, node := range m.cluster.Nodes {
-		if node.Stopped() || node.role() != "master" || node == m.To || node == m.From {
-			continue
+		if !node.Stopped() {
+			must(m.cluster.t, await(ctx, "the nodes to agree", func() bool { return node.agrees(ctx, m.To, id, m.Slot) }))
 		}
-		must(m.cluster.t, node.Client().Do(ctx, "cluster", "setslot", m.Slot, "node", m.To.ID()).Err())
 	}
+}
+
+// agrees tells whether a node knows that another has a slot, as of that one's own epoch.
+func (o *Own) agrees(ctx context.Context, owner *Own, id string, slot int) bool {
+	own := owner.lineOf(ctx, id)
+	seen := o.lineOf(ctx, id)
+	return len(own) > 8 && len(seen) > 8 && own[6] == seen[6] &&
+		slices.ContainsFunc(seen[8:], func(r string) bool { return within(r, slot) })
+}
+
+// lineOf is what a node knows of another, as CLUSTER NODES tells it: id, address, flags, primary, ping, pong, epoch, link,
+// and slots.
+func (o *Own) lineOf(ctx context.Context, id string) []string {
+	for line := range strings.Lines(o.Client().ClusterNodes(ctx).Val()) {
+		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == id {
+			return fields
+		}
+	}
+	return nil
 }
 
 func must(t testing.TB, err error) {

@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -14,12 +15,18 @@ func Replicated(t testing.TB, args ...string) (primary, replica *Own) {
 	t.Helper()
 	args = append([]string{"--repl-diskless-sync-delay", "0"}, args...)
 	primary = ServerWith(t, args...)
-	host, port, _ := net.SplitHostPort(primary.Addr)
-	replica = serverFor(t, primary.Redis, append(args, "--replicaof", host+" "+port))
+	replica = ReplicaWith(t, primary, args...)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	must(t, await(ctx, "the replica", func() bool { return replica.replication()["master_link_status"] == "up" }))
 	return primary, replica
+}
+
+// ReplicaWith starts a redis-server that follows another, with further arguments, and does not wait until it has its data.
+func ReplicaWith(t testing.TB, primary *Own, args ...string) *Own {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(primary.Addr)
+	return serverFor(t, primary.Redis, slices.Concat(args, []string{"--replicaof", host + " " + port}))
 }
 
 // Promote makes a replica a primary of its own, with what it has.
@@ -44,7 +51,9 @@ func (o *Own) CatchUp(primary *Own) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	want := primary.offset("master_repl_offset")
-	must(o.t, await(ctx, "the replica to catch up", func() bool { return o.offset("slave_repl_offset") >= want }))
+	must(o.t, await(ctx, "the replica to catch up", func() bool {
+		return o.replication()["master_link_status"] == "up" && o.offset("slave_repl_offset") >= want
+	}))
 }
 
 // offset is how much of the stream of writes a server has sent or received; -1 where it does not say.
