@@ -56,7 +56,7 @@ func TestReadOnly(t *testing.T) {
 
 // A server that loads its data answers nobody; once it has, the same client is served, and whoever was in is in.
 func TestLoading(t *testing.T) {
-	primary := redistest.ServerWith(t)
+	primary := redistest.ServerWith(t, "--repl-diskless-sync-delay", "0")
 	before := newWorld(t, primary.Redis, nil)
 	g := before.signIn(before.stranger())
 	filler := primary.Client().Pipeline()

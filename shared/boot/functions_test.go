@@ -382,12 +382,15 @@ func testRedisAway(t *testing.T, binaries string) {
 	wantStatus(t, s.logout(t, after.AccessToken), http.StatusNoContent)
 }
 
-// Lambda freezes a process between events. Its connections may be dead when it thaws, and over TLS the client learns that
-// only from the request that it sends.
+// Attack case 64: Lambda freezes a process between events. Its connections may be dead when it thaws, since the server is
+// another or somebody in between has cut them, and over TLS the client learns that only from the request that it sends. The
+// first request is served in its time all the same. Those that died without a word are in local/faults.
 func testThawed(t *testing.T, binaries string) {
 	t.Run("plain", func(t *testing.T) {
 		server := redistest.ServerWith(t)
-		testThaw(t, server, startFunction(t, filepath.Join(binaries, "check-health"), environment(t, server.Redis)...))
+		testThaw(t, server, redistest.NewProxy(t, server.Addr), func(env []string) *function {
+			return startFunction(t, filepath.Join(binaries, "check-health"), env...)
+		})
 	})
 	t.Run("TLS", func(t *testing.T) {
 		if runtime.GOOS == "darwin" {
@@ -395,21 +398,28 @@ func testThawed(t *testing.T, binaries string) {
 		}
 		trusted := newAuthority(t)
 		server := trusted.server(t, "127.0.0.1", time.Now().Add(time.Hour))
-		env := append(environment(t, server.Redis), "REDIS_TLS=true")
-		f := startFunction(t, filepath.Join(binaries, "check-health"), append(env, "SSL_CERT_FILE="+trusted.file(t))...)
-		testThaw(t, server, f)
-		stranger := startFunction(t, filepath.Join(binaries, "check-health"), append(env, "SSL_CERT_FILE="+newAuthority(t).file(t))...)
+		start := func(env []string, a authority) *function {
+			return startFunction(t, filepath.Join(binaries, "check-health"), append(env, "REDIS_TLS=true", "SSL_CERT_FILE="+a.file(t))...)
+		}
+		testThaw(t, server, redistest.NewProxy(t, server.Addr), func(env []string) *function { return start(env, trusted) })
+		stranger := start(environment(t, server.Redis), newAuthority(t))
 		wantStatus(t, stranger.invoke(t, newEvent("GET", "/health")), http.StatusServiceUnavailable)
 	})
 }
 
-func testThaw(t *testing.T, server *redistest.Own, f *function) {
+// testThaw freezes a function that reaches its server through a proxy.
+func testThaw(t *testing.T, server *redistest.Own, proxy *redistest.Proxy, start func(env []string) *function) {
 	t.Helper()
+	between := server.Redis
+	between.Addr = proxy.Addr
+	f := start(environment(t, between))
 	for range 3 {
-		wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
-		f.Signal(t, syscall.SIGSTOP)
-		server.Restart()
-		f.Signal(t, syscall.SIGCONT)
+		for _, kill := range []func(){server.Restart, proxy.Cut} {
+			wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
+			f.Signal(t, syscall.SIGSTOP)
+			kill()
+			f.Signal(t, syscall.SIGCONT)
+		}
 	}
 	wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"log/slog"
 	"net/url"
@@ -15,6 +16,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/boot"
+	"latchkey/shared/seal"
+	"latchkey/shared/session"
 )
 
 // signature is that of AWS Signature Version 4 for a presigned request, step by step as it is documented
@@ -154,5 +157,63 @@ func TestClient_iam(t *testing.T) {
 		if err := c.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "WRONGPASS") {
 			t.Errorf("with a token that the server does not take: %v", err)
 		}
+	}
+}
+
+// Attack case 65: a connection goes on with a token that has expired since, as long as it lasts. Where it is cut, after
+// twelve hours at the latest, the store asks once more over a new one, which signs anew, with credentials of the role that
+// may be others by then: nobody notices.
+func TestClient_iamConnectionCut(t *testing.T) {
+	ctx, g, clock := context.Background(), newGuarded(t), newClock(start)
+	credentials := role("")
+	around := boot.Around{Getenv: func(name string) string { return credentials(name) }, Now: clock.now, Log: slog.New(slog.DiscardHandler)}
+	r := boot.Redis{IAM: true, Username: "app", CacheName: "cache"}
+	takesNow := func() {
+		t.Helper()
+		_, token, err := boot.ConnectToken(around, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.takes(token)
+	}
+	takesNow()
+	secret := []byte("a secret of at least 32 bytes, from a generator")
+	ring, err := seal.NewRing("iam", secret, seal.EnvironmentKey(secret, []byte("an encryption key has 32 bytes..")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := g.client(around, r)
+	store := session.NewStore(client, ring, session.Options{Prefix: "iam"}, clock.now)
+	terms := session.NonceTerms{Transport: session.Bearer, Purpose: session.ForLogin}
+	for _, cut := range []bool{false, true, true} {
+		clock.add(11 * time.Hour)
+		rotated := func(name string) string {
+			return role("")(name) + map[string]string{"AWS_SECRET_ACCESS_KEY": clock.now().String()}[name]
+		}
+		credentials = rotated
+		takesNow() // the token of before is good no more
+		if cut {
+			if n, err := g.admin.ClientKillByFilter(ctx, "user", "app").Result(); err != nil || n == 0 {
+				t.Fatalf("%d connections were cut, %v", n, err)
+			}
+		}
+		nonce, _, err := store.IssueNonce(ctx, terms)
+		if err != nil {
+			t.Fatalf("cut %v: %v", cut, err)
+		}
+		if err := store.SpendNonce(ctx, nonce, terms); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.takes("nothing that anybody signs") // a connection that is cut, and a token that is not taken
+	if _, err := g.admin.ClientKillByFilter(ctx, "user", "app").Result(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := store.IssueNonce(ctx, terms); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("refused, and told as %v", err)
+	}
+	takesNow()
+	if _, _, err := store.IssueNonce(ctx, terms); err != nil {
+		t.Errorf("taken again: %v", err)
 	}
 }

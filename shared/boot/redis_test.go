@@ -33,6 +33,7 @@ func client(t *testing.T, r boot.Redis) *redis.Client {
 	return c
 }
 
+// Connections are given up before ElastiCache does, which ends each after twelve hours (attack case 65).
 func TestClient_options(t *testing.T) {
 	o := client(t, boot.Redis{Addr: "127.0.0.1:1"}).Options()
 	// MaxRetries is 0 here where it was given as -1.

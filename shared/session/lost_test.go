@@ -137,7 +137,8 @@ func TestScripts_lostReply(t *testing.T) {
 	})
 }
 
-// A script cache that is flushed before every call costs a trip and nothing else.
+// Attack case 63: a script cache that is flushed before every call costs a trip and nothing else. The cluster among the
+// engines refuses a script whose keys are of two slots, or undeclared, and then the test fails; see redistest.Cluster.
 func TestScripts_flushedBetween(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
