@@ -32,12 +32,12 @@ if sub(stored, 1, 17) ~= expected then return {PRECONDITION, stored} end
 local rec, flags = open(raw), byte(raw, 2)
 if flags % (2 * PREFERENCES) >= PREFERENCES then flags = flags - PREFERENCES end
 if value == '' then
-  redis.call('UNLINK', preferences)
+  redis.call('UNLINK', preferences) -- first, since it needs no memory; see save
 else
   flags = flags + PREFERENCES
-  redis.call('SET', preferences, value)
 end
 rec.head = sub(rec.head, 1, 1) .. char(flags) .. sub(rec.head, 3)
 note(k, EVENT_PREFERENCES, random, 0)
 save(k, rec)
+if value ~= '' then redis.call('SET', preferences, value) end
 return remember(memory, {DONE})

@@ -364,6 +364,7 @@ local function save(k, rec)
   -- Redis with its memory full refuses a script's first write, if that may need memory, and none after it, so that no
   -- script stops half way. What ends or holds a session must not be refused: it begins with a write that needs none.
   if #rec.gone > 0 or rec.must then redis.call('PERSIST', k.record) end
+  flush(k) -- before the change: one whose event cannot be written does not happen
   tally(k, rec)
   for i = #rec.ended, 1, -1 do
     if num(rec.ended[i], 23, 6) <= k.now then table.remove(rec.ended, i) end
@@ -384,7 +385,6 @@ local function save(k, rec)
     redis.call('SET', k.record, body, 'PX', string.format('%.0f', keep))
   end
   place(k, rec)
-  flush(k)
 end
 
 -- over ends one listed session and returns the answer that says so. Unlinking needs no memory, and by itself closes the

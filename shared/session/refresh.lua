@@ -83,6 +83,6 @@ entry = sub(entry, 1, 22) .. bin(seen, 6) .. bin(ends, 6) .. sub(entry, 35, 40)
   .. bin(math.min(k.now + access, absolute), 6) .. sub(entry, 113, 118)
   .. bin(k.now, 6) .. k.op .. sub(entry, 137)
 note(k, EVENT_REFRESH, random, 0)
-redis.call('SETRANGE', k.record, at, entry)
 flush(k)
+redis.call('SETRANGE', k.record, at, entry)
 return {DONE, entry, sealed}
