@@ -100,22 +100,24 @@ var loginActs = []act{
 			done: func() bool { return nonce != "" && w.SpendNonce(ctx, nonce, terms) == nil },
 		}
 	}},
-	{name: "spend", answers: []string{"ok", "spent"}, needsMemory: true, loose: true, prepare: func(w *world, _ common.Address) plan {
-		nonce, _, err := w.IssueNonce(ctx, terms)
-		must(w.t, err)
-		spend := func() (string, error) { return answer(w.SpendNonce(ctx, nonce, terms)) }
-		return plan{ask: spend, done: func() bool { text, _ := spend(); return text == "spent" }}
-	}},
-	{name: "login", answers: []string{"ok", "spent"}, events: []string{"login"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
-		in := w.verified(who)
-		return plan{
-			ask: func() (string, error) { _, err := w.Create(ctx, in); return answer(err) },
-			done: func() bool {
-				account, err := w.Account(ctx, who)
-				return err == nil && len(account.Sessions) == 1
-			},
-		}
-	}},
+	{name: "spend", answers: []string{"ok", "spent"}, needsMemory: true, loose: true,
+		prepare: func(w *world, _ common.Address) plan {
+			nonce, _, err := w.IssueNonce(ctx, terms)
+			must(w.t, err)
+			spend := func() (string, error) { return answer(w.SpendNonce(ctx, nonce, terms)) }
+			return plan{ask: spend, done: func() bool { text, _ := spend(); return text == "spent" }}
+		}},
+	{name: "login", answers: []string{"ok", "spent"}, events: []string{"login"}, needsMemory: true,
+		prepare: func(w *world, who common.Address) plan {
+			in := w.verified(who)
+			return plan{
+				ask: func() (string, error) { _, err := w.Create(ctx, in); return answer(err) },
+				done: func() bool {
+					account, err := w.Account(ctx, who)
+					return err == nil && len(account.Sessions) == 1
+				},
+			}
+		}},
 }
 
 var sessionActs = []act{
@@ -131,154 +133,169 @@ var sessionActs = []act{
 			},
 		}
 	}},
-	{name: "refresh", answers: []string{"ok", "repeated"}, events: []string{"refresh"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		w.clock.add(time.Minute)
-		return plan{
-			ask: func() (string, error) {
-				next, err := w.Refresh(ctx, g.RefreshToken, laptop)
-				if err == nil && next.Repeated {
-					return "repeated", nil
-				}
-				return answer(err)
-			},
-			done: func() bool { return w.record(g.User.ID).live[0].generation == 1 },
-		}
-	}},
-	{name: "step-up", answers: []string{"ok", "expired"}, events: []string{"step_up"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		return plan{
-			ask: func() (string, error) {
-				a, err := w.Present(ctx, g.AccessToken, session.Cookie)
-				if err == nil {
-					_, err = w.StepUp(ctx, a, laptop)
-				}
-				return answer(err)
-			},
-			done: func() bool { return w.record(g.User.ID).live[0].generation == 1 },
-		}
-	}},
-	{name: "another device", answers: []string{"held"}, events: []string{"device.changed"}, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		return plan{
-			ask: func() (string, error) { _, err := w.Read(ctx, g.AccessToken, phone); return answer(err) },
-			done: func() bool {
-				a, err := w.Present(ctx, g.AccessToken, session.Cookie)
-				return err == nil && a.Session.StepUpRequired
-			},
-		}
-	}},
-	{name: "another network", answers: []string{"ok"}, events: []string{"network.changed"}, prepare: func(w *world, who common.Address) plan {
-		g, moved := w.signIn(who), laptop
-		moved.IP = netip.MustParseAddr("198.51.100.1")
-		return plan{
-			ask:  func() (string, error) { _, err := w.Read(ctx, g.AccessToken, moved); return answer(err) },
-			done: func() bool { return slices.Contains(w.kinds(g.User.ID), "network.changed") },
-		}
-	}},
+	{name: "refresh", answers: []string{"ok", "repeated"}, events: []string{"refresh"}, needsMemory: true,
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			w.clock.add(time.Minute)
+			return plan{
+				ask: func() (string, error) {
+					next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+					if err == nil && next.Repeated {
+						return "repeated", nil
+					}
+					return answer(err)
+				},
+				done: func() bool { return w.record(g.User.ID).live[0].generation == 1 },
+			}
+		}},
+	{name: "step-up", answers: []string{"ok", "expired"}, events: []string{"step_up"}, needsMemory: true,
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			return plan{
+				ask: func() (string, error) {
+					a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+					if err == nil {
+						_, err = w.StepUp(ctx, a, laptop)
+					}
+					return answer(err)
+				},
+				done: func() bool { return w.record(g.User.ID).live[0].generation == 1 },
+			}
+		}},
+	{name: "another device", answers: []string{"held"}, events: []string{"device.changed"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			return plan{
+				ask: func() (string, error) { _, err := w.Read(ctx, g.AccessToken, phone); return answer(err) },
+				done: func() bool {
+					a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+					return err == nil && a.Session.StepUpRequired
+				},
+			}
+		}},
+	{name: "another network", answers: []string{"ok"}, events: []string{"network.changed"},
+		prepare: func(w *world, who common.Address) plan {
+			g, moved := w.signIn(who), laptop
+			moved.IP = netip.MustParseAddr("198.51.100.1")
+			return plan{
+				ask:  func() (string, error) { _, err := w.Read(ctx, g.AccessToken, moved); return answer(err) },
+				done: func() bool { return slices.Contains(w.kinds(g.User.ID), "network.changed") },
+			}
+		}},
 }
 
 var endActs = []act{
-	{name: "logout", answers: []string{"logged_out now", "logged_out"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		return plan{
-			ask:  func() (string, error) { return overAnswer(w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())) },
-			done: func() bool { return w.isOver(g, session.LoggedOut) },
-		}
-	}},
-	{name: "logout everywhere", answers: []string{"2", "0"}, events: []string{"session.ended", "session.ended"}, prepare: func(w *world, who common.Address) plan {
-		g, other := w.signIn(who), w.signIn(who)
-		return plan{
-			ask: func() (string, error) {
-				return countedAnswer(w.EndAll(ctx, g.Session.ID, session.Revoked, laptop.By()))
-			},
-			done: func() bool { return w.isOver(g, session.Revoked) && w.isOver(other, session.Revoked) },
-		}
-	}},
-	{name: "end others", answers: []string{"1", "0"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
-		g, other := w.signIn(who), w.signIn(who)
-		return plan{
-			ask: func() (string, error) {
-				return countedAnswer(w.EndOthers(ctx, g.Session.ID, session.Revoked, laptop.By()))
-			},
-			done: func() bool { return !w.isOver(g, session.Revoked) && w.isOver(other, session.Revoked) },
-		}
-	}},
-	{name: "revoke", answers: []string{"revoked_by_admin now", "revoked_by_admin"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		return plan{
-			ask: func() (string, error) {
-				return overAnswer(w.End(ctx, g.Session.ID, session.RevokedByAdmin, operator, func([]string) error { return nil }))
-			},
-			done: func() bool { return w.isOver(g, session.RevokedByAdmin) },
-		}
-	}},
-	{name: "theft", answers: []string{"refresh_reused now", "refresh_reused"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		w.clock.add(time.Minute)
-		_, err := w.Refresh(ctx, g.RefreshToken, laptop)
-		must(w.t, err)
-		w.clock.add(time.Minute)
-		return plan{
-			ask:  func() (string, error) { _, err := w.Refresh(ctx, g.RefreshToken, laptop); return answer(err) },
-			done: func() bool { return w.isOver(g, session.RefreshReused) },
-		}
-	}},
-	{name: "store reset", answers: []string{"store_reset now", "store_reset"}, events: []string{"session.ended"}, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		before := w.rdb.Get(ctx, w.recordKey(g.User.ID)).Val()
-		w.clock.add(time.Minute)
-		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
-		must(w.t, err)
-		must(w.t, w.rdb.SetRange(ctx, w.recordKey(g.User.ID), 0, before).Err())
-		return plan{
-			ask:  func() (string, error) { _, err := w.Read(ctx, next.AccessToken, laptop); return answer(err) },
-			done: func() bool { return w.isOver(g, session.StoreReset) },
-		}
-	}},
+	{name: "logout", answers: []string{"logged_out now", "logged_out"}, events: []string{"session.ended"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			return plan{
+				ask:  func() (string, error) { return overAnswer(w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())) },
+				done: func() bool { return w.isOver(g, session.LoggedOut) },
+			}
+		}},
+	{name: "logout everywhere", answers: []string{"2", "0"}, events: []string{"session.ended", "session.ended"},
+		prepare: func(w *world, who common.Address) plan {
+			g, other := w.signIn(who), w.signIn(who)
+			return plan{
+				ask: func() (string, error) {
+					return countedAnswer(w.EndAll(ctx, g.Session.ID, session.Revoked, laptop.By()))
+				},
+				done: func() bool { return w.isOver(g, session.Revoked) && w.isOver(other, session.Revoked) },
+			}
+		}},
+	{name: "end others", answers: []string{"1", "0"}, events: []string{"session.ended"},
+		prepare: func(w *world, who common.Address) plan {
+			g, other := w.signIn(who), w.signIn(who)
+			return plan{
+				ask: func() (string, error) {
+					return countedAnswer(w.EndOthers(ctx, g.Session.ID, session.Revoked, laptop.By()))
+				},
+				done: func() bool { return !w.isOver(g, session.Revoked) && w.isOver(other, session.Revoked) },
+			}
+		}},
+	{name: "revoke", answers: []string{"revoked_by_admin now", "revoked_by_admin"}, events: []string{"session.ended"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			return plan{
+				ask: func() (string, error) {
+					return overAnswer(w.End(ctx, g.Session.ID, session.RevokedByAdmin, operator, func([]string) error { return nil }))
+				},
+				done: func() bool { return w.isOver(g, session.RevokedByAdmin) },
+			}
+		}},
+	{name: "theft", answers: []string{"refresh_reused now", "refresh_reused"}, events: []string{"session.ended"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			w.clock.add(time.Minute)
+			_, err := w.Refresh(ctx, g.RefreshToken, laptop)
+			must(w.t, err)
+			w.clock.add(time.Minute)
+			return plan{
+				ask:  func() (string, error) { _, err := w.Refresh(ctx, g.RefreshToken, laptop); return answer(err) },
+				done: func() bool { return w.isOver(g, session.RefreshReused) },
+			}
+		}},
+	{name: "store reset", answers: []string{"store_reset now", "store_reset"}, events: []string{"session.ended"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			before := w.rdb.Get(ctx, w.recordKey(g.User.ID)).Val()
+			w.clock.add(time.Minute)
+			next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+			must(w.t, err)
+			must(w.t, w.rdb.SetRange(ctx, w.recordKey(g.User.ID), 0, before).Err())
+			return plan{
+				ask:  func() (string, error) { _, err := w.Read(ctx, next.AccessToken, laptop); return answer(err) },
+				done: func() bool { return w.isOver(g, session.StoreReset) },
+			}
+		}},
 }
 
 var accountActs = []act{
-	{name: "block", answers: []string{"ok"}, events: []string{"account.blocked", "session.ended"}, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		return plan{
-			ask:  func() (string, error) { return answer(w.Block(ctx, who, false, operator)) },
-			done: func() bool { return w.isOver(g, session.AccountBlocked) },
-		}
-	}},
-	{name: "unblock", answers: []string{"ok"}, events: []string{"account.unblocked"}, prepare: func(w *world, who common.Address) plan {
-		must(w.t, w.Block(ctx, who, false, operator))
-		return plan{
-			ask: func() (string, error) { return answer(w.Unblock(ctx, who, operator)) },
-			done: func() bool {
-				_, err := w.Account(ctx, who)
-				return errors.Is(err, session.ErrNotFound)
-			},
-		}
-	}},
-	{name: "promotion", answers: []string{"ok"}, events: []string{"roles.changed"}, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		return plan{
-			ask:  func() (string, error) { return w.setRoles(who, "editor") },
-			done: func() bool { return w.record(g.User.ID).roles == "editor" },
-		}
-	}},
-	{name: "demotion", answers: []string{"ok"}, events: []string{"roles.changed"}, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		_, err := w.setRoles(who, session.RoleAdmin)
-		must(w.t, err)
-		return plan{
-			ask:  func() (string, error) { return w.setRoles(who) },
-			done: func() bool { return w.record(g.User.ID).roles == "" },
-		}
-	}},
-	{name: "erasure", answers: []string{"ok"}, events: []string{"account.erased", "session.ended"}, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		return plan{
-			ask:  func() (string, error) { return answer(w.Erase(ctx, g.User.ID, false, operator)) },
-			done: func() bool { return w.isOver(g, session.AccountErased) },
-		}
-	}},
+	{name: "block", answers: []string{"ok"}, events: []string{"account.blocked", "session.ended"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			return plan{
+				ask:  func() (string, error) { return answer(w.Block(ctx, who, false, operator)) },
+				done: func() bool { return w.isOver(g, session.AccountBlocked) },
+			}
+		}},
+	{name: "unblock", answers: []string{"ok"}, events: []string{"account.unblocked"},
+		prepare: func(w *world, who common.Address) plan {
+			must(w.t, w.Block(ctx, who, false, operator))
+			return plan{
+				ask: func() (string, error) { return answer(w.Unblock(ctx, who, operator)) },
+				done: func() bool {
+					_, err := w.Account(ctx, who)
+					return errors.Is(err, session.ErrNotFound)
+				},
+			}
+		}},
+	{name: "promotion", answers: []string{"ok"}, events: []string{"roles.changed"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			return plan{
+				ask:  func() (string, error) { return w.setRoles(who, "editor") },
+				done: func() bool { return w.record(g.User.ID).roles == "editor" },
+			}
+		}},
+	{name: "demotion", answers: []string{"ok"}, events: []string{"roles.changed"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			_, err := w.setRoles(who, session.RoleAdmin)
+			must(w.t, err)
+			return plan{
+				ask:  func() (string, error) { return w.setRoles(who) },
+				done: func() bool { return w.record(g.User.ID).roles == "" },
+			}
+		}},
+	{name: "erasure", answers: []string{"ok"}, events: []string{"account.erased", "session.ended"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			return plan{
+				ask:  func() (string, error) { return answer(w.Erase(ctx, g.User.ID, false, operator)) },
+				done: func() bool { return w.isOver(g, session.AccountErased) },
+			}
+		}},
 }
 
 // setRoles gives somebody roles, whoever else is an admin.
@@ -288,31 +305,33 @@ func (w *world) setRoles(who common.Address, roles ...string) (string, error) {
 }
 
 var dataActs = []act{
-	{name: "preferences", answers: []string{"ok", "precondition"}, events: []string{"preferences.changed"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
-		g := w.signIn(who)
-		a, old, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
-		must(w.t, err)
-		return plan{
-			ask: func() (string, error) {
-				_, err := w.SetPreferences(ctx, a, old, []byte(`{"theme":"dark"}`), laptop.By())
-				return answer(err)
-			},
-			done: func() bool {
-				_, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
-				return err == nil && string(p.JSON) == `{"theme":"dark"}`
-			},
-		}
-	}},
-	{name: "put state", answers: []string{"ok", "precondition"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
-		a := w.opens(w.signIn(who))
-		return plan{
-			ask: func() (string, error) {
-				_, err := w.PutState(ctx, a, "form", []byte("1"), 0, session.StateCondition{Absent: true})
-				return answer(err)
-			},
-			done: func() bool { _, err := w.State(ctx, a, "form"); return err == nil },
-		}
-	}},
+	{name: "preferences", answers: []string{"ok", "precondition"}, events: []string{"preferences.changed"}, needsMemory: true,
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			a, old, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+			must(w.t, err)
+			return plan{
+				ask: func() (string, error) {
+					_, err := w.SetPreferences(ctx, a, old, []byte(`{"theme":"dark"}`), laptop.By())
+					return answer(err)
+				},
+				done: func() bool {
+					_, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+					return err == nil && string(p.JSON) == `{"theme":"dark"}`
+				},
+			}
+		}},
+	{name: "put state", answers: []string{"ok", "precondition"}, needsMemory: true,
+		prepare: func(w *world, who common.Address) plan {
+			a := w.opens(w.signIn(who))
+			return plan{
+				ask: func() (string, error) {
+					_, err := w.PutState(ctx, a, "form", []byte("1"), 0, session.StateCondition{Absent: true})
+					return answer(err)
+				},
+				done: func() bool { _, err := w.State(ctx, a, "form"); return err == nil },
+			}
+		}},
 	{name: "delete state", answers: []string{"ok", "missing"}, prepare: func(w *world, who common.Address) plan {
 		a := w.opens(w.signIn(who))
 		_, err := w.PutState(ctx, a, "form", []byte("1"), 0, session.StateCondition{})

@@ -18,12 +18,17 @@ import (
 
 // paths are ways in which a slot's keys may go from node to node: step by step, which of them have gone.
 var paths = map[string][]func(isRecord bool, i int) bool{
-	"record first": {nothing, func(isRecord bool, _ int) bool { return isRecord }, func(isRecord bool, i int) bool { return isRecord || i%2 == 0 }, all},
-	"record last":  {func(isRecord bool, _ int) bool { return !isRecord }, all},
+	"record first": {
+		func(bool, int) bool { return false },
+		func(isRecord bool, _ int) bool { return isRecord },
+		func(isRecord bool, i int) bool { return isRecord || i%2 == 0 },
+		func(bool, int) bool { return true },
+	},
+	"record last": {
+		func(isRecord bool, _ int) bool { return !isRecord },
+		func(bool, int) bool { return true },
+	},
 }
-
-func nothing(bool, int) bool { return false }
-func all(bool, int) bool     { return true }
 
 func (w *world) isRecord(key string) bool {
 	_, name, _ := strings.Cut(key, "}:")

@@ -36,6 +36,7 @@ func TestServerKilled(t *testing.T) {
 // A server that hangs: every act is unavailable in its time. What it was asked lies in its sockets, and it does that when
 // it goes on; so an act has happened wholly or not at all, and whoever asks again gets the right answer.
 func TestServerFrozen(t *testing.T) {
+	t.Parallel() // it mostly waits
 	own := redistest.ServerWith(t)
 	first := newWorld(t, own.Redis, nil)
 	first.rehearse()
@@ -64,6 +65,7 @@ func TestServerFrozen(t *testing.T) {
 // request waits for an answer that never comes, and is served over another connection in its time (attack case 64; what
 // the process sees is in shared/boot).
 func TestDeadConnections(t *testing.T) {
+	t.Parallel() // it mostly waits
 	each(t, func(t *testing.T, r redistest.Redis) {
 		w := between(t, r)
 		g := w.signIn(w.stranger())

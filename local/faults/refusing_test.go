@@ -31,6 +31,7 @@ func (w *world) trials() (all []*trial) {
 // A client that is led to a replica can read there and change nothing: what changes something is unavailable, until the
 // name leads to a primary again. Validation goes on, but for activity that is due to be written.
 func TestReadOnly(t *testing.T) {
+	t.Parallel() // it mostly waits
 	primary, replica := redistest.Replicated(t)
 	proxies := redistest.NewProxies(t, primary.Addr)
 	w := newWorld(t, primary.Redis, proxies)
@@ -56,6 +57,7 @@ func TestReadOnly(t *testing.T) {
 
 // A server that loads its data answers nobody; once it has, the same client is served, and whoever was in is in.
 func TestLoading(t *testing.T) {
+	t.Parallel() // it mostly waits
 	primary := redistest.ServerWith(t, "--repl-diskless-sync-delay", "0")
 	before := newWorld(t, primary.Redis, nil)
 	g := before.signIn(before.stranger())

@@ -139,6 +139,7 @@ func atOnce(t *testing.T, r redistest.Redis, fault redistest.Fault, times int) [
 // A reply that does not come in time is asked for again, on another connection, whether it is the request that got lost or
 // the answer. Nobody notices, but for the wait.
 func TestDelay(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for name, fault := range map[string]redistest.Fault{"request lost": redistest.Swallow, "answer lost": redistest.Silence} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, r redistest.Redis) {
@@ -156,6 +157,7 @@ func TestDelay(t *testing.T) {
 
 // A request that is under way so long that its repeat is answered before it arrives does no harm when it does.
 func TestDelay_late(t *testing.T) {
+	t.Parallel() // it mostly waits
 	each(t, func(t *testing.T, r redistest.Redis) {
 		for _, one := range atOnce(t, r, redistest.Late, 1) {
 			tr, late := one.trial, 0
@@ -177,6 +179,7 @@ func TestDelay_late(t *testing.T) {
 
 // Where nothing is answered at all, every act is unavailable in its time, and has happened wholly or not at all.
 func TestDelay_forGood(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for name, fault := range map[string]redistest.Fault{"requests lost": redistest.Swallow, "answers lost": redistest.Silence} {
 		t.Run(name, func(t *testing.T) {
 			r := redistest.Server(t)
