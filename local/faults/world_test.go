@@ -222,11 +222,12 @@ func unavailable(t *testing.T, what string, call func(ctx context.Context) error
 	}
 }
 
-// eventually returns when call succeeds; meanwhile it may answer nothing but that it is unavailable.
+// eventually returns when call succeeds; meanwhile it may answer nothing but that it is unavailable. It waits for half of
+// the minute after which a client looks for a cluster's nodes anyway, whatever it met.
 func eventually(t *testing.T, call func() error) {
 	t.Helper()
 	var err error
-	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
+	for limit := time.Now().Add(30 * time.Second); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
 		if err = call(); !errors.Is(err, session.ErrUnavailable) {
 			break
 		}
