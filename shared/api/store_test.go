@@ -251,6 +251,38 @@ func TestUnavailable(t *testing.T) {
 	c.profile().wants(200, "")
 }
 
+// With Redis' memory full nobody comes in: nonce, login and refresh are refused whole, and told as unavailable. Who is in
+// stays in, and every way out works.
+func TestUnavailable_memoryFull(t *testing.T) {
+	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
+	w, root := adminWorld(t, own.Redis)
+	admin, alice := w.script(), newAccount(t)
+	admin.signIn(root)
+	var all []*client
+	for range 4 {
+		c := w.script()
+		c.signIn(alice)
+		all = append(all, c)
+	}
+	body := all[0].body(alice, all[0].message(alice).String())
+	must(t, own.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+	for name, got := range map[string]answer{
+		"nonce": all[0].send("GET", "/auth/nonce", nil), "login": all[0].login(body), "refresh": all[0].renew(),
+	} {
+		if got.wants(503, "unavailable"); got.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: answered with %v", name, got.header)
+		}
+	}
+	all[1].profile().wants(200, "")
+	all[1].logout(nil).wants(204, "")
+	all[1].profile().wants(401, "session_ended")
+	all[2].logout(map[string]any{"everywhere": true}).wants(204, "")
+	all[3].profile().wants(401, "session_ended")
+	admin.ask("POST", "/api/admin/users/"+alice.address.Hex()+"/block", nil).wants(204, "")
+	must(t, own.Client().ConfigSet(ctx, "maxmemory", "0").Err())
+	all[0].login(body).wants(403, "account_blocked") // its nonce was not spent by the login that was refused
+}
+
 // A Redis that never answers is given up when the request's time is over.
 func TestUnavailable_deadline(t *testing.T) {
 	silent, err := net.Listen("tcp4", "127.0.0.1:0")
