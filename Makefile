@@ -11,7 +11,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SHELL_FILES := .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak sizes build lint fuzz mutants cold-start redis sam-local clean
+.PHONY: help run test soak sizes build lint fuzz mutants bench cold-start redis sam-local clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
@@ -64,6 +64,9 @@ fuzz: ## run every fuzz test for FUZZTIME=1m
 
 mutants: ## weaken each invariant's check in one line and see a test fail
 	@go run ./local/mutants
+
+bench: ## run the benchmarks of the hot paths, an event in and a response out, on a redis-server, for benchstat
+	@go test -run '^$$' -bench . -benchmem -count 5 ./shared/boot
 
 cold-start: ## print PERFORMANCE.md's table of sizes and starts
 	@go test ./local/lambdatest -run '^$$' -bench ColdStart -benchtime 20x | awk '/^BenchmarkColdStart/ { \

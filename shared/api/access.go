@@ -50,12 +50,18 @@ func (x *exchange) open(rule sessionRule) error {
 			return err
 		}
 	}
-	if id, err := x.api.store.SessionOf(x.r.Context(), token); err == nil {
+	if x.client, err = x.clientOver(transport); err == nil {
+		err = x.read(token, rule)
+	}
+	if err == nil {
+		x.concernsSession(x.access.Session.ID)
+	} else if id, unknown := x.api.store.SessionOf(x.r.Context(), token); unknown == nil {
 		x.concernsSession(id) // also where it turns out to be over
 	}
-	if x.client, err = x.clientOver(transport); err != nil {
-		return err
-	}
+	return err
+}
+
+func (x *exchange) read(token string, rule sessionRule) (err error) {
 	ctx, store := x.r.Context(), x.api.store
 	switch rule {
 	case held:

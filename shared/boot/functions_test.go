@@ -134,7 +134,7 @@ func startSystem(t *testing.T, binaries string, r redistest.Redis) system {
 }
 
 // environment is the least that a function needs.
-func environment(t *testing.T, r redistest.Redis) []string {
+func environment(t testing.TB, r redistest.Redis) []string {
 	t.Helper()
 	redisHost, redisPort, err := net.SplitHostPort(r.Addr)
 	if err != nil {
@@ -220,7 +220,7 @@ func signed(t *testing.T, ask func(query string) response) map[string]string {
 }
 
 // signedBy is signed by that key.
-func signedBy(t *testing.T, key *ecdsa.PrivateKey, ask func(query string) response) map[string]string {
+func signedBy(t testing.TB, key *ecdsa.PrivateKey, ask func(query string) response) map[string]string {
 	t.Helper()
 	r := ask("&chainId=1&address=" + crypto.PubkeyToAddress(key.PublicKey).Hex())
 	wantStatus(t, r, http.StatusOK)
@@ -244,7 +244,7 @@ func (s system) login(t *testing.T) tokens {
 	return tokensOf(t, s.post(t, "log-in", "/auth/login", s.signed(t)))
 }
 
-func tokensOf(t *testing.T, r response) tokens {
+func tokensOf(t testing.TB, r response) tokens {
 	t.Helper()
 	wantStatus(t, r, http.StatusOK)
 	var got tokens
@@ -254,7 +254,7 @@ func tokensOf(t *testing.T, r response) tokens {
 	return got
 }
 
-func wantStatus(t *testing.T, r response, status int) {
+func wantStatus(t testing.TB, r response, status int) {
 	t.Helper()
 	if r.StatusCode != status {
 		t.Fatalf("answered %d %s, want %d", r.StatusCode, r.Body, status)

@@ -62,7 +62,9 @@ func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	event.RequestContext.DomainName = l.host
 
 	ctx = api.WithCall(ctx, call)
-	response, err := httpadapter.NewV2(l.restoring(l.handler, event)).ProxyWithContext(ctx, event)
+	handler := l.restoring(l.handler, event)
+	event.Headers, event.Cookies = nil, nil // which the adapter would take apart in vain
+	response, err := httpadapter.NewV2(handler).ProxyWithContext(ctx, event)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +96,16 @@ func (l *Lambda) restoring(next http.Handler, event events.APIGatewayV2HTTPReque
 // headersOf are the headers as they were sent. Cookies come in a list of their own; a cookie header beside it repeats
 // them and does not count.
 func headersOf(event events.APIGatewayV2HTTPRequest) http.Header {
-	header := make(http.Header, len(event.Headers)+1)
-	for _, name := range slices.Sorted(maps.Keys(event.Headers)) {
-		header.Add(name, event.Headers[name])
+	header, values := make(http.Header, len(event.Headers)+1), make([]string, 0, len(event.Headers))
+	for name, value := range event.Headers {
+		values = append(values, value)
+		header[http.CanonicalHeaderKey(name)] = values[len(values)-1 : len(values) : len(values)]
+	}
+	if len(header) < len(event.Headers) { // names in several spellings, whose order must not be that of a map
+		clear(header)
+		for _, name := range slices.Sorted(maps.Keys(event.Headers)) {
+			header.Add(name, event.Headers[name])
+		}
 	}
 	header.Del("Host") // as net/http's server has it: Request.Host is the only place
 	if len(event.Cookies) > 0 {

@@ -67,7 +67,7 @@ func (r *Ring) aead(id KeyID, rec Record) (cipher.AEAD, error) {
 	if !ok {
 		return nil, ErrUnknownKey
 	}
-	key := expand(k.seal, rec.Kind+"|"+string(rec.Owner), EncryptionKey)
+	key := k.seal.expand(rec.Kind, "|", string(rec.Owner))
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("preparing cipher: %w", err)

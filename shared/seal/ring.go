@@ -20,7 +20,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -99,14 +102,14 @@ type Ring struct{ set atomic.Pointer[set] }
 
 // set is what a ring holds at one time. It never changes.
 type set struct {
-	lookup map[Purpose][]byte
+	lookup map[Purpose]*macKey
 	keys   map[KeyID]derived
 	order  []Key // by ActiveFrom, oldest first; secrets left out
 }
 
 type derived struct {
-	macs map[Purpose][]byte
-	seal []byte // root of the per-record encryption keys
+	macs map[Purpose]*macKey
+	seal *macKey // root of the per-record encryption keys
 }
 
 // NewRing derives all keys of a ring. Scope is the deployment's name for itself (the Redis key prefix): two stages that
@@ -138,7 +141,7 @@ var ErrLookup = errors.New("the lookup key is another one: every account would g
 // fails with ErrLookup, and then changes nothing.
 func (r *Ring) Replace(other *Ring) error {
 	next := other.set.Load()
-	if !bytes.Equal(r.set.Load().lookup[UserID], next.lookup[UserID]) {
+	if !bytes.Equal(r.set.Load().lookup[UserID].key, next.lookup[UserID].key) {
 		return ErrLookup
 	}
 	r.set.Store(next)
@@ -163,7 +166,7 @@ func (s *set) add(scope string, k Key) error {
 	}
 	s.keys[k.ID] = derived{
 		macs: deriveAll(k.Secret, scope, rotating),
-		seal: expand(extract(k.Encryption), info(scope, "seal"), EncryptionKey),
+		seal: newMACKey(expand(extract(k.Encryption), info(scope, "seal"), EncryptionKey)),
 	}
 	s.order = append(s.order, Key{ID: k.ID, ActiveFrom: k.ActiveFrom})
 	return nil
@@ -189,33 +192,61 @@ func (r *Ring) MAC(id KeyID, p Purpose, parts ...[]byte) ([]byte, error) {
 	if !ok {
 		return nil, ErrUnknownKey
 	}
-	return mac(k.macs[p], parts), nil
+	return k.macs[p].mac(parts), nil
 }
 
 // Lookup is MAC under the lookup key.
 func (r *Ring) Lookup(p Purpose, parts ...[]byte) []byte {
-	return mac(r.set.Load().lookup[p], parts)
+	return r.set.Load().lookup[p].mac(parts)
 }
 
-func mac(key []byte, parts [][]byte) []byte {
-	if len(key) == 0 {
-		panic("seal: a purpose of the other kind of key") // a programming error; an empty key would authenticate anything
+// macKey is a key of HMAC-SHA-256, with hashes that have taken it in already: half of what a short message costs.
+type macKey struct {
+	key    []byte
+	hashes sync.Pool
+}
+
+func newMACKey(key []byte) *macKey {
+	k := &macKey{key: key}
+	k.hashes.New = func() any { return hmac.New(sha256.New, key) }
+	return k
+}
+
+// mac frames the parts. A key that is none is a purpose of the other kind of key: a programming error, and an empty key
+// would authenticate anything.
+func (k *macKey) mac(parts [][]byte) []byte {
+	if k == nil {
+		panic("seal: a purpose of the other kind of key")
 	}
-	h := hmac.New(sha256.New, key)
+	h := k.hashes.Get().(hash.Hash)
+	defer k.hashes.Put(h)
+	h.Reset()
 	var size [4]byte
 	for _, part := range parts {
 		binary.BigEndian.PutUint32(size[:], uint32(len(part)))
 		h.Write(size[:])
 		h.Write(part)
 	}
-	return h.Sum(nil)
+	return h.Sum(make([]byte, 0, sha256.Size))
 }
 
-func deriveAll(secret []byte, scope string, purposes []Purpose) map[Purpose][]byte {
+// expand is HKDF-Expand (RFC 5869) of this key for as many bytes as a hash has, which are all of its first block.
+func (k *macKey) expand(info ...string) []byte {
+	h := k.hashes.Get().(hash.Hash)
+	defer k.hashes.Put(h)
+	h.Reset()
+	for _, part := range info {
+		_, _ = io.WriteString(h, part)
+	}
+	h.Write([]byte{1})
+	return h.Sum(make([]byte, 0, sha256.Size))
+}
+
+func deriveAll(secret []byte, scope string, purposes []Purpose) map[Purpose]*macKey {
 	root := extract(secret)
-	keys := make(map[Purpose][]byte, len(purposes))
+	keys := make(map[Purpose]*macKey, len(purposes))
 	for _, p := range purposes {
-		keys[p] = expand(root, info(scope, string(p)), sha256.Size)
+		keys[p] = newMACKey(expand(root, info(scope, string(p)), sha256.Size))
 	}
 	return keys
 }
