@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 
 	"latchkey/shared/session"
@@ -26,9 +25,9 @@ func conditions(header http.Header) (session.StateCondition, error) {
 }
 
 var (
-	tagList = regexp.MustCompile(`^[ \t,]*(?:(?:W/)?"[!#-~\x{80}-\x{10ffff}]*"[ \t]*(?:,[ \t,]*|$))+$`)
-	tag     = regexp.MustCompile(`(W/)?"([^"]*)"`)
-	ourTag  = regexp.MustCompile(`^[0-9a-z]+$`)
+	tagList = pattern(`^[ \t,]*(?:(?:W/)?"[!#-~\x{80}-\x{10ffff}]*"[ \t]*(?:,[ \t,]*|$))+$`)
+	tag     = pattern(`(W/)?"([^"]*)"`)
+	ourTag  = pattern(`^[0-9a-z]+$`)
 )
 
 // ifMatch lists the versions of an If-Match; "*" stands for any, nil for no such header. A weak tag matches nothing, and
@@ -42,13 +41,13 @@ func ifMatch(header http.Header) ([]string, error) {
 	if text == "*" {
 		return []string{"*"}, nil
 	}
-	if !tagList.MatchString(text) {
+	if !tagList().MatchString(text) {
 		return nil, invalid("If-Match: must be * or a list of entity tags in quotes")
 	}
 	var versions []string
-	for _, found := range tag.FindAllStringSubmatch(text, -1) {
+	for _, found := range tag().FindAllStringSubmatch(text, -1) {
 		version := found[2]
-		if found[1] != "" || !ourTag.MatchString(version) {
+		if found[1] != "" || !ourTag().MatchString(version) {
 			version = "" // no version of ours is empty
 		}
 		versions = append(versions, version)

@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -182,11 +181,11 @@ func checkParameters(r *http.Request, known ...string) error {
 	return nil
 }
 
-var word = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+var word = pattern(`^[A-Za-z0-9_-]{1,32}$`)
 
 // quoted repeats a name that a client made up, where it is a word: a longer one may be a token in the wrong place.
 func quoted(name string) string {
-	if !word.MatchString(name) {
+	if !word().MatchString(name) {
 		return ""
 	}
 	return `: "` + name + `"`

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"regexp"
 	"runtime/debug"
 	"time"
 
@@ -159,11 +158,11 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
 
-var gatewayID = regexp.MustCompile(`^[A-Za-z0-9+/=_-]{1,128}$`)
+var gatewayID = pattern(`^[A-Za-z0-9+/=_-]{1,128}$`)
 
 // requestID is the gateway's own, or one of ours where there is none. A client's header is never taken for it.
 func requestID(call Call) string {
-	if id := call.RequestID; gatewayID.MatchString(id) {
+	if id := call.RequestID; gatewayID().MatchString(id) {
 		return id
 	}
 	return rand.Text()

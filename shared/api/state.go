@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -101,18 +100,18 @@ func (a *API) DeleteState() http.Handler {
 	}}.handler(a)
 }
 
-var stateKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,` + strconv.Itoa(session.MaxStateKey) + `}$`)
+var stateKey = pattern(`^[A-Za-z0-9._-]{1,` + strconv.Itoa(session.MaxStateKey) + `}$`)
 
 // stateKey reads the key from the path.
 func (x *exchange) stateKey() (string, error) {
 	key := x.r.PathValue("key")
-	if !stateKey.MatchString(key) {
+	if !stateKey().MatchString(key) {
 		return "", invalid("a key is 1 to 64 letters, digits, dots, underlines and hyphens")
 	}
 	return key, nil
 }
 
-var wholeSeconds = regexp.MustCompile(`^[1-9][0-9]{0,8}$`)
+var wholeSeconds = pattern(`^[1-9][0-9]{0,8}$`)
 
 // lifetime is the parameter ttl; 0 where there is none.
 func lifetime(r *http.Request) (time.Duration, error) {
@@ -120,7 +119,7 @@ func lifetime(r *http.Request) (time.Duration, error) {
 	if !query.Has("ttl") {
 		return 0, nil
 	}
-	if !wholeSeconds.MatchString(query.Get("ttl")) {
+	if !wholeSeconds().MatchString(query.Get("ttl")) {
 		return 0, invalid("ttl: must be whole seconds, from 1 to 999999999")
 	}
 	n, err := strconv.Atoi(query.Get("ttl"))

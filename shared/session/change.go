@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"latchkey/shared/seal"
 )
 
@@ -29,7 +27,7 @@ func (s *Store) newChange(user UserID, by By) change {
 }
 
 // change runs a script and hands on the events that it wrote.
-func (s *Store) change(ctx context.Context, script *redis.Script, c change) (reply, error) {
+func (s *Store) change(ctx context.Context, script script, c change) (reply, error) {
 	detail, err := s.sealBy(c.user, c.op, c.now, c.by)
 	if err != nil {
 		return nil, err

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Condition is asked, before another's account is changed, about the roles that the account has: its error refuses the
@@ -64,7 +62,7 @@ func (s *Store) recordOrNone(ctx context.Context, user UserID) (record, error) {
 
 // alteration is a change of an account that is decided by its roles.
 type alteration struct {
-	script *redis.Script
+	script script
 	// resigns tells that the account can administer no more afterwards, and keepAdmin that somebody else must be able to.
 	resigns, keepAdmin bool
 	// joins tells that it may be able to administer afterwards, who could not.

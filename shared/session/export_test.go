@@ -56,9 +56,9 @@ func (s *Store) Stored(ctx context.Context, u UserID) (Stored, error) {
 
 // LoadScripts makes Redis know every script, through a client that may do that: a store's may not.
 func LoadScripts(ctx context.Context, rdb redis.Scripter) error {
-	for _, script := range []*redis.Script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript, stepUpScript, blockScript, rolesScript, eraseScript, resignScript, issueScript, limitScript, sweepScript, recountScript,
+	for _, one := range []script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript, stepUpScript, blockScript, rolesScript, eraseScript, resignScript, issueScript, limitScript, sweepScript, recountScript,
 		preferencesScript, statePutScript, stateDeleteScript} {
-		if err := script.Load(ctx, rdb).Err(); err != nil {
+		if err := one().Load(ctx, rdb).Err(); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -76,8 +77,14 @@ var (
 	movedScript   = newScript(movedSource)
 )
 
-func newScript(source string) *redis.Script {
-	return redis.NewScript(prelude + gcra + "local function answer()\n" + source + "end\n" + epilogue)
+// script makes a script when it is first run. Its name is a hash of its whole text, and no function runs more than a few:
+// all of them would take every cold start a millisecond.
+type script func() *redis.Script
+
+func newScript(source string) script {
+	return sync.OnceValue(func() *redis.Script {
+		return redis.NewScript(prelude + gcra + "local function answer()\n" + source + "end\n" + epilogue)
+	})
 }
 
 // Outcomes of the scripts.
@@ -135,18 +142,18 @@ var errCrossed = fmt.Errorf("%w: a reply to another call", ErrUnavailable)
 // run runs a script; all that a script touches is in keys. Scripts recognise their own operation, or do no harm twice, so
 // asking again after a lost reply is safe. The last argument names the call and comes back with the reply: one that does not is somebody
 // else's.
-func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply, error) {
+func (s *Store) run(ctx context.Context, script script, keys []string, args ...any) (reply, error) {
 	r, _, err := s.tell(ctx, script, keys, args...)
 	return r, err
 }
 
 // tell is run for a script that may write events: it returns them too, packed as audit reads them.
-func (s *Store) tell(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply, string, error) {
+func (s *Store) tell(ctx context.Context, script script, keys []string, args ...any) (reply, string, error) {
 	call := newOperation()
 	args = append(args, call[:])
 	var r reply
 	err := again(ctx, func() (err error) {
-		r, err = script.Run(ctx, s.rdb, keys, args...).Slice()
+		r, err = script().Run(ctx, s.rdb, keys, args...).Slice()
 		return err
 	})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 // call is one of several scripts that are sent at once. Each has keys of its own slot and knows nothing of the others.
 type call struct {
-	script *redis.Script
+	script script
 	keys   []string
 	args   []any
 
@@ -48,7 +48,7 @@ func (s *Store) send(ctx context.Context, calls []*call,
 	asked := map[*call]*redis.Cmd{}
 	for _, c := range calls {
 		if c.reply == nil {
-			asked[c] = how(c.script, ctx, p, c.keys, c.args...)
+			asked[c] = how(c.script(), ctx, p, c.keys, c.args...)
 		}
 	}
 	_, err := p.Exec(ctx)
