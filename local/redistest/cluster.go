@@ -218,9 +218,7 @@ func (c *OwnCluster) Await() {
 			running = append(running, node.Client())
 		}
 	}
-	if err := awaitCluster(ctx, running); err != nil {
-		c.t.Fatal(err)
-	}
+	must(c.t, awaitCluster(ctx, running))
 }
 
 // Primary returns the node that serves a key now, as the running nodes see it.
@@ -276,16 +274,14 @@ func (c *OwnCluster) FailOver(replica *Own, how string) {
 	if how != "" {
 		args = append(args, how)
 	}
-	// Asked again where the primary took too long to give way.
-	err := await(ctx, "the failover", func() bool {
-		if replica.role() != "master" {
-			_ = replica.Client().Do(ctx, args...).Err()
+	var asked time.Time
+	must(c.t, await(ctx, "the failover", func() bool {
+		// A primary has five seconds to give way. To ask before they are over would begin anew, for good on a busy machine.
+		if replica.role() != "master" && time.Since(asked) > 6*time.Second && replica.Client().Do(ctx, args...).Err() == nil {
+			asked = time.Now()
 		}
 		return replica.role() == "master"
-	})
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	}))
 	c.awaitOwner(ctx, replica)
 }
 
@@ -294,20 +290,11 @@ func (c *OwnCluster) awaitOwner(ctx context.Context, owner *Own) {
 	c.t.Helper()
 	id := owner.ID()
 	for _, node := range c.Nodes {
-		if node.Stopped() {
-			continue
-		}
-		err := await(ctx, "the nodes to agree", func() bool {
-			for line := range strings.Lines(node.Client().ClusterNodes(ctx).Val()) {
-				fields := strings.Fields(line)
-				if len(fields) > 8 && fields[0] == id && strings.Contains(fields[2], "master") {
-					return true
-				}
-			}
-			return false
-		})
-		if err != nil {
-			c.t.Fatal(err)
+		if !node.Stopped() {
+			must(c.t, await(ctx, "the nodes to agree", func() bool {
+				line := node.lineOf(ctx, id)
+				return len(line) > 8 && strings.Contains(line[2], "master")
+			}))
 		}
 	}
 }
@@ -316,9 +303,7 @@ func (c *OwnCluster) awaitOwner(ctx context.Context, owner *Own) {
 func (o *Own) ID() string {
 	o.t.Helper()
 	id, err := o.Client().Do(context.Background(), "cluster", "myid").Text()
-	if err != nil {
-		o.t.Fatal(err)
-	}
+	must(o.t, err)
 	return id
 }
 
@@ -333,13 +318,23 @@ func (o *Own) replication() map[string]string {
 
 // owns tells whether a node serves a slot, as it sees it itself.
 func (o *Own) owns(slot int) bool {
-	for line := range strings.Lines(o.Client().ClusterNodes(context.Background()).Val()) {
-		fields := strings.Fields(line)
-		if len(fields) > 8 && strings.Contains(fields[2], "myself") {
-			return slices.ContainsFunc(fields[8:], func(r string) bool { return within(r, slot) })
+	return serves(o.lineOf(context.Background(), o.ID()), slot)
+}
+
+// lineOf is what a node knows of another, as CLUSTER NODES tells it: id, address, flags, primary, ping, pong, epoch, link,
+// and slots.
+func (o *Own) lineOf(ctx context.Context, id string) []string {
+	for line := range strings.Lines(o.Client().ClusterNodes(ctx).Val()) {
+		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == id {
+			return fields
 		}
 	}
-	return false
+	return nil
+}
+
+// serves tells whether a slot is among those of such a line.
+func serves(line []string, slot int) bool {
+	return len(line) > 8 && slices.ContainsFunc(line[8:], func(r string) bool { return within(r, slot) })
 }
 
 // within reads a slot, or a range of them, as CLUSTER NODES tells it. Those under way between nodes stand in brackets.

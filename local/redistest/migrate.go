@@ -3,8 +3,6 @@ package redistest
 import (
 	"context"
 	"net"
-	"slices"
-	"strings"
 	"testing"
 )
 
@@ -67,21 +65,8 @@ func (m *Migration) Finish() {
 
 // agrees tells whether a node knows that another has a slot, as of that one's own epoch.
 func (o *Own) agrees(ctx context.Context, owner *Own, id string, slot int) bool {
-	own := owner.lineOf(ctx, id)
-	seen := o.lineOf(ctx, id)
-	return len(own) > 8 && len(seen) > 8 && own[6] == seen[6] &&
-		slices.ContainsFunc(seen[8:], func(r string) bool { return within(r, slot) })
-}
-
-// lineOf is what a node knows of another, as CLUSTER NODES tells it: id, address, flags, primary, ping, pong, epoch, link,
-// and slots.
-func (o *Own) lineOf(ctx context.Context, id string) []string {
-	for line := range strings.Lines(o.Client().ClusterNodes(ctx).Val()) {
-		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == id {
-			return fields
-		}
-	}
-	return nil
+	own, seen := owner.lineOf(ctx, id), o.lineOf(ctx, id)
+	return serves(own, slot) && serves(seen, slot) && own[6] == seen[6]
 }
 
 func must(t testing.TB, err error) {
