@@ -16,7 +16,7 @@ import (
 // A primary that dies and whose replica takes over by itself: until it has, every answer is right or unavailable, and after
 // that the same client goes on. What the replica had holds, ends above all (attack case 62).
 func testFailover(t *testing.T, c *redistest.OwnCluster) {
-	w := newWorld(t, c.Redis, nil)
+	w := onCluster(t, c)
 	dying := c.Primary(w.recordKey(w.UserOf(w.stranger())))
 	w.accept = func(u session.UserID) bool { return c.Primary(w.recordKey(u)) == dying }
 	kept, over, blocked := w.signIn(w.stranger()), w.signIn(w.stranger()), w.stranger()
@@ -27,9 +27,7 @@ func testFailover(t *testing.T, c *redistest.OwnCluster) {
 	next := w.refreshed(old)
 	replica := c.Replica(dying)
 	replica.CatchUp(dying)
-	for _, node := range c.Nodes {
-		must(t, node.Client().ConfigSet(ctx, "cluster-node-timeout", "500").Err())
-	}
+	nodeTimeout(t, c, "500")
 	must(t, replica.Client().ConfigSet(ctx, "cluster-replica-no-failover", "no").Err())
 	dying.Stop()
 	eventually(t, func() error {
@@ -41,6 +39,7 @@ func testFailover(t *testing.T, c *redistest.OwnCluster) {
 		_, err := w.Read(ctx, kept.AccessToken, laptop)
 		return err
 	})
+	nodeTimeout(t, c, redistest.NodeTimeout) // at once, or a node that is slow to answer would be the next
 	w.dead(over)
 	w.dead(stopped)
 	in := w.verifiedAnyhow(blocked)
@@ -53,13 +52,18 @@ func testFailover(t *testing.T, c *redistest.OwnCluster) {
 	w.dead(kept)
 	w.whole()
 	must(t, replica.Client().ConfigSet(ctx, "cluster-replica-no-failover", "yes").Err())
-	for _, node := range c.Nodes {
-		if !node.Stopped() {
-			must(t, node.Client().ConfigSet(ctx, "cluster-node-timeout", "2000").Err())
-		}
-	}
 	dying.Restart()
 	c.Await()
+}
+
+// nodeTimeout is that of the nodes that run, in milliseconds.
+func nodeTimeout(t *testing.T, c *redistest.OwnCluster, ms string) {
+	t.Helper()
+	for _, node := range c.Nodes {
+		if !node.Stopped() {
+			must(t, node.Client().ConfigSet(ctx, "cluster-node-timeout", ms).Err())
+		}
+	}
 }
 
 // verifiedAnyhow is verified while nodes still learn of each other.
@@ -79,7 +83,7 @@ func (w *world) verifiedAnyhow(who common.Address) (in session.Login) {
 // once it is back the same client is served. A server that keeps nothing on disk comes back empty: all whom it knew are
 // signed out, and nobody else.
 func testNoFailover(t *testing.T, c *redistest.OwnCluster) {
-	w := newWorld(t, c.Redis, nil)
+	w := onCluster(t, c)
 	w.rehearse()
 	w.clear()
 	dying := c.Primary(w.recordKey(w.UserOf(w.stranger())))
@@ -108,7 +112,7 @@ func testNoFailover(t *testing.T, c *redistest.OwnCluster) {
 // What is lost of rate limits and nonces, in a cluster whose shards fail one by one: a nonce that is spent no more meets
 // the session that it made, or the mark that it ended, on the shard that did not fail. No second session comes of it.
 func testLostWrites(t *testing.T, c *redistest.OwnCluster) {
-	w := newWorld(t, c.Redis, nil)
+	w := onCluster(t, c)
 	nonce, _, err := w.IssueNonce(ctx, terms)
 	must(t, err)
 	dying := c.Primary(w.redis.Prefix + ":{" + nonce[:2] + "}:")

@@ -20,8 +20,7 @@ func (w *world) memory(bytes string) {
 
 // With memory full and nothing evicted, whatever ends, holds or takes away works, and whatever would need memory is refused
 // whole: a nonce, a login, a refresh, a change of preferences or state. Sessions stay open.
-func testMemoryFull(t *testing.T, r redistest.Redis) {
-	w := newWorld(t, r, nil)
+func testMemoryFull(t *testing.T, w *world) {
 	for _, a := range acts {
 		tr := w.try(a)
 		before := w.dump("")
@@ -49,7 +48,7 @@ func testMemoryFull(t *testing.T, r redistest.Redis) {
 }
 
 func TestMemoryFull(t *testing.T) {
-	testMemoryFull(t, redistest.ServerWith(t, "--maxmemory-policy", "noeviction").Redis)
+	testMemoryFull(t, newWorld(t, redistest.ServerWith(t, "--maxmemory-policy", "noeviction").Redis, nil))
 }
 
 // The sweeper ends what is due with memory full.

@@ -60,7 +60,7 @@ func ends(c *redistest.OwnCluster, slot int) (from, to *redistest.Own) {
 // nothing has happened; once the slot has arrived, asking again is answered rightly. Every key that a script touches is
 // declared, so Redis refuses before it begins (attack case 63).
 func testHalfMoved(t *testing.T, c *redistest.OwnCluster) {
-	w := newWorld(t, c.Redis, nil, func(o *session.Options) { o.RefreshRate, o.LoginRate = 0, 0 })
+	w := onCluster(t, c, func(o *session.Options) { o.RefreshRate, o.LoginRate = 0, 0 })
 	nonce, _, err := w.IssueNonce(ctx, terms)
 	must(t, err)
 	nonces := c.Slot(w.redis.Prefix + ":{" + nonce[:2] + "}:")
@@ -208,7 +208,7 @@ func (l load) round() {
 // While slots move under load, everybody is answered rightly or told that it is unavailable, and in the end nothing is half
 // done.
 func testMovingLoad(t *testing.T, c *redistest.OwnCluster) {
-	w := newWorld(t, c.Redis, nil)
+	w := onCluster(t, c)
 	var refused atomic.Int64
 	var working sync.WaitGroup
 	var keys []string

@@ -23,6 +23,10 @@ const (
 	slots     = 16384
 )
 
+// NodeTimeout is how long, in milliseconds, a node of ClusterWith may be silent before the others count it as failed, which
+// takes the whole cluster down: longer than a busy machine keeps one from answering.
+const NodeTimeout = "15000"
+
 // OwnCluster is a cluster of redis-servers that belongs to one test.
 type OwnCluster struct {
 	Redis
@@ -78,7 +82,7 @@ func ClusterWith(t testing.TB, args ...string) *OwnCluster {
 	t.Helper()
 	c := &OwnCluster{t: t, Redis: Redis{Name: "cluster", Prefix: newPrefix()}}
 	c.newUser()
-	args = slices.Concat([]string{"--cluster-node-timeout", "2000", "--cluster-replica-no-failover", "yes"}, inspector, args,
+	args = slices.Concat([]string{"--cluster-node-timeout", NodeTimeout, "--cluster-replica-no-failover", "yes"}, inspector, args,
 		[]string{"--user", c.Username}, c.userRules(t))
 	procs, err := startNodes(find(t), t.TempDir(), args)
 	for _, p := range procs {
