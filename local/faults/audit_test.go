@@ -40,8 +40,8 @@ func TestLogDown(t *testing.T) {
 }
 
 // An activity that Redis does not let be written refuses the change: the record stays as it was, an admin's act is refused
-// as a login is (attack case 68). An end closes its session first, whatever comes of the rest. An activity that is damaged
-// is another matter: it begins anew; see shared/session.
+// as a login is (attack case 68). What ends one session closes it first, whatever comes of the rest. An activity that is
+// damaged is another matter: it begins anew; see shared/session.
 func TestAuditRefused(t *testing.T) {
 	own := redistest.ServerWith(t)
 	w := newWorld(t, own.Redis, nil)
@@ -57,6 +57,9 @@ func TestAuditRefused(t *testing.T) {
 		if w.rdb.Get(ctx, w.recordKey(tr.user)).Val() != before {
 			t.Errorf("%s: its event was refused, and it happened", tr.name)
 		}
+		if closes := slices.Contains([]string{"logout", "revoke", "theft", "store reset"}, a.name); w.closed(tr.user) != closes {
+			t.Errorf("%s: its event was refused, and that its session is closed is %v", tr.name, !closes)
+		}
 		if a.name == "theft" || a.name == "store reset" { // whose token opens nothing any more
 			if got, err := tr.ask(); got != "unknown" && !slices.Contains(tr.answers, got) {
 				t.Errorf("%s: asked again, answered %q, %v", tr.name, got, err)
@@ -67,4 +70,11 @@ func TestAuditRefused(t *testing.T) {
 		}
 		w.clear()
 	}
+}
+
+// closed tells whether an account lists a session without a payload, which opens to nobody.
+func (w *world) closed(u session.UserID) bool {
+	w.t.Helper()
+	rec, err := parseRecord(w.rdb.Get(ctx, w.recordKey(u)).Val())
+	return err == nil && slices.ContainsFunc(rec.live, func(l live) bool { return w.rdb.Exists(ctx, w.key(u, "s"+l.random)).Val() == 0 })
 }

@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"testing"
@@ -96,9 +95,7 @@ func testNoFailover(t *testing.T, c *redistest.OwnCluster) {
 		trials = append(trials, w.try(a))
 	}
 	dying.Stop()
-	for _, tr := range trials {
-		unavailable(t, tr.name, func(context.Context) error { _, err := tr.ask(); return err })
-	}
+	w.refuses(trials)
 	dying.Restart()
 	c.Await()
 	eventually(t, func() error { _, err := w.Read(ctx, elsewhere.AccessToken, laptop); return err })

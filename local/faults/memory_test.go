@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func testMemoryFull(t *testing.T, w *world) {
 		before := w.dump("")
 		w.memory("1")
 		got, err := tr.ask()
-		unchanged := same(before, w.dump(""))
+		unchanged := maps.Equal(before, w.dump(""))
 		w.memory("0")
 		switch {
 		case tr.needsMemory:

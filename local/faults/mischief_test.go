@@ -31,7 +31,7 @@ var mischiefs = []mischief{
 	{"slot moved", (*soak).move},
 }
 
-// strike does mischief every few seconds, each kind once before any comes again, and leaves a cluster that is well.
+// strike does mischief every second or two, each kind once before any comes again, and leaves a cluster that is well.
 func (s *soak) strike(over context.Context) {
 	var left []mischief
 	for {

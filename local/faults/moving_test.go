@@ -31,7 +31,7 @@ var paths = map[string][]func(isRecord bool, i int) bool{
 	},
 }
 
-func (w *world) isRecord(key string) bool {
+func isRecord(key string) bool {
 	_, name, _ := strings.Cut(key, "}:")
 	return strings.HasPrefix(name, "u")
 }
@@ -114,7 +114,7 @@ func (tr *trial) travels(c *redistest.OwnCluster, what string, slot int, path []
 	m := c.Migrate(slot, from, to)
 	for step, moved := range path {
 		for i, key := range m.Keys(1000) {
-			if moved(w.isRecord(key), i) {
+			if moved(isRecord(key), i) {
 				m.Move(key)
 			}
 		}
@@ -133,7 +133,7 @@ func (tr *trial) travels(c *redistest.OwnCluster, what string, slot int, path []
 		wants(w.t, fmt.Sprintf("%s, %s, step %d", tr.name, what, step), err, session.ErrUnavailable)
 	}
 	m.Finish()
-	if !tr.loose && !same(but(before, "admins"), but(w.dump(""), "admins")) {
+	if !tr.loose && !maps.Equal(but(before, "admins"), but(w.dump(""), "admins")) {
 		w.t.Errorf("%s, %s: refused, and changed something", tr.name, what)
 	}
 	tr.settled(what, tr.loose)
@@ -223,8 +223,9 @@ func testMovingLoad(t *testing.T, c *redistest.OwnCluster) {
 	}
 	done := make(chan struct{})
 	go func() { working.Wait(); close(done) }()
+	defer func() { <-done }() // also where a move ends the test
 	moved := 0
-	for working := true; working; moved++ {
+	for busy := true; busy; moved++ {
 		key := keys[moved%len(keys)]
 		slot := c.Slot(key)
 		from, to := ends(c, slot)
@@ -235,7 +236,7 @@ func testMovingLoad(t *testing.T, c *redistest.OwnCluster) {
 		m.Finish()
 		select {
 		case <-done:
-			working = false
+			busy = false
 		default:
 		}
 	}

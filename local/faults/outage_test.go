@@ -18,14 +18,9 @@ func TestServerKilled(t *testing.T) {
 	w := newWorld(t, own.Redis, nil)
 	w.rehearse()
 	g := w.signIn(w.stranger())
-	var trials []*trial
-	for _, a := range acts {
-		trials = append(trials, w.try(a))
-	}
+	trials := w.trials()
 	own.Stop()
-	for _, tr := range trials {
-		unavailable(t, tr.name, func(context.Context) error { _, err := tr.ask(); return err })
-	}
+	w.refuses(trials)
 	own.Restart()
 	_, err := w.Check(ctx)
 	must(t, err)

@@ -27,7 +27,7 @@ var (
 
 const soakDrivers = 4 // each with clients, a connection pool, and accounts of its own, as so many functions
 
-// soak is load on a cluster to which something happens every few seconds.
+// soak is load on a cluster to which something happens every second or two.
 type soak struct {
 	t       *testing.T
 	cluster *redistest.OwnCluster
@@ -42,7 +42,7 @@ type soak struct {
 }
 
 // TestSoak has clients sign in, validate, refresh, log out, revoke, block and change roles on a few addresses of a cluster,
-// while a random fault strikes every few seconds. Each history is held against the model, its accounts' activity included:
+// while a random fault strikes every second or two. Each history is held against the model, its accounts' activity included:
 // every change has one event. In the end all that Redis holds is recounted. No fault here loses what was acknowledged: what
 // comes of that is in TestLostWrites.
 func TestSoak(t *testing.T) {
@@ -52,9 +52,10 @@ func TestSoak(t *testing.T) {
 	}
 	s := newSoak(t, seed)
 	t.Logf("seed %d", seed)
+	var all sync.WaitGroup
+	defer all.Wait() // also where the faults end the test
 	over, cancel := context.WithTimeout(ctx, *soakFor)
 	defer cancel()
-	var all sync.WaitGroup
 	for i := range s.drivers {
 		all.Go(func() { s.drive(over, i, seed) })
 	}

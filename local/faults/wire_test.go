@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"sync"
@@ -87,7 +88,7 @@ func TestCut_twice(t *testing.T) {
 					}
 					told = true
 					wants(t, a.name, err, session.ErrUnavailable)
-					unchanged := same(before, w.dump(""))
+					unchanged := maps.Equal(before, w.dump(""))
 					if number == 1 && fault == redistest.CutBefore && !unchanged {
 						t.Errorf("%s: never arrived, and changed something", a.name)
 					}
@@ -168,7 +169,7 @@ func TestDelay_late(t *testing.T) {
 			for _, proxy := range tr.w.proxies {
 				late += proxy.Deliver()
 			}
-			if late != 1 || !same(before, tr.w.dump(tag(tr.user))) {
+			if late != 1 || !maps.Equal(before, tr.w.dump(tag(tr.user))) {
 				t.Errorf("%s: %d requests came late, and changed something", tr.name, late)
 			}
 			tr.right("late", one.answer, one.err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -261,8 +260,6 @@ func (w *world) clear() {
 		must(w.t, w.rdb.Unlink(ctx, key).Err())
 	}
 }
-
-func same(a, b map[string]string) bool { return maps.Equal(a, b) }
 
 func must(t testing.TB, err error) {
 	t.Helper()
