@@ -121,23 +121,7 @@ func testLostWrites(t *testing.T, c *redistest.OwnCluster) {
 	kept, gone := w.stranger(), w.stranger()
 	w.accept = on(dying, true)
 	nobody := w.stranger()
-	opts := w.opts
-	opts.NonceRate = 3
-	limited := session.NewStore(w.client, w.ring, opts, w.clock.now)
-	few := terms
-	few.From = w.network(c, dying)
-	flood := func() (n int) {
-		for ; n < 10; n++ {
-			if _, _, err := limited.IssueNonce(ctx, few); err != nil {
-				var rate *session.RateError
-				if !errors.As(err, &rate) {
-					t.Error(err)
-				}
-				return n
-			}
-		}
-		return n
-	}
+	flood := w.flooding(w.network(c, dying))
 	var logins []session.Login
 	var grants []session.Grant
 	w.loses(func(lose func()) {
@@ -176,6 +160,26 @@ func testLostWrites(t *testing.T, c *redistest.OwnCluster) {
 	}
 	dying.Restart()
 	c.Await()
+}
+
+// flooding asks for ten nonces from a network that may have three, and returns how many it was given.
+func (w *world) flooding(from netip.Addr) func() int {
+	opts, few := w.opts, terms
+	opts.NonceRate, few.From = 3, from
+	limited := session.NewStore(w.client, w.ring, opts, w.clock.now)
+	return func() (given int) {
+		for range 10 {
+			_, _, err := limited.IssueNonce(ctx, few)
+			var rate *session.RateError
+			switch {
+			case err == nil:
+				given++
+			case !errors.As(err, &rate):
+				w.t.Error(err)
+			}
+		}
+		return given
+	}
 }
 
 // network is one whose nonces lie on a node, in other slots than the laptop's.

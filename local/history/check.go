@@ -38,8 +38,8 @@ var ErrUndecided = errors.New("history neither proven nor refuted in time")
 type Violation struct {
 	Seed    uint64
 	Account int
-	// Operations are those of the account in the order of their calls. The first Explained of them, in an order that the
-	// checker found, could have happened; no more than that in any order.
+	// Operations are those of the account in the order of their calls, and Explained the most of them that the checker found
+	// an order for, in that order.
 	Operations []Operation
 	Explained  []Operation
 

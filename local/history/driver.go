@@ -128,8 +128,8 @@ func (h *run) client(ctx context.Context, n int) {
 		if ctx.Err() != nil {
 			return
 		}
-		c, any := h.choose(random, last)
-		if !any {
+		c, ok := h.choose(random, last)
+		if !ok {
 			return
 		}
 		c.Now = skew + h.tick(between(random, 0, h.config.Step))
@@ -182,8 +182,8 @@ func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
 		}
 		n -= w.weight
 	}
-	held, any := h.book.draw(c.Account, random)
-	if !any && (c.Kind == Validate || c.Kind == Refresh || c.Kind == LogOut || c.Kind == RevokeOthers) {
+	held, ok := h.book.draw(c.Account, random)
+	if !ok && (c.Kind == Validate || c.Kind == Refresh || c.Kind == LogOut || c.Kind == RevokeOthers) {
 		c.Kind = LogIn
 	}
 	switch c.Kind {

@@ -177,7 +177,7 @@ func TestProxy_late(t *testing.T) {
 	ctx := context.Background()
 	own := redistest.ServerWith(t)
 	proxy := redistest.NewProxy(t, own.Addr)
-	client := own.NewProduct(t, func(o *redis.UniversalOptions) { o.Addrs, o.ReadTimeout = []string{proxy.Addr}, 200*time.Millisecond })
+	client := own.NewProduct(t, func(o *redis.UniversalOptions) { o.Addrs, o.ReadTimeout = []string{proxy.Addr}, time.Second })
 	key := own.Prefix + ":k"
 	struck := proxy.Once(redistest.Late, func(request []byte) bool { return strings.Contains(string(request), "first") })
 	if err := client.Set(ctx, key, "first", 0).Err(); err == nil || struck() != 1 {
@@ -201,7 +201,7 @@ func TestProxy(t *testing.T) {
 	own := redistest.ServerWith(t)
 	proxy := redistest.NewProxy(t, own.Addr)
 	client := own.NewProduct(t, func(o *redis.UniversalOptions) {
-		o.Addrs, o.ReadTimeout, o.ContextTimeoutEnabled = []string{proxy.Addr}, 300*time.Millisecond, true
+		o.Addrs, o.ReadTimeout = []string{proxy.Addr}, time.Second
 	})
 	key := own.Prefix + ":n"
 	isIncr := func(request []byte) bool { return strings.Contains(string(request), "incr") }
@@ -261,7 +261,7 @@ func TestCluster_noticesCrossings(t *testing.T) {
 		return
 	}
 	redistest.Server(t) // skips where there is no server
-	child := exec.Command(os.Args[0], "-test.run=^TestCluster_noticesCrossings$", "-test.timeout=60s")
+	child := exec.Command(os.Args[0], "-test.run=^TestCluster_noticesCrossings$", "-test.timeout=2m")
 	child.Env = append(os.Environ(), "REDISTEST_CHILD=1")
 	out, err := child.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "1 commands met keys of several slots") {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func FuzzOpenStored(f *testing.F) {
 			return session.ErrDamaged
 		}
 		wants(t, o.ItemErr, gone(stored[min(len(stored), 10):]))
-		if stored == "" || gone(stored) == session.ErrNotFound {
+		if stored == "" || errors.Is(gone(stored), session.ErrNotFound) {
 			wants(t, o.PreferencesErr, nil)
 			if string(o.Preferences.JSON) != session.EmptyPreferences || (o.Preferences.Version == "0") != (stored == "") {
 				t.Errorf("%q are the preferences %s, version %s", stored, o.Preferences.JSON, o.Preferences.Version)
