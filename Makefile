@@ -27,10 +27,10 @@ run: ## serve the API on this machine, PORT=3000
 test: ## run all tests, with the race detector
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
 		echo "no redis-server found: apt-get install redis-server (or brew install redis); tests that need it are skipped, in CI they fail"
-	go test -race -shuffle=on ./shared/session ./... # the longest first, beside the others
+	go test -race -shuffle=on -timeout 30m ./shared/session ./... # the longest first, beside the others
 	@cat build/test/reports/*.txt
 
-soak: ## work a cluster for SOAK=10m while a fault strikes every few seconds, and check every answer
+soak: ## work a cluster for SOAK=10m while a fault strikes every second or two, and check every answer
 	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/faults -soak $(SOAK) && cat build/test/reports/soak.txt
 
 sizes: ## hold the functions' binaries for ARCH=arm64 to PERFORMANCE.md's table, as make test holds those for this machine
