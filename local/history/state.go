@@ -49,7 +49,8 @@ type logged struct {
 
 const (
 	longAgo    = -1 << 40 * time.Millisecond
-	remembered = 16             // ended sessions; what is older is unknown
+	remembered = 16             // ended sessions, and those of late; what is older is unknown
+	late       = time.Hour / 4  // while a login may be under way
 	memory     = 24 * time.Hour // of an ended session, beyond its absolute end and from when that was written down
 )
 
@@ -97,7 +98,9 @@ func (m *Model) Events() []Event {
 // tidy forgets what need not be remembered, each time that the account is written.
 func (m *Model) tidy(now time.Duration) {
 	m.ended = slices.DeleteFunc(m.ended, func(e ended) bool { return e.forget <= now })
-	m.ended = m.ended[max(0, len(m.ended)-remembered):]
+	for len(m.ended) > 255 || len(m.ended) > remembered && m.ended[0].at <= now-late {
+		m.ended = m.ended[1:]
+	}
 }
 
 // once does what has an answer that is kept for the operation, and after that returns the answer.

@@ -210,6 +210,7 @@ func TestCreate_remembersSixteen(t *testing.T) {
 		var all []session.Grant
 		for range 20 {
 			all = append(all, w.signIn(alice, laptop))
+			w.clock.add(time.Minute)
 		}
 		for i, g := range all[:19] {
 			_, err := w.Read(ctx, g.AccessToken, laptop)
@@ -220,7 +221,7 @@ func TestCreate_remembersSixteen(t *testing.T) {
 			}
 		}
 		// A day beyond their absolute end they are forgotten, whether or not anything was written since.
-		w.clock.add(36*time.Hour - time.Millisecond)
+		w.clock.add(36*time.Hour - 2*time.Minute - time.Millisecond)
 		_, err := w.Read(ctx, all[18].AccessToken, laptop)
 		wantsEnded(t, err, session.Evicted)
 		w.clock.add(time.Millisecond)
@@ -232,6 +233,35 @@ func TestCreate_remembersSixteen(t *testing.T) {
 		ended := w.stored(w.signIn(alice, laptop)).Ended
 		if len(ended) != 1 || ended[0].ID != all[19].Session.ID {
 			t.Errorf("%v are still remembered", ended)
+		}
+	})
+}
+
+// Those that ended in the last quarter of an hour are remembered whatever their number, up to 255: until then a login that is
+// under way, or whose nonce is un-spent, could come once more.
+func TestCreate_remembersTheLatest(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.Limit, o.LoginRate = 1, 0 })
+		g := w.signIn(alice, laptop)
+		ended := func(logins int) int {
+			for range logins {
+				w.signIn(alice, laptop)
+			}
+			return len(w.stored(g).Ended)
+		}
+		if n := ended(20); n != 20 {
+			t.Errorf("%d of 20 ends are remembered", n)
+		}
+		w.clock.add(15*time.Minute - time.Millisecond)
+		if n := ended(20); n != 40 {
+			t.Errorf("%d of 40 ends are remembered", n)
+		}
+		w.clock.add(time.Millisecond)
+		if n := ended(1); n != 21 { // the first twenty are over
+			t.Errorf("%d ends are remembered, want 21", n)
+		}
+		if n := ended(300); n != 255 {
+			t.Errorf("%d ends are remembered, want as many as a record has room for", n)
 		}
 	})
 }

@@ -405,3 +405,26 @@ func TestScripts_twiceOfAccount(t *testing.T) {
 		}
 	})
 }
+
+// Invariant 2: a login that is asked for again brings back nothing, however many sessions ended with its own meanwhile.
+func TestCreate_repeatOvertakenByManyEnds(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var told []session.Event
+		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.Limit = 0 })
+		g, err := w.overtaken(func() {
+			var last session.Grant
+			for range 20 {
+				last = w.signIn(alice, laptop)
+			}
+			n, err := w.EndAll(ctx, last.Session.ID, session.Revoked, operator)
+			if must(t, err); n != 21 {
+				t.Errorf("ended %d", n)
+			}
+		}).Create(ctx, w.login(alice, laptop))
+		must(t, err) // the answer that was lost: it has taken effect, and ended
+		w.dead(g)
+		if n := len(w.stored(g).Live); n != 0 {
+			t.Errorf("%d sessions live", n)
+		}
+	})
+}

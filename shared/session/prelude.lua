@@ -3,8 +3,9 @@
 -- equality is exact; for order they are decoded, since < on strings follows the locale.
 
 local HEAD, LIVE, ENDED = 34, 185, 35
-local REMEMBERED = 16                       -- ended sessions kept
+local REMEMBERED, MOST = 16, 255            -- ended sessions kept, and how many with those that ended of late
 local HOUR, DAY = 3600000, 86400000
+local LATE = HOUR / 4                       -- longer than a nonce may be spent, or a request be under way
 local RETENTION = 90 * DAY                  -- of a record after its last session
 local MEMORY = 60000                        -- of an operation's answer; a lost reply is asked for again within seconds
 
@@ -357,6 +358,17 @@ local function place(k, rec)
   sure('ZADD', part, 'LT', earliest(rec), k.user)
 end
 
+-- forget forgets ended sessions: those whose time is over, and beyond the sixteen latest those that ended longer ago than a
+-- login may be under way. Until then one that arrives once more, or whose nonce a failover has un-spent, must meet its mark:
+-- else it would bring its session back.
+local function forget(k, rec)
+  for i = #rec.ended, 1, -1 do
+    if num(rec.ended[i], 23, 6) <= k.now then table.remove(rec.ended, i) end
+  end
+  local function spare() return #rec.ended > REMEMBERED and not rec.erased and num(rec.ended[1], 17, 6) <= k.now - LATE end
+  while #rec.ended > MOST or spare() do table.remove(rec.ended, 1) end
+end
+
 -- save writes a record back, and in the same step what follows from it: counters, index, activity. A record that holds
 -- a block, preferences or roles stays for good; any other outlasts its last session by the retention, and one that was
 -- erased the marks of what has ended.
@@ -366,10 +378,7 @@ local function save(k, rec)
   if #rec.gone > 0 or rec.must then redis.call('PERSIST', k.record) end
   flush(k) -- before the change: one whose event cannot be written does not happen
   tally(k, rec)
-  for i = #rec.ended, 1, -1 do
-    if num(rec.ended[i], 23, 6) <= k.now then table.remove(rec.ended, i) end
-  end
-  while #rec.ended > (rec.erased and 255 or REMEMBERED) do table.remove(rec.ended, 1) end
+  forget(k, rec)
   local body = rec.head .. char(#rec.roles) .. char(#rec.live) .. char(#rec.ended) .. rec.roles
     .. table.concat(rec.live) .. table.concat(rec.ended)
   if byte(rec.head, 2) ~= 0 or #rec.roles > 0 then

@@ -151,7 +151,7 @@ type Grant struct {
 	Session   Session
 	// User is set by a login only.
 	User User
-	// Evicted are the sessions that this login ended to keep the limit: the latest sixteen at most.
+	// Evicted are the sessions that this login ended to keep the limit.
 	Evicted []ID
 	// Repeated tells that a refresh changed nothing: the same successor was handed out before.
 	Repeated bool
