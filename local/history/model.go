@@ -116,7 +116,8 @@ func (m *Model) validate(c Call) Answer {
 }
 
 // refresh rotates a session with its current token. Within the grace of the last rotation what is current is the answer,
-// also to the token before it; a clock that is behind the one that rotated is within it. What is older is stolen.
+// also to the token before it; a clock that is behind the one that rotated is within it. What is older is stolen, unless it
+// was asked for before the rotation.
 func (m *Model) refresh(c Call) Answer {
 	s, refusal := m.open(c)
 	if s == nil {
@@ -128,6 +129,8 @@ func (m *Model) refresh(c Call) Answer {
 		return m.over(c, session.StoreReset)
 	case c.Generation == s.generation-1 && own:
 		return Answer{Generation: s.generation, Facts: s.facts()}
+	case c.Generation < s.generation-1 && c.Now < s.rotated:
+		return Answer{Refused: session.ErrInvalidToken}
 	case c.Generation < s.generation-1, c.Generation < s.generation && !within:
 		return m.over(c, session.RefreshReused)
 	case within:

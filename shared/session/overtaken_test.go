@@ -428,3 +428,30 @@ func TestCreate_repeatOvertakenByManyEnds(t *testing.T) {
 		}
 	})
 }
+
+// A refresh that arrives once more after the next one is no theft: it was asked for before that. Whoever presents its token
+// later is a thief still.
+func TestRefresh_repeatOvertakenByTheNext(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var told []session.Event
+		w := newWorld(t, r, listening(&told))
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		var next session.Grant
+		_, err := w.overtaken(func() {
+			first, err := w.Refresh(ctx, g.RefreshToken, laptop)
+			must(t, err)
+			w.clock.add(w.opts.Grace)
+			next, err = w.Refresh(ctx, first.RefreshToken, laptop)
+			must(t, err)
+		}).Refresh(ctx, g.RefreshToken, laptop)
+		wants(t, err, session.ErrInvalidToken)
+		w.opens(next)
+		if n := count(told, session.EventRefresh); n != 2 {
+			t.Errorf("%d of 2 rotations told", n)
+		}
+		_, err = w.Refresh(ctx, g.RefreshToken, laptop)
+		wantsEnded(t, err, session.RefreshReused)
+		w.dead(next)
+	})
+}

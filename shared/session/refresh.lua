@@ -43,9 +43,10 @@ if generation > current then return stop(STORE_RESET) end
 -- rotated yet the time is 0, long ago.
 local within = k.now < rotated + grace
 -- A step-up leaves the generation before it without a hash. Until its grace is over, what is older than that is no more
--- than unknown: another tab may have sent it at the same moment, and a signature was given since.
+-- than unknown: another tab may have sent it at the same moment, and a signature was given since. So is what was asked for
+-- before the last rotation and arrives after it: it was good then, and has been under way.
 if generation < current - 1 then
-  if within and sub(entry, 97, 112) == bin(0, 16) then
+  if k.now < rotated or within and sub(entry, 97, 112) == bin(0, 16) then
     repeated(k)
     return {UNKNOWN}
   end
