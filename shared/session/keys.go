@@ -17,7 +17,7 @@ import (
 //	prefix:{b3f}:d<session random>   a session's state
 //	prefix:{b3f}:p<user id>          the subject's preferences
 //	prefix:{b3f}:a<user id>          the subject's activity
-//	prefix:{b3f}:o<operation>        an operation's answer, for a minute
+//	prefix:{b3f}:o<operation>        an operation's answer, for five minutes
 //	prefix:{b3f}:c                   the bucket's counters
 //	prefix:{b3f}:x0 … x7             the bucket's index
 //	prefix:{b3f}:l<hash>             a rate limit within the bucket

@@ -50,7 +50,7 @@ func TestLayout_scriptsAgree(t *testing.T) {
 	want := map[string]string{
 		"HEAD": fmt.Sprint(session.HeadSize), "LIVE": fmt.Sprint(session.EntrySize), "ENDED": fmt.Sprint(session.EndedSize),
 		"DAY": fmt.Sprint(session.Day.Milliseconds()), "REMEMBERED": "16", "MOST": "255", "LATE": "HOUR / 4", "RETENTION": "90 * DAY", "DAMAGED": "9",
-		"PREFERENCES": "2", "MEMORY": "60000",
+		"PREFERENCES": "2", "MEMORY": "HOUR / 12",
 		"HOUR":   "3600000",
 		"COUNTS": fmt.Sprint(session.CountersSize), "CHAIN": fmt.Sprint(session.ChainSize), "CELL": fmt.Sprint(session.FlowSize),
 		"LOGINS": fmt.Sprint(session.FlowLogins), "RENEWALS": fmt.Sprint(session.FlowRenewals), "HOURS": fmt.Sprint(session.FlowHours + 1), "COMPACT": "128",

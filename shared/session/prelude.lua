@@ -7,7 +7,7 @@ local REMEMBERED, MOST = 16, 255            -- ended sessions kept, and how many
 local HOUR, DAY = 3600000, 86400000
 local LATE = HOUR / 4                       -- longer than a nonce may be spent, or a request be under way
 local RETENTION = 90 * DAY                  -- of a record after its last session
-local MEMORY = 60000                        -- of an operation's answer; a lost reply is asked for again within seconds
+local MEMORY = HOUR / 12                    -- of an operation's answer: longer than a request may be under way; see remember
 
 -- Outcomes that many scripts share. The others stand in the script that has them.
 local UNKNOWN, DONE, OVER, DAMAGED, STALE = 0, 1, 2, 9, 10
@@ -151,8 +151,9 @@ local function over_again(k, answer)
   return answer
 end
 
--- remember keeps an operation's answer and events for as long as its reply may be asked for again: where nothing that is
--- stored for good would tell the operation's own repeat from a change that came in between. See known.
+-- remember keeps an operation's answer and events for as long as it may come once more: where nothing that is stored for good
+-- would tell the operation's own repeat from a change that came in between. A lost reply is asked for again within seconds;
+-- the first request may still arrive as long as TCP tries to deliver it, some two minutes after its caller has gone. See known.
 local function remember(memory, answer)
   local parts = {table.concat(told)}
   for _, value in ipairs(answer) do

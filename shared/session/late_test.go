@@ -1,0 +1,76 @@
+package session_test
+
+import (
+	"testing"
+	"time"
+
+	"latchkey/local/redistest"
+	"latchkey/shared/session"
+)
+
+// late is the same store for one call whose first request arrives once more, minutes after it was answered: by runs in
+// between.
+func (w *world) late(by func()) *session.Store {
+	return w.overtaken(func() {
+		by()
+		w.redis.Mini.FastForward(5*time.Minute - time.Second)
+	})
+}
+
+// What arrives minutes late undoes nothing that was changed since: its answer is kept for longer than a network keeps what
+// it could not deliver.
+func TestLate_account(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	must(t, w.Block(ctx, bob, false, operator))
+	must(t, w.late(func() { must(t, w.Block(ctx, bob, false, operator)) }).Unblock(ctx, bob, operator))
+	must(t, w.late(func() { must(t, w.Unblock(ctx, bob, operator)) }).Unblock(ctx, bob, operator))
+	g := w.signIn(bob, laptop)
+	must(t, w.late(func() { must(t, w.Unblock(ctx, bob, operator)); g = w.signIn(bob, laptop) }).Block(ctx, bob, false, operator))
+	w.opens(g)
+	_, err := w.late(func() {
+		_, err := w.SetRoles(ctx, bob, nil, false, operator)
+		must(t, err)
+	}).SetRoles(ctx, bob, []string{"editor"}, false, operator)
+	must(t, err)
+	if roles := w.stored(g).Roles; len(roles) != 0 {
+		t.Errorf("a promotion came back: %q", roles)
+	}
+	_, err = w.late(func() { g = w.signIn(bob, laptop) }).EndAll(ctx, g.Session.ID, session.LoggedOut, operator)
+	must(t, err)
+	w.opens(g)
+	must(t, w.late(func() { g = w.signIn(bob, laptop) }).Erase(ctx, g.User.ID, false, operator))
+	w.opens(g)
+}
+
+// Nor does it bring data back.
+func TestLate_data(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	g := w.signIn(alice, laptop)
+	stored := func() (session.Access, session.Preferences) {
+		t.Helper()
+		a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+		must(t, err)
+		return a, p
+	}
+	a, none := stored()
+	_, err := w.late(func() {
+		_, dark := stored()
+		_, err := w.SetPreferences(ctx, a, dark, []byte(session.EmptyPreferences), operator)
+		must(t, err)
+	}).SetPreferences(ctx, a, none, []byte(`{"theme":"dark"}`), operator)
+	must(t, err)
+	if _, p := stored(); p.Version != none.Version {
+		t.Errorf("deleted preferences came back: %s", p.JSON)
+	}
+
+	put := func(s *session.Store, value string) {
+		t.Helper()
+		_, err := s.PutState(ctx, a, "form", []byte(value), 0, session.StateCondition{})
+		must(t, err)
+	}
+	put(w.late(func() { put(w.Store, "2") }), "1")
+	must(t, w.late(func() { put(w.Store, "3") }).DeleteState(ctx, a, "form", session.StateCondition{}))
+	if item, err := w.State(ctx, a, "form"); err != nil || string(item.Value) != "3" {
+		t.Errorf("it is %s, %v", item.Value, err)
+	}
+}
