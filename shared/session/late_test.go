@@ -74,3 +74,29 @@ func TestLate_data(t *testing.T) {
 		t.Errorf("it is %s, %v", item.Value, err)
 	}
 }
+
+// Who stands on the list of admins and can administer no more counts for nothing: what put them there came late, or a
+// failover has lost the one change and not the other.
+func TestLate_admin(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		_, err := w.SetRoles(ctx, alice, []string{"admin"}, true, operator)
+		must(t, err)
+		must(t, w.Block(ctx, bob, true, operator))
+		w.signIn(carol, laptop)
+		for _, gone := range []session.UserID{w.UserOf(bob), w.UserOf(carol), {1}} {
+			must(t, w.rdb.SAdd(ctx, w.AdminsKey(), gone[:]).Err())
+		}
+		_, err = w.SetRoles(ctx, alice, nil, true, operator)
+		wants(t, err, session.ErrLastAdmin)
+		wants(t, w.Block(ctx, alice, true, operator), session.ErrLastAdmin)
+		wants(t, w.Erase(ctx, w.UserOf(alice), true, operator), session.ErrLastAdmin)
+		if n := w.admins(); n != 1 {
+			t.Errorf("%d on the list", n)
+		}
+		_, err = w.SetRoles(ctx, carol, []string{"admin"}, true, operator)
+		must(t, err)
+		_, err = w.SetRoles(ctx, alice, nil, true, operator)
+		must(t, err)
+	})
+}

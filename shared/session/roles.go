@@ -42,17 +42,47 @@ func (s *Store) SetRoles(ctx context.Context, address common.Address, roles []st
 // The list of admins holds those who have the role stored and are not blocked: who could give it to somebody else. It
 // lives in a slot of its own, so it and a record cannot change in one step. Who leaves is taken off before the record
 // changes, and after every change the list is made to say what the record says. Where that is cut off in between, the list
-// lacks an admin until their role is set again, which refuses too much. What it does not withstand is somebody who puts an
-// admin back at the very moment in which two others leave.
+// lacks an admin until their role is set again, which refuses too much. Who stands there and can administer no more, since a
+// failover lost one of the two changes or one of them came late, is taken off before anybody leaves whom the list must keep.
+// What it does not withstand is somebody who puts an admin back at the very moment in which two others leave.
 
 // resign takes an account off the list, before its record changes. It fails with ErrLastAdmin where keepAdmin is set and
 // the list has nobody else.
 func (s *Store) resign(ctx context.Context, user UserID, keepAdmin bool) error {
+	if keepAdmin {
+		if err := s.clearAdmins(ctx); err != nil {
+			return err
+		}
+	}
 	r, err := s.run(ctx, resignScript, []string{s.adminsKey()}, user[:], bit(keepAdmin))
 	if err == nil && r.outcome() == outcomeLast {
 		return ErrLastAdmin
 	}
 	return err
+}
+
+// clearAdmins takes off the list whoever cannot administer.
+func (s *Store) clearAdmins(ctx context.Context) error {
+	var list []string
+	err := again(ctx, func() (err error) {
+		list, err = s.rdb.SMembers(ctx, s.adminsKey()).Result()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, member := range list {
+		var user UserID
+		copy(user[:], member)
+		can, err := s.canAdminister(ctx, user)
+		if err == nil && !can {
+			err = s.settle(ctx, user)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settle makes the list say of an account what its record says: after every change of either. What was written is held

@@ -113,6 +113,7 @@ func (w *world) overtaken(by func()) *session.Store { return w.on(w.losingOnce(b
 var (
 	alice = common.HexToAddress("0xA11CE00000000000000000000000000000000001")
 	bob   = common.HexToAddress("0xB0B0000000000000000000000000000000000002")
+	carol = common.HexToAddress("0xCA01000000000000000000000000000000000003")
 
 	laptop = session.Client{
 		IP: netip.MustParseAddr("203.0.113.77"), Transport: session.Cookie,
