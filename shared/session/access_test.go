@@ -65,7 +65,17 @@ func life(w *world, s *session.Store, n int) error {
 		{"account", func() (err error) { _, err = s.Account(ctx, me); return }},
 		{"activity", func() (err error) { _, _, err = s.Activity(ctx, g.User.ID, "", 50); return }},
 		{"role given", func() (err error) { _, err = s.SetRoles(ctx, me, []string{"admin"}, true, admin); return }},
-		{"role taken", func() (err error) { _, err = s.SetRoles(ctx, me, nil, false, admin); return }},
+		{"role taken while another has it", func() error {
+			other := person(n + 1000)
+			_, err := s.SetRoles(ctx, other, []string{"admin"}, true, admin)
+			if err == nil {
+				_, err = s.SetRoles(ctx, me, nil, true, admin)
+			}
+			if err == nil {
+				_, err = s.SetRoles(ctx, other, nil, false, admin)
+			}
+			return err
+		}},
 		{"block", func() error { return errors.Join(s.Block(ctx, me, false, admin), s.Unblock(ctx, me, admin)) }},
 		{"login after it", func() (err error) { spare, err = s.Create(ctx, w.as(n, "c")); return }},
 		{"logout", func() (err error) { _, err = s.End(ctx, spare.Session.ID, session.LoggedOut, laptop.By()); return }},
