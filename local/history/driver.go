@@ -286,8 +286,12 @@ func (h *run) sweep(ctx context.Context) {
 	var unheard Attempts
 	op.Answer, unheard = h.Do(ctx, op.Call, NoFault)
 	op.Returned = h.order.Add(1)
+	unknown := min(unheard.Unknown, 1)
+	if op.Answer.Lost {
+		unknown = 1 // whom it came to before it failed, it swept
+	}
 	for _, op.Call.Account = range h.accounts {
-		h.write(op, Attempts{Unknown: min(unheard.Unknown, 1)})
+		h.write(op, Attempts{Unknown: unknown})
 	}
 }
 

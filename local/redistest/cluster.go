@@ -24,8 +24,9 @@ const (
 )
 
 // NodeTimeout is how long, in milliseconds, a node of ClusterWith may be silent before the others count it as failed, which
-// takes the whole cluster down: longer than a busy machine keeps one from answering.
-const NodeTimeout = "15000"
+// takes the whole cluster down: longer than a busy machine keeps one from answering. And not much longer: primaries vote for
+// replicas of one of them only once in twice that time, and who was refused asks again after four times as long.
+const NodeTimeout = "5000"
 
 // OwnCluster is a cluster of redis-servers that belongs to one test.
 type OwnCluster struct {
