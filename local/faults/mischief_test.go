@@ -56,6 +56,11 @@ func (s *soak) strike(over context.Context) {
 
 // share strikes a third of the scripts for a moment.
 func (s *soak) share(fault redistest.Fault) {
+	s.judge(fault)
+	s.proxies.Cut() // what is silent stays so
+}
+
+func (s *soak) judge(fault redistest.Fault) {
 	s.proxies.Judge(func(request []byte) redistest.Fault {
 		if redistest.Script(request) && rand.IntN(3) == 0 {
 			return fault
@@ -64,15 +69,16 @@ func (s *soak) share(fault redistest.Fault) {
 	})
 	s.moment()
 	s.proxies.Judge(nil)
-	s.proxies.Cut() // what is silent stays so
 }
 
-// late has some scripts arrive when who sent them has given up, and has maybe asked again.
+// late has some scripts arrive when who sent them has given up, and has asked again.
 func (s *soak) late() {
-	s.share(redistest.Late)
+	s.judge(redistest.Late)
+	time.Sleep(1500 * time.Millisecond) // nearly twice what a client waits for a reply
 	for _, proxy := range s.proxies {
-		proxy.Deliver()
+		s.delivered += proxy.Deliver()
 	}
+	s.proxies.Cut()
 }
 
 func (s *soak) moment() { time.Sleep(time.Duration(200+s.random.IntN(600)) * time.Millisecond) }

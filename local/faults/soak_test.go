@@ -38,6 +38,7 @@ type soak struct {
 
 	mu         sync.Mutex
 	struck     map[string]int
+	delivered  int // requests that came late, and ran
 	violations int
 }
 
@@ -139,10 +140,13 @@ func (s *soak) report(seed uint64) {
 		faults = append(faults, fmt.Sprintf("%s %d", name, s.struck[name]))
 		total += s.struck[name]
 	}
-	text := fmt.Sprintf("soak of %v on a cluster, seed %d: %v, faults %d (%s), violations %d",
-		*soakFor, seed, did, total, strings.Join(faults, ", "), s.violations)
+	text := fmt.Sprintf("soak of %v on a cluster, seed %d: %v, faults %d (%s), late requests that ran %d, violations %d",
+		*soakFor, seed, did, total, strings.Join(faults, ", "), s.delivered, s.violations)
 	s.t.Log(text)
 	must(s.t, report.Write("soak", text))
+	if s.struck["requests late"] > 2 && s.delivered == 0 {
+		s.t.Error("no request came late")
+	}
 	if did.Histories == 0 || total == 0 || did.Operations[history.LogIn] == 0 {
 		s.t.Error("there was nothing to check")
 	}

@@ -101,8 +101,9 @@ func (p *Proxy) Lead(target string) {
 	p.Cut()
 }
 
-// Deliver hands on the requests that were Late, and returns how many there were once the server has answered them all.
-func (p *Proxy) Deliver() int {
+// Deliver hands on the requests that were Late, and returns to how many of them the server has answered. What Cut has closed
+// meanwhile is lost.
+func (p *Proxy) Deliver() (delivered int) {
 	p.mu.Lock()
 	late := p.late
 	p.late = nil
@@ -110,10 +111,11 @@ func (p *Proxy) Deliver() int {
 	for _, l := range late {
 		if _, err := l.server.Write(l.kept); err == nil {
 			<-l.answered
+			delivered++
 		}
 		_ = l.server.Close()
 	}
-	return len(late)
+	return delivered
 }
 
 // Cut closes all connections that are open.
