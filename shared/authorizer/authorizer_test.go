@@ -541,7 +541,6 @@ func TestInvoke_malformed(t *testing.T) {
 			bad["a header a list"] = good().set([]any{"Bearer " + g.AccessToken}, "headers", "authorization")
 			bad["request id a number"] = good().set(5, "requestContext", "requestId")
 			bad["cookies a text"] = good().set("a=b", "cookies")
-			bad["headers twice"] = good().twice("headers")
 		}
 		if s == webSocket {
 			bad["a message"] = good().set("MESSAGE", "requestContext", "eventType")
@@ -575,6 +574,27 @@ func TestInvoke_malformedForms(t *testing.T) {
 		got := read(t, func() ([]byte, error) { return w.Invoke(ctx, []byte(payload)) })
 		if got.verdict != "deny" || got.form != want.form || got.resource != want.resource {
 			t.Errorf("%s: %+v", payload, got)
+		}
+	}
+}
+
+// An event that two readers would take for two is denied; one with a client's text that is not UTF-8 is read.
+func TestInvoke_text(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	g := w.signIn(alice, session.Bearer)
+	for _, s := range []shape{http2, restRequest} {
+		good := string(newEvent(t, s).bearer(g.AccessToken).header("X-Name", "caf\u00e9").payload())
+		for name, change := range map[string]struct{ from, to, verdict string }{
+			"as it should be": {"", "", "allow"},
+			"not UTF-8":       {"caf\u00e9", "caf\xe9", "allow"},
+			"a member twice":  {`"headers":{`, `"headers":{},"headers":{`, "deny"},
+			"a header twice":  {`"headers":{`, `"headers":{"Authorization":"","Authorization":"",`, "deny"},
+		} {
+			payload := strings.Replace(good, change.from, change.to, 1)
+			got := read(t, func() ([]byte, error) { return w.Invoke(ctx, []byte(payload)) })
+			if got.verdict != change.verdict || change.from != "" && payload == good {
+				t.Errorf("%s, %s: %s for %s", s, name, got.verdict, payload)
+			}
 		}
 	}
 }

@@ -1,11 +1,14 @@
 package authorizer
 
 import (
-	"encoding/json"
+	v1 "encoding/json"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"latchkey/shared/api"
 )
@@ -64,14 +67,22 @@ const (
 	webSocket
 )
 
-// decode reads an event. One that is in any way not as documented is of an unknown shape.
+// anyText puts U+FFFD in the place of what is not UTF-8: clients may have sent it.
+var anyText = jsontext.AllowInvalidUTF8(true)
+
+// decode reads an event. One that is in any way not as documented is of an unknown shape, and so is one that has a name
+// twice in an object, which two readers would take for two things.
 func decode(payload []byte) (*event, shape) {
 	e := new(event)
-	err := json.Unmarshal(payload, e)
+	err := json.Unmarshal(payload, e, anyText)
 	if s := e.shape(); err == nil && s != unknown && e.arn().valid() {
 		return e, s
 	}
-	// After a wrong type the rest was decoded all the same: how to say no may stand there.
+	if err != nil {
+		// How to say no may stand behind what is wrong: this reader goes on after a wrong type.
+		e = new(event)
+		_ = v1.Unmarshal(payload, e)
+	}
 	if e.RouteARN != "" || e.MethodARN == "" {
 		return e, unknownHTTP
 	}
