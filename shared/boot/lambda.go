@@ -4,18 +4,17 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+	"github.com/awslabs/aws-lambda-go-api-proxy/core"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"latchkey/shared/api"
 )
@@ -27,15 +26,43 @@ var errNotHTTP = errors.New("the event is not one of an API Gateway HTTP API, pa
 // say 503 itself, and a sweep can log what it did.
 const answerReserve = 500 * time.Millisecond
 
+// httpEvent has the members of an event that are read. What API Gateway says twice is read in one place: the query is the
+// raw one.
+//
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+type httpEvent struct {
+	RouteKey        string            `json:"routeKey"`
+	RawPath         string            `json:"rawPath"`
+	RawQueryString  string            `json:"rawQueryString"`
+	Cookies         []string          `json:"cookies"`
+	Headers         sentHeaders       `json:"headers"`
+	PathParameters  map[string]string `json:"pathParameters"`
+	Body            string            `json:"body"`
+	IsBase64Encoded bool              `json:"isBase64Encoded"`
+
+	Context struct {
+		RequestID string `json:"requestId"`
+		HTTP      struct {
+			Method   string `json:"method"`
+			Path     string `json:"path"`
+			SourceIP string `json:"sourceIp"`
+		} `json:"http"`
+	} `json:"requestContext"`
+}
+
+// anyText puts U+FFFD in the place of what is not UTF-8: clients may have sent it.
+var anyText = jsontext.AllowInvalidUTF8(true)
+
 // Lambda serves a handler behind API Gateway HTTP APIs, payload format 2.0. It implements lambda.Handler.
 //
-// The work is httpadapter's; what is done around it keeps three things that the adapter does not. Requests arrive with
-// the header values that were sent: the adapter splits most of them at commas. What cannot be a request is answered as
-// one, with 400: the adapter would print it and fail. And what only the gateway knows reaches the handler as an api.Call
-// in the context, out of reach of any header, and as the request's path values.
+// The adapter makes a request of an event; what is done around it keeps three things that the adapter does not. Requests
+// arrive with the header values that were sent: the adapter splits most of them at commas. What cannot be a request is
+// answered as one, with 400: the adapter would print it and fail. And what only the gateway knows reaches the handler as an
+// api.Call in the context, out of reach of any header, and as the request's path values.
 type Lambda struct {
 	handler http.Handler
 	host    string
+	adapter core.RequestAccessorV2
 }
 
 // NewLambda serves handler, whose requests are all taken to be for host (as host or host:port): the Host header is the
@@ -47,28 +74,44 @@ func NewLambda(handler http.Handler, host string) *Lambda {
 // Invoke implements lambda.Handler: one event in, one response out, both JSON. An event that is not of an HTTP API is an
 // error, which the gateway answers with 500.
 func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	var event events.APIGatewayV2HTTPRequest
-	if err := json.Unmarshal(payload, &event); err != nil || event.RequestContext.HTTP.Method == "" {
+	event := new(httpEvent)
+	if err := json.Unmarshal(payload, event, anyText); err != nil || event.Context.HTTP.Method == "" {
 		return nil, errNotHTTP
 	}
 	ctx, cancel := inTime(ctx)
 	defer cancel()
-	call := callOf(event)
-	if call.Malformed = !wellFormed(event); call.Malformed {
-		event = emptied(event)
+	call := event.call()
+	if call.Malformed = !event.wellFormed(); call.Malformed {
+		event.empty()
 	}
-	// One place for each fact: the query is the raw one, and the URL's host is ours.
-	event.QueryStringParameters = nil
-	event.RequestContext.DomainName = l.host
-
-	ctx = api.WithCall(ctx, call)
-	handler := l.restoring(l.handler, event)
-	event.Headers, event.Cookies = nil, nil // which the adapter would take apart in vain
-	response, err := httpadapter.NewV2(handler).ProxyWithContext(ctx, event)
+	request, err := l.request(event)
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(response)
+	a := newAnswer()
+	l.handler.ServeHTTP(a, request.WithContext(api.WithCall(ctx, call)))
+	return a.encode()
+}
+
+// request is the event as a request.
+func (l *Lambda) request(event *httpEvent) (*http.Request, error) {
+	// Without headers and cookies, which the adapter would take apart.
+	of := events.APIGatewayV2HTTPRequest{
+		RawPath: event.RawPath, RawQueryString: event.RawQueryString, Body: event.Body, IsBase64Encoded: event.IsBase64Encoded,
+	}
+	of.RequestContext.DomainName = l.host
+	of.RequestContext.HTTP.Method, of.RequestContext.HTTP.Path = event.Context.HTTP.Method, event.Context.HTTP.Path
+	of.RequestContext.HTTP.SourceIP = event.Context.HTTP.SourceIP
+	r, err := l.adapter.EventToRequest(of)
+	if err != nil {
+		return nil, err
+	}
+	r.Host, r.Header = l.host, event.header()
+	// Decoded by the gateway, once. What is in them does not have to be in the path again: its raw form is decoded twice.
+	for name, value := range event.PathParameters {
+		r.SetPathValue(name, value)
+	}
+	return r, nil
 }
 
 // inTime is ctx with a deadline that leaves the reserve; without a deadline it is ctx.
@@ -80,74 +123,96 @@ func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, deadline.Add(-answerReserve))
 }
 
-// restoring puts back what the adapter took apart.
-func (l *Lambda) restoring(next http.Handler, event events.APIGatewayV2HTTPRequest) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Host = l.host
-		r.Header = headersOf(event)
-		// Decoded by the gateway, once. What is in them does not have to be in the path again: its raw form is decoded twice.
-		for name, value := range event.PathParameters {
-			r.SetPathValue(name, value)
+// sentHeaders are the headers of an event, by canonical name. Names in several spellings are one header, with its values in
+// the order of the event.
+type sentHeaders http.Header
+
+var errHeaders = errors.New("headers that are no object")
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom. Decoded as what they become, headers are not put into a map twice.
+func (h *sentHeaders) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	start, err := d.ReadToken()
+	if err != nil || start.Kind() == 'n' {
+		return err
+	}
+	if start.Kind() != '{' {
+		return errHeaders
+	}
+	const usual = 16
+	*h = make(sentHeaders, usual)
+	values := make([]string, 0, usual)
+	for d.PeekKind() != '}' {
+		token, err := d.ReadToken()
+		if err != nil {
+			return err
 		}
-		next.ServeHTTP(w, r)
-	})
+		name, value := http.CanonicalHeaderKey(token.String()), ""
+		if err := json.UnmarshalDecode(d, &value); err != nil {
+			return err
+		}
+		values = append(values, value)
+		if last := len(values); (*h)[name] == nil {
+			(*h)[name] = values[last-1 : last : last]
+		} else {
+			(*h)[name] = append((*h)[name], value)
+		}
+	}
+	_, err = d.ReadToken()
+	return err
 }
 
-// headersOf are the headers as they were sent. Cookies come in a list of their own; a cookie header beside it repeats
-// them and does not count.
-func headersOf(event events.APIGatewayV2HTTPRequest) http.Header {
-	header, values := make(http.Header, len(event.Headers)+1), make([]string, 0, len(event.Headers))
-	for name, value := range event.Headers {
-		values = append(values, value)
-		header[http.CanonicalHeaderKey(name)] = values[len(values)-1 : len(values) : len(values)]
+// header has the headers as they were sent. Cookies come in a list of their own; a cookie header beside it repeats them
+// and does not count.
+func (e *httpEvent) header() http.Header {
+	header := http.Header(e.Headers)
+	if header == nil {
+		header = http.Header{}
 	}
-	if len(header) < len(event.Headers) { // names in several spellings, whose order must not be that of a map
-		clear(header)
-		for _, name := range slices.Sorted(maps.Keys(event.Headers)) {
-			header.Add(name, event.Headers[name])
-		}
-	}
-	header.Del("Host") // as net/http's server has it: Request.Host is the only place
-	if len(event.Cookies) > 0 {
-		header.Set("Cookie", strings.Join(event.Cookies, "; "))
+	delete(header, "Host") // as net/http's server has it: Request.Host is the only place
+	if len(e.Cookies) > 0 {
+		header["Cookie"] = []string{strings.Join(e.Cookies, "; ")}
 	}
 	return header
 }
 
-// wellFormed tells whether the adapter can make a request of the event: it does what the adapter will do.
-func wellFormed(event events.APIGatewayV2HTTPRequest) bool {
-	if event.IsBase64Encoded {
-		if _, err := base64.StdEncoding.DecodeString(event.Body); err != nil {
+// wellFormed tells whether the adapter can make a request of the event.
+func (e *httpEvent) wellFormed() bool {
+	if e.IsBase64Encoded {
+		if _, err := base64.StdEncoding.DecodeString(e.Body); err != nil {
 			return false
 		}
 	}
 	// A gateway's path ends before ? and holds no #; with either, path and query would not be the ones it routed by.
-	path := cmp.Or(event.RawPath, event.RequestContext.HTTP.Path)
-	if strings.ContainsAny(path, "?#") || strings.Contains(event.RawQueryString, "#") {
+	path := cmp.Or(e.RawPath, e.Context.HTTP.Path)
+	if strings.ContainsAny(path, "?#") || strings.Contains(e.RawQueryString, "#") {
 		return false
 	}
-	if _, err := url.ParseQuery(event.RawQueryString); err != nil {
+	if _, err := url.ParseQuery(e.RawQueryString); err != nil {
 		return false
 	}
-	_, err := http.NewRequest(event.RequestContext.HTTP.Method, "https://host/"+strings.TrimPrefix(path, "/")+"?"+event.RawQueryString, nil)
+	if e.RawQueryString == "" && e.Context.HTTP.Method == http.MethodGet && strings.IndexFunc(path, unusual) < 0 {
+		return true
+	}
+	// What the adapter will do.
+	_, err := http.NewRequest(e.Context.HTTP.Method, "https://host/"+strings.TrimPrefix(path, "/")+"?"+e.RawQueryString, nil)
 	return err == nil
 }
 
-// emptied is the event with nothing left in it that could be malformed.
-func emptied(event events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPRequest {
-	event.RequestContext.HTTP.Method = http.MethodGet
-	event.RawPath, event.RawQueryString = "/", ""
-	event.Body, event.IsBase64Encoded = "", false
-	return event
+// unusual is what the paths of most requests do not have.
+func unusual(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '/' || r == '-' || r == '_')
 }
 
-// callOf is what the gateway itself says of a request. An address that is none is the zero one.
-func callOf(event events.APIGatewayV2HTTPRequest) api.Call {
+// empty leaves nothing in the event that could be malformed.
+func (e *httpEvent) empty() {
+	e.Context.HTTP.Method = http.MethodGet
+	e.RawPath, e.RawQueryString = "/", ""
+	e.Body, e.IsBase64Encoded = "", false
+}
+
+// call is what the gateway itself says of a request. An address that is none is the zero one.
+func (e *httpEvent) call() api.Call {
 	// Each address in one spelling, or one client would have several: IPv4 within IPv6, and zones.
-	source, _ := netip.ParseAddr(event.RequestContext.HTTP.SourceIP)
-	return api.Call{
-		SourceIP:  source.Unmap().WithZone(""),
-		RequestID: event.RequestContext.RequestID,
-		Route:     event.RouteKey,
-	}
+	source, _ := netip.ParseAddr(e.Context.HTTP.SourceIP)
+	return api.Call{SourceIP: source.Unmap().WithZone(""), RequestID: e.Context.RequestID, Route: e.RouteKey}
 }
