@@ -56,7 +56,16 @@ func run(handler func(Config, *Service) lambda.Handler) {
 		}
 		os.Exit(0)
 	}
+	fetchPlainly()
 	lambda.StartWithOptions(service.Keep(handler(cfg, service)), lambda.WithEnableSIGTERM(stop))
+}
+
+// fetchPlainly keeps the client of the Runtime API, which is made of the default transport, from offering to unpack what is
+// never packed. It acts on the whole process and belongs in a main.
+func fetchPlainly() {
+	if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		t.DisableCompression = true
+	}
 }
 
 func start(getenv func(string) string, log *slog.Logger, metric func(api.Metric, float64)) (Config, *Service, error) {
