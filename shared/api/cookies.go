@@ -20,12 +20,16 @@ func (a *API) cookieName(base string) string {
 // cookies reads ours by their base names. Names are compared as they are and values are not unquoted: no two spellings
 // mean the same. The same cookie twice was planted by somebody.
 func (x *exchange) cookies() (map[string]string, error) {
+	lines := x.r.Header.Values("Cookie")
+	if len(lines) == 0 {
+		return nil, nil
+	}
 	found := map[string]string{}
 	ours := map[string]string{}
 	for _, base := range []string{sessionCookie, refreshCookie, preLoginCookie} {
 		ours[x.api.cookieName(base)] = base
 	}
-	for _, line := range x.r.Header.Values("Cookie") {
+	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
 			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
 			base, ok := ours[name]

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"latchkey/shared/session"
@@ -158,11 +159,13 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
 
-var gatewayID = pattern(`^[A-Za-z0-9+/=_-]{1,128}$`)
-
-// requestID is the gateway's own, or one of ours where there is none. A client's header is never taken for it.
+// requestID is the gateway's own, up to 128 characters of base64 in either alphabet, or one of ours where there is none. A
+// client's header is never taken for it.
 func requestID(call Call) string {
-	if id := call.RequestID; gatewayID().MatchString(id) {
+	foreign := func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("+/=_-", r))
+	}
+	if id := call.RequestID; id != "" && len(id) <= 128 && !strings.ContainsFunc(id, foreign) {
 		return id
 	}
 	return rand.Text()

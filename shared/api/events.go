@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -133,8 +134,14 @@ func (x *exchange) concerns(attrs ...slog.Attr) {
 
 // concernsSession names a session and its account.
 func (x *exchange) concernsSession(id session.ID) {
-	x.concerns(slog.String("userId", id.User.String()), slog.String("sessionId", id.String()))
+	x.concerns(slog.Any("userId", spelt{id.User}), slog.Any("sessionId", spelt{id}))
 }
+
+// spelt is spelt out where it is logged, which most requests never do.
+type spelt struct{ fmt.Stringer }
+
+// LogValue implements slog.LogValuer.
+func (s spelt) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // maxLogged bounds untrusted text in the log, in bytes.
 const maxLogged = 256

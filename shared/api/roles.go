@@ -49,20 +49,19 @@ func (x *exchange) roles(u session.User) []string {
 
 // permissions are what the roles of a user give, in order. A role that is configured no more gives nothing.
 func (x *exchange) permissions(u session.User) []string {
-	given := map[string]bool{}
+	given := []string{} // never null in JSON
 	roles := x.roles(u)
 	if slices.Contains(roles, session.RoleAdmin) {
 		for _, p := range permissions {
-			given[string(p)] = true
+			given = append(given, string(p))
 		}
 		roles = slices.Collect(maps.Keys(x.api.cfg.Roles))
 	}
 	for _, role := range roles {
-		for _, p := range x.api.cfg.Roles[role].Permissions {
-			given[p] = true
-		}
+		given = append(given, x.api.cfg.Roles[role].Permissions...)
 	}
-	return append([]string{}, slices.Sorted(maps.Keys(given))...) // never null in JSON
+	slices.Sort(given)
+	return slices.Compact(given)
 }
 
 // rank keeps who is no admin from rising, or from deciding over somebody who may more: neither a role that is given nor the

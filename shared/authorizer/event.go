@@ -2,6 +2,7 @@ package authorizer
 
 import (
 	v1 "encoding/json"
+	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -35,7 +36,7 @@ type event struct {
 	Path       string `json:"path"`
 	HTTPMethod string `json:"httpMethod"`
 
-	Headers      map[string]string   `json:"headers"`
+	Headers      headers             `json:"headers"`
 	MultiHeaders map[string][]string `json:"multiValueHeaders"`
 	Cookies      []string            `json:"cookies"`
 	Query        map[string]string   `json:"queryStringParameters"`
@@ -185,6 +186,50 @@ func canonical(name string) string {
 		}
 	}
 	return ""
+}
+
+// headers have those of a request that are read, by their names as they were sent.
+type headers map[string]string
+
+var errHeaders = errors.New("headers that are no object of texts")
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (h *headers) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	start, err := d.ReadToken()
+	if err != nil || start.Kind() == 'n' {
+		return err
+	}
+	if start.Kind() != '{' {
+		return errHeaders
+	}
+	*h = make(headers, len(read))
+	for d.PeekKind() != '}' {
+		if err := h.readMember(d); err != nil {
+			return err
+		}
+	}
+	_, err = d.ReadToken()
+	return err
+}
+
+func (h headers) readMember(d *jsontext.Decoder) error {
+	token, err := d.ReadToken()
+	if err != nil {
+		return err
+	}
+	if canonical(token.String()) == "" {
+		if kind := d.PeekKind(); kind != '"' && kind != 'n' {
+			return errHeaders
+		}
+		return d.SkipValue()
+	}
+	name := token.String() // before the next token, which takes its place
+	var value string
+	if err := json.UnmarshalDecode(d, &value); err != nil {
+		return err
+	}
+	h[name] = value
+	return nil
 }
 
 // header has what was sent of the headers that are read. Two spellings of one name are two values. multiValueHeaders

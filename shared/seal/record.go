@@ -77,7 +77,8 @@ func (r *Ring) aead(id KeyID, rec Record) (cipher.AEAD, error) {
 
 // additional frames kind, owner and facts by their lengths, so that no two records share additional data.
 func additional(id KeyID, rec Record) []byte {
-	out := append([]byte{format}, id[:]...)
+	out := make([]byte, 0, 1+IDLength+3*4+len(rec.Kind)+len(rec.Owner)+len(rec.Facts))
+	out = append(append(out, format), id[:]...)
 	for _, part := range [][]byte{[]byte(rec.Kind), rec.Owner, rec.Facts} {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(part)))
 		out = append(out, part...)

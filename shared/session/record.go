@@ -102,6 +102,7 @@ func decodeRecord(raw string) (record, error) {
 	if roles > 0 {
 		rec.roles = strings.Split(r.text(roles), ",")
 	}
+	rec.live, rec.ended = slices.Grow(rec.live, live), slices.Grow(rec.ended, gone)
 	for range live {
 		rec.live = append(rec.live, r.entry())
 	}

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"encoding/base64"
 	"encoding/binary"
@@ -134,12 +133,11 @@ func successor(keys *seal.Ring, refresh token) (pair, error) {
 
 // place is what binds a derivation to one kind of token, session and generation.
 func (t token) place(kind string) []byte {
-	var b bytes.Buffer
-	b.WriteString(kind)
-	b.Write(t.id.User[:])
-	b.Write(t.id.Random[:])
-	b.Write(binary.BigEndian.AppendUint32(nil, t.generation))
-	return b.Bytes()
+	b := make([]byte, 0, len(kind)+len(t.id.User)+len(t.id.Random)+4)
+	b = append(b, kind...)
+	b = append(b, t.id.User[:]...)
+	b = append(b, t.id.Random[:]...)
+	return binary.BigEndian.AppendUint32(b, t.generation)
 }
 
 // texts writes out both tokens.
