@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"mime"
 	"net"
 	"net/http"
@@ -11,6 +10,9 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // event is an HTTP API event of payload format 2.0 as API Gateway sends it. An
@@ -72,6 +74,9 @@ type arrival struct {
 	authorized *authorizerContext // nil where no authorizer was asked
 }
 
+// anyText puts U+FFFD in the place of what is not UTF-8, which clients may send.
+var anyText = jsontext.AllowInvalidUTF8(true)
+
 // marshalEvent returns the event of a request, and false where its path does not
 // decode.
 func marshalEvent(a arrival) ([]byte, bool) {
@@ -80,7 +85,7 @@ func marshalEvent(a arrival) ([]byte, bool) {
 		return nil, false
 	}
 	e.Body, e.IsBase64Encoded = eventBody(a.Header.Get("Content-Type"), a.body)
-	payload, err := json.Marshal(e)
+	payload, err := json.Marshal(e, anyText)
 	return payload, err == nil
 }
 

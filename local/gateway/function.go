@@ -3,13 +3,13 @@ package gateway
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/go-json-experiment/json"
 )
 
 // function is a Lambda handler and how long it may take.
@@ -91,7 +91,7 @@ func parseAnswer(output []byte) (*answer, error) {
 		return nil, fmt.Errorf("reading the answer: %d bytes are more than Lambda returns", len(output))
 	}
 	var a answer
-	if err := json.Unmarshal(output, &a); err != nil {
+	if err := json.Unmarshal(output, &a, anyText); err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", err)
 	}
 	if a.StatusCode < 200 || a.StatusCode > 599 {
