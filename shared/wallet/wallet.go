@@ -13,12 +13,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
 	"strconv"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 )
 
 // MaxSignature is the most bytes that a signature may have. An account's own has 65; the rest is room for those of
@@ -58,69 +56,65 @@ func ParseSignature(text string) ([]byte, error) {
 // with its length in bytes, in decimal. No transaction begins with that prefix, so no signature over one passes here.
 func Digest(message []byte) [32]byte {
 	prefix := "\x19Ethereum Signed Message:\n" + strconv.Itoa(len(message))
-	return crypto.Keccak256Hash([]byte(prefix), message)
+	return keccak256([]byte(prefix), message)
 }
 
 // VerifyEOA returns nil where signature is one over message by the key of address, and an error that wraps ErrSignature
 // otherwise. The message must be the bytes as received, never a rendering of what was parsed from them.
 //
 // Two encodings are accepted: 65 bytes r, s, v with v one of 0, 1, 27 and 28, and the 64 bytes of EIP-2098. In both,
-// r and s lie in [1, n-1] and s in the lower half, so that a signature has no second form by negation. The recovery of
-// go-ethereum checks neither the form of v nor the half of s; both are checked before it.
+// r and s lie in [1, n-1] and s in the lower half, so that a signature has no second form by negation.
 func VerifyEOA(message, signature []byte, address common.Address) error {
 	if address == (common.Address{}) {
 		return refuse("the zero address")
 	}
-	canonical, err := canonicalForm(signature)
+	e, err := decode(signature)
 	if err != nil {
 		return err
 	}
-	digest := Digest(message)
-	key, err := crypto.SigToPub(digest[:], canonical)
-	if err != nil {
+	signer, ok := e.signer(Digest(message))
+	if !ok {
 		return refuse("no key can be recovered")
 	}
-	if crypto.PubkeyToAddress(*key) != address {
+	if signer != address {
 		return refuse("made by another key, or over another message")
 	}
 	return nil
 }
 
-// canonicalForm turns either encoding into r, s and a v of 0 or 1, once all three are in their ranges.
-func canonicalForm(signature []byte) ([]byte, error) {
-	out := make([]byte, fullLength)
-	copy(out, signature)
+// decode reads either encoding, and holds r, s and v to their ranges.
+func decode(signature []byte) (e ecdsa, err error) {
+	var full [fullLength]byte
+	copy(full[:], signature)
 	switch len(signature) {
 	case fullLength:
-		v, ok := parity(signature[64])
-		if !ok {
-			return nil, refuse("v is none of 0, 1, 27 and 28")
+		var ok bool
+		if e.odd, ok = parity(signature[64]); !ok {
+			return e, refuse("v is none of 0, 1, 27 and 28")
 		}
-		out[64] = v
 	case compactLength:
 		// A low s leaves its top bit free; EIP-2098 keeps the parity there.
-		out[64] = signature[32] >> 7
-		out[32] &= 0x7f
+		e.odd = signature[32]>>7 == 1
+		full[32] &= 0x7f
 	default:
-		return nil, refuse("neither 64 nor 65 bytes")
+		return e, refuse("neither 64 nor 65 bytes")
 	}
-	r, s := new(big.Int).SetBytes(out[:32]), new(big.Int).SetBytes(out[32:64])
-	if !crypto.ValidateSignatureValues(out[64], r, s, true) {
-		return nil, refuse("r or s out of range, or s in the upper half")
+	if !e.set(full[:32], full[32:64]) {
+		return e, refuse("r or s out of range, or s in the upper half")
 	}
-	return out, nil
+	return e, nil
 }
 
 // parity maps v by list. Arithmetic on it would let 29 to 34, which other chains and libraries give a meaning, pass as
 // something.
-func parity(v byte) (byte, bool) {
+func parity(v byte) (odd, ok bool) {
 	switch v {
 	case 0, 27:
-		return 0, true
+		return false, true
 	case 1, 28:
-		return 1, true
+		return true, true
 	}
-	return 0, false
+	return false, false
 }
 
 func refuse(reason string) error { return fmt.Errorf("%w: %s", ErrSignature, reason) }
