@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -11,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxBody is the most bytes that a body may have.
@@ -78,21 +79,24 @@ func checkType(header http.Header, types ...string) error {
 	return nil
 }
 
+// asSent leaves names that are there twice, and text that is none, to what reads the tokens, which can say where.
+var asSent = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
 func unmarshal(raw []byte, into any) error {
-	if !utf8.Valid(raw) || !json.Valid(raw) {
+	if !utf8.Valid(raw) || !jsontext.Value(raw).IsValid(asSent...) {
 		return invalid("the body is not JSON")
 	}
-	tokens := json.NewDecoder(bytes.NewReader(raw))
-	if first, err := tokens.Token(); err != nil || first != json.Delim('{') {
+	tokens := jsontext.NewDecoder(bytes.NewBuffer(raw), asSent...)
+	if first, err := tokens.ReadToken(); err != nil || first.Kind() != '{' {
 		return invalid("the body is not a JSON object")
 	}
 	fields, seen := fieldsOf(into), map[string]bool{}
-	for tokens.More() {
-		token, err := tokens.Token()
-		name, ok := token.(string)
-		if err != nil || !ok {
+	for tokens.PeekKind() == '"' {
+		token, err := tokens.ReadToken()
+		if err != nil {
 			return invalid("the body is not JSON")
 		}
+		name := token.String()
 		field, known := fields[name]
 		switch {
 		case !known:
@@ -109,8 +113,8 @@ func unmarshal(raw []byte, into any) error {
 }
 
 // set stores one value. A list or an object in it is refused at its first brace, however deep it goes.
-func set(field reflect.Value, tokens *json.Decoder) error {
-	value, err := tokens.Token()
+func set(field reflect.Value, tokens *jsontext.Decoder) error {
+	value, err := tokens.ReadToken()
 	if err != nil {
 		return errors.New("cannot be read")
 	}
@@ -118,34 +122,38 @@ func set(field reflect.Value, tokens *json.Decoder) error {
 		field.Set(reflect.New(field.Type().Elem()))
 		field = field.Elem()
 	}
-	if field.Kind() == reflect.Slice {
-		return setList(field, value, tokens)
-	}
-	if value == nil || reflect.TypeOf(value).Kind() != field.Kind() {
+	switch kind := value.Kind(); {
+	case field.Kind() == reflect.Slice:
+		return setList(field, kind, tokens)
+	case field.Kind() == reflect.String && kind == '"':
+		text := value.String()
+		// A lone surrogate is read as this character, and the text would not be the one that was signed.
+		if strings.ContainsRune(text, utf8.RuneError) {
+			return errors.New("is not well-formed text")
+		}
+		field.SetString(text)
+	case field.Kind() == reflect.Bool && (kind == 't' || kind == 'f'):
+		field.SetBool(kind == 't')
+	default:
 		return errors.New("must be a " + field.Kind().String())
 	}
-	// A lone surrogate is read as this character, and the text would not be the one that was signed.
-	if text, ok := value.(string); ok && strings.ContainsRune(text, utf8.RuneError) {
-		return errors.New("is not well-formed text")
-	}
-	field.Set(reflect.ValueOf(value))
 	return nil
 }
 
 // setList stores a list of strings, whose first token has been read.
-func setList(field reflect.Value, first json.Token, tokens *json.Decoder) error {
-	if first != json.Delim('[') {
+func setList(field reflect.Value, first jsontext.Kind, tokens *jsontext.Decoder) error {
+	if first != '[' {
 		return errors.New("must be a list of strings")
 	}
 	list := reflect.MakeSlice(field.Type(), 0, 0)
-	for tokens.More() {
+	for tokens.PeekKind() != ']' {
 		item := reflect.New(field.Type().Elem()).Elem()
 		if err := set(item, tokens); err != nil {
 			return errors.New("each of the list " + err.Error())
 		}
 		list = reflect.Append(list, item)
 	}
-	_, err := tokens.Token() // the bracket that closes it
+	_, err := tokens.ReadToken() // the bracket that closes it
 	field.Set(list)
 	return err
 }
