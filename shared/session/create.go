@@ -74,7 +74,7 @@ func (s *Store) created(r reply, tokens pair, e entry, p payload, op operation) 
 	default:
 		return Grant{}, ErrDamaged
 	}
-	rec, err := decodeRecord(r.text(1))
+	rec, _, err := decodeAccount(r.text(1))
 	if err != nil {
 		return Grant{}, err
 	}

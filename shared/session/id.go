@@ -2,8 +2,8 @@ package session
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
-	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -15,7 +15,7 @@ type Subject string
 
 // EOA is the subject of a key's own signature.
 func EOA(address common.Address) Subject {
-	return Subject("eoa:" + strings.ToLower(address.Hex()))
+	return Subject("eoa:0x" + hex.EncodeToString(address[:]))
 }
 
 // UserID is the opaque name of a subject: a keyed hash of it, 128 bits. It is the same for as long as the lookup key is.

@@ -86,30 +86,41 @@ type record struct {
 
 // decodeRecord reads a stored record. It fails with ErrDamaged on anything that is not exactly one.
 func decodeRecord(raw string) (record, error) {
-	if len(raw) < headSize || raw[0] != recordFormat {
-		return record{}, ErrDamaged
+	rec, live, err := decodeAccount(raw)
+	if err != nil {
+		return record{}, err
 	}
-	roles, live, gone := int(raw[31]), int(raw[32]), int(raw[33])
-	if len(raw) != headSize+roles+live*entrySize+gone*endedSize {
-		return record{}, ErrDamaged
+	rec.live = slices.Grow(rec.live, len(live)/entrySize)
+	for r := (reader{live}); r.rest != ""; {
+		rec.live = append(rec.live, r.entry())
+	}
+	return rec, nil
+}
+
+// decodeAccount is decodeRecord without the live sessions, which it gives as they stand: they are most of a record.
+func decodeAccount(raw string) (rec record, live string, err error) {
+	if len(raw) < headSize || raw[0] != recordFormat {
+		return record{}, "", ErrDamaged
+	}
+	roles, entries, gone := int(raw[31]), int(raw[32]), int(raw[33])
+	if len(raw) != headSize+roles+entries*entrySize+gone*endedSize {
+		return record{}, "", ErrDamaged
 	}
 	r := reader{raw}
 	r.skip(1)
-	rec := record{flags: r.byte(), created: r.time(), lastLogin: r.time(), epoch: r.uint32(), blockedAt: r.time()}
+	rec = record{flags: r.byte(), created: r.time(), lastLogin: r.time(), epoch: r.uint32(), blockedAt: r.time()}
 	r.into(rec.op[:])
 	rec.opCount = int(r.byte())
 	r.skip(3)
 	if roles > 0 {
 		rec.roles = strings.Split(r.text(roles), ",")
 	}
-	rec.live, rec.ended = slices.Grow(rec.live, live), slices.Grow(rec.ended, gone)
-	for range live {
-		rec.live = append(rec.live, r.entry())
-	}
+	live = r.text(entries * entrySize)
+	rec.ended = slices.Grow(rec.ended, gone)
 	for range gone {
 		rec.ended = append(rec.ended, r.ended())
 	}
-	return rec, nil
+	return rec, live, nil
 }
 
 func (rec *record) find(random [16]byte) *entry {

@@ -7,9 +7,9 @@ import (
 
 // The layouts of RFC 3339 that Parse reads and NewTime writes.
 const (
-	secondsLayout = "2006-01-02T15:04:05"
-	offsetLayout  = "15:04"
-	ownLayout     = "2006-01-02T15:04:05.000Z"
+	toSeconds    = len("2006-01-02T15:04:05")
+	offsetLayout = "15:04"
+	ownLayout    = "2006-01-02T15:04:05.000Z"
 )
 
 // Time is an instant beside the text it was received as. The zero Time renders as nothing.
@@ -34,14 +34,14 @@ func (t Time) Instant() time.Time { return t.instant }
 // parseTime reads the date-time of RFC 3339, section 5.6, with what its prose leaves to the reader settled: "T" and "Z" in
 // upper case only, and no leap second, since no clock here knows which ones there were.
 func parseTime(field, text string) (Time, error) {
-	if len(text) <= len(secondsLayout) {
+	if len(text) <= toSeconds {
 		return Time{}, notATime(field)
 	}
-	instant, ok := readExactly(secondsLayout, text[:len(secondsLayout)])
+	instant, ok := readExactly(time.RFC3339, text[:toSeconds]+"Z")
 	if !ok {
 		return Time{}, notATime(field)
 	}
-	fraction, zone, ok := cutFraction(text[len(secondsLayout):])
+	fraction, zone, ok := cutFraction(text[toSeconds:])
 	if !ok {
 		return Time{}, notATime(field)
 	}
