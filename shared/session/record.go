@@ -216,11 +216,14 @@ func (r *reader) times(dst ...*time.Time) {
 }
 
 func (r *reader) time() time.Time {
-	ms := binary.BigEndian.Uint64([]byte("\x00\x00" + r.text(6)))
+	var ms int64
+	for _, b := range []byte(r.text(6)) {
+		ms = ms<<8 | int64(b)
+	}
 	if ms == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(int64(ms)).UTC()
+	return time.UnixMilli(ms).UTC()
 }
 
 func (r *reader) entry() entry {
