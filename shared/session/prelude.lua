@@ -22,8 +22,15 @@ local HELD, DEVICE_ID = 1, 2                -- flags of a session
 
 local byte, sub, char, floor = string.byte, string.sub, string.char, math.floor
 
--- num reads an unsigned number of that many bytes.
+-- num reads an unsigned number of that many bytes. Scripts do nothing more often: the usual widths need no loop.
 local function num(s, at, width)
+  if width == 6 then
+    local a, b, c, d, e, f = byte(s, at + 1, at + 6)
+    return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
+  elseif width == 3 then
+    local a, b, c = byte(s, at + 1, at + 3)
+    return (a * 256 + b) * 256 + c
+  end
   local n = 0
   for i = at + 1, at + width do n = n * 256 + byte(s, i) end
   return n
@@ -31,6 +38,12 @@ end
 
 -- bin writes a number into that many bytes.
 local function bin(n, width)
+  if width == 6 then
+    return char(floor(n / 2^40) % 256, floor(n / 2^32) % 256, floor(n / 2^24) % 256, floor(n / 2^16) % 256,
+      floor(n / 2^8) % 256, n % 256)
+  elseif width == 3 then
+    return char(floor(n / 2^16) % 256, floor(n / 2^8) % 256, n % 256)
+  end
   local out = {}
   for i = width, 1, -1 do
     out[i] = char(n % 256)
