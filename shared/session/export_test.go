@@ -208,6 +208,11 @@ func (s *Store) SweepOf(ctx context.Context, users ...UserID) (Swept, error) {
 	return s.sweep(ctx, some)
 }
 
+// Ahead tells whether a sweep that is to visit all buckets within a time would rest now.
+func Ahead(elapsed, within time.Duration, visited, all int) bool {
+	return pace{within: within, visited: visited, all: all}.ahead(elapsed)
+}
+
 // Opened is one stored text read as each thing that a seal keeps: a session's payload, a key of its state, its account's
 // preferences, and who asked for an event.
 type Opened struct {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/session"
 )
 
 // isScript tells whether a command runs a script.
@@ -28,6 +30,38 @@ func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 }
 func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error { return h(next, ctx, cmd) }
+}
+
+// traffic is what a client has sent: how many commands of each name, and how many stood in each pipeline.
+type traffic struct {
+	commands  map[string]int
+	pipelines []int
+}
+
+func (c *traffic) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (c *traffic) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.commands[cmd.Name()]++
+		return next(ctx, cmd)
+	}
+}
+func (c *traffic) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		c.pipelines = append(c.pipelines, len(cmds))
+		for _, cmd := range cmds {
+			c.commands[cmd.Name()]++
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// watching is the same store over a client whose traffic is counted, once it is connected.
+func (w *world) watching() (*session.Store, *traffic) {
+	c := w.redis.NewProduct(w.t, patient)
+	must(w.t, c.Ping(ctx).Err())
+	sent := &traffic{commands: map[string]int{}}
+	c.AddHook(sent)
+	return w.on(c, w.clock), sent
 }
 
 // hooked is another client of the world's Redis, with a hook.

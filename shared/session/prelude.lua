@@ -315,28 +315,32 @@ local function count(c, entry, by)
   if by > 0 and #c.chains < 255 then c.chains[#c.chains + 1] = {chain, by} end
 end
 
--- tally keeps the bucket's counters in step with what this script does to a record: the sessions that end, and the one
+-- changed tells whether something of what is counted changed in a record.
+local function changed(rec) return #rec.gone > 0 or rec.added or rec.replaced end
+
+-- tally keeps the bucket's counters in step with what this script does to records: the sessions that end, and the one
 -- that begins or takes another's place.
-local function tally(k, rec)
-  if #rec.gone == 0 and not rec.added and not rec.replaced then return end
+local function tally(k, changes)
   local c = counted(redis.pcall('GET', k.counters))
   local hour = floor(k.now / HOUR)
   local old = 0
   while old + CELL <= #c.cells and num(c.cells, old, 3) < hour - HOURS do old = old + CELL end
   c.cells = sub(c.cells, old + 1)
-  for i, entry in ipairs(rec.gone) do
-    count(c, entry, -1)
-    local ending = rec.ended[#rec.ended - #rec.gone + i]
-    c.cells = bump(c.cells, hour, byte(ending, 17))
+  for _, rec in ipairs(changes) do
+    for i, entry in ipairs(rec.gone) do
+      count(c, entry, -1)
+      local ending = rec.ended[#rec.ended - #rec.gone + i]
+      c.cells = bump(c.cells, hour, byte(ending, 17))
+    end
+    if rec.replaced then count(c, rec.replaced, -1) end
+    if rec.added then
+      count(c, rec.added, 1)
+      -- A renewal is counted so that every change of the live counts changes a flow: a recount relies on that.
+      c.cells = bump(c.cells, hour, rec.replaced and RENEWALS or LOGINS)
+    end
+    if rec.was == 0 and #rec.live > 0 then c.n[2] = c.n[2] + 1 end
+    if rec.was > 0 and #rec.live == 0 then c.n[2] = c.n[2] - 1 end
   end
-  if rec.replaced then count(c, rec.replaced, -1) end
-  if rec.added then
-    count(c, rec.added, 1)
-    -- A renewal is counted so that every change of the live counts changes a flow: a recount relies on that.
-    c.cells = bump(c.cells, hour, rec.replaced and RENEWALS or LOGINS)
-  end
-  if rec.was == 0 and #rec.live > 0 then c.n[2] = c.n[2] + 1 end
-  if rec.was > 0 and #rec.live == 0 then c.n[2] = c.n[2] - 1 end
   local out = {char(1)}
   for _, n in ipairs(c.n) do out[#out + 1] = bin(math.max(n, 0), 3) end
   out[#out + 1] = char(#c.chains)
@@ -383,15 +387,9 @@ local function forget(k, rec)
   while #rec.ended > MOST or spare() do table.remove(rec.ended, 1) end
 end
 
--- save writes a record back, and in the same step what follows from it: counters, index, activity. A record that holds
--- a block, preferences or roles stays for good; any other outlasts its last session by the retention, and one that was
--- erased the marks of what has ended.
-local function save(k, rec)
-  -- Redis with its memory full refuses a script's first write, if that may need memory, and none after it, so that no
-  -- script stops half way. What ends or holds a session must not be refused: it begins with a write that needs none.
-  if #rec.gone > 0 or rec.must then redis.call('PERSIST', k.record) end
-  flush(k) -- before the change: one whose event cannot be written does not happen
-  tally(k, rec)
+-- write writes a record back. One that holds a block, preferences or roles stays for good; any other outlasts its last
+-- session by the retention, and one that was erased the marks of what has ended.
+local function write(k, rec)
   forget(k, rec)
   local body = rec.head .. char(#rec.roles) .. char(#rec.live) .. char(#rec.ended) .. rec.roles
     .. table.concat(rec.live) .. table.concat(rec.ended)
@@ -407,6 +405,16 @@ local function save(k, rec)
     end
     redis.call('SET', k.record, body, 'PX', string.format('%.0f', keep))
   end
+end
+
+-- save writes a record back, and in the same step what follows from it: counters, index, activity.
+local function save(k, rec)
+  -- Redis with its memory full refuses a script's first write, if that may need memory, and none after it, so that no
+  -- script stops half way. What ends or holds a session must not be refused: it begins with a write that needs none.
+  if #rec.gone > 0 or rec.must then redis.call('PERSIST', k.record) end
+  flush(k) -- before the change: one whose event cannot be written does not happen
+  if changed(rec) then tally(k, {rec}) end
+  write(k, rec)
   place(k, rec)
 end
 

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -83,7 +84,7 @@ func (w *sweeping) countAll(ctx context.Context, bucket int, l listing) (census,
 				return census{}, err
 			}
 			for few := range slices.Chunk(idle, sweepBatch) {
-				if err := w.sweepMembers(ctx, bucket, part, few); err != nil {
+				if _, err := w.sweepMembers(ctx, bucket, part, few); err != nil {
 					return census{}, err
 				}
 			}
@@ -102,6 +103,7 @@ func (w *sweeping) countSome(ctx context.Context, bucket int, members []string, 
 	if err != nil {
 		return nil, err
 	}
+	w.rest(time.Duration(len(members)) * recountRest)
 	for i, member := range members {
 		rec, err := decodeRecord(records.text(i))
 		switch {

@@ -279,6 +279,12 @@ func TestSweep_damagedRecord(t *testing.T) {
 			t.Errorf("an hour later: %+v", done)
 		}
 		must(t, w.rdb.Del(ctx, key).Err())
+		must(t, w.rdb.HSet(ctx, key, "of", "another type").Err())
+		w.clock.add(time.Hour)
+		if done := w.sweepOf(alice); done.Damaged != 1 || w.rdb.Exists(ctx, key).Val() != 1 {
+			t.Errorf("of another type: %+v", done)
+		}
+		must(t, w.rdb.Del(ctx, key).Err())
 		w.clock.add(time.Hour)
 		if done := w.sweepOf(alice); done.Damaged != 0 {
 			t.Errorf("without the record: %+v", done)

@@ -3,6 +3,7 @@ package session_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func TestStatistics_manyChains(t *testing.T) {
 	})
 }
 
-// Statistics take the same few trips however many sessions there are, and never list keys.
+// Statistics take the same few trips however many sessions there are, each of them short, and never list keys.
 func TestStatistics_trips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
@@ -124,6 +125,13 @@ func TestStatistics_trips(t *testing.T) {
 		must(t, err)
 		if n := counting.Trips(); n != 9 {
 			t.Errorf("statistics took %d trips, want 9", n)
+		}
+		watching, sent := w.watching()
+		_, err = watching.Statistics(ctx)
+		must(t, err)
+		want := map[string]int{"getrange": 4096, "get": 1}
+		if !maps.Equal(sent.commands, want) || slices.Max(sent.pipelines) > 512 {
+			t.Errorf("statistics sent %v in pipelines of %v, want %v in no more than 512", sent.commands, sent.pipelines, want)
 		}
 	})
 }

@@ -32,11 +32,16 @@ type Swept struct {
 	Active int
 }
 
-// A sweep must not be felt: how many commands stand in one pipeline decides how long others wait.
+// A sweep must not be felt: how much Redis is asked for at once decides how long others wait, how soon again how many.
 const (
 	sweepTogether = 3  // buckets that one pipeline looks at, with three commands each
-	sweepBatch    = 20 // subjects that one script sweeps
-	sweepSpare    = 2 * time.Second
+	sweepLook     = 64 // subjects that are due which one look finds
+	sweepBatch    = 32 // subjects that one script sweeps
+	// sweepRest is for how long a sweep leaves Redis to others for each subject that it swept: ten times what that took
+	// Redis. recountRest is the same for each record that was read to be counted.
+	sweepRest   = 200 * time.Microsecond
+	recountRest = 50 * time.Microsecond
+	sweepSpare  = 2 * time.Second
 	// sweepStride lies between where one sweep begins and where that of the next minute does. It has no divisor in common
 	// with the number of buckets, so that sweeps which run out of time reach all of them in turn.
 	sweepStride = 2531
@@ -51,6 +56,35 @@ type sweeping struct {
 	now  time.Time
 	done Swept
 	sum  sum
+	pace pace
+}
+
+// pace is how fast a sweep should be: so that it has visited all buckets in half of the time that there is.
+type pace struct {
+	began        time.Time
+	within       time.Duration // not at all where it is zero
+	visited, all int           // buckets, with those under way
+}
+
+// newPace is that of a sweep which begins now and must stop in time for ctx; one that need not stop does not rest.
+func newPace(ctx context.Context, all int) pace {
+	p := pace{began: time.Now(), all: all}
+	if end, ok := ctx.Deadline(); ok {
+		p.within = end.Sub(p.began) / 2
+	}
+	return p
+}
+
+// ahead tells whether a sweep that has gone on for so long is faster.
+func (p pace) ahead(elapsed time.Duration) bool {
+	return elapsed < p.within/time.Duration(p.all)*time.Duration(p.visited)
+}
+
+// rest leaves Redis to others for a while, unless the sweep is late.
+func (w *sweeping) rest(d time.Duration) {
+	if w.pace.ahead(time.Since(w.pace.began)) {
+		time.Sleep(d)
+	}
 }
 
 // Sweep ends the sessions whose deadlines have passed, each with its event and its counters, recounts a share of the
@@ -72,11 +106,13 @@ func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 	w.sum.AsOf, w.sum.Ended = w.now, map[Reason]int{}
 	stop, cancel := endingBefore(ctx)
 	defer cancel()
+	w.pace = newPace(stop, len(all))
 	var faults error
 	for some := range slices.Chunk(all, sweepTogether) {
 		if stop.Err() != nil {
 			return w.done, faults
 		}
+		w.pace.visited += len(some)
 		err := w.visit(ctx, some)
 		if errors.Is(err, ErrUnavailable) {
 			return w.done, err
@@ -114,7 +150,7 @@ func (w *sweeping) visit(ctx context.Context, some []int) error {
 			g := glance{bucket: bucket}
 			first := w.indexKey(g.bucket, 0)
 			g.counters = p.GetRange(ctx, w.countersKey(g.bucket), 0, -1)
-			g.due = p.ZRangeByScore(ctx, first, w.dueNow(1))
+			g.due = p.ZRangeByScore(ctx, first, w.dueNow())
 			g.size = p.ZCard(ctx, first)
 			seen = append(seen, g)
 		}
@@ -136,9 +172,9 @@ func (w *sweeping) visit(ctx context.Context, some []int) error {
 	return faults
 }
 
-// dueNow asks for up to that many members of an index whose time has come.
-func (w *sweeping) dueNow(limit int64) *redis.ZRangeBy {
-	return &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(millis(w.now), 10), Count: limit}
+// dueNow asks for up to sweepLook members of an index whose time has come.
+func (w *sweeping) dueNow() *redis.ZRangeBy {
+	return &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(millis(w.now), 10), Count: sweepLook}
 }
 
 // work sweeps a bucket, recounts it where it is its turn, and adds its counters to the sum.
@@ -149,13 +185,15 @@ func (w *sweeping) work(ctx context.Context, g glance) error {
 	// Subjects stand in the other parts only where the first one is full, or was when they came.
 	overflow := err != nil || recount || live.users > int(g.size.Val())
 	before := w.done
-	if len(g.due.Val()) > 0 {
-		if err := w.sweepPart(ctx, g.bucket, 0); err != nil {
-			return err
-		}
+	if err := w.sweepPart(ctx, g.bucket, 0, g.due.Val()); err != nil {
+		return err
 	}
 	for part := 1; overflow && part < indexParts; part++ {
-		if err := w.sweepPart(ctx, g.bucket, part); err != nil {
+		due, err := w.look(ctx, g.bucket, part)
+		if err == nil {
+			err = w.sweepPart(ctx, g.bucket, part, due)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -173,26 +211,42 @@ func (w *sweeping) work(ctx context.Context, g glance) error {
 	return nil
 }
 
-// sweepPart sweeps whoever is due in a part of a bucket's index. Who was visited is no longer due, unless more ended at
-// once than one visit ends.
-func (w *sweeping) sweepPart(ctx context.Context, bucket, part int) error {
-	for {
-		var due []string
-		err := again(ctx, func() (err error) {
-			due, err = w.rdb.ZRangeByScore(ctx, w.indexKey(bucket, part), w.dueNow(sweepBatch)).Result()
-			return err
-		})
-		if err != nil || len(due) == 0 {
-			return err
+// look finds who is due in a part of a bucket's index.
+func (w *sweeping) look(ctx context.Context, bucket, part int) ([]string, error) {
+	var due []string
+	err := again(ctx, func() (err error) {
+		due, err = w.rdb.ZRangeByScore(ctx, w.indexKey(bucket, part), w.dueNow()).Result()
+		return err
+	})
+	return due, err
+}
+
+// sweepPart sweeps those that a look has found due in a part of a bucket's index, and looks again where there may be
+// more: where it found as many as it can, or more of an account's sessions ended at once than one visit ends.
+func (w *sweeping) sweepPart(ctx context.Context, bucket, part int, due []string) error {
+	for len(due) > 0 {
+		more := len(due) == sweepLook
+		for some := range slices.Chunk(due, sweepBatch) {
+			left, err := w.sweepMembers(ctx, bucket, part, some)
+			if err != nil {
+				return err
+			}
+			more = more || left > 0
 		}
-		if err := w.sweepMembers(ctx, bucket, part, due); err != nil {
+		if !more {
+			return nil
+		}
+		var err error
+		if due, err = w.look(ctx, bucket, part); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-// sweepMembers sweeps these members of a part of a bucket's index, which are not more than sweepBatch.
-func (w *sweeping) sweepMembers(ctx context.Context, bucket, part int, members []string) error {
+// sweepMembers sweeps these members of a part of a bucket's index, which are not more than sweepBatch, and returns how
+// many of them have more that is due.
+func (w *sweeping) sweepMembers(ctx context.Context, bucket, part int, members []string) (int64, error) {
 	keys := []string{w.countersKey(bucket), w.indexKey(bucket, part)}
 	args := []any{millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep)}
 	for _, member := range members {
@@ -202,14 +256,15 @@ func (w *sweeping) sweepMembers(ctx context.Context, bucket, part int, members [
 	}
 	r, told, err := w.tell(ctx, sweepScript, keys, args...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if r.outcome() != outcomeDone {
-		return ErrDamaged
+		return 0, ErrDamaged
 	}
 	w.done.Ended += len(told) / eventTold
 	w.done.Damaged += int(r.int(1))
-	return w.audit(ctx, told, By{})
+	defer w.rest(time.Duration(len(members)) * sweepRest)
+	return r.int(2), w.audit(ctx, told, By{})
 }
 
 // add adds a bucket's counters, and those of its flows that are of the last day.

@@ -8,7 +8,8 @@
 -- ARGV[2]  how many events an activity holds; 0 for none
 -- ARGV[3]  for how long, ms
 -- ARGV[4…] of each subject in turn: operation, 6 bytes, and user id
--- Returns  {DONE, damaged}   how many records are of no known form: they are left alone and looked at again in an hour
+-- Returns  {DONE, damaged, due}   how many records are of no known form, which are left alone and looked at again in an
+--                                 hour; and how many subjects have more that is due
 local counters, part = KEYS[1], KEYS[2]
 local now, cap, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 
@@ -21,34 +22,45 @@ local function tell_again(k, rec)
 end
 
 -- sweep ends what is due in one record: no more at a time than it remembers, or a lost reply could not be told again.
-local function sweep(k, raw)
-  local rec = open(raw)
+local function sweep(k, rec)
   if tell_again(k, rec) then return end
   finish_where(k, rec, function(e) return #rec.gone < REMEMBERED and due(e, 0, now) end, IDLE_TIMEOUT)
-  if #rec.gone > 0 then save(k, rec) end
-  if #rec.live == 0 then
-    redis.call('ZREM', part, k.user)
-  else
-    redis.call('ZADD', part, 'XX', earliest(rec), k.user)
-  end
 end
 
 redis.call('PERSIST', counters) -- a write that needs no memory, so that the others may need some; see save
-local damaged = 0
+local subjects, records, idle, later, damaged, more = {}, {}, {}, {}, 0, 0
 for i = 1, #KEYS / 2 - 1 do
   local id = ARGV[3 + i]
   local k = {
-    record = KEYS[2 * i + 1], counters = counters, base = part, own = part, activity = KEYS[2 * i + 2],
+    record = KEYS[2 * i + 1], counters = counters, activity = KEYS[2 * i + 2],
     now = now, op = sub(id, 1, 6), user = sub(id, 7), detail = '', cap = cap, keep = keep, noted = {},
   }
-  local raw = redis.call('GET', k.record)
+  local raw = redis.pcall('GET', k.record)
   if not raw then
-    redis.call('ZREM', part, k.user)
-  elseif not sound(raw) then
+    idle[#idle + 1] = k.user
+  elseif type(raw) ~= 'string' or not sound(raw) then
     damaged = damaged + 1
-    redis.call('ZADD', part, 'XX', string.format('%.0f', now + DAY / 24), k.user)
+    later[#later + 1], later[#later + 2] = string.format('%.0f', now + DAY / 24), k.user
   else
-    sweep(k, raw)
+    local rec = open(raw)
+    sweep(k, rec)
+    if #rec.gone > 0 then subjects[#subjects + 1], records[#records + 1] = k, rec end
+    if #rec.live == 0 then
+      idle[#idle + 1] = k.user
+    else
+      local first = earliest(rec)
+      if tonumber(first) <= now then more = more + 1 end
+      later[#later + 1], later[#later + 2] = first, k.user
+    end
   end
 end
-return {DONE, damaged}
+
+for i, rec in ipairs(records) do
+  flush(subjects[i]) -- before the change, see save
+  write(subjects[i], rec)
+end
+-- What is the bucket's is written once for all of them, which costs hardly more than for one.
+if #records > 0 then tally(subjects[1], records) end
+if #idle > 0 then sure('ZREM', part, unpack(idle)) end
+if #later > 0 then sure('ZADD', part, 'XX', unpack(later)) end
+return {DONE, damaged, more}

@@ -470,3 +470,64 @@ func TestSweep_fullMemory(t *testing.T) {
 		t.Errorf("there was more to sweep: %+v", again)
 	}
 }
+
+// A sweep looks at few buckets at a time, sweeps few accounts at a time, and asks for nothing twice.
+func TestSweep_shallow(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		w.settled()
+		for _, c := range []struct{ due, scripts, looks int }{{0, 0, 1}, {1, 1, 1}, {32, 1, 1}, {33, 2, 1}, {63, 2, 1}, {64, 2, 2}, {100, 4, 2}} {
+			for i, p := range w.neighbours(c.due) {
+				w.create(fmt.Sprint(c.due, " ", i), p, laptop)
+			}
+			w.clock.add(time.Hour)
+			watching, sent := w.watching()
+			done, err := watching.SweepOf(ctx, w.UserOf(alice))
+			must(t, err)
+			if done.Ended != c.due {
+				t.Errorf("swept %+v of %d", done, c.due)
+			}
+			if scripts, looks := sent.commands["evalsha"], sent.commands["zrangebyscore"]; scripts != c.scripts || looks != c.looks {
+				t.Errorf("%d were due, and were swept by %d scripts after %d looks, want %d and %d", c.due, scripts, looks, c.scripts, c.looks)
+			}
+		}
+		watching, sent := w.watching()
+		w.sweep(watching)
+		recounted := sent.commands["zrange"] / session.IndexParts
+		want := map[string]int{
+			"getrange": 4096 + recounted, "zcard": 4096, "zrangebyscore": 4096 + 7*recounted, "zrange": 8 * recounted,
+			"get": 25 * 8, "set": 1, // the logins that failed, and the sum
+		}
+		if !maps.Equal(sent.commands, want) || recounted < 68 || recounted > 69 {
+			t.Errorf("with nothing due a sweep sent %v, want %v", sent.commands, want)
+		}
+		for i, n := range sent.pipelines[:len(sent.pipelines)-1] { // the last asks for the logins that failed
+			if n > 9 {
+				t.Errorf("%d commands stand in pipeline %d", n, i)
+			}
+		}
+	})
+}
+
+// A sweep that has time rests: it is to be through in half of that. One that is late, or has no end, does not.
+func TestSweep_pace(t *testing.T) {
+	for _, c := range []struct {
+		elapsed, within time.Duration
+		visited         int
+		want            bool
+	}{
+		{0, 0, 1, false},
+		{0, 0, 4096, false},
+		{0, -time.Second, 4096, false},
+		{0, 20 * time.Second, 0, false},
+		{0, 20 * time.Second, 3, true},
+		{9 * time.Second, 20 * time.Second, 2048, true},
+		{11 * time.Second, 20 * time.Second, 2048, false},
+		{19 * time.Second, 20 * time.Second, 4096, true},
+		{21 * time.Second, 20 * time.Second, 4096, false},
+	} {
+		if got := session.Ahead(c.elapsed, c.within, c.visited, 4096); got != c.want {
+			t.Errorf("after %v of %v at bucket %d: ahead is %v", c.elapsed, c.within, c.visited, got)
+		}
+	}
+}
