@@ -4,6 +4,8 @@
 ARCH       ?= arm64
 FUZZTIME   ?= 1m
 SOAK       ?= 10m
+SESSIONS   ?= 20000
+EXPIRED    ?= 1000
 REDIS_PORT ?= 6379
 
 BUILD_FLAGS := -tags lambda.norpc -trimpath -buildvcs=false -ldflags "-s -w"
@@ -11,7 +13,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SHELL_FILES := .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak sizes build lint fuzz mutants bench cold-start redis sam-local clean
+.PHONY: help run test soak sizes build lint fuzz mutants bench bench-scale cold-start redis sam-local clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
@@ -67,6 +69,10 @@ mutants: ## weaken each invariant's check in one line and see a test fail
 
 bench: ## run the benchmarks of the hot paths, an event in and a response out, on a redis-server, for benchstat
 	@go test -run '^$$' -bench . -benchmem -count 5 ./shared/boot
+
+# Two million sessions take minutes to begin, and two gigabytes; SESSIONS=2000000 EXPIRED=100000.
+bench-scale: ## measure what may grow with SESSIONS=20000 live sessions and a sweep of EXPIRED=1000, for benchstat
+	@go test -run '^$$' -bench Scale -benchtime 3x -count 5 -timeout 0 ./shared/session -sessions $(SESSIONS) -expired $(EXPIRED)
 
 cold-start: ## print PERFORMANCE.md's table of sizes and starts
 	@go test ./local/lambdatest -run '^$$' -bench ColdStart -benchtime 20x | awk '/^BenchmarkColdStart/ { \

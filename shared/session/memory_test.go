@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -28,60 +30,77 @@ func TestMemory(t *testing.T) {
 		most     float64
 	}{{"without activity", 0, 700}, {"with activity", 50, 1200}} {
 		t.Run(c.name, func(t *testing.T) {
-			m := measure(t, c.activity)
-			t.Logf("%s: %.0f bytes a live session (%s)", c.name, m.session, m.parts)
-			if m.session > c.most || m.session < 300 {
-				t.Errorf("a live session weighs %.0f bytes, want 300 to %.0f", m.session, c.most)
+			weight := populate(t, memoryAccounts, c.activity).weight
+			for _, part := range slices.Sorted(maps.Keys(weight)) {
+				t.Logf("%s: %.0f bytes a live session", part, weight[part])
+			}
+			if all := weight["all"]; all > c.most || all < 300 {
+				t.Errorf("a live session weighs %.0f bytes %s, want 300 to %.0f", all, c.name, c.most)
 			}
 		})
 	}
 }
 
-// BenchmarkMemory reports the same as a metric.
-func BenchmarkMemory(b *testing.B) {
-	for name, activity := range map[string]int{"activity=0": 0, "activity=50": 50} {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				b.ReportMetric(measure(b, activity).session, "bytes/session")
-			}
-			b.ReportMetric(0, "ns/op")
-		})
-	}
+// population is a server of its own with that many accounts, each with a session just after a login with a browser.
+type population struct {
+	*world
+	server *redistest.Own
+	size   int
+	took   time.Duration // to begin them
+	// tokens are their access tokens, one behind the other.
+	tokens    []byte
+	tokenSize int
+	// weight is what a session weighs in Redis, in bytes: of each kind of key, of the tables that find them, and in all.
+	weight  map[string]float64
+	expired int // how often others were made whose time is over
 }
 
-// weight is what a session weighs in all, in bytes, and what of it is what.
-type weight struct {
-	session float64
-	parts   string
+var browser = session.Client{
+	IP: netip.MustParseAddr("203.0.113.77"), Transport: session.Cookie,
+	Device: session.Device{Name: "Chrome on macOS", Browser: "Chrome", OS: "macOS", Class: session.Desktop},
 }
 
-// measure signs all accounts in on a server of their own.
-func measure(t testing.TB, activity int) weight {
+// populate signs all accounts in.
+func populate(t testing.TB, size, activity int) *population {
 	t.Helper()
-	r := redistest.ServerWith(t).Under(t, "lk") // as where nothing else is configured: the length of keys counts
+	own := redistest.ServerWith(t)
+	r := own.Under(t, "lk") // as where nothing else is configured: the length of keys counts
 	w := newWorld(t, r, func(o *session.Options) { o.ActivityMax, o.ActivityKeep = activity, 90*session.Day })
-	browser := session.Client{
-		IP: netip.MustParseAddr("203.0.113.77"), Transport: session.Cookie,
-		Device: session.Device{Name: "Chrome on macOS", Browser: "Chrome", OS: "macOS", Class: session.Desktop},
+	p := &population{world: w, server: own, size: size}
+	login := func(n int) session.Login {
+		return session.Login{Nonce: fmt.Sprint(n), Address: person(n), ChainID: 1, Client: browser}
 	}
-	callers := 8
-	login := func(n int) {
-		_, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(n), Address: person(n), ChainID: 1, Client: browser})
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	together(callers, func(i int) { login(-10 - i) }) // scripts and connections weigh as much as they ever will
-	before := w.usedMemory()
-	var next atomic.Int64
-	together(callers, func(int) {
-		for n := next.Add(1); n <= memoryAccounts; n = next.Add(1) {
-			login(int(n))
+	// Scripts and connections weigh as much as they ever will.
+	p.fill(w.Store, 8, func(n int) session.Login { return login(-10 - n) }, func(n int, g session.Grant) {
+		if n == 0 {
+			p.tokenSize = len(g.AccessToken)
 		}
 	})
-	total := float64(w.usedMemory()-before) / memoryAccounts
-	return weight{session: total, parts: w.parts(total)}
+	p.tokens = make([]byte, size*p.tokenSize)
+	before, began := w.usedMemory(), time.Now()
+	p.fill(w.Store, size, login, func(n int, g session.Grant) { copy(p.tokens[n*p.tokenSize:], g.AccessToken) })
+	p.took = time.Since(began)
+	p.weigh(float64(w.usedMemory()-before) / float64(size))
+	return p
 }
+
+// fill begins n sessions, from several callers at once.
+func (p *population) fill(s *session.Store, n int, login func(int) session.Login, keep func(int, session.Grant)) {
+	p.t.Helper()
+	var next atomic.Int64
+	together(8, func(int) {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			g, err := s.Create(ctx, login(i))
+			if err != nil {
+				p.t.Error(err)
+				return
+			}
+			keep(i, g)
+		}
+	})
+}
+
+func (p *population) token(n int) string { return string(p.tokens[n*p.tokenSize:][:p.tokenSize]) }
 
 var usedMemory = regexp.MustCompile(`(?m)^used_memory:(\d+)`)
 
@@ -94,31 +113,28 @@ func (w *world) usedMemory() int {
 	return n
 }
 
-// parts tells how much of each kind of key comes to a session; what is left are the tables that find them.
-func (w *world) parts(total float64) string {
-	w.t.Helper()
-	keys := w.redis.Keys(w.t, w.opts.Prefix+":*")
-	sizes := make([]*redis.IntCmd, len(keys))
-	_, err := w.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, key := range keys {
-			sizes[i] = p.MemoryUsage(ctx, key, 0)
+// weigh finds out what a session's bytes are.
+func (p *population) weigh(all float64) {
+	p.t.Helper()
+	p.weight = map[string]float64{"all": all, "tables": all}
+	kinds := map[byte]string{'u': "record", 's': "payload", 'a': "activity", 'c': "counters", 'x': "index"}
+	for cursor, first := uint64(0), true; cursor != 0 || first; first = false {
+		some, next, err := p.rdb.Scan(ctx, cursor, p.opts.Prefix+":*", 10000).Result()
+		must(p.t, err)
+		sizes := make([]*redis.IntCmd, len(some))
+		_, err = p.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for i, key := range some {
+				sizes[i] = pipe.MemoryUsage(ctx, key, 0)
+			}
+			return nil
+		})
+		must(p.t, err)
+		for i, key := range some {
+			_, name, _ := strings.Cut(key, "}:")
+			bytes := float64(sizes[i].Val()) / float64(p.size)
+			p.weight[kinds[name[0]]] += bytes
+			p.weight["tables"] -= bytes
 		}
-		return nil
-	})
-	must(w.t, err)
-	weights := map[string]float64{}
-	for i, key := range keys {
-		_, name, _ := strings.Cut(key, "}:")
-		weights[name[:1]] += float64(sizes[i].Val()) / memoryAccounts
+		cursor = next
 	}
-	rest := total
-	var parts []string
-	for kind, name := range map[string]string{"u": "record", "s": "payload", "a": "activity", "c": "counters", "x": "index"} {
-		if n := weights[kind]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %.0f", name, n))
-			rest -= n
-		}
-	}
-	slices.Sort(parts)
-	return strings.Join(append(parts, fmt.Sprintf("tables %.0f", rest)), ", ")
 }
