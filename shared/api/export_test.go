@@ -20,6 +20,9 @@ func Code(err error) string {
 	return string(p.code)
 }
 
+// Timestamp is a point in time as answers have it.
+func Timestamp(t time.Time) string { return timestamp(t) }
+
 // asked is a request for a query, in an exchange of its own.
 func asked(query string) *exchange {
 	return &exchange{r: &http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{}}}
