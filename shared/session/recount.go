@@ -83,8 +83,8 @@ func (w *sweeping) countAll(ctx context.Context, bucket int, l listing) (census,
 			if err != nil {
 				return census{}, err
 			}
-			for few := range slices.Chunk(idle, sweepBatch) {
-				if _, err := w.sweepMembers(ctx, bucket, part, few); err != nil {
+			for few := range slices.Chunk(standing(nil, part, idle), sweepBatch) {
+				if _, err := w.sweepMembers(ctx, bucket, few); err != nil {
 					return census{}, err
 				}
 			}

@@ -35,7 +35,7 @@ type Swept struct {
 // A sweep must not be felt: how much Redis is asked for at once decides how long others wait, how soon again how many.
 const (
 	sweepTogether = 3  // buckets that one pipeline looks at, with three commands each
-	sweepLook     = 64 // subjects that are due which one look finds
+	sweepLook     = 64 // subjects that are due which a look at a part of an index finds
 	sweepBatch    = 32 // subjects that one script sweeps
 	// sweepRest is for how long a sweep leaves Redis to others for each subject that it swept: ten times what that took
 	// Redis. recountRest is the same for each record that was read to be counted.
@@ -185,17 +185,14 @@ func (w *sweeping) work(ctx context.Context, g glance) error {
 	// Subjects stand in the other parts only where the first one is full, or was when they came.
 	overflow := err != nil || recount || live.users > int(g.size.Val())
 	before := w.done
-	if err := w.sweepPart(ctx, g.bucket, 0, g.due.Val()); err != nil {
-		return err
-	}
-	for part := 1; overflow && part < indexParts; part++ {
-		due, err := w.look(ctx, g.bucket, part)
-		if err == nil {
-			err = w.sweepPart(ctx, g.bucket, part, due)
-		}
-		if err != nil {
+	due := standing(nil, 0, g.due.Val())
+	if overflow {
+		if due, err = w.look(ctx, g.bucket, 1, due); err != nil {
 			return err
 		}
+	}
+	if err := w.sweepBucket(ctx, g.bucket, due); err != nil {
+		return err
 	}
 	if recount {
 		if err := w.recount(ctx, g.bucket); err != nil {
@@ -211,48 +208,69 @@ func (w *sweeping) work(ctx context.Context, g glance) error {
 	return nil
 }
 
-// look finds who is due in a part of a bucket's index.
-func (w *sweeping) look(ctx context.Context, bucket, part int) ([]string, error) {
-	var due []string
-	err := again(ctx, func() (err error) {
-		due, err = w.rdb.ZRangeByScore(ctx, w.indexKey(bucket, part), w.dueNow()).Result()
-		return err
-	})
-	return due, err
+// member is somebody who stands in a part of a bucket's index.
+type member struct {
+	part int
+	name string
 }
 
-// sweepPart sweeps those that a look has found due in a part of a bucket's index, and looks again where there may be
-// more: where it found as many as it can, or more of an account's sessions ended at once than one visit ends.
-func (w *sweeping) sweepPart(ctx context.Context, bucket, part int, due []string) error {
+// standing adds members that stand in a part.
+func standing(all []member, part int, names []string) []member {
+	for _, name := range names {
+		all = append(all, member{part, name})
+	}
+	return all
+}
+
+// look adds those who are due in the parts of a bucket's index from that one on.
+func (w *sweeping) look(ctx context.Context, bucket, from int, due []member) ([]member, error) {
+	var found [indexParts]*redis.StringSliceCmd
+	err := w.pipeline(ctx, func(p redis.Pipeliner) {
+		for part := from; part < indexParts; part++ {
+			found[part] = p.ZRangeByScore(ctx, w.indexKey(bucket, part), w.dueNow())
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for part := from; part < indexParts; part++ {
+		due = standing(due, part, found[part].Val())
+	}
+	return due, nil
+}
+
+// sweepBucket sweeps those of a bucket whom a look has found due, and looks again where there may be more: where it found
+// as many as it can, or more of an account's sessions ended at once than one visit ends.
+func (w *sweeping) sweepBucket(ctx context.Context, bucket int, due []member) error {
 	for len(due) > 0 {
-		more := len(due) == sweepLook
+		more := int64(len(due) / sweepLook)
 		for some := range slices.Chunk(due, sweepBatch) {
-			left, err := w.sweepMembers(ctx, bucket, part, some)
+			left, err := w.sweepMembers(ctx, bucket, some)
 			if err != nil {
 				return err
 			}
-			more = more || left > 0
+			more += left
 		}
-		if !more {
+		if more == 0 {
 			return nil
 		}
 		var err error
-		if due, err = w.look(ctx, bucket, part); err != nil {
+		if due, err = w.look(ctx, bucket, 0, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sweepMembers sweeps these members of a part of a bucket's index, which are not more than sweepBatch, and returns how
-// many of them have more that is due.
-func (w *sweeping) sweepMembers(ctx context.Context, bucket, part int, members []string) (int64, error) {
-	keys := []string{w.countersKey(bucket), w.indexKey(bucket, part)}
+// sweepMembers sweeps some of a bucket's, which are not more than sweepBatch, and returns how many of them have more that
+// is due.
+func (w *sweeping) sweepMembers(ctx context.Context, bucket int, members []member) (int64, error) {
+	keys := []string{w.countersKey(bucket)}
 	args := []any{millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep)}
-	for _, member := range members {
-		keys = append(keys, w.memberRecordKey(bucket, member), w.memberActivityKey(bucket, member))
+	for _, m := range members {
+		keys = append(keys, w.indexKey(bucket, m.part), w.memberRecordKey(bucket, m.name), w.memberActivityKey(bucket, m.name))
 		op := newOperation()
-		args = append(args, string(op[:])+member)
+		args = append(args, string(op[:])+m.name)
 	}
 	r, told, err := w.tell(ctx, sweepScript, keys, args...)
 	if err != nil {

@@ -476,7 +476,7 @@ func TestSweep_shallow(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
 		w.settled()
-		for _, c := range []struct{ due, scripts, looks int }{{0, 0, 1}, {1, 1, 1}, {32, 1, 1}, {33, 2, 1}, {63, 2, 1}, {64, 2, 2}, {100, 4, 2}} {
+		for _, c := range []struct{ due, scripts, looks int }{{0, 0, 1}, {1, 1, 1}, {32, 1, 1}, {33, 2, 1}, {63, 2, 1}, {64, 2, 9}, {100, 4, 9}, {150, 5, 24}} {
 			for i, p := range w.neighbours(c.due) {
 				w.create(fmt.Sprint(c.due, " ", i), p, laptop)
 			}
