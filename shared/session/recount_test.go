@@ -405,6 +405,26 @@ func TestSweep_oneBucketFails(t *testing.T) {
 	})
 }
 
+// A part of an index that cannot be read keeps none of the other parts from being swept.
+func TestSweep_onePartFails(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		w.settled()
+		for i, p := range w.neighbours(150) {
+			w.create(fmt.Sprint(i), p, laptop)
+		}
+		key := w.IndexKey(session.Bucket(w.UserOf(alice)), 3)
+		lost := int(w.rdb.ZCard(ctx, key).Val())
+		must(t, w.rdb.Del(ctx, key).Err())
+		must(t, w.rdb.Set(ctx, key, "a string", 0).Err())
+		w.clock.add(time.Hour)
+		done, err := w.SweepOf(ctx, w.UserOf(alice))
+		if err == nil || !strings.Contains(err.Error(), "WRONGTYPE") || lost == 0 || done.Ended != 150-lost || w.rdb.ZCard(ctx, w.IndexKey(session.Bucket(w.UserOf(alice)), 0)).Val() != 0 {
+			t.Errorf("%+v, %v, want 150 but for %d", done, err, lost)
+		}
+	})
+}
+
 // What of counters can be read is written out again with the same meaning, and nothing makes reading fail in another way.
 func FuzzCounters(f *testing.F) {
 	w := newWorld(f, redistest.Embedded(f))

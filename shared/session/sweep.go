@@ -185,13 +185,7 @@ func (w *sweeping) work(ctx context.Context, g glance) error {
 	// Subjects stand in the other parts only where the first one is full, or was when they came.
 	overflow := err != nil || recount || live.users > int(g.size.Val())
 	before := w.done
-	due := standing(nil, 0, g.due.Val())
-	if overflow {
-		if due, err = w.look(ctx, g.bucket, 1, due); err != nil {
-			return err
-		}
-	}
-	if err := w.sweepBucket(ctx, g.bucket, due); err != nil {
+	if err := w.sweepBucket(ctx, g, overflow); err != nil {
 		return err
 	}
 	if recount {
@@ -222,7 +216,7 @@ func standing(all []member, part int, names []string) []member {
 	return all
 }
 
-// look adds those who are due in the parts of a bucket's index from that one on.
+// look adds those who are due in the parts of a bucket's index from that one on, of those that can be read.
 func (w *sweeping) look(ctx context.Context, bucket, from int, due []member) ([]member, error) {
 	var found [indexParts]*redis.StringSliceCmd
 	err := w.pipeline(ctx, func(p redis.Pipeliner) {
@@ -230,36 +224,35 @@ func (w *sweeping) look(ctx context.Context, bucket, from int, due []member) ([]
 			found[part] = p.ZRangeByScore(ctx, w.indexKey(bucket, part), w.dueNow())
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
 	for part := from; part < indexParts; part++ {
 		due = standing(due, part, found[part].Val())
 	}
-	return due, nil
+	return due, err
 }
 
-// sweepBucket sweeps those of a bucket whom a look has found due, and looks again where there may be more: where it found
-// as many as it can, or more of an account's sessions ended at once than one visit ends.
-func (w *sweeping) sweepBucket(ctx context.Context, bucket int, due []member) error {
+// sweepBucket sweeps who is due in a bucket, and looks again where there may be more: where a look found as many as it
+// can, or more of an account's sessions ended at once than one visit ends.
+func (w *sweeping) sweepBucket(ctx context.Context, g glance, overflow bool) error {
+	due := standing(nil, 0, g.due.Val())
+	var fault error // of a part; the others are swept
+	if overflow {
+		due, fault = w.look(ctx, g.bucket, 1, due)
+	}
 	for len(due) > 0 {
 		more := int64(len(due) / sweepLook)
 		for some := range slices.Chunk(due, sweepBatch) {
-			left, err := w.sweepMembers(ctx, bucket, some)
+			left, err := w.sweepMembers(ctx, g.bucket, some)
 			if err != nil {
 				return err
 			}
 			more += left
 		}
 		if more == 0 {
-			return nil
+			break
 		}
-		var err error
-		if due, err = w.look(ctx, bucket, 0, nil); err != nil {
-			return err
-		}
+		due, fault = w.look(ctx, g.bucket, 0, nil)
 	}
-	return nil
+	return fault
 }
 
 // sweepMembers sweeps some of a bucket's, which are not more than sweepBatch, and returns how many of them have more that
