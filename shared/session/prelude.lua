@@ -319,7 +319,7 @@ end
 local function changed(rec) return #rec.gone > 0 or rec.added or rec.replaced end
 
 -- tally keeps the bucket's counters in step with what this script does to records: the sessions that end, and the one
--- that begins or takes another's place.
+-- that begins or takes another's place. It returns what they are then.
 local function tally(k, changes)
   local c = counted(redis.pcall('GET', k.counters))
   local hour = floor(k.now / HOUR)
@@ -345,7 +345,9 @@ local function tally(k, changes)
   for _, n in ipairs(c.n) do out[#out + 1] = bin(math.max(n, 0), 3) end
   out[#out + 1] = char(#c.chains)
   for _, pair in ipairs(c.chains) do out[#out + 1] = pair[1] .. bin(pair[2], 3) end
-  redis.call('SET', k.counters, table.concat(out) .. c.cells)
+  local raw = table.concat(out) .. c.cells
+  redis.call('SET', k.counters, raw)
+  return raw
 end
 
 -- earliest is the first deadline of a record's live sessions. The idle end never lies behind the absolute end.

@@ -128,10 +128,12 @@ func (w *sweeping) mend(ctx context.Context, bucket int, raw string, live census
 			return true, nil
 		}
 	}
-	r, err := w.run(ctx, recountScript, []string{w.countersKey(bucket)}, raw, string(live.encode())+rest)
+	mended := string(live.encode()) + rest
+	r, err := w.run(ctx, recountScript, []string{w.countersKey(bucket)}, raw, mended)
 	if err != nil || r.outcome() != outcomeDone {
 		return false, err
 	}
+	w.counted = mended
 	w.done.Mended++
 	return true, nil
 }

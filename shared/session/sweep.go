@@ -34,7 +34,7 @@ type Swept struct {
 
 // A sweep must not be felt: how much Redis is asked for at once decides how long others wait, how soon again how many.
 const (
-	sweepTogether = 3  // buckets that one pipeline looks at, with three commands each
+	sweepTogether = 3  // buckets that one pipeline looks at, with three to ten commands each
 	sweepLook     = 64 // subjects that are due which a look at a part of an index finds
 	sweepBatch    = 32 // subjects that one script sweeps
 	// sweepRest is for how long a sweep leaves Redis to others for each subject that it swept: ten times what that took
@@ -57,6 +57,10 @@ type sweeping struct {
 	done Swept
 	sum  sum
 	pace pace
+	// counted are the counters of the bucket that was changed last, as they are now; empty where nobody told.
+	counted string
+	// wide tells that the last bucket had more accounts than one part of an index holds; most likely the next has too.
+	wide bool
 }
 
 // pace is how fast a sweep should be: so that it has visited all buckets in half of the time that there is.
@@ -137,21 +141,24 @@ func endingBefore(ctx context.Context) (context.Context, context.CancelFunc) {
 type glance struct {
 	bucket   int
 	counters *redis.StringCmd
-	due      *redis.StringSliceCmd
-	size     *redis.IntCmd // of the first part of the index
+	size     *redis.IntCmd           // of the first part of the index
+	due      []*redis.StringSliceCmd // in each part, from the first one on, that was looked at
 }
 
 // visit looks at a few buckets and does in each what there is to do.
 func (w *sweeping) visit(ctx context.Context, some []int) error {
 	var seen []glance
+	looked := 1
+	if w.wide && len(some) > 1 { // one that is looked at alone may have a part that cannot be read
+		looked = indexParts
+	}
 	err := w.pipeline(ctx, func(p redis.Pipeliner) {
 		seen = seen[:0]
 		for _, bucket := range some {
 			g := glance{bucket: bucket}
-			first := w.indexKey(g.bucket, 0)
-			g.counters = p.GetRange(ctx, w.countersKey(g.bucket), 0, -1)
-			g.due = p.ZRangeByScore(ctx, first, w.dueNow())
-			g.size = p.ZCard(ctx, first)
+			g.counters = p.GetRange(ctx, w.countersKey(bucket), 0, -1)
+			g.size = p.ZCard(ctx, w.indexKey(bucket, 0))
+			g.due = w.dueIn(ctx, p, bucket, 0, looked)
 			seen = append(seen, g)
 		}
 	})
@@ -172,9 +179,13 @@ func (w *sweeping) visit(ctx context.Context, some []int) error {
 	return faults
 }
 
-// dueNow asks for up to sweepLook members of an index whose time has come.
-func (w *sweeping) dueNow() *redis.ZRangeBy {
-	return &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(millis(w.now), 10), Count: sweepLook}
+// dueIn asks for those whose time has come in parts of a bucket's index, up to sweepLook in each.
+func (w *sweeping) dueIn(ctx context.Context, p redis.Pipeliner, bucket, from, to int) (due []*redis.StringSliceCmd) {
+	now := &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(millis(w.now), 10), Count: sweepLook}
+	for part := from; part < to; part++ {
+		due = append(due, p.ZRangeByScore(ctx, w.indexKey(bucket, part), now))
+	}
+	return due
 }
 
 // work sweeps a bucket, recounts it where it is its turn, and adds its counters to the sum.
@@ -183,9 +194,9 @@ func (w *sweeping) work(ctx context.Context, g glance) error {
 	live, _, err := decodeCounters(raw)
 	recount := int64(g.bucket%recountEvery) == w.now.Unix()/60%recountEvery
 	// Subjects stand in the other parts only where the first one is full, or was when they came.
-	overflow := err != nil || recount || live.users > int(g.size.Val())
+	w.wide = err != nil || live.users > int(g.size.Val())
 	before := w.done
-	if err := w.sweepBucket(ctx, g, overflow); err != nil {
+	if err := w.sweepBucket(ctx, g, w.wide || recount); err != nil {
 		return err
 	}
 	if recount {
@@ -194,8 +205,10 @@ func (w *sweeping) work(ctx context.Context, g glance) error {
 		}
 	}
 	if w.done.Ended != before.Ended || w.done.Mended != before.Mended {
-		if raw, err = w.counters(ctx, g.bucket); err != nil {
-			return err
+		if raw = w.counted; raw == "" {
+			if raw, err = w.counters(ctx, g.bucket); err != nil {
+				return err
+			}
 		}
 	}
 	w.sum.add(raw, w.now)
@@ -208,6 +221,14 @@ type member struct {
 	name string
 }
 
+// members adds those that were found in parts from that one on.
+func members(all []member, from int, found []*redis.StringSliceCmd) []member {
+	for i, part := range found {
+		all = standing(all, from+i, part.Val())
+	}
+	return all
+}
+
 // standing adds members that stand in a part.
 func standing(all []member, part int, names []string) []member {
 	for _, name := range names {
@@ -218,25 +239,18 @@ func standing(all []member, part int, names []string) []member {
 
 // look adds those who are due in the parts of a bucket's index from that one on, of those that can be read.
 func (w *sweeping) look(ctx context.Context, bucket, from int, due []member) ([]member, error) {
-	var found [indexParts]*redis.StringSliceCmd
-	err := w.pipeline(ctx, func(p redis.Pipeliner) {
-		for part := from; part < indexParts; part++ {
-			found[part] = p.ZRangeByScore(ctx, w.indexKey(bucket, part), w.dueNow())
-		}
-	})
-	for part := from; part < indexParts; part++ {
-		due = standing(due, part, found[part].Val())
-	}
-	return due, err
+	var found []*redis.StringSliceCmd
+	err := w.pipeline(ctx, func(p redis.Pipeliner) { found = w.dueIn(ctx, p, bucket, from, indexParts) })
+	return members(due, from, found), err
 }
 
 // sweepBucket sweeps who is due in a bucket, and looks again where there may be more: where a look found as many as it
 // can, or more of an account's sessions ended at once than one visit ends.
 func (w *sweeping) sweepBucket(ctx context.Context, g glance, overflow bool) error {
-	due := standing(nil, 0, g.due.Val())
+	due := members(nil, 0, g.due)
 	var fault error // of a part; the others are swept
-	if overflow {
-		due, fault = w.look(ctx, g.bucket, 1, due)
+	if looked := len(g.due); overflow && looked < indexParts {
+		due, fault = w.look(ctx, g.bucket, looked, due)
 	}
 	for len(due) > 0 {
 		more := int64(len(due) / sweepLook)
@@ -257,10 +271,10 @@ func (w *sweeping) sweepBucket(ctx context.Context, g glance, overflow bool) err
 
 // sweepMembers sweeps some of a bucket's, which are not more than sweepBatch, and returns how many of them have more that
 // is due.
-func (w *sweeping) sweepMembers(ctx context.Context, bucket int, members []member) (int64, error) {
+func (w *sweeping) sweepMembers(ctx context.Context, bucket int, some []member) (int64, error) {
 	keys := []string{w.countersKey(bucket)}
 	args := []any{millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep)}
-	for _, m := range members {
+	for _, m := range some {
 		keys = append(keys, w.indexKey(bucket, m.part), w.memberRecordKey(bucket, m.name), w.memberActivityKey(bucket, m.name))
 		op := newOperation()
 		args = append(args, string(op[:])+m.name)
@@ -272,9 +286,12 @@ func (w *sweeping) sweepMembers(ctx context.Context, bucket int, members []membe
 	if r.outcome() != outcomeDone {
 		return 0, ErrDamaged
 	}
+	if told != "" {
+		w.counted = r.text(3)
+	}
 	w.done.Ended += len(told) / eventTold
 	w.done.Damaged += int(r.int(1))
-	defer w.rest(time.Duration(len(members)) * sweepRest)
+	defer w.rest(time.Duration(len(some)) * sweepRest)
 	return r.int(2), w.audit(ctx, told, By{})
 }
 

@@ -6,8 +6,9 @@
 -- ARGV[2]  how many events an activity holds; 0 for none
 -- ARGV[3]  for how long, ms
 -- ARGV[4…] of each subject in turn: operation, 6 bytes, and user id
--- Returns  {DONE, damaged, due}   how many records are of no known form, which are left alone and looked at again in an
---                                 hour; and how many subjects have more that is due
+-- Returns  {DONE, damaged, due, counters}   how many records are of no known form, which are left alone and looked at again
+--                                           in an hour; how many subjects have more that is due; and the counters, where
+--                                           one ended
 local counters, now, cap, keep = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 
 -- tell_again tells what this operation did to a record before its reply was lost; the record remembers it.
@@ -60,5 +61,10 @@ for _, k in ipairs(subjects) do
   end
 end
 -- What is the bucket's is written once for all of them, which costs hardly more than for one.
-if #swept > 0 then tally(subjects[1], swept) end
-return {DONE, damaged, more}
+local sums = ''
+if #swept > 0 then
+  sums = tally(subjects[1], swept)
+elseif #told > 0 then
+  sums = redis.call('GET', counters) -- as it was told before
+end
+return {DONE, damaged, more, sums}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -505,6 +506,28 @@ func TestSweep_shallow(t *testing.T) {
 			if n > 9 {
 				t.Errorf("%d commands stand in pipeline %d", n, i)
 			}
+		}
+	})
+}
+
+// Behind a bucket whose accounts stand in all parts of its index, a sweep looks at all parts of the next ones at once.
+func TestSweep_wide(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r)
+		w.settled()
+		others := persons(5)
+		late := others[3]
+		w.create("late", late, laptop)
+		w.clock.add(29 * time.Minute)
+		for i, p := range w.neighbours(150) {
+			w.create(fmt.Sprint(i), p, laptop)
+		}
+		w.clock.add(2 * time.Minute)
+		watching, sent := w.watching()
+		done, err := watching.SweepOf(ctx, w.UserOf(others[0]), w.UserOf(others[1]), w.UserOf(alice), w.UserOf(others[2]), w.UserOf(late), w.UserOf(others[4]))
+		must(t, err)
+		if done.Ended != 1 || done.Active != 150 || !slices.Equal(sent.pipelines[:3], []int{9, 7, 30}) || sent.commands["evalsha"] != 1 || sent.commands["getrange"] != 6 {
+			t.Errorf("swept %+v by %v in pipelines of %v", done, sent.commands, sent.pipelines)
 		}
 	})
 }
