@@ -68,7 +68,7 @@ mutants: ## weaken each invariant's check in one line and see a test fail
 	@go run ./local/mutants
 
 bench: ## run the benchmarks of the hot paths, an event in and a response out, on a redis-server, for benchstat
-	@go test -run '^$$' -bench . -benchmem -count 5 ./shared/boot
+	@go test -run '^$$' -bench . -benchmem -benchtime 5000x -count 10 ./shared/boot
 
 # Two million sessions take minutes to begin, and two gigabytes; SESSIONS=2000000 EXPIRED=100000.
 bench-scale: ## measure what may grow with SESSIONS=20000 live sessions and a sweep of EXPIRED=1000, for benchstat

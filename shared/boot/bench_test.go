@@ -2,9 +2,11 @@ package boot_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,9 +55,9 @@ func (h hot) serves(route func(*api.API) http.Handler) lambda.Handler {
 func (h hot) authorizes() lambda.Handler { return h.service.Keep(authorizer.New(h.service.API, nil)) }
 
 // ask hands over an event and returns the response, whose status must be that.
-func (h hot) ask(f lambda.Handler, e event, status int) response {
+func (h hot) ask(f lambda.Handler, event []byte, status int) response {
 	h.b.Helper()
-	payload, err := f.Invoke(context.Background(), e.json(h.b))
+	payload, err := f.Invoke(context.Background(), event)
 	if err != nil {
 		h.b.Fatal(err)
 	}
@@ -89,80 +91,164 @@ func posted(path string, body any) event {
 	return e
 }
 
-// login is the event of a login over a fresh nonce.
-func (h hot) login(nonces lambda.Handler) event {
-	key, err := crypto.GenerateKey()
-	if err != nil {
-		h.b.Fatal(err)
+// logins are events of logins over fresh nonces, by wallets that take turns.
+func (h hot) logins(n, wallets int) [][]byte {
+	h.b.Helper()
+	keys := make([]*ecdsa.PrivateKey, wallets)
+	for i := range keys {
+		key, err := crypto.GenerateKey()
+		if err != nil {
+			h.b.Fatal(err)
+		}
+		keys[i] = key
 	}
-	return posted("/auth/login", signedBy(h.b, key, func(query string) response {
-		e := newEvent("GET", "/auth/nonce")
-		e.RawQueryString = "transport=bearer" + query
-		return h.ask(nonces, e, http.StatusOK)
-	}))
+	nonces := h.serves((*api.API).Nonce)
+	return repeat(n, func(i int) []byte {
+		return posted("/auth/login", signedBy(h.b, keys[i%wallets], func(query string) response {
+			return h.ask(nonces, nonceEvent(query).json(h.b), http.StatusOK)
+		})).json(h.b)
+	})
+}
+
+func nonceEvent(query string) event {
+	e := newEvent("GET", "/auth/nonce")
+	e.Headers, e.RawQueryString = browserHeaders(), "transport=bearer"+query
+	return e
+}
+
+// repeat makes n events.
+func repeat(n int, one func(i int) []byte) [][]byte {
+	events := make([][]byte, n)
+	for i := range events {
+		events[i] = one(i)
+	}
+	return events
+}
+
+// same is the same event over and over.
+func (h hot) same(e event) func(n int) [][]byte {
+	payload := e.json(h.b)
+	return func(n int) [][]byte { return slices.Repeat([][]byte{payload}, n) }
+}
+
+// ofSessions makes an event of each of n sessions, of as many accounts.
+func (h hot) ofSessions(one func(tokens) event) func(n int) [][]byte {
+	return func(n int) [][]byte {
+		logins, f := h.logins(n, n), h.serves((*api.API).Login)
+		return repeat(n, func(i int) []byte { return one(tokensOf(h.b, h.ask(f, logins[i], http.StatusOK))).json(h.b) })
+	}
 }
 
 // session is somebody who has signed in.
 func (h hot) session() tokens {
-	return tokensOf(h.b, h.ask(h.serves((*api.API).Login), h.login(h.serves((*api.API).Nonce)), http.StatusOK))
+	return tokensOf(h.b, h.ask(h.serves((*api.API).Login), h.logins(1, 1)[0], http.StatusOK))
 }
 
-func (h hot) profile() []byte {
+// browses is the event of a profile that a page asks for, with the cookies of its session.
+func (h hot) browses() event {
+	nonces, logins := h.serves((*api.API).Nonce), h.serves((*api.API).Login)
+	key, err := crypto.GenerateKey()
+	if err != nil {
+		h.b.Fatal(err)
+	}
+	var jar []string
+	ask := func(f lambda.Handler, e event) response {
+		e.Cookies, e.Headers["origin"] = jar, "https://"+host
+		r := h.ask(f, e.json(h.b), http.StatusOK)
+		for _, line := range r.Cookies {
+			pair, _, _ := strings.Cut(line, ";")
+			jar = append(jar, pair)
+		}
+		return r
+	}
+	login := signedBy(h.b, key, func(query string) response {
+		e := nonceEvent(query)
+		e.RawQueryString = "transport=cookie" + query
+		return ask(nonces, e)
+	})
+	login["transport"] = "cookie"
+	ask(logins, posted("/auth/login", login))
 	e := newEvent("GET", "/api/profile")
-	e.Headers = browserHeaders("authorization", "Bearer "+h.session().AccessToken)
-	return e.json(h.b)
+	e.Headers = browserHeaders("origin", "https://"+host, "sec-fetch-site", "same-origin")
+	e.Cookies = jar
+	return e
+}
+
+// bearing is the event of a request with an access token.
+func bearing(method, path, token string) event {
+	e := newEvent(method, path)
+	e.Headers = browserHeaders("authorization", "Bearer "+token)
+	return e
 }
 
 // asks is the event of an authorizer of an HTTP API, payload format 2.0.
-func (h hot) asks() []byte {
-	e := newEvent("GET", "/orders")
-	e.Headers = browserHeaders("authorization", "Bearer "+h.session().AccessToken)
-	text := strings.Replace(string(e.json(h.b)), "{", `{"type":"REQUEST","routeArn":"arn:aws:execute-api:eu-central-1:123456789012:abcdef1234/prod/GET/orders",`, 1)
-	return []byte(text)
+func (h hot) asks(n int) [][]byte {
+	text := string(bearing("GET", "/orders", h.session().AccessToken).json(h.b))
+	const more = `{"type":"REQUEST","routeArn":"arn:aws:execute-api:eu-central-1:123456789012:abcdef1234/prod/GET/orders",`
+	return slices.Repeat([][]byte{[]byte(more + text[1:])}, n)
 }
 
-// BenchmarkInvoke is what a function does with an event, without the process and the loop around it.
+// path is a function that is called often, with n events for it, and what stands in its answers.
+type path struct {
+	name     string
+	function lambda.Handler
+	events   func(n int) [][]byte
+	wants    string
+	// most is how many allocations one event may take under the race detector, which throws pooled memory away and makes it
+	// a quarter more than it is otherwise: a tenth above what was measured.
+	most float64
+}
+
+func (h hot) paths() []path {
+	ok := `"statusCode":200`
+	return []path{
+		{"authorizer", h.authorizes(), h.asks, `"isAuthorized":true`, 146},
+		{"profile", h.serves((*api.API).Profile), h.same(bearing("GET", "/api/profile", h.session().AccessToken)), ok, 203},
+		{"profile-by-cookie", h.serves((*api.API).Profile), h.same(h.browses()), ok, 221},
+		{"nonce", h.serves((*api.API).Nonce), h.same(nonceEvent("")), ok, 164},
+		{"login", h.serves((*api.API).Login), func(n int) [][]byte { return h.logins(n, 1+n/25) }, ok, 477},
+		{"refresh", h.serves((*api.API).Refresh), h.ofSessions(func(of tokens) event {
+			return posted("/auth/refresh", map[string]string{"refreshToken": of.RefreshToken})
+		}), ok, 368},
+		{"logout", h.serves((*api.API).Logout), h.ofSessions(func(of tokens) event {
+			return bearing("POST", "/auth/logout", of.AccessToken)
+		}), `"statusCode":204`, 224},
+	}
+}
+
+func (p path) invoke(b testing.TB, event []byte) {
+	got, err := p.function.Invoke(context.Background(), event)
+	if err != nil || !strings.Contains(string(got), p.wants) {
+		b.Fatalf("%s, %v", got, err)
+	}
+}
+
+// BenchmarkInvoke is what a function does with an event, without the process and the loop around it. Each event is new where
+// it can be taken once only.
 func BenchmarkInvoke(b *testing.B) {
-	h := newHot(b)
-	for name, one := range map[string]struct {
-		function lambda.Handler
-		event    []byte
-		wants    string
-	}{
-		"authorizer": {h.authorizes(), h.asks(), `"isAuthorized":true`},
-		"profile":    {h.serves((*api.API).Profile), h.profile(), `"statusCode":200`},
-	} {
-		b.Run(name, func(b *testing.B) {
+	for _, p := range newHot(b).paths() {
+		b.Run(p.name, func(b *testing.B) {
+			events := p.events(b.N)
 			b.ReportAllocs()
-			for b.Loop() {
-				got, err := one.function.Invoke(context.Background(), one.event)
-				if err != nil || !strings.Contains(string(got), one.wants) {
-					b.Fatalf("%s, %v", got, err)
-				}
+			b.ResetTimer()
+			for _, e := range events {
+				p.invoke(b, e)
 			}
 		})
 	}
 }
 
-// What a function allocates for an event is bounded. The race detector, which throws pooled memory away, makes it a quarter
-// more than it is otherwise; the bound is a tenth above that.
+// What a function allocates for an event is bounded. Trips to Redis are counted in shared/api and shared/authorizer.
 func TestInvoke_allocations(t *testing.T) {
-	h := newHot(t)
-	for name, one := range map[string]struct {
-		function lambda.Handler
-		event    []byte
-		most     float64
-	}{
-		"authorizer": {h.authorizes(), h.asks(), 146},
-		"profile":    {h.serves((*api.API).Profile), h.profile(), 203},
-	} {
-		got := testing.AllocsPerRun(200, func() {
-			if _, err := one.function.Invoke(context.Background(), one.event); err != nil {
-				t.Fatal(err)
-			}
+	const runs = 100
+	for _, p := range newHot(t).paths() {
+		events := p.events(runs + 1) // one before it counts
+		got := testing.AllocsPerRun(runs, func() {
+			p.invoke(t, events[0])
+			events = events[1:]
 		})
-		if got > one.most || got < one.most/2 {
-			t.Errorf("%s: %.0f allocations, want at most %.0f", name, got, one.most)
+		if got > p.most || got < p.most/2 {
+			t.Errorf("%s: %.0f allocations, want at most %.0f", p.name, got, p.most)
 		}
 	}
 }
