@@ -95,7 +95,7 @@ func (t *Template) guard(route Route, handler lambda.Handler) *guard {
 	if name == "" || name == noAuthorizer {
 		return nil
 	}
-	return &guard{t.Authorizers[name], &function{name: name, handler: handler, timeout: authorizerTimeout}}
+	return &guard{t.Authorizers[name], newFunction(name, handler, authorizerTimeout)}
 }
 
 // authorizerEvent is what an authorizer is asked, payload format 2.0.

@@ -17,6 +17,23 @@ type function struct {
 	name    string
 	handler lambda.Handler
 	timeout time.Duration
+	idle    chan job // an instance that waits takes it at once
+}
+
+func newFunction(name string, handler lambda.Handler, timeout time.Duration) *function {
+	return &function{name, handler, timeout, make(chan job)}
+}
+
+// job is an event for an instance.
+type job struct {
+	ctx     context.Context
+	payload []byte
+	done    chan<- outcome
+}
+
+type outcome struct {
+	output []byte
+	err    error
 }
 
 // errUnavailable is the gateway's own patience running out, as against a function's
@@ -44,15 +61,8 @@ func (f *function) call(ctx context.Context, payload []byte, most time.Duration)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 
-	type outcome struct {
-		output []byte
-		err    error
-	}
 	done := make(chan outcome, 1)
-	go func() {
-		output, err := f.run(ctx, payload)
-		done <- outcome{output, err}
-	}()
+	f.start(job{ctx, payload, done})
 	select {
 	case o := <-done:
 		if o.err == nil || ctx.Err() == nil {
@@ -61,6 +71,38 @@ func (f *function) call(ctx context.Context, payload []byte, most time.Duration)
 	case <-ctx.Done():
 	}
 	return nil, fmt.Errorf("waiting %s: %w", patience, late)
+}
+
+// instanceIdle is for how long an instance waits for its next event.
+const instanceIdle = time.Minute
+
+// start hands a job to an idle instance, or to a new one. As a Lambda's, an instance serves one event at a time, and ends
+// with one that takes too long; that it is kept spares a goroutine whose stack grows anew with every event.
+func (f *function) start(j job) {
+	select {
+	case f.idle <- j:
+	default:
+		go f.instance(j)
+	}
+}
+
+func (f *function) instance(j job) {
+	idle := time.NewTimer(instanceIdle)
+	defer idle.Stop()
+	for {
+		output, err := f.run(j.ctx, j.payload)
+		late := j.ctx.Err() != nil
+		j.done <- outcome{output, err}
+		if late {
+			return
+		}
+		idle.Reset(instanceIdle)
+		select {
+		case j = <-f.idle:
+		case <-idle.C:
+			return
+		}
+	}
 }
 
 // run turns a panic into an error: it would end the Lambda, not the gateway.

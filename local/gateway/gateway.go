@@ -65,7 +65,7 @@ func New(t *Template, functions map[string]lambda.Handler, opts Options) (*Gatew
 	}
 	var endpoints []endpoint
 	for id, f := range t.Functions {
-		behind := &function{name: id, handler: functions[id], timeout: f.Timeout}
+		behind := newFunction(id, functions[id], f.Timeout)
 		for _, route := range f.Routes {
 			endpoints = append(endpoints, endpoint{Route: route, function: behind, guard: t.guard(route, opts.Authorizer)})
 		}

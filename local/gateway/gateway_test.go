@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,6 +250,38 @@ func TestServe_functionOutlivesItsClient(t *testing.T) {
 	if recorder.Code != 204 {
 		t.Errorf("got %d", recorder.Code)
 	}
+}
+
+// As many instances as there are requests at once, each kept for the next, and for a minute.
+func TestServe_instances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := runtime.NumGoroutine()
+		wants := func(when string, instances int) {
+			synctest.Wait()
+			if got := runtime.NumGoroutine() - before; got != instances {
+				t.Errorf("%s: %d instances, want %d", when, got, instances)
+			}
+		}
+		g := newGateway(t, fake(func(context.Context, []byte) ([]byte, error) {
+			time.Sleep(time.Second)
+			return []byte(`{"statusCode":204}`), nil
+		}))
+		ask := func() { g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/health", nil)) }
+		for range 3 {
+			ask()
+			wants("after one", 1)
+		}
+		for _, together := range []int{3, 2, 3} {
+			var all sync.WaitGroup
+			for range together {
+				all.Go(ask)
+			}
+			all.Wait()
+			wants("after some at once", 3)
+		}
+		time.Sleep(time.Minute)
+		wants("a minute later", 0)
+	})
 }
 
 func TestNew_namesEveryMismatch(t *testing.T) {
