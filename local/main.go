@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -37,9 +36,6 @@ of a wallet. "go run ./local/sign new" makes a throw-away one and prints its add
 
 `
 
-// gcPercent is four times the usual: little is alive here, so memory is cheaper than collecting it that often.
-const gcPercent = 400
-
 func main() {
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -47,9 +43,7 @@ func main() {
 	}
 	template := flag.String("template", "", "the SAM template to serve; default: template.yaml here or in a folder above")
 	flag.Parse()
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	boot.CollectLess(os.Getenv)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
