@@ -58,16 +58,17 @@ func run(handler func(Config, *Service) lambda.Handler) {
 		}
 		os.Exit(0)
 	}
-	fetchPlainly()
+	spareCalls()
 	CollectLess(os.Getenv)
 	lambda.StartWithOptions(service.Keep(handler(cfg, service)), lambda.WithEnableSIGTERM(stop))
 }
 
-// fetchPlainly keeps the client of the Runtime API, which is made of the default transport, from offering to unpack what is
-// never packed. It acts on the whole process and belongs in a main.
-func fetchPlainly() {
+// spareCalls has the client of the Runtime API, which is made of the default transport, send each answer at once, and not
+// offer to unpack what is never packed. It acts on the whole process and belongs in a main.
+func spareCalls() {
 	if t, ok := http.DefaultTransport.(*http.Transport); ok {
 		t.DisableCompression = true
+		t.DialContext = sendWhole(t.DialContext)
 	}
 }
 
