@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -206,10 +205,23 @@ type macKey struct {
 	hashes sync.Pool
 }
 
+// keyed is a hash that has taken in its key, and room to put a message together.
+type keyed struct {
+	hash    hash.Hash
+	message []byte
+}
+
 func newMACKey(key []byte) *macKey {
 	k := &macKey{key: key}
-	k.hashes.New = func() any { return hmac.New(sha256.New, key) }
+	k.hashes.New = func() any { return &keyed{hash: hmac.New(sha256.New, key)} }
 	return k
+}
+
+// sum is HMAC-SHA-256 of the message.
+func (h *keyed) sum() []byte {
+	h.hash.Reset()
+	h.hash.Write(h.message)
+	return h.hash.Sum(make([]byte, 0, sha256.Size))
 }
 
 // mac frames the parts. A key that is none is a purpose of the other kind of key: a programming error, and an empty key
@@ -218,28 +230,26 @@ func (k *macKey) mac(parts [][]byte) []byte {
 	if k == nil {
 		panic("seal: a purpose of the other kind of key")
 	}
-	h := k.hashes.Get().(hash.Hash)
+	h := k.hashes.Get().(*keyed)
 	defer k.hashes.Put(h)
-	h.Reset()
-	var size [4]byte
+	h.message = h.message[:0]
 	for _, part := range parts {
-		binary.BigEndian.PutUint32(size[:], uint32(len(part)))
-		h.Write(size[:])
-		h.Write(part)
+		h.message = binary.BigEndian.AppendUint32(h.message, uint32(len(part)))
+		h.message = append(h.message, part...)
 	}
-	return h.Sum(make([]byte, 0, sha256.Size))
+	return h.sum()
 }
 
 // expand is HKDF-Expand (RFC 5869) of this key for as many bytes as a hash has, which are all of its first block.
 func (k *macKey) expand(info ...string) []byte {
-	h := k.hashes.Get().(hash.Hash)
+	h := k.hashes.Get().(*keyed)
 	defer k.hashes.Put(h)
-	h.Reset()
+	h.message = h.message[:0]
 	for _, part := range info {
-		_, _ = io.WriteString(h, part)
+		h.message = append(h.message, part...)
 	}
-	h.Write([]byte{1})
-	return h.Sum(make([]byte, 0, sha256.Size))
+	h.message = append(h.message, 1)
+	return h.sum()
 }
 
 func deriveAll(secret []byte, scope string, purposes []Purpose) map[Purpose]*macKey {
