@@ -146,8 +146,7 @@ func (s *Store) checkAccess(e entry, t token, transport Transport, now time.Time
 }
 
 // see records activity, and a device or network that changed, where either is due, and returns the session as it then
-// stands. The script looks again, so a session that ended meanwhile stays ended, and a token that a step-up superseded
-// meanwhile neither gains what the signature gave nor is judged against what it bound.
+// stands.
 func (s *Store) see(ctx context.Context, t token, e entry, p payload, client Client, now time.Time) (entry, payload, error) {
 	caller, err := s.traits(t, client)
 	if err != nil {
@@ -156,6 +155,12 @@ func (s *Store) see(ctx context.Context, t token, e entry, p payload, client Cli
 	if e.seen.Add(s.opts.Touch).After(now) && !s.changed(e, caller) {
 		return e, p, nil
 	}
+	return s.touch(ctx, t, e, p, client, caller)
+}
+
+// touch records what there is to see. The script looks again, so a session that ended meanwhile stays ended, and a token
+// that a step-up superseded meanwhile neither gains what the signature gave nor is judged against what it bound.
+func (s *Store) touch(ctx context.Context, t token, e entry, p payload, client Client, caller traits) (entry, payload, error) {
 	hash, err := t.hash(s.keys)
 	if err != nil {
 		return e, p, err

@@ -17,12 +17,12 @@ type traits struct {
 // traits makes them for a session.
 func (s *Store) traits(t token, client Client) (traits, error) {
 	d := client.Device
-	stable := [][]byte{t.id.User[:], t.id.Random[:], []byte(d.Browser), []byte(d.OS), {byte(d.Class)}}
-	bare, err := s.keys.MAC(t.key, seal.Device, stable...)
+	device := [][]byte{t.id.User[:], t.id.Random[:], []byte(d.Browser), []byte(d.OS), {byte(d.Class)}, []byte(d.ID)}
+	bare, err := s.keys.MAC(t.key, seal.Device, device[:5]...)
 	if err != nil {
 		return traits{}, err
 	}
-	full, err := s.keys.MAC(t.key, seal.Device, append(stable, []byte(d.ID))...)
+	full, err := s.keys.MAC(t.key, seal.Device, device...)
 	if err != nil {
 		return traits{}, err
 	}
