@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -142,24 +143,58 @@ func (h *sentHeaders) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	*h = make(sentHeaders, usual)
 	values := make([]string, 0, usual)
 	for d.PeekKind() != '}' {
-		token, err := d.ReadToken()
+		name, err := readName(d)
 		if err != nil {
 			return err
 		}
-		name, value := http.CanonicalHeaderKey(token.String()), ""
-		if err := json.UnmarshalDecode(d, &value); err != nil {
+		value, err := d.ReadToken()
+		if err != nil {
 			return err
 		}
-		values = append(values, value)
+		switch value.Kind() {
+		case '"':
+			values = append(values, value.String())
+		case 'n':
+			values = append(values, "")
+		default:
+			return errHeaders
+		}
 		if last := len(values); (*h)[name] == nil {
 			(*h)[name] = values[last-1 : last : last]
 		} else {
-			(*h)[name] = append((*h)[name], value)
+			(*h)[name] = append((*h)[name], values[last-1])
 		}
 	}
 	_, err = d.ReadToken()
 	return err
 }
+
+// readName reads the name of a header, in its canonical form.
+func readName(d *jsontext.Decoder) (string, error) {
+	quoted, err := d.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	if name := usualNames[string(quoted)]; name != "" {
+		return name, nil
+	}
+	name, _ := jsontext.AppendUnquote(nil, quoted) // fails on what is not UTF-8, which becomes U+FFFD
+	return http.CanonicalHeaderKey(string(name)), nil
+}
+
+// usualNames has, as they stand in events, the names that API Gateway adds or nearly every client sends: no text is made of
+// them.
+var usualNames = func() map[string]string {
+	names := map[string]string{}
+	for _, name := range []string{
+		"accept", "accept-encoding", "accept-language", "authorization", "content-length", "content-type", "cookie", "host", "origin",
+		"priority", "referer", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode",
+		"sec-fetch-site", "user-agent", "x-amzn-trace-id", "x-device-id", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto",
+	} {
+		names[strconv.Quote(name)] = http.CanonicalHeaderKey(name)
+	}
+	return names
+}()
 
 // header has the headers as they were sent. Cookies come in a list of their own; a cookie header beside it repeats them
 // and does not count.
