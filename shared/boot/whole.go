@@ -22,15 +22,15 @@ type wholeConn struct {
 	held []byte
 }
 
-// Write implements net.Conn. After the head of a chunked request more is bound to come, and its end is an empty line (RFC
-// 9112, section 7.1); an empty line within it sends a part too early, which does no harm.
+// Write implements net.Conn. A chunked request ends with an empty line (RFC 9112, section 7.1), and so does its head, behind
+// which more is bound to come; any other empty line in it sends a part too early, which does no harm.
 func (c *wholeConn) Write(p []byte) (int, error) {
-	first := len(c.held) == 0
-	if first && !beginsChunked(p) {
+	if len(c.held) == 0 && !beginsChunked(p) {
 		return c.Conn.Write(p)
 	}
 	c.held = append(c.held, p...)
-	if (first || !bytes.HasSuffix(c.held, emptyLine)) && len(c.held) < mostHeld {
+	headOnly := bytes.Index(c.held, emptyLine) == len(c.held)-len(emptyLine)
+	if (headOnly || !bytes.HasSuffix(c.held, emptyLine)) && len(c.held) < mostHeld {
 		return len(p), nil
 	}
 	_, err := c.Conn.Write(c.held)

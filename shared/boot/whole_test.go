@@ -85,6 +85,40 @@ func TestSendWhole(t *testing.T) {
 	}
 }
 
+// However a request is cut into writes, all of it has been sent with its last one.
+func TestSendWhole_cuts(t *testing.T) {
+	const request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n\r\n\r\nab\r\n0\r\n\r\n"
+	marked := strings.Index(request, "chunked") + len("chunked") // what begins with less is no business of it
+	for first := marked; first <= len(request); first++ {
+		for second := first; second <= len(request); second++ {
+			var sent strings.Builder
+			conn, err := boot.SendWhole(func(context.Context, string, string) (net.Conn, error) { return written{to: &sent}, nil })(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range []string{request[:first], request[first:second], request[second:]} {
+				if part == "" {
+					continue
+				}
+				if n, err := io.WriteString(conn, part); n != len(part) || err != nil {
+					t.Fatalf("%d, %v", n, err)
+				}
+			}
+			if sent.String() != request {
+				t.Errorf("cut at %d and %d, %q was sent", first, second, sent.String())
+			}
+		}
+	}
+}
+
+// written is a connection that keeps what is written.
+type written struct {
+	net.Conn
+	to io.Writer
+}
+
+func (w written) Write(p []byte) (int, error) { return w.to.Write(p) }
+
 // What cannot be sent fails the request.
 func TestSendWhole_broken(t *testing.T) {
 	transport := &http.Transport{DialContext: boot.SendWhole(func(context.Context, string, string) (net.Conn, error) {
