@@ -202,17 +202,17 @@ type path struct {
 func (h hot) paths() []path {
 	ok := `"statusCode":200`
 	return []path{
-		{"authorizer", h.authorizes(), h.asks, `"isAuthorized":true`, 146},
-		{"profile", h.serves((*api.API).Profile), h.same(bearing("GET", "/api/profile", h.session().AccessToken)), ok, 203},
-		{"profile-by-cookie", h.serves((*api.API).Profile), h.same(h.browses()), ok, 221},
-		{"nonce", h.serves((*api.API).Nonce), h.same(nonceEvent("")), ok, 164},
-		{"login", h.serves((*api.API).Login), func(n int) [][]byte { return h.logins(n, 1+n/25) }, ok, 477},
+		{"authorizer", h.authorizes(), h.asks, `"isAuthorized":true`, 135},
+		{"profile", h.serves((*api.API).Profile), h.same(bearing("GET", "/api/profile", h.session().AccessToken)), ok, 169},
+		{"profile-by-cookie", h.serves((*api.API).Profile), h.same(h.browses()), ok, 184},
+		{"nonce", h.serves((*api.API).Nonce), h.same(nonceEvent("")), ok, 142},
+		{"login", h.serves((*api.API).Login), func(n int) [][]byte { return h.logins(n, 1+n/25) }, ok, 427},
 		{"refresh", h.serves((*api.API).Refresh), h.ofSessions(func(of tokens) event {
 			return posted("/auth/refresh", map[string]string{"refreshToken": of.RefreshToken})
-		}), ok, 368},
+		}), ok, 318},
 		{"logout", h.serves((*api.API).Logout), h.ofSessions(func(of tokens) event {
 			return bearing("POST", "/auth/logout", of.AccessToken)
-		}), `"statusCode":204`, 224},
+		}), `"statusCode":204`, 194},
 	}
 }
 
