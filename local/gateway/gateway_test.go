@@ -255,10 +255,9 @@ func TestServe_functionOutlivesItsClient(t *testing.T) {
 // As many instances as there are requests at once, each kept for the next, and for a minute.
 func TestServe_instances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := runtime.NumGoroutine()
 		wants := func(when string, instances int) {
 			synctest.Wait()
-			if got := runtime.NumGoroutine() - before; got != instances {
+			if got := instancesInBubble(); got != instances {
 				t.Errorf("%s: %d instances, want %d", when, got, instances)
 			}
 		}
@@ -282,6 +281,18 @@ func TestServe_instances(t *testing.T) {
 		time.Sleep(time.Minute)
 		wants("a minute later", 0)
 	})
+}
+
+// instancesInBubble counts the goroutines of instances that the running synctest bubble has.
+func instancesInBubble() (n int) {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for goroutine := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(goroutine, "synctest bubble") && strings.Contains(goroutine, ").instance(") {
+			n++
+		}
+	}
+	return n
 }
 
 func TestNew_namesEveryMismatch(t *testing.T) {
