@@ -18,7 +18,7 @@ type traits struct {
 func (s *Store) traits(t token, client Client) (traits, error) {
 	d := client.Device
 	device := [][]byte{t.id.User[:], t.id.Random[:], []byte(d.Browser), []byte(d.OS), {byte(d.Class)}, []byte(d.ID)}
-	bare, err := s.keys.MAC(t.key, seal.Device, device[:5]...)
+	bare, err := s.keys.MAC(t.key, seal.Device, device[:len(device)-1]...)
 	if err != nil {
 		return traits{}, err
 	}
