@@ -33,10 +33,10 @@ test: ## run all tests, with the race detector
 	@cat build/test/reports/*.txt
 
 soak: ## work a cluster for SOAK=10m while a fault strikes every second or two, and check every answer
-	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/faults -soak $(SOAK) && cat build/test/reports/soak.txt
+	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/test/faults -soak $(SOAK) && cat build/test/reports/soak.txt
 
 sizes: ## hold the functions' binaries for ARCH=arm64 to PERFORMANCE.md's table, as make test holds those for this machine
-	go test ./local/lambdatest -run TestSizes -arch $(ARCH)
+	go test ./local/test/lambdatest -run TestSizes -arch $(ARCH)
 
 build: ## compile every function for both architectures into build/<architecture>/<function>/bootstrap
 	@set -e; for arch in arm64 amd64; do for folder in functions/*/; do \
@@ -65,7 +65,7 @@ fuzz: ## run every fuzz test for FUZZTIME=1m
 	done
 
 mutants: ## weaken each invariant's check in one line and see a test fail
-	@go run ./local/mutants
+	@go run ./local/test/mutants
 
 bench: ## run the benchmarks of the hot paths, an event in and a response out, on a redis-server, for benchstat
 	@go test -run '^$$' -bench . -benchmem -benchtime 5000x -count 10 ./shared/boot
@@ -75,7 +75,7 @@ bench-scale: ## measure what may grow with SESSIONS=20000 live sessions and a sw
 	@go test -run '^$$' -bench Scale -benchtime 3x -count 5 -timeout 0 ./shared/session -sessions $(SESSIONS) -expired $(EXPIRED)
 
 cold-start: ## print PERFORMANCE.md's table of sizes and starts
-	@go test ./local/lambdatest -run '^$$' -bench ColdStart -benchtime 20x | awk '/^BenchmarkColdStart/ { \
+	@go test ./local/test/lambdatest -run '^$$' -bench ColdStart -benchtime 20x | awk '/^BenchmarkColdStart/ { \
 		sub(/BenchmarkColdStart\//, "", $$1); sub(/-[0-9]+$$/, "", $$1); \
 		for (i = 3; i < NF; i += 2) value[$$(i + 1)] = $$i; \
 		printf "| `%s` | %.1f MB | %.1f MB | %.1f ms [%.1f–%.1f] |\n", $$1, value["MB-arm64"], value["MB-amd64"], value["ms"], value["ms-p10"], value["ms-p90"] }'

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"testing"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 )
 
 // TestMain lets the test binary be the server: a process is what gets signals, has

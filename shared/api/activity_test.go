@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 )
 
 // listed are the events of an answer.

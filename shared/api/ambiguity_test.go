@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 )
 
 // Another site's link makes the browser send a token in the URL: refused, and the browser's cookies are left alone, or

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 )
 

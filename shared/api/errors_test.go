@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 )
 
 // Too many requests are told how many there may be and when the next would pass.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 )
 

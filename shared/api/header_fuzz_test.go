@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/session"
 )

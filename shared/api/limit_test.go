@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 )
 
 // rates makes a world that has them.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 )
 
 // attempt is a request to a route that would be answered well, and again each time that it is sent.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 )
 
 // mangled are tokens that nobody made: each bit flipped, cut, extended, in other alphabets, with the other prefix.

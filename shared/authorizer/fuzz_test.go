@@ -14,7 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/session"
 )

@@ -19,7 +19,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/redis/go-redis/v9"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/seal"

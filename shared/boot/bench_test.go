@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/ethereum/go-ethereum/crypto"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/boot"

@@ -19,7 +19,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 )
 
 // TestFunctions drives each function's binary, built as for Lambda, through the Runtime API.
@@ -384,7 +384,7 @@ func testRedisAway(t *testing.T, binaries string) {
 
 // Attack case 64: Lambda freezes a process between events. Its connections may be dead when it thaws, since the server is
 // another or somebody in between has cut them, and over TLS the client learns that only from the request that it sends. The
-// first request is served in its time all the same. Those that died without a word are in local/faults.
+// first request is served in its time all the same. Those that died without a word are in local/test/faults.
 func testThawed(t *testing.T, binaries string) {
 	t.Run("plain", func(t *testing.T) {
 		server := redistest.ServerWith(t)

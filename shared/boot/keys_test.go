@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/local/lambdatest"
-	"latchkey/local/redistest"
+	"latchkey/local/test/lambdatest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
 	"latchkey/shared/seal"
 )

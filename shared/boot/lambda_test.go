@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/local/lambdatest"
-	"latchkey/local/redistest"
+	"latchkey/local/test/lambdatest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"latchkey/local/lambdatest"
+	"latchkey/local/test/lambdatest"
 	"latchkey/shared/boot"
 )
 

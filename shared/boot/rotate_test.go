@@ -19,8 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
-	"latchkey/local/lambdatest"
-	"latchkey/local/redistest"
+	"latchkey/local/test/lambdatest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/boot"
 	"latchkey/shared/seal"

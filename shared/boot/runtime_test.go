@@ -3,7 +3,7 @@ package boot_test
 import (
 	"testing"
 
-	"latchkey/local/lambdatest"
+	"latchkey/local/test/lambdatest"
 )
 
 // build compiles every function as it is deployed and returns where the binaries are.

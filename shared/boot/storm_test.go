@@ -12,7 +12,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 )
 
 const (

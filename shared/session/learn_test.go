@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
 )

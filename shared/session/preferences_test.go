@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
 )

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
 )
 

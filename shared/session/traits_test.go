@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"latchkey/local/redistest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
 )
 

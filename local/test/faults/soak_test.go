@@ -1,0 +1,153 @@
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"latchkey/local/test/history"
+	"latchkey/local/test/redistest"
+	"latchkey/local/test/report"
+	"latchkey/shared/session"
+)
+
+var (
+	soakFor  = flag.Duration("soak", 20*time.Second, "how long TestSoak goes on")
+	soakSeed = flag.Uint64("seed", 0, "what TestSoak's faults and operations follow from; 0 draws one")
+)
+
+const soakDrivers = 4 // each with clients, a connection pool, and accounts of its own, as so many functions
+
+// soak is load on a cluster to which something happens every second or two.
+type soak struct {
+	t       *testing.T
+	cluster *redistest.OwnCluster
+	proxies redistest.Proxies
+	random  *rand.Rand
+	worlds  []*world
+	drivers []*history.Driver
+
+	mu         sync.Mutex
+	struck     map[string]int
+	delivered  int // requests that came late, and ran
+	violations int
+}
+
+// TestSoak has clients sign in, validate, refresh, log out, revoke, block and change roles on a few addresses of a cluster,
+// while a random fault strikes every second or two. Each history is held against the model, its accounts' activity included:
+// every change has one event. In the end all that Redis holds is recounted. No fault here loses what was acknowledged: what
+// comes of that is in TestLostWrites.
+func TestSoak(t *testing.T) {
+	seed := *soakSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	s := newSoak(t, seed)
+	t.Logf("seed %d", seed)
+	var all sync.WaitGroup
+	defer all.Wait() // also where the faults end the test
+	over, cancel := context.WithTimeout(ctx, *soakFor)
+	defer cancel()
+	for i := range s.drivers {
+		all.Go(func() { s.drive(over, i, seed) })
+	}
+	s.strike(over)
+	all.Wait()
+	s.recount()
+	s.report(seed)
+}
+
+func newSoak(t *testing.T, seed uint64) *soak {
+	t.Helper()
+	c := redistest.ClusterWith(t)
+	s := &soak{
+		t: t, cluster: c, proxies: redistest.NewProxies(t, c.Redis.Nodes...), random: rand.New(rand.NewPCG(seed, 1)), struck: map[string]int{},
+	}
+	for i := range soakDrivers {
+		w := newWorld(t, c.Redis, s.proxies)
+		w.redis.Prefix += fmt.Sprint(":", i) // which the product's user may touch as well
+		d, err := history.NewDriver(w.client, history.Config{
+			Rules: session.Options{
+				Prefix: w.redis.Prefix, Idle: 4 * time.Minute, Absolute: 12 * time.Minute, Access: 100 * time.Second, Grace: 45 * time.Second,
+				Touch: 30 * time.Second, StepUp: 5 * time.Minute, StateQuota: 1 << 10, Limit: 2, RoleLimits: map[string]int{"editor": 3},
+			},
+			Clients: 3, Accounts: 3, Operations: 30, Step: 40 * time.Second, Skew: 30 * time.Second, Faults: 0.02,
+			Sweeping: i == 0, Patience: 8 * time.Second, Unheard: 4,
+		})
+		must(t, err)
+		s.worlds, s.drivers = append(s.worlds, w), append(s.drivers, d)
+	}
+	return s
+}
+
+// drive runs histories and checks them, until it is over. The last one ends when the faults are.
+func (s *soak) drive(over context.Context, i int, seed uint64) {
+	for n := uint64(0); over.Err() == nil; n++ {
+		err := s.drivers[i].Run(ctx, seed+n*soakDrivers+uint64(i)).Check(2 * time.Minute)
+		if err == nil {
+			continue
+		}
+		s.mu.Lock()
+		s.violations++
+		s.mu.Unlock()
+		s.t.Error(err)
+		var wrong *history.Violation
+		if errors.As(err, &wrong) {
+			path := filepath.Join(s.t.ArtifactDir(), fmt.Sprint("history-", i, "-", n, ".html"))
+			if err := wrong.Draw(path); err != nil {
+				s.t.Error(err)
+			}
+			s.t.Logf("picture: %s", path)
+		}
+	}
+}
+
+// recount holds everything that is stored together: records, payloads, index, counters. Then it is later than any
+// deadline, and the sweeper passes: nothing is live and nothing is counted.
+func (s *soak) recount() {
+	s.t.Helper()
+	for _, w := range s.worlds {
+		w.whole()
+	}
+	for i, d := range s.drivers {
+		store := d.Store(24 * time.Hour)
+		if done, err := store.Sweep(ctx); err != nil || !done.Complete || done.Active != 0 || done.Damaged != 0 {
+			s.t.Errorf("sweeping what driver %d left: %+v, %v", i, done, err)
+		}
+		s.worlds[i].whole()
+	}
+}
+
+// report writes down what was done, for make to print.
+func (s *soak) report(seed uint64) {
+	s.t.Helper()
+	var did history.Tally
+	for _, d := range s.drivers {
+		did.Add(d.Tally())
+	}
+	var faults []string
+	total := 0
+	for _, name := range slices.Sorted(maps.Keys(s.struck)) {
+		faults = append(faults, fmt.Sprintf("%s %d", name, s.struck[name]))
+		total += s.struck[name]
+	}
+	text := fmt.Sprintf("soak of %v on a cluster, seed %d: %v, faults %d (%s), late requests that ran %d, violations %d",
+		*soakFor, seed, did, total, strings.Join(faults, ", "), s.delivered, s.violations)
+	s.t.Log(text)
+	must(s.t, report.Write("soak", text))
+	if s.struck["requests late"] > 2 && s.delivered == 0 {
+		s.t.Error("no request came late")
+	}
+	if did.Histories == 0 || total == 0 || did.Operations[history.LogIn] == 0 {
+		s.t.Error("there was nothing to check")
+	}
+}

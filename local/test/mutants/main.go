@@ -1,0 +1,121 @@
+// Command mutants weakens what holds the invariants, one line at a time, and sees a test fail each time. The list is
+// CORRECTNESS.md's section "Mutations"; it is read there. The working tree stays as it is: the compiler is shown a
+// mutated copy by go test's -overlay, which serves embedded scripts too.
+//
+//	go run ./local/test/mutants            all
+//	go run ./local/test/mutants gate …     those
+//
+// It runs in the project's folder, and exits with 1 unless every test holds without a mutation and fails with its own.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+)
+
+// listFile is where the list stands, from the project's folder.
+const listFile = "CORRECTNESS.md"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, ".", os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+// run runs the mutations of these names, or all, of the project in that folder, and tells of each on out.
+func run(ctx context.Context, root string, names []string, out io.Writer) error {
+	all, err := readList(root)
+	if err != nil {
+		return err
+	}
+	if all, err = chosen(all, names); err != nil {
+		return err
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	b := bench{root: root, temp: temp}
+	if err := b.holds(ctx, all); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "without a mutation every test holds")
+	return b.tryAll(ctx, all, out)
+}
+
+func readList(root string) ([]mutation, error) {
+	text, err := os.ReadFile(filepath.Join(root, listFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading the list, from the project's folder: %w", err)
+	}
+	return parse(string(text))
+}
+
+// chosen are the mutations of these names; without names all.
+func chosen(all []mutation, names []string) ([]mutation, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var some []mutation
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(m mutation) bool { return m.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("%s has no mutation %q", listFile, name)
+		}
+		some = append(some, all[i])
+	}
+	return some, nil
+}
+
+// tryAll tries mutations side by side, as many as there are processors, and tells in the list's order what came of them.
+func (b bench) tryAll(ctx context.Context, all []mutation, out io.Writer) error {
+	results := make([]chan verdict, len(all))
+	for i := range results {
+		results[i] = make(chan verdict, 1)
+	}
+	next := make(chan int)
+	for range runtime.NumCPU() {
+		go func() {
+			for i := range next {
+				results[i] <- b.try(ctx, all[i])
+			}
+		}()
+	}
+	go func() {
+		for i := range all {
+			next <- i
+		}
+		close(next)
+	}()
+	count := map[outcome]int{}
+	for i, m := range all {
+		v := <-results[i]
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		count[v.outcome]++
+		fmt.Fprintf(out, "%2d %-24s %-10s %s\n", m.invariant, m.name, v.outcome, m.test)
+		for _, line := range v.lines {
+			fmt.Fprintln(out, "     "+line)
+		}
+	}
+	fmt.Fprintf(out, "mutations %d, caught %d, survived %d, broken %d\n", len(all), count[caught], count[survived], count[broken])
+	if count[caught] != len(all) {
+		return fmt.Errorf("%d of %d mutations were not caught", len(all)-count[caught], len(all))
+	}
+	return nil
+}
