@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // sessionRule is which session an endpoint wants.
@@ -83,7 +84,7 @@ func (x *exchange) by() session.By {
 }
 
 // byFor is who asks, for a change of an account that may be another's.
-func (x *exchange) byFor(user session.UserID) session.By {
+func (x *exchange) byFor(user token.UserID) session.By {
 	by := x.by()
 	if user != x.access.User.ID {
 		by.Actor = x.access.User.ID

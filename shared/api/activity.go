@@ -6,6 +6,7 @@ import (
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
+	"latchkey/shared/token"
 )
 
 // activityVersion is that of an event's form towards clients.
@@ -56,7 +57,7 @@ func (a *API) UserActivity() http.Handler {
 }
 
 // activity lists a part of an account's events, newest first.
-func (x *exchange) activity(user session.UserID, p page, view func(session.Event) activityEvent) (any, error) {
+func (x *exchange) activity(user token.UserID, p page, view func(session.Event) activityEvent) (any, error) {
 	events, next, err := x.api.store.Activity(x.r.Context(), user, p.cursor, p.limit)
 	if errors.Is(err, session.ErrNotFound) {
 		return nil, badCursor()
@@ -73,7 +74,7 @@ func (x *exchange) activity(user session.UserID, p page, view func(session.Event
 
 // ownEvent shows an event to the account that it happened to. Where an admin sits is none of its business.
 func ownEvent(e session.Event) activityEvent {
-	if e.By.Actor != (session.UserID{}) {
+	if e.By.Actor != (token.UserID{}) {
 		e.By = session.By{}
 	}
 	return adminEvent(e)
@@ -85,13 +86,13 @@ func adminEvent(e session.Event) activityEvent {
 		V: activityVersion, ID: e.ID, Time: timestamp(e.Time), Type: e.Type.String(),
 		IP: ipText(e.By.IP), Device: e.By.Device, Outcome: e.Outcome(),
 	}
-	if e.Session.Random != [16]byte{} {
+	if e.Session.Session != [16]byte{} {
 		view.SessionID = e.Session.String()
 	}
 	if e.Reason != 0 {
 		view.Reason = e.Reason.String()
 	}
-	if e.By.Actor != (session.UserID{}) {
+	if e.By.Actor != (token.UserID{}) {
 		view.ActorID = e.By.Actor.String()
 	}
 	return view

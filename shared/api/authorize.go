@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Guarded is what is known of a request to an API that this service guards and does not serve.
@@ -121,7 +122,7 @@ func (x *exchange) authorize(g Guarded) (Identity, error) {
 // findGuarded finds the credential. A query is searched for tokens of ours by their form alone: what its parameters are
 // called is the guarded API's to choose.
 func (x *exchange) findGuarded(g Guarded) (presented, error) {
-	if slices.ContainsFunc(g.Query, session.HoldsToken) {
+	if slices.ContainsFunc(g.Query, token.ContainedIn) {
 		return presented{}, ambiguous("a token must not be in the URL")
 	}
 	p, err := x.inHeaders()

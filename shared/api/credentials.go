@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Base names of our cookies; see cookieName.
@@ -56,7 +57,7 @@ func (x *exchange) checkQuery() error {
 	}
 	for name, values := range query {
 		named := slices.Contains([]string{"token", "access_token", "accesstoken", "refresh_token", "refreshtoken"}, strings.ToLower(name))
-		if named || slices.ContainsFunc(append(values, name), session.HoldsToken) {
+		if named || slices.ContainsFunc(append(values, name), token.ContainedIn) {
 			return ambiguous("a token must not be in the URL")
 		}
 	}
@@ -111,7 +112,7 @@ func (x *exchange) refresh(inBody *string) (token string, transport session.Tran
 }
 
 // ending finds the session that a logout or a step-up is about. Any authentic token of it will do, of either kind.
-func (x *exchange) ending(inBody *string) (session.ID, error) {
+func (x *exchange) ending(inBody *string) (token.ID, error) {
 	p := x.presented
 	pair := []string{p.bearer}
 	if inBody != nil {
@@ -120,18 +121,18 @@ func (x *exchange) ending(inBody *string) (session.ID, error) {
 	cookies := []string{p.cookie[sessionCookie], p.cookie[refreshCookie]}
 	switch byBearer, byCookie := p.bearer != "" || inBody != nil, strings.Join(cookies, "") != ""; {
 	case byBearer && byCookie:
-		return session.ID{}, ambiguous("both tokens and cookies were sent; send one pair")
+		return token.ID{}, ambiguous("both tokens and cookies were sent; send one pair")
 	case byCookie:
 		if err := x.checkOrigin(); err != nil {
-			return session.ID{}, err
+			return token.ID{}, err
 		}
 		pair = cookies
 	case !byBearer:
-		return session.ID{}, fail(codeNoCredentials, "no credentials were sent")
+		return token.ID{}, fail(codeNoCredentials, "no credentials were sent")
 	}
 	id, err := x.sessionOf(pair)
 	if errors.Is(err, errTwoSessions) && p.bearer == "" && inBody == nil {
-		return session.ID{}, ambiguous(errTwoSessions.detail) // or the next logout would fail the same way
+		return token.ID{}, ambiguous(errTwoSessions.detail) // or the next logout would fail the same way
 	}
 	return id, err
 }
@@ -139,12 +140,12 @@ func (x *exchange) ending(inBody *string) (session.ID, error) {
 var errTwoSessions = invalid("the tokens are of two sessions")
 
 // sessionOf is the one session that authentic tokens belong to.
-func (x *exchange) sessionOf(tokens []string) (session.ID, error) {
-	var found []session.ID
-	for _, token := range tokens {
-		id, err := x.api.store.SessionOf(x.r.Context(), token)
+func (x *exchange) sessionOf(tokens []string) (token.ID, error) {
+	var found []token.ID
+	for _, text := range tokens {
+		id, err := x.api.store.SessionOf(x.r.Context(), text)
 		if errors.Is(err, session.ErrUnavailable) {
-			return session.ID{}, err // it may well be one of ours
+			return token.ID{}, err // it may well be one of ours
 		}
 		if err == nil {
 			found = append(found, id)
@@ -152,9 +153,9 @@ func (x *exchange) sessionOf(tokens []string) (session.ID, error) {
 	}
 	switch {
 	case len(found) == 0:
-		return session.ID{}, session.ErrInvalidToken
+		return token.ID{}, token.ErrInvalid
 	case found[0] != found[len(found)-1]:
-		return session.ID{}, errTwoSessions
+		return token.ID{}, errTwoSessions
 	}
 	return found[0], nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
+	"latchkey/shared/token"
 	"latchkey/shared/wallet"
 )
 
@@ -141,7 +142,7 @@ func sentinelOf(err error) *problem {
 		code   code
 		detail string
 	}{
-		{session.ErrInvalidToken, codeInvalidToken, "the token is not one of a session that is known"},
+		{token.ErrInvalid, codeInvalidToken, "the token is not one of a session that is known"},
 		{session.ErrTokenExpired, codeTokenExpired, "the access token has expired; refresh"},
 		{session.ErrStepUp, codeStepUp, "the session is held, since its device or network changed; step up"},
 		{session.ErrBlocked, codeAccountBlocked, "the account is blocked"},

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // eventType is a word of the audit log for what is no change of an account. Changes have those of session.EventType; a
@@ -54,13 +55,13 @@ func Audit(log *slog.Logger, enabled bool) func(context.Context, session.Event) 
 // subjectOf is whom a change concerns, why it came, and who asked where that was another.
 func subjectOf(e session.Event) []slog.Attr {
 	attrs := []slog.Attr{slog.String("userId", e.User.String())}
-	if e.Session.Random != [16]byte{} {
+	if e.Session.Session != [16]byte{} {
 		attrs = append(attrs, slog.String("sessionId", e.Session.String()))
 	}
 	if e.Reason != 0 {
 		attrs = append(attrs, slog.String("reason", e.Reason.String()))
 	}
-	if e.By.Actor != (session.UserID{}) {
+	if e.By.Actor != (token.UserID{}) {
 		attrs = append(attrs, slog.String("actorId", e.By.Actor.String()))
 	}
 	return attrs
@@ -133,7 +134,7 @@ func (x *exchange) concerns(attrs ...slog.Attr) {
 }
 
 // concernsSession names a session and its account.
-func (x *exchange) concernsSession(id session.ID) {
+func (x *exchange) concernsSession(id token.ID) {
 	x.concerns(slog.Any("userId", spelt{id.User}), slog.Any("sessionId", spelt{id}))
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // What tests look at that callers have no use for.
@@ -48,7 +49,7 @@ func StateKey(path string) (string, error) {
 }
 
 // SessionID reads a session's id out of a path, and tells what the audit log gets to see of it.
-func SessionID(path string) (id session.ID, target string, err error) {
+func SessionID(path string) (id token.ID, target string, err error) {
 	x := asked("")
 	x.r.SetPathValue("id", path)
 	id, err = x.sessionID()

@@ -13,6 +13,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // names asserts exactly which members an object has, in any order.
@@ -54,7 +55,7 @@ func checkSession(t testing.TB, got any, transport, name, browser, os, class, se
 	} {
 		equal(t, "session."+member, members[member], want)
 	}
-	if _, err := session.ParseID(fmt.Sprint(members["id"])); err != nil {
+	if _, err := token.ParseID(fmt.Sprint(members["id"])); err != nil {
 		t.Errorf("session.id is %v", members["id"])
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
+	"latchkey/shared/token"
 	"latchkey/shared/wallet"
 )
 
@@ -201,7 +202,7 @@ func (x *exchange) endCarried(carried string, g session.Grant) {
 		return
 	}
 	_, err = x.api.store.End(x.r.Context(), id, session.LoggedOut, x.by())
-	if err != nil && !errors.Is(err, session.ErrInvalidToken) {
+	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		x.api.log.Warn("carried session not ended", "requestId", x.id, "sessionId", id.String(), "error", err.Error())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 type logoutBody struct {
@@ -37,9 +38,9 @@ func (a *API) Logout() http.Handler {
 }
 
 // logOut ends one session. One that is over already, or not even remembered, is logged out: that is what was wanted.
-func (x *exchange) logOut(id session.ID) error {
+func (x *exchange) logOut(id token.ID) error {
 	over, err := x.api.store.End(x.r.Context(), id, session.LoggedOut, x.by())
-	if err != nil && !errors.Is(err, session.ErrInvalidToken) {
+	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return err
 	}
 	if over == nil || !over.ByThis {
@@ -50,7 +51,7 @@ func (x *exchange) logOut(id session.ID) error {
 
 // logOutEverywhere ends every session of the account. Without a session that is known or remembered it is refused: 204
 // would claim something that was not done.
-func (x *exchange) logOutEverywhere(id session.ID) error {
+func (x *exchange) logOutEverywhere(id token.ID) error {
 	n, err := x.api.store.EndAll(x.r.Context(), id, session.LoggedOut, x.by())
 	if err != nil {
 		return err

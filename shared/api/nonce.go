@@ -15,6 +15,7 @@ import (
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
+	"latchkey/shared/token"
 )
 
 // preLoginLife is how long a browser keeps its pre-login cookie: longer than any nonce that is bound to it.
@@ -169,9 +170,7 @@ const preLoginBytes = 24
 // slipped into this browser, signs nobody in.
 func (x *exchange) preLogin() string {
 	value := x.presented.cookie[preLoginCookie]
-	// The length of the text counts too, because encoding/base64 skips line breaks.
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	if err == nil && len(raw) == preLoginBytes && len(value) == base64.RawURLEncoding.EncodedLen(preLoginBytes) {
+	if _, ok := token.DecodeBase64URL(value, preLoginBytes); ok {
 		return value
 	}
 	fresh := make([]byte, preLoginBytes)

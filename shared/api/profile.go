@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 type profileView struct {
@@ -30,7 +31,7 @@ func (a *API) EraseProfile() http.Handler {
 }
 
 // erase erases an account. Where no configuration names an admin, the last one stays: nobody could make another.
-func (x *exchange) erase(user session.UserID) error {
+func (x *exchange) erase(user token.UserID) error {
 	if err := x.api.store.Erase(x.r.Context(), user, x.api.keepAdmin(), x.byFor(user), x.rank(user)...); err != nil {
 		return err
 	}

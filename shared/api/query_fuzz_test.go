@@ -17,6 +17,7 @@ import (
 	"latchkey/shared/api"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
+	"latchkey/shared/token"
 )
 
 // FuzzPage holds that a page is a part of the list, no longer than a limit that is written as a number is, and begins
@@ -106,10 +107,10 @@ func FuzzPathValues(f *testing.F) {
 			t.Errorf("the key %q is %q, %v", path, key, err)
 		}
 		id, target, err := api.SessionID(path)
-		if err == nil && (id.String() != path || target != path) || err != nil && (api.Code(err) != "not_found" || id != (session.ID{})) {
+		if err == nil && (id.String() != path || target != path) || err != nil && (api.Code(err) != "not_found" || id != (token.ID{})) {
 			t.Errorf("the id %q is %v, logged as %q, %v", path, id, target, err)
 		}
-		if len(target) > 256 || strings.ContainsFunc(target, func(r rune) bool { return r < ' ' || r > '~' }) || session.HoldsToken(target) {
+		if len(target) > 256 || strings.ContainsFunc(target, func(r rune) bool { return r < ' ' || r > '~' }) || token.ContainedIn(target) {
 			t.Errorf("the id %q is logged as %q", path, target)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Role is what a configured role gives.
@@ -67,7 +68,7 @@ func (x *exchange) permissions(u session.User) []string {
 // rank keeps who is no admin from rising, or from deciding over somebody who may more: neither a role that is given nor the
 // account that is changed may have a permission that the caller lacks. It is a condition on the roles that the account has
 // when it is changed; an admin needs to meet none.
-func (x *exchange) rank(user session.UserID, given ...string) []session.Condition {
+func (x *exchange) rank(user token.UserID, given ...string) []session.Condition {
 	caller := x.access.User
 	if user == caller.ID && len(given) == 0 || slices.Contains(x.roles(caller), session.RoleAdmin) {
 		return nil
@@ -78,7 +79,7 @@ func (x *exchange) rank(user session.UserID, given ...string) []session.Conditio
 }
 
 // configured are the roles that the configuration alone gives to an account.
-func (x *exchange) configured(user session.UserID) []string {
+func (x *exchange) configured(user token.UserID) []string {
 	for _, address := range x.api.cfg.Admins {
 		if x.api.store.UserOf(address) == user {
 			return x.api.granted(address)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 type sessionsView struct {
@@ -60,24 +61,24 @@ func (a *API) EndOtherSessions() http.Handler {
 }
 
 // sessionID is the session that the path names. The audit log gets it as it was asked for, whoever's it is.
-func (x *exchange) sessionID() (session.ID, error) {
+func (x *exchange) sessionID() (token.ID, error) {
 	text := x.r.PathValue("id")
-	id, err := session.ParseID(text)
-	if err != nil && session.HoldsToken(text) {
+	id, err := token.ParseID(text)
+	if err != nil && token.ContainedIn(text) {
 		text = "a token"
 	}
 	x.concerns(slog.String("target", bounded(text)))
 	if err != nil {
-		return session.ID{}, absent()
+		return token.ID{}, absent()
 	}
 	return id, nil
 }
 
 // end ends a session for that reason. One that was over before is not there any more.
-func (x *exchange) end(id session.ID, reason session.Reason, only ...session.Condition) error {
+func (x *exchange) end(id token.ID, reason session.Reason, only ...session.Condition) error {
 	over, err := x.api.store.End(x.r.Context(), id, reason, x.byFor(id.User), only...)
 	switch {
-	case errors.Is(err, session.ErrInvalidToken):
+	case errors.Is(err, token.ErrInvalid):
 		return absent()
 	case err != nil:
 		return err

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+
+	"latchkey/shared/token"
 )
 
 // Account is what an admin sees of an account.
@@ -20,7 +22,9 @@ type Account struct {
 }
 
 // UserOf is the id of an address's account, without a trip. Every address has one, also where nobody ever signed in.
-func (s *Store) UserOf(address common.Address) UserID { return userID(s.keys, EOA(address)) }
+func (s *Store) UserOf(address common.Address) token.UserID {
+	return token.UserIDOf(s.keys, token.EOA(address))
+}
 
 // Account reads an account. It fails with ErrNotFound where nothing is stored of it. Two trips, one where no session
 // lives.
@@ -38,9 +42,9 @@ func (s *Store) Account(ctx context.Context, address common.Address) (Account, e
 }
 
 // record reads an account's record alone. It fails with ErrNotFound where there is none.
-func (s *Store) record(ctx context.Context, user UserID) (record, error) {
+func (s *Store) record(ctx context.Context, user token.UserID) (record, error) {
 	rec, _, err := s.load(ctx, []string{s.recordKey(user)})
-	if errors.Is(err, ErrInvalidToken) {
+	if errors.Is(err, token.ErrInvalid) {
 		return record{}, ErrNotFound
 	}
 	return rec, err
@@ -52,7 +56,7 @@ func (s *Store) Sessions(ctx context.Context, a Access) ([]Session, error) {
 }
 
 // sessions reads the payloads of a record's live sessions. One whose payload is gone or does not open is none.
-func (s *Store) sessions(ctx context.Context, user UserID, rec record) ([]Session, error) {
+func (s *Store) sessions(ctx context.Context, user token.UserID, rec record) ([]Session, error) {
 	now := s.now()
 	live := slices.DeleteFunc(slices.Clone(rec.live), func(e entry) bool {
 		_, _, due := e.due(now)
@@ -63,7 +67,7 @@ func (s *Store) sessions(ctx context.Context, user UserID, rec record) ([]Sessio
 	}
 	var keys []string
 	for _, e := range live {
-		keys = append(keys, s.payloadKey(ID{User: user, Random: e.random}))
+		keys = append(keys, s.payloadKey(token.ID{User: user, Session: e.random}))
 	}
 	values, err := s.mget(ctx, keys)
 	if err != nil {
@@ -71,7 +75,7 @@ func (s *Store) sessions(ctx context.Context, user UserID, rec record) ([]Sessio
 	}
 	var list []Session
 	for i, e := range live {
-		p, err := s.openPayload(ctx, ID{User: user, Random: e.random}, e, values.text(i))
+		p, err := s.openPayload(ctx, token.ID{User: user, Session: e.random}, e, values.text(i))
 		if err == nil {
 			list = append(list, e.session(user, p))
 		}
@@ -111,7 +115,7 @@ func (s *Store) Unblock(ctx context.Context, address common.Address, by By, only
 // until they would have expired the marks of sessions that ended. It fails with ErrLastAdmin as SetRoles does. An account
 // of which nothing is stored is erased. What the sessions that nobody remembers any more, or that raced the erasure, have
 // left sealed dies by its TTL.
-func (s *Store) Erase(ctx context.Context, user UserID, keepAdmin bool, by By, only ...Condition) error {
+func (s *Store) Erase(ctx context.Context, user token.UserID, keepAdmin bool, by By, only ...Condition) error {
 	tries := 0
 	_, err := s.alter(ctx, s.newChange(user, by), alteration{
 		script: eraseScript, resigns: true, keepAdmin: keepAdmin, only: only,
@@ -135,7 +139,7 @@ func (s *Store) askErase(c *change, rec record, roles string, anyway bool) {
 	c.keys = append(c.keys, s.preferencesKey(c.user))
 	all := []byte{}
 	for _, random := range randoms {
-		id := ID{User: c.user, Random: random}
+		id := token.ID{User: c.user, Session: random}
 		c.keys = append(c.keys, s.payloadKey(id), s.stateKey(id))
 		all = append(all, random[:]...)
 	}

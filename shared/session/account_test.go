@@ -12,9 +12,10 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
-var operator = session.By{Actor: session.UserID{1, 2, 3}, Device: "Operator's desk"}
+var operator = session.By{Actor: token.UserID{1, 2, 3}, Device: "Operator's desk"}
 
 func TestBlock(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
@@ -194,7 +195,7 @@ func TestErase(t *testing.T) {
 		}
 		for key := range w.dump() {
 			rest := strings.TrimPrefix(key, w.opts.Prefix+":")
-			if strings.Contains(rest, string(user[:])) && key != w.RecordKey(g.Session.ID) || strings.Contains(rest, string(g.Session.ID.Random[:])) {
+			if strings.Contains(rest, string(user[:])) && key != w.RecordKey(g.Session.ID) || strings.Contains(rest, string(g.Session.ID.Session[:])) {
 				t.Errorf("%q remains", key)
 			}
 		}

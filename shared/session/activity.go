@@ -3,12 +3,14 @@ package session
 import (
 	"context"
 	"slices"
+
+	"latchkey/shared/token"
 )
 
 // Activity lists an account's events, newest first: up to limit, after the event with that id (empty: from the newest).
 // The second result is the id to go on after, empty where there is no more. It fails with ErrNotFound for an id that is
 // none of them, which may also have been dropped since. One trip.
-func (s *Store) Activity(ctx context.Context, user UserID, after string, limit int) ([]Event, string, error) {
+func (s *Store) Activity(ctx context.Context, user token.UserID, after string, limit int) ([]Event, string, error) {
 	var stored []string
 	err := again(ctx, func() (err error) {
 		stored, err = s.rdb.LRange(ctx, s.activityKey(user), 0, -1).Result()
@@ -32,7 +34,7 @@ func (s *Store) Activity(ctx context.Context, user UserID, after string, limit i
 }
 
 // events reads what is stored of them, and leaves out what is too old.
-func (s *Store) events(ctx context.Context, user UserID, stored []string) []Event {
+func (s *Store) events(ctx context.Context, user token.UserID, stored []string) []Event {
 	oldest := s.now().Add(-s.opts.ActivityKeep)
 	var events []Event
 	for _, text := range stored {

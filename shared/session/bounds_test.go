@@ -8,6 +8,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // A block and its undoing leave the rest of the record as it was, and roles leave the block.
@@ -116,7 +117,7 @@ func TestStepUp_bounds(t *testing.T) {
 		must(t, err)
 		must(t, w.rdb.Del(ctx, w.PayloadKey(g.Session.ID)).Err())
 		_, err = w.StepUp(ctx, a, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		if w.rdb.Exists(ctx, w.PayloadKey(g.Session.ID)).Val() != 0 {
 			t.Error("a payload that was lost is back")
 		}

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 // change is one run of a script that changes a subject's record, and with it, in the same step, the bucket's counters
 // and index and the subject's activity.
 type change struct {
-	user UserID
+	user token.UserID
 	op   operation
 	now  time.Time
 	by   By
@@ -22,7 +23,7 @@ type change struct {
 }
 
 // newChange begins one.
-func (s *Store) newChange(user UserID, by By) change {
+func (s *Store) newChange(user token.UserID, by By) change {
 	return change{user: user, op: newOperation(), now: s.now(), by: by}
 }
 
@@ -54,7 +55,7 @@ func (s *Store) audit(ctx context.Context, told string, by By) error {
 		return ErrDamaged
 	}
 	for ; told != "" && s.opts.Audit != nil; told = told[eventTold:] {
-		e := eventOf(UserID([]byte(told[:16])), told[16:eventTold])
+		e := eventOf(token.UserID([]byte(told[:16])), told[16:eventTold])
 		if e.Reason != IdleTimeout && e.Reason != AbsoluteTimeout {
 			e.By = by
 		}
@@ -64,13 +65,13 @@ func (s *Store) audit(ctx context.Context, told string, by By) error {
 }
 
 // eventOf reads the head of an event.
-func eventOf(user UserID, head string) Event {
+func eventOf(user token.UserID, head string) Event {
 	e := Event{User: user, ID: base64.RawURLEncoding.EncodeToString([]byte(head[1 : 2+6+opSize]))}
 	r := reader{head}
 	e.Type, e.Time = EventType(r.byte()), r.time()
 	r.skip(opSize + 1)
 	e.Session.User = user
-	r.into(e.Session.Random[:])
+	r.into(e.Session.Session[:])
 	if what := r.byte(); e.Type == EventEnded {
 		e.Reason = Reason(what)
 	} else {
@@ -81,21 +82,21 @@ func eventOf(user UserID, head string) Event {
 
 // sealBy hides who asks from whoever reads Redis. It is bound to account and operation: every event of one operation
 // carries the same, and no other can be given it. Nobody is nothing.
-func (s *Store) sealBy(user UserID, op operation, now time.Time, by By) ([]byte, error) {
+func (s *Store) sealBy(user token.UserID, op operation, now time.Time, by By) ([]byte, error) {
 	if by == (By{}) || s.opts.ActivityMax == 0 {
 		return []byte{}, nil
 	}
 	ip, device := by.IP.AsSlice(), by.Device[:min(len(by.Device), 255)]
 	plain := append([]byte{byte(len(ip))}, ip...)
 	plain = append(append(plain, byte(len(device))), device...)
-	if by.Actor != (UserID{}) {
+	if by.Actor != (token.UserID{}) {
 		plain = append(plain, by.Actor[:]...)
 	}
 	return s.keys.Seal(s.keys.Current(now), activityOf(user, string(op[:])), plain)
 }
 
 // openBy reads it back. What does not open, such as after its key was removed, is nobody.
-func (s *Store) openBy(ctx context.Context, user UserID, op, sealed string) By {
+func (s *Store) openBy(ctx context.Context, user token.UserID, op, sealed string) By {
 	plain, err := s.open(ctx, activityOf(user, op), []byte(sealed))
 	if err != nil {
 		return By{}
@@ -108,7 +109,7 @@ func (s *Store) openBy(ctx context.Context, user UserID, op, sealed string) By {
 	by := By{Device: string(device)}
 	by.IP, _ = netip.AddrFromSlice(ip)
 	if len(actor) == len(by.Actor) {
-		by.Actor = UserID(actor)
+		by.Actor = token.UserID(actor)
 	}
 	return by
 }
@@ -122,6 +123,6 @@ func field(b []byte) (value, rest []byte, ok bool) {
 	return b[1:end], b[end:], true
 }
 
-func activityOf(user UserID, op string) seal.Record {
+func activityOf(user token.UserID, op string) seal.Record {
 	return seal.Record{Kind: "activity", Owner: user[:], Facts: []byte(op)}
 }

@@ -4,15 +4,17 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"latchkey/shared/token"
 )
 
 // Bucket is the number of a subject's bucket.
-func Bucket(u UserID) int { return bucketOf(u) }
+func Bucket(u token.UserID) int { return bucketOf(u) }
 
 // CountersKey, IndexKey and ActivityKey name what stands beside a record.
-func (s *Store) CountersKey(bucket int) string    { return s.countersKey(bucket) }
-func (s *Store) IndexKey(bucket, part int) string { return s.indexKey(bucket, part) }
-func (s *Store) ActivityKey(u UserID) string      { return s.activityKey(u) }
+func (s *Store) CountersKey(bucket int) string     { return s.countersKey(bucket) }
+func (s *Store) IndexKey(bucket, part int) string  { return s.indexKey(bucket, part) }
+func (s *Store) ActivityKey(u token.UserID) string { return s.activityKey(u) }
 
 // IndexParts is how many parts an index has.
 const IndexParts = indexParts
@@ -68,4 +70,4 @@ func AgainCounters(raw string) (string, error) {
 }
 
 // RecordKeyOf names an account's record.
-func (s *Store) RecordKeyOf(u UserID) string { return s.recordKey(u) }
+func (s *Store) RecordKeyOf(u token.UserID) string { return s.recordKey(u) }

@@ -2,12 +2,13 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+
+	"latchkey/shared/token"
 )
 
 // Login is a verified login: its signature was checked and its nonce was spent.
@@ -26,12 +27,10 @@ type Login struct {
 // Create begins a session, within the limit. It fails with ErrBlocked, ErrLimit, RateError, or ErrNonceSpent where this
 // login was done before. One trip.
 func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
-	subject := EOA(in.Address)
-	id := ID{User: userID(s.keys, subject), Random: sessionRandom(s.keys, in.Nonce, subject)}
+	subject := token.EOA(in.Address)
+	id := token.ID{User: token.UserIDOf(s.keys, subject), Session: token.SessionPart(s.keys, in.Nonce, subject)}
 	c := s.newChange(id.User, in.Client.By())
-	first := token{kind: refreshKind, key: s.keys.Current(c.now), id: id}
-	rand.Read(first.secret[:])
-	tokens, err := pairOf(s.keys, first)
+	tokens, err := token.PairOf(s.keys, token.NewRefresh(s.keys.Current(c.now), id, 0))
 	if err != nil {
 		return Grant{}, err
 	}
@@ -62,7 +61,7 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 }
 
 // created turns the script's answer into a grant.
-func (s *Store) created(r reply, tokens pair, e entry, p payload, op operation) (Grant, error) {
+func (s *Store) created(r reply, tokens token.Pair, e entry, p payload, op operation) (Grant, error) {
 	switch r.outcome() {
 	case outcomeSpent:
 		return Grant{}, ErrNonceSpent
@@ -78,32 +77,32 @@ func (s *Store) created(r reply, tokens pair, e entry, p payload, op operation) 
 	if err != nil {
 		return Grant{}, err
 	}
-	user := tokens.access.id.User
+	user := tokens.Access.ID().User
 	g, err := s.grant(tokens, e, p)
 	g.User = rec.user(user, p.address)
 	for _, gone := range rec.ended {
 		if gone.op == op && gone.reason == Evicted {
-			g.Evicted = append(g.Evicted, ID{User: user, Random: gone.random})
+			g.Evicted = append(g.Evicted, token.ID{User: user, Session: gone.random})
 		}
 	}
 	return g, err
 }
 
 // newEntry is what the record will list.
-func (s *Store) newEntry(tokens pair, in Login, now time.Time, op operation) (entry, error) {
+func (s *Store) newEntry(tokens token.Pair, in Login, now time.Time, op operation) (entry, error) {
 	absolute := now.Add(s.opts.Absolute)
 	e := entry{
-		random: tokens.access.id.Random, key: tokens.access.key, op: op,
+		random: tokens.Access.ID().Session, key: tokens.Access.KeyID(), op: op,
 		created: now, seen: now, absolute: absolute, elevated: now.Add(s.opts.StepUp),
 		idle: earlier(now.Add(s.opts.Idle), absolute), accessEnd: earlier(now.Add(s.opts.Access), absolute),
 		chain: in.ChainID, transport: in.Client.Transport, class: in.Client.Device.Class,
 	}
-	access, refresh, err := tokens.hashes(s.keys)
+	access, refresh, err := tokens.Hashes(s.keys)
 	if err != nil {
 		return entry{}, err
 	}
-	e.access, e.refresh = [hashSize]byte(access), [hashSize]byte(refresh)
-	caller, err := s.traits(tokens.access, in.Client)
+	e.access, e.refresh = [token.HashSize]byte(access), [token.HashSize]byte(refresh)
+	caller, err := s.traits(e.key, tokens.Access.ID(), in.Client)
 	if err != nil {
 		return entry{}, err
 	}
@@ -114,14 +113,14 @@ func (s *Store) newEntry(tokens pair, in Login, now time.Time, op operation) (en
 }
 
 // grant writes out the tokens of what is current.
-func (s *Store) grant(tokens pair, e entry, p payload) (Grant, error) {
-	access, refresh, err := tokens.texts(s.keys)
+func (s *Store) grant(tokens token.Pair, e entry, p payload) (Grant, error) {
+	access, refresh, err := tokens.Encode(s.keys)
 	if err != nil {
 		return Grant{}, err
 	}
 	return Grant{
 		AccessToken: access, RefreshToken: refresh, AccessEnd: e.accessEnd,
-		Session: e.session(tokens.access.id.User, p),
+		Session: e.session(tokens.Access.ID().User, p),
 	}, nil
 }
 
@@ -131,7 +130,7 @@ func (s *Store) carried(ctx context.Context, text string) []byte {
 	if err != nil {
 		return []byte{}
 	}
-	return id.Random[:]
+	return id.Session[:]
 }
 
 // atMost is a limit of sessions as scripts take it: 0 stands for as many as there may be.

@@ -9,6 +9,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 func TestCreate(t *testing.T) {
@@ -74,7 +75,7 @@ func TestCreate_randomIsOfNonceAndSubject(t *testing.T) {
 	in.Address = bob
 	b, err := w.Create(ctx, in)
 	must(t, err)
-	if a.Session.ID.Random == b.Session.ID.Random {
+	if a.Session.ID.Session == b.Session.ID.Session {
 		t.Error("two accounts' sessions share their random")
 	}
 }
@@ -215,7 +216,7 @@ func TestCreate_remembersSixteen(t *testing.T) {
 		for i, g := range all[:19] {
 			_, err := w.Read(ctx, g.AccessToken, laptop)
 			if i < 3 {
-				wants(t, err, session.ErrInvalidToken)
+				wants(t, err, token.ErrInvalid)
 			} else {
 				wantsEnded(t, err, session.Evicted)
 			}
@@ -226,9 +227,9 @@ func TestCreate_remembersSixteen(t *testing.T) {
 		wantsEnded(t, err, session.Evicted)
 		w.clock.add(time.Millisecond)
 		_, err = w.Read(ctx, all[18].AccessToken, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		_, err = w.End(ctx, all[18].Session.ID, session.LoggedOut, laptop.By())
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		// The last, which nobody has swept, ends with the next login, and is remembered from then.
 		ended := w.stored(w.signIn(alice, laptop)).Ended
 		if len(ended) != 1 || ended[0].ID != all[19].Session.ID {

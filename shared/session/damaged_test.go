@@ -10,10 +10,11 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // besides are the keys beside a record that its changes write, by name.
-func (w *world) besides(u session.UserID) map[string]string {
+func (w *world) besides(u token.UserID) map[string]string {
 	bucket := session.Bucket(u)
 	return map[string]string{
 		"activity": w.ActivityKey(u), "counters": w.CountersKey(bucket), "index": w.IndexKey(bucket, 0), "own index": w.ownIndexKey(u),
@@ -21,7 +22,7 @@ func (w *world) besides(u session.UserID) map[string]string {
 }
 
 // ownIndexKey is the part of the index that is an account's own.
-func (w *world) ownIndexKey(u session.UserID) string {
+func (w *world) ownIndexKey(u token.UserID) string {
 	return w.IndexKey(session.Bucket(u), 1+int(u[1]&15)*(session.IndexParts-1)/16)
 }
 
@@ -29,7 +30,7 @@ func (w *world) ownIndexKey(u session.UserID) string {
 // whole, and every change has its event.
 func TestChange_damagedBeside(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		for name := range newWorld(t, r).besides(session.UserID{}) {
+		for name := range newWorld(t, r).besides(token.UserID{}) {
 			t.Run(name, func(t *testing.T) {
 				w, told := watched(t, r)
 				testDamagedBeside(t, w, told, w.besides(w.UserOf(alice))[name])

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+
+	"latchkey/shared/token"
 )
 
 // Condition is asked, before another's account is changed, about the roles that the account has: its error refuses the
@@ -22,7 +24,7 @@ const staleReads = 5
 
 // decided runs a script for an account that meets the conditions, and again where its roles changed after they were asked.
 // Without conditions it reads nothing.
-func (s *Store) decided(ctx context.Context, user UserID, only []Condition, run func(roles string) (reply, error)) (reply, error) {
+func (s *Store) decided(ctx context.Context, user token.UserID, only []Condition, run func(roles string) (reply, error)) (reply, error) {
 	if len(only) == 0 {
 		return run(noRoles)
 	}
@@ -52,7 +54,7 @@ func (rec record) meets(only []Condition) error {
 }
 
 // recordOrNone is record, with an account of which nothing is stored as an empty one.
-func (s *Store) recordOrNone(ctx context.Context, user UserID) (record, error) {
+func (s *Store) recordOrNone(ctx context.Context, user token.UserID) (record, error) {
 	rec, err := s.record(ctx, user)
 	if errors.Is(err, ErrNotFound) {
 		return record{}, nil

@@ -4,26 +4,28 @@ import (
 	"context"
 	"errors"
 	"strings"
+
+	"latchkey/shared/token"
 )
 
 // SessionOf tells which session an authentic token belongs to, whether or not that session lives, without a trip. Both
 // kinds of token are taken. It fails with ErrInvalidToken, or with ErrUnavailable where its key had to be asked for in vain.
-func (s *Store) SessionOf(ctx context.Context, text string) (ID, error) {
+func (s *Store) SessionOf(ctx context.Context, text string) (token.ID, error) {
 	t, err := s.parseAny(ctx, text)
-	return t.id, err
+	return t.ID(), err
 }
 
 // parseAny reads a token of either kind.
-func (s *Store) parseAny(ctx context.Context, text string) (token, error) {
-	if strings.HasPrefix(text, refreshKind) {
-		return s.parse(ctx, refreshKind, text)
+func (s *Store) parseAny(ctx context.Context, text string) (token.Token, error) {
+	if strings.HasPrefix(text, string(token.Refresh)) {
+		return s.parse(ctx, token.Refresh, text)
 	}
-	return s.parse(ctx, accessKind, text)
+	return s.parse(ctx, token.Access, text)
 }
 
 // End ends one session. An ended session is not an error: what is returned says why and when it ended, and by whom. It
 // fails with ErrInvalidToken where no such session is known or remembered. One trip; with a condition one more.
-func (s *Store) End(ctx context.Context, id ID, reason Reason, by By, only ...Condition) (*EndedError, error) {
+func (s *Store) End(ctx context.Context, id token.ID, reason Reason, by By, only ...Condition) (*EndedError, error) {
 	r, err := s.decided(ctx, id.User, only, func(roles string) (reply, error) { return s.end(ctx, id, reason, "", roles, by) })
 	if err != nil {
 		return nil, err
@@ -36,35 +38,35 @@ func (s *Store) End(ctx context.Context, id ID, reason Reason, by By, only ...Co
 	return nil, err
 }
 
-func (s *Store) end(ctx context.Context, id ID, reason Reason, ahead any, roles string, by By) (reply, error) {
+func (s *Store) end(ctx context.Context, id token.ID, reason Reason, ahead any, roles string, by By) (reply, error) {
 	c := s.newChange(id.User, by)
 	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
-	c.args = []any{id.Random[:], int(reason), ahead, roles}
+	c.args = []any{id.Session[:], int(reason), ahead, roles}
 	return s.change(ctx, endScript, c)
 }
 
 // EndAll ends every session of the account that a session belongs to, and tells how many were live. The session itself
 // need not live, but it must be known or remembered: else it fails with ErrInvalidToken. One trip.
-func (s *Store) EndAll(ctx context.Context, witness ID, reason Reason, by By) (int, error) {
-	return s.endAll(ctx, witness.User, reason, witness.Random[:], []byte{}, by)
+func (s *Store) EndAll(ctx context.Context, witness token.ID, reason Reason, by By) (int, error) {
+	return s.endAll(ctx, witness.User, reason, witness.Session[:], []byte{}, by)
 }
 
 // EndOthers ends every session of the account but that one, and tells how many. One trip.
-func (s *Store) EndOthers(ctx context.Context, own ID, reason Reason, by By) (int, error) {
-	return s.endAll(ctx, own.User, reason, []byte{}, own.Random[:], by)
+func (s *Store) EndOthers(ctx context.Context, own token.ID, reason Reason, by By) (int, error) {
+	return s.endAll(ctx, own.User, reason, []byte{}, own.Session[:], by)
 }
 
 // EndAllOf ends every session of an account, and tells how many were live. An account of which nothing is stored has
 // none. One trip; with a condition one more.
-func (s *Store) EndAllOf(ctx context.Context, user UserID, reason Reason, by By, only ...Condition) (int, error) {
+func (s *Store) EndAllOf(ctx context.Context, user token.UserID, reason Reason, by By, only ...Condition) (int, error) {
 	n, err := s.endAll(ctx, user, reason, []byte{}, []byte{}, by, only...)
-	if errors.Is(err, ErrInvalidToken) {
+	if errors.Is(err, token.ErrInvalid) {
 		return 0, nil
 	}
 	return n, err
 }
 
-func (s *Store) endAll(ctx context.Context, user UserID, reason Reason, witness, spared []byte, by By, only ...Condition) (int, error) {
+func (s *Store) endAll(ctx context.Context, user token.UserID, reason Reason, witness, spared []byte, by By, only ...Condition) (int, error) {
 	c := s.newChange(user, by)
 	c.keys = []string{s.memoryKey(user, c.op)}
 	r, err := s.decided(ctx, user, only, func(roles string) (reply, error) {
@@ -75,7 +77,7 @@ func (s *Store) endAll(ctx context.Context, user UserID, reason Reason, witness,
 		return 0, err
 	}
 	if r.outcome() != outcomeDone {
-		return 0, r.fault(ID{User: user}) // never of one session: the script answers UNKNOWN or DAMAGED
+		return 0, r.fault(token.ID{User: user}) // never of one session: the script answers UNKNOWN or DAMAGED
 	}
 	return int(r.int(1)), nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 func TestEnd(t *testing.T) {
@@ -28,13 +29,13 @@ func TestEnd(t *testing.T) {
 		w.dead(g)
 		w.opens(other)
 		unknown := g.Session.ID
-		unknown.Random[0] ^= 1
+		unknown.Session[0] ^= 1
 		_, err = w.End(ctx, unknown, session.LoggedOut, laptop.By())
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		stranger := g.Session.ID
 		stranger.User[5] ^= 1
 		_, err = w.End(ctx, stranger, session.LoggedOut, laptop.By())
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 	})
 }
 
@@ -101,11 +102,11 @@ func TestSessionOf(t *testing.T) {
 		}
 	}
 	_, err := w.SessionOf(t.Context(), g.AccessToken[1:])
-	wants(t, err, session.ErrInvalidToken)
-	if id, err := session.ParseID(g.Session.ID.String()); err != nil || id != g.Session.ID {
+	wants(t, err, token.ErrInvalid)
+	if id, err := token.ParseID(g.Session.ID.String()); err != nil || id != g.Session.ID {
 		t.Errorf("the public id reads back as %v, %v", id, err)
 	}
-	if _, err := session.ParseID(g.AccessToken); err == nil {
+	if _, err := token.ParseID(g.AccessToken); err == nil {
 		t.Error("a token reads as an id")
 	}
 }
@@ -138,9 +139,9 @@ func TestEndAll(t *testing.T) {
 		w.opens(w.signIn(alice, laptop)) // logins that come after it live
 
 		forgotten := all[0].Session.ID
-		forgotten.Random[3] ^= 1
+		forgotten.Session[3] ^= 1
 		_, err = w.EndAll(ctx, forgotten, session.Revoked, laptop.By())
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 	})
 }
 

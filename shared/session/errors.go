@@ -3,12 +3,12 @@ package session
 import (
 	"errors"
 	"time"
+
+	"latchkey/shared/token"
 )
 
 // Errors of this package, beside *EndedError and *RateError. What else a method returns is a defect.
 var (
-	// ErrInvalidToken: malformed, forged, of the other kind, or of a session that is unknown or no longer remembered.
-	ErrInvalidToken = errors.New("invalid token")
 	// ErrTokenExpired: an authentic access token past its own lifetime, while its session may live. Refresh.
 	ErrTokenExpired = errors.New("access token expired")
 	// ErrNonceUnknown: never issued, expired and gone, or issued for another transport, purpose or browser.
@@ -48,7 +48,7 @@ type EndedError struct {
 	// ByThis tells that this very operation ended it, rather than found it ended.
 	ByThis bool
 	// Session is the public id of the session that is over.
-	Session ID
+	Session token.ID
 }
 
 // Error implements error.

@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"latchkey/shared/token"
+)
 
 // EventType is the vocabulary of what can happen to an account. The numbers are stored.
 type EventType byte
@@ -38,9 +42,9 @@ type Event struct {
 	Type EventType
 	Time time.Time
 	// User is the account.
-	User UserID
+	User token.UserID
 	// Session is the one that it happened to; its Random is zero where it is about the account.
-	Session ID
+	Session token.ID
 	// Reason is why a session ended.
 	Reason Reason
 	// Verdict is the policy that a changed device or network met.

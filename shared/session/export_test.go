@@ -10,21 +10,21 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 // What tests look at that callers have no use for.
 
 // Listed is a live session as the record lists it.
 type Listed struct {
-	ID              ID
+	ID              token.ID
 	Generation      uint32
 	Device, Network [traitSize]byte
 }
 
 // Remembered is an ended session as the record remembers it.
 type Remembered struct {
-	ID     ID
+	ID     token.ID
 	Reason Reason
 }
 
@@ -37,7 +37,7 @@ type Stored struct {
 }
 
 // Stored reads a subject's record as it stands in Redis.
-func (s *Store) Stored(ctx context.Context, u UserID) (Stored, error) {
+func (s *Store) Stored(ctx context.Context, u token.UserID) (Stored, error) {
 	raw, err := s.rdb.Get(ctx, s.recordKey(u)).Result()
 	if err != nil {
 		return Stored{}, err
@@ -45,11 +45,11 @@ func (s *Store) Stored(ctx context.Context, u UserID) (Stored, error) {
 	rec, err := decodeRecord(raw)
 	out := Stored{Epoch: rec.epoch, Roles: rec.roles}
 	for _, e := range rec.live {
-		id := ID{User: u, Random: e.random}
+		id := token.ID{User: u, Session: e.random}
 		out.Live = append(out.Live, Listed{ID: id, Generation: e.generation, Device: e.device, Network: e.network})
 	}
 	for _, e := range rec.ended {
-		out.Ended = append(out.Ended, Remembered{ID: ID{User: u, Random: e.random}, Reason: e.reason})
+		out.Ended = append(out.Ended, Remembered{ID: token.ID{User: u, Session: e.random}, Reason: e.reason})
 	}
 	return out, err
 }
@@ -66,11 +66,11 @@ func LoadScripts(ctx context.Context, rdb redis.Scripter) error {
 }
 
 // RecordKey and PayloadKey name a session's two keys, NonceKey a nonce's, SumKey what health reads.
-func (s *Store) RecordKey(id ID) string       { return s.recordKey(id.User) }
-func (s *Store) PayloadKey(id ID) string      { return s.payloadKey(id) }
-func (s *Store) NonceKey(nonce string) string { return s.nonceKey(nonce) }
-func (s *Store) AdminsKey() string            { return s.adminsKey() }
-func (s *Store) SumKey() string               { return s.sumKey() }
+func (s *Store) RecordKey(id token.ID) string  { return s.recordKey(id.User) }
+func (s *Store) PayloadKey(id token.ID) string { return s.payloadKey(id) }
+func (s *Store) NonceKey(nonce string) string  { return s.nonceKey(nonce) }
+func (s *Store) AdminsKey() string             { return s.adminsKey() }
+func (s *Store) SumKey() string                { return s.sumKey() }
 
 // The layout's sizes and places.
 const (
@@ -93,8 +93,8 @@ const (
 )
 
 // PreferencesKey and StateKey name what is kept of an account and of a session beside them.
-func (s *Store) PreferencesKey(u UserID) string { return s.preferencesKey(u) }
-func (s *Store) StateKey(id ID) string          { return s.stateKey(id) }
+func (s *Store) PreferencesKey(u token.UserID) string { return s.preferencesKey(u) }
+func (s *Store) StateKey(id token.ID) string          { return s.stateKey(id) }
 
 // Day is by how much what is kept outlasts deadlines.
 const Day time.Duration = day
@@ -111,52 +111,18 @@ var Outcomes = map[string]int{
 type Traits struct{ Bare, Full, Network [traitSize]byte }
 
 // Traits makes them for a session.
-func (s *Store) Traits(id ID, c Client) (Traits, error) {
-	t := token{key: s.keys.Current(s.now()), id: id}
-	got, err := s.traits(t, c)
+func (s *Store) Traits(id token.ID, c Client) (Traits, error) {
+	got, err := s.traits(s.keys.Current(s.now()), id, c)
 	return Traits{Bare: got.bare, Full: got.full, Network: got.network}, err
 }
 
-// ParseToken takes a token of either kind apart and writes it out again.
-func ParseToken(keys *seal.Ring, kind, text string) (string, error) {
-	t, err := parseToken(keys, kind, text)
-	if err != nil {
-		return "", err
-	}
-	return t.text(keys)
-}
-
-// Mint makes the same token every time.
-func Mint(keys *seal.Ring, key seal.KeyID, kind string) string {
-	t := token{kind: kind, key: key, id: ID{User: UserID{1, 2, 3}, Random: [16]byte{4, 5, 6}}, generation: 7, secret: [32]byte{8, 9}}
-	text, err := t.text(keys)
-	if err != nil {
-		panic(err)
-	}
-	return text
-}
-
-// Forge makes a token with a good gate, as only somebody with the keys of that ring could, from an honest one.
-func Forge(honest *seal.Ring, text string, with *seal.Ring, change func(generation *uint32, secret *[32]byte)) string {
-	t, err := parseToken(honest, text[:4], text)
-	if err != nil {
-		panic(err)
-	}
-	change(&t.generation, &t.secret)
-	forged, err := t.text(with)
-	if err != nil {
-		panic(err)
-	}
-	return forged
-}
-
 // Payload is a live session's payload as it was before it was sealed.
-func (s *Store) Payload(ctx context.Context, id ID) ([]byte, error) {
+func (s *Store) Payload(ctx context.Context, id token.ID) ([]byte, error) {
 	rec, values, err := s.load(ctx, s.sessionKeys(id))
 	if err != nil {
 		return nil, err
 	}
-	return s.keys.Open(sealedAs(id, *rec.find(id.Random)), []byte(values.text(1)))
+	return s.keys.Open(sealedAs(id, *rec.find(id.Session)), []byte(values.text(1)))
 }
 
 // AgainRecord, AgainEntry and AgainPayload read what is stored and write it out again.
@@ -198,7 +164,7 @@ func recordBytes(rec record) []byte {
 }
 
 // SweepOf is Sweep for the buckets of some accounts alone: a whole one walks 4096.
-func (s *Store) SweepOf(ctx context.Context, users ...UserID) (Swept, error) {
+func (s *Store) SweepOf(ctx context.Context, users ...token.UserID) (Swept, error) {
 	var some []int
 	for _, u := range users {
 		if bucket := bucketOf(u); !slices.Contains(some, bucket) {
@@ -224,7 +190,7 @@ type Opened struct {
 }
 
 // Opens reads it.
-func (s *Store) Opens(ctx context.Context, id ID, field, op, stored string) (o Opened) {
+func (s *Store) Opens(ctx context.Context, id token.ID, field, op, stored string) (o Opened) {
 	_, o.PayloadErr = s.openPayload(ctx, id, entry{}, stored)
 	o.Item, o.ItemErr = s.openItem(ctx, id, field, stored)
 	o.Preferences, o.PreferencesErr = s.openPreferences(ctx, id.User, stored)
@@ -234,19 +200,19 @@ func (s *Store) Opens(ctx context.Context, id ID, field, op, stored string) (o O
 
 // SealedItem and SealedBy are what stands in Redis of a plain text, whatever it is, as a key of state that expires then,
 // and as who asked for an event.
-func (s *Store) SealedItem(id ID, field, plain string, expires time.Time) (string, error) {
+func (s *Store) SealedItem(id token.ID, field, plain string, expires time.Time) (string, error) {
 	sealed, err := s.keys.Seal(s.keys.Current(s.now()), itemSeal(id, field, expires), []byte(plain))
 	return string(append(append(encodeTime(expires), 0, 0, 0, 0), sealed...)), err
 }
 
 // SealedBy is the other of the two.
-func (s *Store) SealedBy(user UserID, op, plain string) (string, error) {
+func (s *Store) SealedBy(user token.UserID, op, plain string) (string, error) {
 	sealed, err := s.keys.Seal(s.keys.Current(s.now()), activityOf(user, op), []byte(plain))
 	return string(sealed), err
 }
 
 // Events reads stored events of an account.
-func (s *Store) Events(ctx context.Context, user UserID, stored ...string) []Event {
+func (s *Store) Events(ctx context.Context, user token.UserID, stored ...string) []Event {
 	return s.events(ctx, user, stored)
 }
 

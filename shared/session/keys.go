@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 // Every key in Redis is built here. What belongs to a subject shares the hash tag of its bucket, the first twelve bits
@@ -34,16 +35,16 @@ const buckets = 1 << 12
 // each subject, so that all stay small.
 const indexParts = 8
 
-func (s *Store) bucket(u UserID) string { return s.bucketNumber(bucketOf(u)) }
+func (s *Store) bucket(u token.UserID) string { return s.bucketNumber(bucketOf(u)) }
 
 func (s *Store) bucketNumber(n int) string {
 	return s.opts.Prefix + ":{" + hex.EncodeToString([]byte{byte(n >> 4), byte(n << 4)})[:3] + "}:"
 }
 
-func bucketOf(u UserID) int { return int(u[0])<<4 | int(u[1])>>4 }
+func bucketOf(u token.UserID) int { return int(u[0])<<4 | int(u[1])>>4 }
 
 // indexPart is the subject's own part of the index, 1 to 7: by the bits behind the bucket's.
-func indexPart(u UserID) int { return 1 + int(u[1]&15)*(indexParts-1)/16 }
+func indexPart(u token.UserID) int { return 1 + int(u[1]&15)*(indexParts-1)/16 }
 
 func (s *Store) indexKey(bucket, part int) string {
 	return s.bucketNumber(bucket) + "x" + strconv.Itoa(part)
@@ -51,9 +52,11 @@ func (s *Store) indexKey(bucket, part int) string {
 
 func (s *Store) countersKey(bucket int) string { return s.bucketNumber(bucket) + "c" }
 
-func (s *Store) recordKey(u UserID) string      { return s.memberRecordKey(bucketOf(u), string(u[:])) }
-func (s *Store) activityKey(u UserID) string    { return s.memberActivityKey(bucketOf(u), string(u[:])) }
-func (s *Store) preferencesKey(u UserID) string { return s.bucket(u) + "p" + string(u[:]) }
+func (s *Store) recordKey(u token.UserID) string { return s.memberRecordKey(bucketOf(u), string(u[:])) }
+func (s *Store) activityKey(u token.UserID) string {
+	return s.memberActivityKey(bucketOf(u), string(u[:]))
+}
+func (s *Store) preferencesKey(u token.UserID) string { return s.bucket(u) + "p" + string(u[:]) }
 
 // memberRecordKey and memberActivityKey are those of a member of a bucket's index. It should be a user id; what is none
 // names keys that do not exist.
@@ -66,18 +69,22 @@ func (s *Store) memberActivityKey(bucket int, member string) string {
 }
 
 // memoryKey holds an operation's answer for as long as it may be asked for again.
-func (s *Store) memoryKey(u UserID, op operation) string { return s.bucket(u) + "o" + string(op[:]) }
+func (s *Store) memoryKey(u token.UserID, op operation) string {
+	return s.bucket(u) + "o" + string(op[:])
+}
 
-func (s *Store) payloadKey(id ID) string { return s.bucket(id.User) + "s" + string(id.Random[:]) }
-func (s *Store) stateKey(id ID) string   { return s.bucket(id.User) + "d" + string(id.Random[:]) }
+func (s *Store) payloadKey(id token.ID) string {
+	return s.bucket(id.User) + "s" + string(id.Session[:])
+}
+func (s *Store) stateKey(id token.ID) string { return s.bucket(id.User) + "d" + string(id.Session[:]) }
 
 // sessionKeys are what a validation reads.
-func (s *Store) sessionKeys(id ID) []string {
+func (s *Store) sessionKeys(id token.ID) []string {
 	return []string{s.recordKey(id.User), s.payloadKey(id)}
 }
 
 // subjectKeys are the keys that every script begins with which changes a record; see subject in prelude.lua.
-func (s *Store) subjectKeys(u UserID) []string {
+func (s *Store) subjectKeys(u token.UserID) []string {
 	bucket := bucketOf(u)
 	return []string{
 		s.recordKey(u), s.countersKey(bucket), s.indexKey(bucket, 0), s.indexKey(bucket, indexPart(u)), s.activityKey(u),

@@ -6,6 +6,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // late is the same store for one call whose first request arrives once more, minutes after it was answered: by runs in
@@ -84,7 +85,7 @@ func TestLate_admin(t *testing.T) {
 		must(t, err)
 		must(t, w.Block(ctx, bob, true, operator))
 		w.signIn(carol, laptop)
-		for _, gone := range []session.UserID{w.UserOf(bob), w.UserOf(carol), {1}} {
+		for _, gone := range []token.UserID{w.UserOf(bob), w.UserOf(carol), {1}} {
 			must(t, w.rdb.SAdd(ctx, w.AdminsKey(), gone[:]).Err())
 		}
 		_, err = w.SetRoles(ctx, alice, nil, true, operator)

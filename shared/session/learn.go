@@ -6,23 +6,21 @@ import (
 	"fmt"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
-
-// errUnknownKey says that a token names a key that there is not.
-var errUnknownKey = fmt.Errorf("%w: %w", ErrInvalidToken, seal.ErrUnknownKey)
 
 // parse reads a token of the given kind. One that names a key which the ring does not have is looked at once more when the
 // ring has taken that up: another instance may know of a rotation earlier. It fails with ErrInvalidToken, or with
 // ErrUnavailable where nobody can tell. No trip to Redis.
-func (s *Store) parse(ctx context.Context, kind, text string) (token, error) {
-	t, err := parseToken(s.keys, kind, text)
+func (s *Store) parse(ctx context.Context, kind token.Kind, text string) (token.Token, error) {
+	t, err := token.Parse(s.keys, kind, text)
 	if !errors.Is(err, seal.ErrUnknownKey) {
 		return t, err
 	}
-	if err := s.learn(ctx, t.key); err != nil {
-		return token{}, err
+	if err := s.learn(ctx, t.KeyID()); err != nil {
+		return token.Token{}, err
 	}
-	return parseToken(s.keys, kind, text)
+	return token.Parse(s.keys, kind, text)
 }
 
 // open opens what was sealed, also where its key has to be taken up first. It fails as seal.Ring.Open does, or with
@@ -42,14 +40,14 @@ func (s *Store) open(ctx context.Context, rec seal.Record, sealed []byte) ([]byt
 // learn asks for a key that the ring does not have. It fails with errUnknownKey or ErrUnavailable.
 func (s *Store) learn(ctx context.Context, id seal.KeyID) error {
 	if s.opts.Learn == nil {
-		return errUnknownKey
+		return token.ErrUnknownKey
 	}
 	err := s.opts.Learn(ctx, id)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, seal.ErrUnknownKey):
-		return errUnknownKey
+		return token.ErrUnknownKey
 	}
 	return fmt.Errorf("%w: asking for a key: %w", ErrUnavailable, err)
 }

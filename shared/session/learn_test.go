@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"latchkey/local/test/redistest"
+	"latchkey/local/test/tokentest"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // rotation is two instances over one Redis: one has the next key already, the other learns it when it asks.
@@ -176,11 +178,11 @@ func TestLearn_noSuchKey(t *testing.T) {
 	x.answer = seal.ErrUnknownKey
 	g := x.signIn(alice, laptop)
 	_, err := x.late.Read(ctx, g.AccessToken, laptop)
-	wants(t, err, session.ErrInvalidToken)
+	wants(t, err, token.ErrInvalid)
 	_, err = x.late.Refresh(ctx, g.RefreshToken, laptop)
-	wants(t, err, session.ErrInvalidToken)
+	wants(t, err, token.ErrInvalid)
 	_, err = x.late.SessionOf(ctx, g.AccessToken)
-	wants(t, err, session.ErrInvalidToken)
+	wants(t, err, token.ErrInvalid)
 	x.expect("three tokens of that key", 3, 0)
 
 	former, err := x.late.Create(ctx, x.login(alice, laptop))
@@ -211,7 +213,7 @@ func TestLearn_cannotTell(t *testing.T) {
 	late := session.NewStore(x.trips, newRing(t, x.opts.Prefix), opts, x.clock.now)
 	_, err := late.Read(ctx, g.AccessToken, laptop)
 	wants(t, err, session.ErrUnavailable)
-	if errors.Is(err, session.ErrInvalidToken) {
+	if errors.Is(err, token.ErrInvalid) {
 		t.Errorf("called invalid: %v", err)
 	}
 	_, err = late.SessionOf(ctx, g.RefreshToken)
@@ -226,12 +228,12 @@ func TestLearn_isNotAskedForForgeries(t *testing.T) {
 	g, err := x.late.Create(ctx, x.login(alice, laptop))
 	must(t, err)
 	x.expect("a login", 0, x.trips.Trips())
-	forged := session.Forge(x.ring, g.AccessToken, newStranger(t, g.AccessToken), func(*uint32, *[32]byte) {})
+	forged := tokentest.Forge(x.ring, g.AccessToken, newStranger(t, g.AccessToken), func(*uint32, *[32]byte) {})
 	for _, text := range []string{"", "lka_", "lkr_" + g.AccessToken[4:], g.AccessToken[:len(g.AccessToken)-1], forged, strings.ToUpper(g.AccessToken)} {
 		_, err := x.late.Read(ctx, text, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		_, err = x.late.SessionOf(ctx, text)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 	}
 	x.expect("forgeries", 0, 0)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 //go:embed limit.lua
@@ -56,12 +57,12 @@ func (s *Store) networkRate(name string, limit int, ip netip.Addr) rate {
 }
 
 // accountRate limits what is asked for an account, wherever from.
-func (s *Store) accountRate(name string, limit int, u UserID) rate {
+func (s *Store) accountRate(name string, limit int, u token.UserID) rate {
 	return s.rateIn(s.bucket(u), name, limit, [][]byte{nil}, u[:])
 }
 
 // accountNetworkRate limits what a network asks for an account.
-func (s *Store) accountNetworkRate(name string, limit int, u UserID, ip netip.Addr) rate {
+func (s *Store) accountNetworkRate(name string, limit int, u token.UserID, ip netip.Addr) rate {
 	return s.rateIn(s.bucket(u), name, limit, networks(ip), u[:])
 }
 

@@ -3,18 +3,20 @@ package session
 import (
 	"context"
 	"net/netip"
+
+	"latchkey/shared/token"
 )
 
 // Failures are the failed logins of the last day.
 func (s *Store) Failures(ctx context.Context) (int, error) { return s.failures(ctx) }
 
 // CountLogin counts a login of an account.
-func (s *Store) CountLogin(ctx context.Context, limit int, u UserID) error {
+func (s *Store) CountLogin(ctx context.Context, limit int, u token.UserID) error {
 	return s.countAlone(ctx, s.accountRate(loginRate, limit, u))
 }
 
 // CountRefresh counts a refresh of an account from an address.
-func (s *Store) CountRefresh(ctx context.Context, limit int, u UserID, ip netip.Addr) error {
+func (s *Store) CountRefresh(ctx context.Context, limit int, u token.UserID, ip netip.Addr) error {
 	return s.countAlone(ctx, s.accountNetworkRate(refreshRate, limit, u, ip))
 }
 

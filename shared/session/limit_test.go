@@ -16,6 +16,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Limits of these tests: the next request passes after so many seconds that a test which is held up meanwhile does not
@@ -326,7 +327,7 @@ func TestLimit_names(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, limiting)
 		stepUp := from("192.0.2.1")
-		stepUp.Purpose, stepUp.Session = session.ForStepUp, session.ID{User: session.UserID{1}}
+		stepUp.Purpose, stepUp.Session = session.ForStepUp, token.ID{User: token.UserID{1}}
 		for i := range fewLogins {
 			terms := from("192.0.2.1")
 			if i == 1 {
@@ -349,7 +350,7 @@ func TestLimit_names(t *testing.T) {
 func TestLimit_accounts(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		one, other := session.UserID{1, 2, 3}, session.UserID{1, 2, 4} // of one bucket
+		one, other := token.UserID{1, 2, 3}, token.UserID{1, 2, 4} // of one bucket
 		for range 2 {
 			must(t, w.CountLogin(ctx, 2, one))
 			must(t, w.CountRefresh(ctx, 2, one, phone.IP))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 // NonceLife is how long a nonce may be spent.
@@ -37,7 +38,7 @@ type NonceTerms struct {
 	// Browser is the pre-login cookie of the browser that asked; empty for transports without one.
 	Browser string
 	// Session is the one that a step-up is for; zero for a login.
-	Session ID
+	Session token.ID
 	// From is who asks, for the rate limit. It binds nothing: a network may change between asking and spending.
 	From netip.Addr
 }
@@ -118,7 +119,7 @@ func (s *Store) spent(r reply, terms NonceTerms) error {
 // stored is what Redis keeps of a nonce's terms: transport 1, purpose 1, expiry 6, a keyed hash of browser and session 16.
 func (s *Store) stored(terms NonceTerms, expires time.Time) []byte {
 	b := appendTimes([]byte{byte(terms.Transport), byte(terms.Purpose)}, expires)
-	bound := s.keys.Lookup(seal.PreLogin, []byte(terms.Browser), terms.Session.User[:], terms.Session.Random[:])
+	bound := s.keys.Lookup(seal.PreLogin, []byte(terms.Browser), terms.Session.User[:], terms.Session.Session[:])
 	return append(b, bound[:16]...)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 var terms = session.NonceTerms{Transport: session.Cookie, Purpose: session.ForLogin, Browser: "the browser's cookie"}
@@ -50,7 +51,7 @@ func TestNonce_terms(t *testing.T) {
 			"transport": {Transport: session.Bearer, Purpose: session.ForLogin, Browser: terms.Browser},
 			"purpose":   {Transport: session.Cookie, Purpose: session.ForStepUp, Browser: terms.Browser},
 			"browser":   {Transport: session.Cookie, Purpose: session.ForLogin, Browser: "another browser"},
-			"session":   {Transport: session.Cookie, Purpose: session.ForLogin, Browser: terms.Browser, Session: session.ID{User: session.UserID{1}}},
+			"session":   {Transport: session.Cookie, Purpose: session.ForLogin, Browser: terms.Browser, Session: token.ID{User: token.UserID{1}}},
 			"none":      {Transport: session.Cookie, Purpose: session.ForLogin},
 		} {
 			nonce, _, err := w.IssueNonce(ctx, terms)
@@ -67,7 +68,7 @@ func TestNonce_terms(t *testing.T) {
 func TestNonce_stepUp(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		own := session.ID{User: session.UserID{1, 2}, Random: [16]byte{3, 4}}
+		own := token.ID{User: token.UserID{1, 2}, Session: [16]byte{3, 4}}
 		stepUp := session.NonceTerms{Transport: session.Bearer, Purpose: session.ForStepUp, Session: own}
 		for name, c := range map[string]struct {
 			change func(*session.NonceTerms)
@@ -75,13 +76,13 @@ func TestNonce_stepUp(t *testing.T) {
 		}{
 			"as asked":        {func(*session.NonceTerms) {}, nil},
 			"another network": {func(n *session.NonceTerms) { n.From = phone.IP }, nil},
-			"another session": {func(n *session.NonceTerms) { n.Session.Random[0]++ }, session.ErrNonceUnknown},
+			"another session": {func(n *session.NonceTerms) { n.Session.Session[0]++ }, session.ErrNonceUnknown},
 			"another account": {func(n *session.NonceTerms) { n.Session.User[0]++ }, session.ErrNonceUnknown},
-			"no session":      {func(n *session.NonceTerms) { n.Session = session.ID{} }, session.ErrNonceUnknown},
+			"no session":      {func(n *session.NonceTerms) { n.Session = token.ID{} }, session.ErrNonceUnknown},
 			"login":           {func(n *session.NonceTerms) { n.Purpose = session.ForLogin }, session.ErrNonceUnknown},
 			"transport":       {func(n *session.NonceTerms) { n.Transport = session.Cookie }, session.ErrNonceUnknown},
 			"id as browser": {func(n *session.NonceTerms) {
-				n.Browser, n.Session = string(own.User[:])+string(own.Random[:]), session.ID{}
+				n.Browser, n.Session = string(own.User[:])+string(own.Session[:]), token.ID{}
 			}, session.ErrNonceUnknown},
 		} {
 			nonce, _, err := w.IssueNonce(ctx, stepUp)

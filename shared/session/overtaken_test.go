@@ -12,6 +12,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // before runs call once before the first command with that name.
@@ -96,7 +97,7 @@ func TestRefresh_repeatOvertakenByStepUp(t *testing.T) {
 		must(t, err)
 		var up session.Grant
 		_, err = w.overtaken(func() { up, err = w.StepUp(ctx, a, laptop); must(t, err) }).Refresh(ctx, g.RefreshToken, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		w.opens(up)
 	})
 }
@@ -115,7 +116,7 @@ func TestRefresh_secondTabOvertakenByStepUp(t *testing.T) {
 		up, err := w.StepUp(ctx, a, laptop)
 		must(t, err)
 		_, err = w.Refresh(ctx, g.RefreshToken, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		w.opens(up)
 	})
 }
@@ -358,7 +359,7 @@ func TestEvents_endedSince(t *testing.T) {
 		told = nil
 		s = w.overtaken(func() { _, err := w.StepUp(ctx, a, laptop); must(t, err) })
 		_, err = s.Refresh(ctx, g.RefreshToken, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		if n := count(told, session.EventRefresh); n != 1 {
 			t.Errorf("refresh under a step-up: %d told", n)
 		}
@@ -445,7 +446,7 @@ func TestRefresh_repeatOvertakenByTheNext(t *testing.T) {
 			next, err = w.Refresh(ctx, first.RefreshToken, laptop)
 			must(t, err)
 		}).Refresh(ctx, g.RefreshToken, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		w.opens(next)
 		if n := count(told, session.EventRefresh); n != 2 {
 			t.Errorf("%d of 2 rotations told", n)

@@ -9,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 // A session's payload is what only its holder's requests need: it is sealed, and bound to the session and to the facts
@@ -86,10 +87,10 @@ func decodePayload(raw []byte) (payload, error) {
 
 // sealedAs names the record for the seal. Sealed bytes that belong to another session, or to this one with another
 // beginning or end, do not open: a crossed reply and a swapped value both fail closed.
-func sealedAs(id ID, e entry) seal.Record {
+func sealedAs(id token.ID, e entry) seal.Record {
 	return seal.Record{
 		Kind:  "session",
-		Owner: append(id.User[:], id.Random[:]...),
+		Owner: append(id.User[:], id.Session[:]...),
 		Facts: appendTimes(nil, e.created, e.absolute),
 	}
 }
@@ -97,33 +98,33 @@ func sealedAs(id ID, e entry) seal.Record {
 // openPayload fails with ErrInvalidToken, and ErrDamaged for those who log, where the payload is missing, damaged, or
 // sealed for something else: the session does not open, and that is worth an alarm. It fails with ErrUnavailable where it
 // cannot be told.
-func (s *Store) openPayload(ctx context.Context, id ID, e entry, sealed string) (payload, error) {
+func (s *Store) openPayload(ctx context.Context, id token.ID, e entry, sealed string) (payload, error) {
 	raw, err := s.open(ctx, sealedAs(id, e), []byte(sealed))
 	if errors.Is(err, ErrUnavailable) {
 		return payload{}, err
 	}
 	if err != nil {
-		return payload{}, fmt.Errorf("%w: opening payload: %w: %w", ErrInvalidToken, ErrDamaged, err)
+		return payload{}, fmt.Errorf("%w: opening payload: %w: %w", token.ErrInvalid, ErrDamaged, err)
 	}
 	p, err := decodePayload(raw)
 	if err != nil {
-		return payload{}, fmt.Errorf("%w: reading payload: %w", ErrInvalidToken, err)
+		return payload{}, fmt.Errorf("%w: reading payload: %w", token.ErrInvalid, err)
 	}
 	return p, nil
 }
 
 // session is what an entry and its payload tell.
-func (e entry) session(u UserID, p payload) Session {
+func (e entry) session(u token.UserID, p payload) Session {
 	device := p.device
 	device.Class = e.class
 	return Session{
-		ID: ID{User: u, Random: e.random}, Address: p.address, ChainID: e.chain, Transport: e.transport, Device: device,
+		ID: token.ID{User: u, Session: e.random}, Address: p.address, ChainID: e.chain, Transport: e.transport, Device: device,
 		IP: p.ip, LastIP: p.lastIP, CreatedAt: e.created, LastSeenAt: e.seen, IdleEnd: e.idle, AbsoluteEnd: e.absolute,
 		ElevatedUntil: e.elevated, StepUpRequired: e.flags&flagHeld != 0,
 	}
 }
 
 // user is what a record tells of its subject.
-func (rec record) user(u UserID, address common.Address) User {
+func (rec record) user(u token.UserID, address common.Address) User {
 	return User{ID: u, Address: address, Roles: rec.roles, CreatedAt: rec.created, LastLoginAt: rec.lastLogin}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 var (
@@ -70,7 +71,7 @@ func (s *Store) SetPreferences(ctx context.Context, a Access, old Preferences, j
 	}
 	c := s.newChange(user, by)
 	c.keys = []string{s.preferencesKey(user), s.payloadKey(a.Session.ID), s.memoryKey(user, c.op)}
-	c.args = []any{a.Session.ID.Random[:], old.stored[:min(len(old.stored), nonceEnd)], next.stored}
+	c.args = []any{a.Session.ID.Session[:], old.stored[:min(len(old.stored), nonceEnd)], next.stored}
 	r, err := s.change(ctx, preferencesScript, c)
 	if err != nil {
 		return Preferences{}, err
@@ -95,7 +96,7 @@ func preferencesFrom(json []byte, stored string) Preferences {
 	return Preferences{JSON: json, Version: hex.EncodeToString([]byte(stored[nonceAt:nonceEnd])), stored: stored}
 }
 
-func (s *Store) openPreferences(ctx context.Context, user UserID, stored string) (Preferences, error) {
+func (s *Store) openPreferences(ctx context.Context, user token.UserID, stored string) (Preferences, error) {
 	if stored == "" {
 		return Preferences{JSON: []byte(EmptyPreferences), Version: noVersion}, nil
 	}
@@ -114,6 +115,6 @@ func (s *Store) openPreferences(ctx context.Context, user UserID, stored string)
 }
 
 // preferencesSeal binds sealed preferences to their account.
-func preferencesSeal(user UserID) seal.Record {
+func preferencesSeal(user token.UserID) seal.Record {
 	return seal.Record{Kind: "preferences", Owner: user[:]}
 }

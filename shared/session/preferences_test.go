@@ -17,6 +17,7 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // preferences reads those of a grant's account.
@@ -261,17 +262,17 @@ func TestData_lostReply(t *testing.T) {
 // What was under way when a session ended, or an account was erased, brings nothing back.
 func TestData_writeAfterTheEnd(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		for name, over := range map[string]func(w *world, id session.ID) error{
-			"logout": func(w *world, id session.ID) error {
+		for name, over := range map[string]func(w *world, id token.ID) error{
+			"logout": func(w *world, id token.ID) error {
 				_, err := w.End(ctx, id, session.LoggedOut, laptop.By())
 				return err
 			},
-			"logout everywhere": func(w *world, id session.ID) error {
+			"logout everywhere": func(w *world, id token.ID) error {
 				_, err := w.EndAll(ctx, id, session.LoggedOut, laptop.By())
 				return err
 			},
-			"erasure": func(w *world, id session.ID) error { return w.Erase(ctx, id.User, false, laptop.By()) },
-			"block":   func(w *world, id session.ID) error { return w.Block(ctx, alice, false, laptop.By()) },
+			"erasure": func(w *world, id token.ID) error { return w.Erase(ctx, id.User, false, laptop.By()) },
+			"block":   func(w *world, id token.ID) error { return w.Block(ctx, alice, false, laptop.By()) },
 		} {
 			for op, write := range map[string]func(s *session.Store, a session.Access, p session.Preferences) error{
 				"preferences": func(s *session.Store, a session.Access, p session.Preferences) error {
@@ -338,7 +339,7 @@ func TestSetPreferences_withoutPayload(t *testing.T) {
 	a, p := w.preferences(g)
 	must(t, w.rdb.Del(ctx, w.PayloadKey(g.Session.ID)).Err())
 	_, err := w.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
-	wants(t, err, session.ErrInvalidToken)
+	wants(t, err, token.ErrInvalid)
 }
 
 // Preferences of another account, or damaged ones, do not open, and are not told as none.
@@ -354,7 +355,7 @@ func TestPreferences_bound(t *testing.T) {
 		for name, value := range map[string]string{"another's": other, "cut": good[:len(good)-1], "altered": good[:20] + string([]byte{good[20] ^ 1}) + good[21:], "short": "x", "text": `{"a":1}`} {
 			must(t, w.rdb.Set(ctx, key, value, 0).Err())
 			_, _, err := w.ReadPreferences(ctx, mine.AccessToken, laptop)
-			if !errors.Is(err, session.ErrDamaged) || errors.Is(err, session.ErrInvalidToken) {
+			if !errors.Is(err, session.ErrDamaged) || errors.Is(err, token.ErrInvalid) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

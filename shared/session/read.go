@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"net/netip"
 	"time"
+
+	"latchkey/shared/token"
 )
 
 // day is by how much TTLs outlast deadlines.
@@ -42,31 +44,31 @@ func (a Access) unlessHeld(err error) (Access, error) {
 }
 
 // read opens a session, held or not. What more is read of its account, by the given keys, comes in the same trip.
-func (s *Store) read(ctx context.Context, text string, client Client, more ...func(UserID) string) (Access, reply, error) {
-	t, err := s.parse(ctx, accessKind, text)
+func (s *Store) read(ctx context.Context, text string, client Client, more ...func(token.UserID) string) (Access, reply, error) {
+	t, err := s.parse(ctx, token.Access, text)
 	if err != nil {
 		return Access{}, nil, err
 	}
-	keys := s.sessionKeys(t.id)
+	keys := s.sessionKeys(t.ID())
 	for _, key := range more {
-		keys = append(keys, key(t.id.User))
+		keys = append(keys, key(t.ID().User))
 	}
 	rec, values, err := s.load(ctx, keys)
 	if err != nil {
 		return Access{}, nil, err
 	}
 	now := s.now()
-	e, err := rec.opens(t.id, now)
+	e, err := rec.opens(t.ID(), now)
 	if err != nil {
 		return Access{}, nil, err
 	}
-	if t.generation > e.generation {
+	if t.Generation() > e.generation {
 		return Access{}, nil, s.reset(ctx, t, client)
 	}
 	if err := s.checkAccess(*e, t, client.Transport, now); err != nil {
 		return Access{}, nil, err
 	}
-	p, err := s.openPayload(ctx, t.id, *e, values.text(1))
+	p, err := s.openPayload(ctx, t.ID(), *e, values.text(1))
 	if err != nil {
 		return Access{}, nil, err
 	}
@@ -74,10 +76,10 @@ func (s *Store) read(ctx context.Context, text string, client Client, more ...fu
 	if *e, p, err = s.see(ctx, t, *e, p, client, now); err != nil {
 		return Access{}, nil, err
 	}
-	return rec.access(t.id.User, *e, p), values[2:], nil
+	return rec.access(t.ID().User, *e, p), values[2:], nil
 }
 
-func (rec record) access(user UserID, e entry, p payload) Access {
+func (rec record) access(user token.UserID, e entry, p payload) Access {
 	return Access{Session: e.session(user, p), User: rec.user(user, p.address), rec: rec, entry: e, payload: p}
 }
 
@@ -89,7 +91,7 @@ func (s *Store) load(ctx context.Context, keys []string) (record, reply, error) 
 		return record{}, nil, err
 	}
 	if len(values) != len(keys) || values[0] == nil {
-		return record{}, nil, ErrInvalidToken
+		return record{}, nil, token.ErrInvalid
 	}
 	rec, err := decodeRecord(values.text(0))
 	return rec, values, err
@@ -107,16 +109,16 @@ func (s *Store) mget(ctx context.Context, keys []string) (reply, error) {
 
 // opens finds the session while it lives: listed, and within both deadlines. A deadline that has passed is told and not
 // written down: a reader does not write.
-func (rec *record) opens(id ID, now time.Time) (*entry, error) {
-	if gone := rec.remembered(id.Random); gone != nil {
+func (rec *record) opens(id token.ID, now time.Time) (*entry, error) {
+	if gone := rec.remembered(id.Session); gone != nil {
 		if !now.Before(gone.forget) {
-			return nil, ErrInvalidToken
+			return nil, token.ErrInvalid
 		}
 		return nil, &EndedError{Reason: gone.reason, At: gone.at, Session: id}
 	}
-	e := rec.find(id.Random)
+	e := rec.find(id.Session)
 	if e == nil {
-		return nil, ErrInvalidToken
+		return nil, token.ErrInvalid
 	}
 	if reason, at, due := e.due(now); due {
 		return nil, &EndedError{Reason: reason, At: at, Session: id}
@@ -126,18 +128,18 @@ func (rec *record) opens(id ID, now time.Time) (*entry, error) {
 
 // checkAccess judges an access token whose session lives. One that a refresh has superseded lives to the end of the
 // grace, then it is expired: never theft, since a client may have several requests under way.
-func (s *Store) checkAccess(e entry, t token, transport Transport, now time.Time) error {
+func (s *Store) checkAccess(e entry, t token.Token, transport Transport, now time.Time) error {
 	want, end := e.access, e.accessEnd
-	switch e.generation - t.generation {
+	switch e.generation - t.Generation() {
 	case 0:
 	case 1:
 		want, end = e.formerAccess, earlier(e.formerAccessEnd, e.rotated.Add(s.opts.Grace))
 	default:
 		return ErrTokenExpired
 	}
-	hash, err := t.hash(s.keys)
+	hash, err := t.Hash(s.keys)
 	if err != nil || !hmac.Equal(hash, want[:]) || e.transport != transport {
-		return ErrInvalidToken
+		return token.ErrInvalid
 	}
 	if !now.Before(end) {
 		return ErrTokenExpired
@@ -147,8 +149,8 @@ func (s *Store) checkAccess(e entry, t token, transport Transport, now time.Time
 
 // see records activity, and a device or network that changed, where either is due, and returns the session as it then
 // stands.
-func (s *Store) see(ctx context.Context, t token, e entry, p payload, client Client, now time.Time) (entry, payload, error) {
-	caller, err := s.traits(t, client)
+func (s *Store) see(ctx context.Context, t token.Token, e entry, p payload, client Client, now time.Time) (entry, payload, error) {
+	caller, err := s.traits(t.KeyID(), t.ID(), client)
 	if err != nil {
 		return e, p, err
 	}
@@ -160,15 +162,16 @@ func (s *Store) see(ctx context.Context, t token, e entry, p payload, client Cli
 
 // touch records what there is to see. The script looks again, so a session that ended meanwhile stays ended, and a token
 // that a step-up superseded meanwhile neither gains what the signature gave nor is judged against what it bound.
-func (s *Store) touch(ctx context.Context, t token, e entry, p payload, client Client, caller traits) (entry, payload, error) {
-	hash, err := t.hash(s.keys)
+func (s *Store) touch(ctx context.Context, t token.Token, e entry, p payload, client Client, caller traits) (entry, payload, error) {
+	hash, err := t.Hash(s.keys)
 	if err != nil {
 		return e, p, err
 	}
-	c := s.newChange(t.id.User, client.By())
-	c.keys = []string{s.payloadKey(t.id), s.stateKey(t.id)}
+	id := t.ID()
+	c := s.newChange(id.User, client.By())
+	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
 	c.args = []any{
-		t.id.Random[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(), s.policies(), caller.devices(), caller.networks(),
+		id.Session[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(), s.policies(), caller.devices(), caller.networks(),
 		hash, s.opts.Grace.Milliseconds(),
 	}
 	r, err := s.change(ctx, touchScript, c)
@@ -180,36 +183,36 @@ func (s *Store) touch(ctx context.Context, t token, e entry, p payload, client C
 	case outcomeExpired:
 		return e, p, ErrTokenExpired
 	default:
-		return e, p, r.fault(t.id)
+		return e, p, r.fault(id)
 	}
 	after, err := decodeEntry(r.text(1))
 	if err == nil && after.lastNetwork != e.lastNetwork {
-		p = s.moved(ctx, t.id, after, p, client.IP)
+		p = s.moved(ctx, id, after, p, client.IP)
 	}
 	return after, p, err
 }
 
 // moved keeps the last address in the payload up to date, once a change of network was recorded. It is for people to
 // read: a failure costs only that, and a payload that is gone is not written again, nor one that changed since.
-func (s *Store) moved(ctx context.Context, id ID, e entry, p payload, ip netip.Addr) payload {
+func (s *Store) moved(ctx context.Context, id token.ID, e entry, p payload, ip netip.Addr) payload {
 	p.lastIP = ip
 	if sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode()); err == nil {
-		_, _ = s.run(ctx, movedScript, s.sessionKeys(id), millis(s.now()), e.op[:], id.Random[:], e.lastNetwork[:], sealed)
+		_, _ = s.run(ctx, movedScript, s.sessionKeys(id), millis(s.now()), e.op[:], id.Session[:], e.lastNetwork[:], sealed)
 	}
 	return p
 }
 
 // reset ends a session whose record is older than a token that we made: Redis has lost a write, most likely by promoting
 // a replica. It is told as what it is and not as theft.
-func (s *Store) reset(ctx context.Context, t token, client Client) error {
-	r, err := s.end(ctx, t.id, StoreReset, int64(t.generation), noRoles, client.By())
+func (s *Store) reset(ctx context.Context, t token.Token, client Client) error {
+	r, err := s.end(ctx, t.ID(), StoreReset, int64(t.Generation()), noRoles, client.By())
 	if err != nil {
 		return err
 	}
 	if r.outcome() == outcomeDone {
 		return ErrUnavailable // the record has caught up since: what was read came from a replica that lags
 	}
-	return r.fault(t.id)
+	return r.fault(t.ID())
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -10,7 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/redistest"
+	"latchkey/local/test/tokentest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 func TestRead_refusesWithoutATrip(t *testing.T) {
@@ -19,7 +21,7 @@ func TestRead_refusesWithoutATrip(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)
-		foreign := session.Forge(w.ring, g.AccessToken, newStranger(t, g.AccessToken), func(*uint32, *[32]byte) {})
+		foreign := tokentest.Forge(w.ring, g.AccessToken, newStranger(t, g.AccessToken), func(*uint32, *[32]byte) {})
 		for name, text := range map[string]string{
 			"empty":          "",
 			"other kind":     g.RefreshToken,
@@ -37,10 +39,10 @@ func TestRead_refusesWithoutATrip(t *testing.T) {
 			if text == g.AccessToken {
 				t.Fatalf("%s: the token was not changed", name)
 			}
-			wants(t, err, session.ErrInvalidToken)
+			wants(t, err, token.ErrInvalid)
 			if name != "other kind" {
 				_, err = s.Refresh(ctx, text, laptop)
-				wants(t, err, session.ErrInvalidToken)
+				wants(t, err, token.ErrInvalid)
 			}
 		}
 		if n := counting.Trips(); n != 0 {
@@ -58,12 +60,14 @@ func TestRead_everyBitCounts(t *testing.T) {
 			for bit := range 8 {
 				changed := []byte(honest)
 				changed[i] ^= 1 << bit
-				if _, err := session.ParseToken(w.ring, honest[:4], string(changed)); err == nil {
+				if _, err := token.Parse(w.ring, token.Kind(honest[:4]), string(changed)); err == nil {
 					t.Errorf("bit %d of character %d does not count", bit, i)
 				}
 			}
 		}
-		if same, err := session.ParseToken(w.ring, honest[:4], honest); err != nil || same != honest {
+		read, err := token.Parse(w.ring, token.Kind(honest[:4]), honest)
+		must(t, err)
+		if same, err := read.Encode(w.ring); err != nil || same != honest {
 			t.Errorf("the honest token reads back as %q, %v", same, err)
 		}
 	}
@@ -157,9 +161,9 @@ func TestRead_generations(t *testing.T) {
 		_, err = w.Read(ctx, g2.AccessToken, laptop)
 		wants(t, err, session.ErrTokenExpired)
 
-		forged := session.Forge(w.ring, g2.AccessToken, w.ring, func(_ *uint32, secret *[32]byte) { secret[5] ^= 1 })
+		forged := tokentest.Forge(w.ring, g2.AccessToken, w.ring, func(_ *uint32, secret *[32]byte) { secret[5] ^= 1 })
 		_, err = w.Read(ctx, forged, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		if n := len(w.stored(g2).Live); n != 1 {
 			t.Error("reading ended the session")
 		}
@@ -173,9 +177,9 @@ func TestRead_wrongTransport(t *testing.T) {
 		other := laptop
 		other.Transport = session.Bearer
 		_, err := w.Read(ctx, g.AccessToken, other)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		_, err = w.Refresh(ctx, g.RefreshToken, other)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		w.opens(g)
 	})
 }
@@ -247,7 +251,7 @@ func TestRead_damagedPayload(t *testing.T) {
 		for name, value := range map[string]string{"swapped": foreign, "cut": honest[:len(honest)-1], "empty": "", "json": `{"address":"0x"}`, "key id": string(kid)} {
 			must(t, w.rdb.Set(ctx, key, value, 0).Err())
 			_, err := w.Read(ctx, g.AccessToken, laptop)
-			if !errors.Is(err, session.ErrInvalidToken) || !errors.Is(err, session.ErrDamaged) {
+			if !errors.Is(err, token.ErrInvalid) || !errors.Is(err, session.ErrDamaged) {
 				t.Errorf("%s: got %v, want an invalid token that is worth an alarm", name, err)
 			}
 		}
@@ -270,7 +274,7 @@ func TestRead_payloadIsBoundToFacts(t *testing.T) {
 			key := w.RecordKey(g.Session.ID)
 			must(t, w.rdb.SetRange(ctx, key, at, "\x7f").Err())
 			_, err := w.Read(ctx, g.AccessToken, laptop)
-			if !errors.Is(err, session.ErrInvalidToken) || !errors.Is(err, session.ErrDamaged) {
+			if !errors.Is(err, token.ErrInvalid) || !errors.Is(err, session.ErrDamaged) {
 				t.Errorf("with another %s it is answered with %v", name, err)
 			}
 			w.dead(g)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 // The subject's record, the authority over its sessions. All numbers are big endian, times are Unix milliseconds in six
@@ -24,8 +25,7 @@ const (
 	headSize     = 34
 	entrySize    = 185
 	endedSize    = 35
-	hashSize     = 16 // of a token
-	traitSize    = 8  // of a device or network hash: 64 bits of a keyed hash, compared and never searched
+	traitSize    = 8 // of a device or network hash: 64 bits of a keyed hash, compared and never searched
 	opSize       = 6
 )
 
@@ -49,8 +49,8 @@ type entry struct {
 	created, seen, idle, absolute time.Time
 	generation                    uint32
 	key                           seal.KeyID
-	access, refresh               [hashSize]byte
-	formerAccess, formerRefresh   [hashSize]byte
+	access, refresh               [token.HashSize]byte
+	formerAccess, formerRefresh   [token.HashSize]byte
 	accessEnd, formerAccessEnd    time.Time
 	rotated                       time.Time // zero: never
 	op                            operation // of the login or the last rotation
@@ -146,7 +146,7 @@ func (e entry) encode() []byte {
 	b = appendTimes(b, e.created, e.seen, e.idle, e.absolute)
 	b = binary.BigEndian.AppendUint32(b, e.generation)
 	b = append(b, e.key[:]...)
-	for _, hash := range [][hashSize]byte{e.access, e.refresh, e.formerAccess, e.formerRefresh} {
+	for _, hash := range [][token.HashSize]byte{e.access, e.refresh, e.formerAccess, e.formerRefresh} {
 		b = append(b, hash[:]...)
 	}
 	b = appendTimes(b, e.accessEnd, e.formerAccessEnd, e.rotated)
@@ -232,7 +232,7 @@ func (r *reader) entry() entry {
 	r.times(&e.created, &e.seen, &e.idle, &e.absolute)
 	e.generation = r.uint32()
 	r.into(e.key[:])
-	for _, hash := range []*[hashSize]byte{&e.access, &e.refresh, &e.formerAccess, &e.formerRefresh} {
+	for _, hash := range []*[token.HashSize]byte{&e.access, &e.refresh, &e.formerAccess, &e.formerRefresh} {
 		r.into(hash[:])
 	}
 	r.times(&e.accessEnd, &e.formerAccessEnd, &e.rotated)

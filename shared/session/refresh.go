@@ -1,6 +1,10 @@
 package session
 
-import "context"
+import (
+	"context"
+
+	"latchkey/shared/token"
+)
 
 // Refresh exchanges a refresh token for its successor. Callers that present the same token within the grace, on the same
 // device, get the same successor, and within the grace of a rotation the current token answers with what is current. A
@@ -8,15 +12,15 @@ import "context"
 // rotates and stays held. Fails with ErrInvalidToken, EndedError, RateError, ErrUnavailable or ErrDamaged. A forged token
 // costs no trip, any other one.
 func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant, error) {
-	t, err := s.parse(ctx, refreshKind, text)
+	t, err := s.parse(ctx, token.Refresh, text)
 	if err != nil {
 		return Grant{}, err
 	}
-	next, err := successor(s.keys, t)
+	next, err := token.Successor(s.keys, t)
 	if err != nil {
 		return Grant{}, err
 	}
-	c := s.newChange(t.id.User, client.By())
+	c := s.newChange(t.ID().User, client.By())
 	if err := s.askRefresh(&c, t, next, client); err != nil {
 		return Grant{}, err
 	}
@@ -27,31 +31,32 @@ func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant,
 	switch r.outcome() {
 	case outcomeDone:
 	case outcomeLimited:
-		return Grant{}, s.refreshRate(t.id.User, client).refusal(r.int(1))
+		return Grant{}, s.refreshRate(t.ID().User, client).refusal(r.int(1))
 	default:
-		return Grant{}, r.fault(t.id)
+		return Grant{}, r.fault(t.ID())
 	}
 	return s.refreshed(ctx, r, t, next, c.op, client)
 }
 
 // askRefresh fills in the script's keys and arguments.
-func (s *Store) askRefresh(c *change, t token, next pair, client Client) error {
-	hash, err := t.hash(s.keys)
+func (s *Store) askRefresh(c *change, t token.Token, next token.Pair, client Client) error {
+	hash, err := t.Hash(s.keys)
 	if err != nil {
 		return err
 	}
-	access, refresh, err := next.hashes(s.keys)
+	access, refresh, err := next.Hashes(s.keys)
 	if err != nil {
 		return err
 	}
-	caller, err := s.traits(t, client)
+	caller, err := s.traits(t.KeyID(), t.ID(), client)
 	if err != nil {
 		return err
 	}
-	rate := s.refreshRate(t.id.User, client)
-	c.keys = append([]string{s.payloadKey(t.id), s.stateKey(t.id)}, rate.keys...)
+	id := t.ID()
+	rate := s.refreshRate(id.User, client)
+	c.keys = append([]string{s.payloadKey(id), s.stateKey(id)}, rate.keys...)
 	c.args = []any{
-		t.id.Random[:], t.generation, hash,
+		id.Session[:], t.Generation(), hash,
 		s.opts.Grace.Milliseconds(), s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(),
 		append(access, refresh...), s.policies(), caller.devices(), caller.networks(), []byte{byte(client.Transport)},
 		rate.arg(),
@@ -61,28 +66,28 @@ func (s *Store) askRefresh(c *change, t token, next pair, client Client) error {
 
 // refreshRate limits refreshing by network, and within it by account: a limit over all accounts of a network would stand
 // in another slot than the record, and could only be asked in a trip of its own.
-func (s *Store) refreshRate(user UserID, client Client) rate {
+func (s *Store) refreshRate(user token.UserID, client Client) rate {
 	return s.accountNetworkRate(refreshRate, s.opts.RefreshRate, user, client.IP)
 }
 
 // refreshed hands out what is current: the presented generation's own pair, or the next.
-func (s *Store) refreshed(ctx context.Context, r reply, t token, next pair, op operation, client Client) (Grant, error) {
+func (s *Store) refreshed(ctx context.Context, r reply, t token.Token, next token.Pair, op operation, client Client) (Grant, error) {
 	e, err := decodeEntry(r.text(1))
 	if err != nil {
 		return Grant{}, err
 	}
-	p, err := s.openPayload(ctx, t.id, e, r.text(2))
+	p, err := s.openPayload(ctx, t.ID(), e, r.text(2))
 	if err != nil {
 		return Grant{}, err
 	}
 	tokens := next
-	if e.generation == t.generation {
-		if tokens, err = pairOf(s.keys, t); err != nil {
+	if e.generation == t.Generation() {
+		if tokens, err = token.PairOf(s.keys, t); err != nil {
 			return Grant{}, err
 		}
 	}
 	if e.op == op && e.network != e.lastNetwork && networkOf(p.lastIP) != networkOf(client.IP) {
-		p = s.moved(ctx, t.id, e, p, client.IP)
+		p = s.moved(ctx, t.ID(), e, p, client.IP)
 	}
 	g, err := s.grant(tokens, e, p)
 	g.Repeated = e.op != op

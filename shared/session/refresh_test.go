@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"latchkey/local/test/redistest"
+	"latchkey/local/test/tokentest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 func TestRefresh_rotates(t *testing.T) {
@@ -221,16 +223,16 @@ func TestRefresh_wrongSecret(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		forged := session.Forge(w.ring, g.RefreshToken, w.ring, func(_ *uint32, secret *[32]byte) { secret[31] ^= 1 })
+		forged := tokentest.Forge(w.ring, g.RefreshToken, w.ring, func(_ *uint32, secret *[32]byte) { secret[31] ^= 1 })
 		before := w.dump()
 		_, err := w.Refresh(ctx, forged, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		if !same(before, w.dump()) {
 			t.Error("a wrong secret changed the store")
 		}
 		must(t, w.rdb.Del(ctx, w.PayloadKey(g.Session.ID)).Err())
 		_, err = w.Refresh(ctx, g.RefreshToken, laptop)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		if w.generation(g) != 0 {
 			t.Error("a session without payload rotated")
 		}

@@ -10,6 +10,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Invariant 8: a change whose reply was lost is not made again over one that came in between, and its caller gets the
@@ -129,7 +130,7 @@ func testOvertaken(t *testing.T, w *world) {
 	}
 }
 
-func (w *world) revokeAll(t *testing.T, user session.UserID) {
+func (w *world) revokeAll(t *testing.T, user token.UserID) {
 	t.Helper()
 	_, err := w.EndAllOf(ctx, user, session.Revoked, operator)
 	must(t, err)
@@ -293,7 +294,7 @@ func TestErase_amidLogins(t *testing.T) {
 		must(t, s.Erase(ctx, w.UserOf(alice), false, operator))
 		for _, g := range all {
 			var over *session.EndedError
-			if _, err := w.Read(ctx, g.AccessToken, laptop); !errors.As(err, &over) && !errors.Is(err, session.ErrInvalidToken) {
+			if _, err := w.Read(ctx, g.AccessToken, laptop); !errors.As(err, &over) && !errors.Is(err, token.ErrInvalid) {
 				t.Errorf("a session from before the erasure: %v", err)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
+
+	"latchkey/shared/token"
 )
 
 // The roles that are always there.
@@ -48,7 +50,7 @@ func (s *Store) SetRoles(ctx context.Context, address common.Address, roles []st
 
 // resign takes an account off the list, before its record changes. It fails with ErrLastAdmin where keepAdmin is set and
 // the list has nobody else.
-func (s *Store) resign(ctx context.Context, user UserID, keepAdmin bool) error {
+func (s *Store) resign(ctx context.Context, user token.UserID, keepAdmin bool) error {
 	if keepAdmin {
 		if err := s.clearAdmins(ctx); err != nil {
 			return err
@@ -72,7 +74,7 @@ func (s *Store) clearAdmins(ctx context.Context) error {
 		return err
 	}
 	for _, member := range list {
-		var user UserID
+		var user token.UserID
 		copy(user[:], member)
 		can, err := s.canAdminister(ctx, user)
 		if err == nil && !can {
@@ -87,7 +89,7 @@ func (s *Store) clearAdmins(ctx context.Context) error {
 
 // settle makes the list say of an account what its record says: after every change of either. What was written is held
 // against the record once more, so of two that settle at once the last agrees with it.
-func (s *Store) settle(ctx context.Context, user UserID) error {
+func (s *Store) settle(ctx context.Context, user token.UserID) error {
 	can, err := s.canAdminister(ctx, user)
 	for pass := 0; pass < staleReads && err == nil; pass++ {
 		write := s.rdb.SRem
@@ -105,7 +107,7 @@ func (s *Store) settle(ctx context.Context, user UserID) error {
 	return cmp.Or(err, ErrUnavailable)
 }
 
-func (s *Store) canAdminister(ctx context.Context, user UserID) (bool, error) {
+func (s *Store) canAdminister(ctx context.Context, user token.UserID) (bool, error) {
 	rec, err := s.recordOrNone(ctx, user)
 	return rec.administers() && rec.blockedAt.IsZero(), err
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 // Transport is how a client holds its tokens, chosen at login for the life of the session. The numbers are stored.
@@ -109,7 +110,7 @@ type By struct {
 	// Device is its name.
 	Device string
 	// Actor is the account that asks, where it is another than the one that is changed (an admin's); else zero.
-	Actor UserID
+	Actor token.UserID
 }
 
 // By is a client as the one who asks for a change of its own account.
@@ -117,7 +118,7 @@ func (c Client) By() By { return By{IP: c.IP, Device: c.Device.Name} }
 
 // Session is one live session as its owner may see it.
 type Session struct {
-	ID        ID
+	ID        token.ID
 	Address   common.Address
 	ChainID   uint64
 	Transport Transport
@@ -136,7 +137,7 @@ type Session struct {
 
 // User is the account that a session belongs to.
 type User struct {
-	ID      UserID
+	ID      token.UserID
 	Address common.Address
 	// Roles are the stored ones; the role that everybody has is not among them.
 	Roles                  []string
@@ -152,7 +153,7 @@ type Grant struct {
 	// User is set by a login only.
 	User User
 	// Evicted are the sessions that this login ended to keep the limit.
-	Evicted []ID
+	Evicted []token.ID
 	// Repeated tells that a refresh changed nothing: the same successor was handed out before.
 	Repeated bool
 }

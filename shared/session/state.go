@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 var (
@@ -142,7 +143,7 @@ func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte
 	item.Version = versionOf(stored)
 	op := newOperation()
 	r, err := s.run(ctx, statePutScript, s.stateKeys(id, op),
-		millis(now), op[:], id.Random[:], field, stored, want.argument(), s.opts.StateQuota, MaxStateKeys)
+		millis(now), op[:], id.Session[:], field, stored, want.argument(), s.opts.StateQuota, MaxStateKeys)
 	if err != nil {
 		return StateItem{}, err
 	}
@@ -154,7 +155,7 @@ func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte
 func (s *Store) DeleteState(ctx context.Context, a Access, key string, want StateCondition) error {
 	id, op := a.Session.ID, newOperation()
 	r, err := s.run(ctx, stateDeleteScript, s.stateKeys(id, op),
-		millis(s.now()), op[:], id.Random[:], s.stateField(id, key), want.argument())
+		millis(s.now()), op[:], id.Session[:], s.stateField(id, key), want.argument())
 	if err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func (s *Store) DeleteState(ctx context.Context, a Access, key string, want Stat
 }
 
 // stateFault turns an outcome into its error.
-func (r reply) stateFault(id ID) error {
+func (r reply) stateFault(id token.ID) error {
 	switch r.outcome() {
 	case outcomeDone:
 		return nil
@@ -200,7 +201,7 @@ func (c StateCondition) argument() string {
 // In front of a sealed item stand what scripts decide on: when it expires, and its size with its name.
 const itemHead = 6 + 4
 
-func (s *Store) sealItem(id ID, field string, item StateItem) (string, error) {
+func (s *Store) sealItem(id token.ID, field string, item StateItem) (string, error) {
 	plain := append([]byte{byte(len(item.Key))}, item.Key...)
 	plain = append(plain, item.Value...)
 	sealed, err := s.keys.Seal(s.keys.Current(s.now()), itemSeal(id, field, item.Expires), plain)
@@ -213,7 +214,7 @@ func (s *Store) sealItem(id ID, field string, item StateItem) (string, error) {
 
 // openItem fails with ErrDamaged on all that was not sealed for this field of this session, and with ErrNotFound on what a
 // key sealed that was taken away.
-func (s *Store) openItem(ctx context.Context, id ID, hash, stored string) (StateItem, error) {
+func (s *Store) openItem(ctx context.Context, id token.ID, hash, stored string) (StateItem, error) {
 	if len(stored) < itemHead {
 		return StateItem{}, ErrDamaged
 	}
@@ -238,8 +239,8 @@ func (s *Store) openItem(ctx context.Context, id ID, hash, stored string) (State
 }
 
 // itemSeal binds a sealed item to its session, its field and its end.
-func itemSeal(id ID, field string, expires time.Time) seal.Record {
-	owner := append(id.User[:], id.Random[:]...)
+func itemSeal(id token.ID, field string, expires time.Time) seal.Record {
+	owner := append(id.User[:], id.Session[:]...)
 	return seal.Record{Kind: "state", Owner: append(owner, field...), Facts: encodeTime(expires)}
 }
 
@@ -249,11 +250,11 @@ func versionOf(stored string) string {
 }
 
 // stateField is what Redis holds of a key's name: a keyed hash, another in every session.
-func (s *Store) stateField(id ID, key string) string {
-	return string(s.keys.Lookup(seal.StateName, id.User[:], id.Random[:], []byte(key))[:16])
+func (s *Store) stateField(id token.ID, key string) string {
+	return string(s.keys.Lookup(seal.StateName, id.User[:], id.Session[:], []byte(key))[:16])
 }
 
 // stateKeys are those of a change of state.
-func (s *Store) stateKeys(id ID, op operation) []string {
+func (s *Store) stateKeys(id token.ID, op operation) []string {
 	return []string{s.recordKey(id.User), s.stateKey(id), s.memoryKey(id.User, op)}
 }

@@ -3,63 +3,64 @@ package session
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"errors"
 	"time"
+
+	"latchkey/shared/token"
 )
 
 // Present finds the live session of an access token, for a step-up: one that is held opens too. The token must be good as
 // for Read. One trip, and nothing is recorded.
 func (s *Store) Present(ctx context.Context, text string, transport Transport) (Access, error) {
-	return s.present(ctx, accessKind, text, transport, s.checkAccess)
+	return s.present(ctx, token.Access, text, transport, s.checkAccess)
 }
 
 // PresentRefresh is Present for a refresh token. It must be the current one, or one that a rotation has just superseded;
 // any other is ErrInvalidToken here, and not called theft.
 func (s *Store) PresentRefresh(ctx context.Context, text string, transport Transport) (Access, error) {
-	return s.present(ctx, refreshKind, text, transport, s.checkRefresh)
+	return s.present(ctx, token.Refresh, text, transport, s.checkRefresh)
 }
 
 func (s *Store) present(
-	ctx context.Context, kind, text string, transport Transport, check func(entry, token, Transport, time.Time) error,
+	ctx context.Context, kind token.Kind, text string, transport Transport, check func(entry, token.Token, Transport, time.Time) error,
 ) (Access, error) {
 	t, err := s.parse(ctx, kind, text)
 	if err != nil {
 		return Access{}, err
 	}
-	rec, values, err := s.load(ctx, s.sessionKeys(t.id))
+	rec, values, err := s.load(ctx, s.sessionKeys(t.ID()))
 	if err != nil {
 		return Access{}, err
 	}
 	now := s.now()
-	e, err := rec.opens(t.id, now)
+	e, err := rec.opens(t.ID(), now)
 	if err != nil {
 		return Access{}, err
 	}
-	if t.generation > e.generation {
+	if t.Generation() > e.generation {
 		return Access{}, s.reset(ctx, t, Client{})
 	}
 	if err := check(*e, t, transport, now); err != nil {
 		return Access{}, err
 	}
-	p, err := s.openPayload(ctx, t.id, *e, values.text(1))
+	p, err := s.openPayload(ctx, t.ID(), *e, values.text(1))
 	if err != nil {
 		return Access{}, err
 	}
-	return rec.access(t.id.User, *e, p), nil
+	return rec.access(t.ID().User, *e, p), nil
 }
 
 // checkRefresh judges a refresh token that is shown and not exchanged.
-func (s *Store) checkRefresh(e entry, t token, transport Transport, now time.Time) error {
-	hash, err := t.hash(s.keys)
+func (s *Store) checkRefresh(e entry, t token.Token, transport Transport, now time.Time) error {
+	hash, err := t.Hash(s.keys)
 	want := e.refresh
-	if e.generation-t.generation == 1 && now.Before(e.rotated.Add(s.opts.Grace)) {
+	if e.generation-t.Generation() == 1 && now.Before(e.rotated.Add(s.opts.Grace)) {
 		want = e.formerRefresh
-	} else if e.generation != t.generation {
-		return ErrInvalidToken
+	} else if e.generation != t.Generation() {
+		return token.ErrInvalid
 	}
 	if err != nil || !hmac.Equal(hash, want[:]) || e.transport != transport {
-		return ErrInvalidToken
+		return token.ErrInvalid
 	}
 	return nil
 }
@@ -94,9 +95,7 @@ func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, err
 
 // stepUp asks once. It fails with errStale where the session was rotated since a was read.
 func (s *Store) stepUp(ctx context.Context, c change, a Access, client Client) (Grant, error) {
-	next := token{kind: refreshKind, key: a.entry.key, id: a.Session.ID, generation: a.entry.generation + 1}
-	rand.Read(next.secret[:])
-	tokens, err := pairOf(s.keys, next)
+	tokens, err := token.PairOf(s.keys, token.NewRefresh(a.entry.key, a.Session.ID, a.entry.generation+1))
 	if err != nil {
 		return Grant{}, err
 	}
@@ -113,7 +112,7 @@ func (s *Store) stepUp(ctx context.Context, c change, a Access, client Client) (
 	case outcomeStale:
 		return Grant{}, errStale
 	default:
-		return Grant{}, r.fault(next.id)
+		return Grant{}, r.fault(a.Session.ID)
 	}
 	e, err := decodeEntry(r.text(1))
 	if err != nil {
@@ -123,13 +122,13 @@ func (s *Store) stepUp(ctx context.Context, c change, a Access, client Client) (
 }
 
 // askStepUp fills in the script's keys and arguments.
-func (s *Store) askStepUp(c *change, e entry, tokens pair, p payload, client Client) error {
-	id := tokens.access.id
-	access, refresh, err := tokens.hashes(s.keys)
+func (s *Store) askStepUp(c *change, e entry, tokens token.Pair, p payload, client Client) error {
+	id := tokens.Access.ID()
+	access, refresh, err := tokens.Hashes(s.keys)
 	if err != nil {
 		return err
 	}
-	caller, err := s.traits(tokens.access, client)
+	caller, err := s.traits(e.key, id, client)
 	if err != nil {
 		return err
 	}
@@ -141,7 +140,7 @@ func (s *Store) askStepUp(c *change, e entry, tokens pair, p payload, client Cli
 	}
 	c.keys = []string{s.payloadKey(id)}
 	c.args = []any{
-		id.Random[:], e.generation, append(access, refresh...),
+		id.Session[:], e.generation, append(access, refresh...),
 		s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(), millis(c.now.Add(s.opts.StepUp)),
 		append(device[:], caller.network[:]...), int(flags), []byte{byte(client.Device.Class)}, sealed,
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 // Store keeps sessions. It is safe for concurrent use, and so are several stores over one Redis.
@@ -126,10 +127,10 @@ func (r reply) text(i int) string {
 }
 
 // fault turns an outcome that ends an operation into its error, the same way for every script.
-func (r reply) fault(id ID) error {
+func (r reply) fault(id token.ID) error {
 	switch r.outcome() {
 	case outcomeUnknown:
-		return ErrInvalidToken
+		return token.ErrInvalid
 	case outcomeOver:
 		return &EndedError{Reason: Reason(r.int(1)), At: time.UnixMilli(r.int(2)).UTC(), ByThis: r.int(3) == 1, Session: id}
 	}

@@ -14,10 +14,11 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 var (
-	someID = session.ID{User: session.UserID{1, 2, 3}, Random: [16]byte{4, 5, 6}}
+	someID = token.ID{User: token.UserID{1, 2, 3}, Session: [16]byte{4, 5, 6}}
 	someOp = "opopop"
 )
 
@@ -32,7 +33,7 @@ func FuzzOpenStored(f *testing.F) {
 	f.Add(strings.Repeat("\xff", 60))
 	f.Fuzz(func(t *testing.T, stored string) {
 		o := w.Opens(ctx, someID, "field", someOp, stored)
-		wants(t, o.PayloadErr, session.ErrInvalidToken)
+		wants(t, o.PayloadErr, token.ErrInvalid)
 		wants(t, o.PayloadErr, session.ErrDamaged)
 		if o.Item.Key != "" || o.Item.Value != nil || o.By != (session.By{}) {
 			t.Errorf("%q opens as %+v by %+v", stored, o.Item, o.By)
@@ -103,7 +104,7 @@ func checkBy(t *testing.T, plain string, by session.By) {
 		want.Device = device
 		want.IP, _ = netip.AddrFromSlice([]byte(ip))
 		if len(actor) == len(want.Actor) {
-			want.Actor = session.UserID([]byte(actor))
+			want.Actor = token.UserID([]byte(actor))
 		}
 	}
 	if by != want {
@@ -162,7 +163,7 @@ func checkEvent(t *testing.T, e session.Event, head string) {
 		what = byte(e.Verdict)
 	}
 	both := e.Reason != 0 && e.Verdict != 0
-	if both || byte(e.Type) != head[0] || what != head[session.EventHead-1] || string(e.Session.Random[:]) != head[14:30] {
+	if both || byte(e.Type) != head[0] || what != head[session.EventHead-1] || string(e.Session.Session[:]) != head[14:30] {
 		t.Errorf("%q is %+v", head, e)
 	}
 	if raw, err := base64.RawURLEncoding.DecodeString(e.ID); err != nil || string(raw) != head[1:14] {

@@ -19,6 +19,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // journal is what a store tells of: the events, in order.
@@ -34,8 +35,8 @@ func (j *journal) audit(_ context.Context, e session.Event) {
 }
 
 // endings are the sessions that ended, each with how often and why it was told.
-func (j *journal) endings() map[session.ID][]session.Reason {
-	out := map[session.ID][]session.Reason{}
+func (j *journal) endings() map[token.ID][]session.Reason {
+	out := map[token.ID][]session.Reason{}
 	for _, e := range j.all {
 		if e.Type == session.EventEnded {
 			out[e.Session] = append(out[e.Session], e.Reason)
@@ -84,8 +85,8 @@ func (w *world) sweepWith(s *session.Store, people ...common.Address) session.Sw
 	return done
 }
 
-func (w *world) usersOf(people ...common.Address) []session.UserID {
-	var users []session.UserID
+func (w *world) usersOf(people ...common.Address) []token.UserID {
+	var users []token.UserID
 	for _, p := range people {
 		users = append(users, w.UserOf(p))
 	}
@@ -124,7 +125,7 @@ func (w *world) recount() (live, flows map[string]int) {
 			must(w.t, err)
 			first, err := session.CountRecord(raw, want[bucket])
 			must(w.t, err)
-			w.stands(session.UserID([]byte(name[1:])), first)
+			w.stands(token.UserID([]byte(name[1:])), first)
 		}
 	}
 	for bucket, counted := range want {
@@ -146,7 +147,7 @@ func (w *world) recount() (live, flows map[string]int) {
 
 // stands asserts that the index has an account just once and no later than its first deadline; not at all where nothing
 // is live.
-func (w *world) stands(u session.UserID, first time.Time) {
+func (w *world) stands(u token.UserID, first time.Time) {
 	w.t.Helper()
 	found := 0
 	for part := range session.IndexParts {
@@ -165,10 +166,10 @@ func (w *world) stands(u session.UserID, first time.Time) {
 }
 
 // recorded are the endings that the activity of accounts has, read as it is stored.
-func (w *world) recorded(grants ...session.Grant) map[session.ID]int {
+func (w *world) recorded(grants ...session.Grant) map[token.ID]int {
 	w.t.Helper()
-	out := map[session.ID]int{}
-	seen := map[session.UserID]bool{}
+	out := map[token.ID]int{}
+	seen := map[token.UserID]bool{}
 	for _, g := range grants {
 		user := g.Session.ID.User
 		if seen[user] {
@@ -179,7 +180,7 @@ func (w *world) recorded(grants ...session.Grant) map[session.ID]int {
 		must(w.t, err)
 		for _, raw := range all {
 			if session.EventType(raw[0]) == session.EventEnded {
-				out[session.ID{User: user, Random: [16]byte([]byte(raw[14:30]))}]++
+				out[token.ID{User: user, Session: [16]byte([]byte(raw[14:30]))}]++
 			}
 		}
 	}
@@ -349,7 +350,7 @@ func TestSweep_lostReply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 				w, told := watched(t, r, func(o *session.Options) { o.Limit, o.ActivityMax = 0, activity })
-				want := map[session.ID]bool{}
+				want := map[token.ID]bool{}
 				for i := range 40 {
 					want[w.create(fmt.Sprint("many ", i), alice, laptop).Session.ID] = true
 				}
@@ -405,7 +406,7 @@ func TestSweep_twice(t *testing.T) {
 }
 
 // toTurnOf moves the clock on until a while from then a sweep recounts an account's bucket.
-func (w *world) toTurnOf(u session.UserID, in time.Duration) {
+func (w *world) toTurnOf(u token.UserID, in time.Duration) {
 	for w.clock.now().Add(in).Unix()/60%60 != int64(session.Bucket(u)%60) {
 		w.clock.add(time.Minute)
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"latchkey/shared/seal"
+	"latchkey/shared/token"
 )
 
 // traits are what is compared of a client: keyed hashes, bound to the session, so that equal devices look unlike in Redis.
@@ -15,18 +16,18 @@ type traits struct {
 }
 
 // traits makes them for a session.
-func (s *Store) traits(t token, client Client) (traits, error) {
+func (s *Store) traits(key seal.KeyID, id token.ID, client Client) (traits, error) {
 	d := client.Device
-	device := [][]byte{t.id.User[:], t.id.Random[:], []byte(d.Browser), []byte(d.OS), {byte(d.Class)}, []byte(d.ID)}
-	bare, err := s.keys.MAC(t.key, seal.Device, device[:len(device)-1]...)
+	device := [][]byte{id.User[:], id.Session[:], []byte(d.Browser), []byte(d.OS), {byte(d.Class)}, []byte(d.ID)}
+	bare, err := s.keys.MAC(key, seal.Device, device[:len(device)-1]...)
 	if err != nil {
 		return traits{}, err
 	}
-	full, err := s.keys.MAC(t.key, seal.Device, device...)
+	full, err := s.keys.MAC(key, seal.Device, device...)
 	if err != nil {
 		return traits{}, err
 	}
-	network, err := s.keys.MAC(t.key, seal.Network, t.id.User[:], t.id.Random[:], []byte(networkOf(client.IP).String()))
+	network, err := s.keys.MAC(key, seal.Network, id.User[:], id.Session[:], []byte(networkOf(client.IP).String()))
 	if err != nil {
 		return traits{}, err
 	}

@@ -6,9 +6,10 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
-func (w *world) traits(id session.ID, c session.Client) session.Traits {
+func (w *world) traits(id token.ID, c session.Client) session.Traits {
 	w.t.Helper()
 	traits, err := w.Traits(id, c)
 	must(w.t, err)
@@ -18,14 +19,14 @@ func (w *world) traits(id session.ID, c session.Client) session.Traits {
 // Equal devices and networks look unlike in two sessions, be they of one account or not.
 func TestTraits_boundToTheSession(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
-	mine := session.ID{User: session.UserID{1}, Random: [16]byte{2}}
+	mine := token.ID{User: token.UserID{1}, Session: [16]byte{2}}
 	otherUser, otherRandom := mine, mine
-	otherUser.User[0], otherRandom.Random[0] = 3, 3
+	otherUser.User[0], otherRandom.Session[0] = 3, 3
 	own := w.traits(mine, laptop)
 	if again := w.traits(mine, laptop); again != own {
 		t.Errorf("the same client gives %x and %x", own, again)
 	}
-	for name, id := range map[string]session.ID{"account": otherUser, "session": otherRandom} {
+	for name, id := range map[string]token.ID{"account": otherUser, "session": otherRandom} {
 		got := w.traits(id, laptop)
 		if got.Bare == own.Bare || got.Full == own.Full {
 			t.Errorf("the device looks alike in another %s", name)
@@ -60,7 +61,7 @@ func TestTraits_listed(t *testing.T) {
 
 func TestTraits_device(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
-	id := session.ID{User: session.UserID{1}}
+	id := token.ID{User: token.UserID{1}}
 	base := session.Device{Name: "Laptop", Browser: "Firefox", OS: "Linux", Class: session.Desktop, ID: "device-1"}
 	own := w.traits(id, session.Client{Device: base})
 	for name, c := range map[string]struct {
@@ -92,7 +93,7 @@ func TestTraits_network(t *testing.T) {
 		if ip != "" {
 			c.IP = netip.MustParseAddr(ip)
 		}
-		return w.traits(session.ID{User: session.UserID{1}}, c).Network
+		return w.traits(token.ID{User: token.UserID{1}}, c).Network
 	}
 	for _, c := range []struct {
 		a, b string

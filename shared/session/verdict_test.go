@@ -9,6 +9,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // elsewhere is the laptop in another network.
@@ -216,7 +217,7 @@ func TestStepUp(t *testing.T) {
 		_, err = w.Read(ctx, again.AccessToken, phone)
 		wants(t, err, session.ErrTokenExpired) // over at once
 		_, err = w.Refresh(ctx, again.RefreshToken, phone)
-		wants(t, err, session.ErrInvalidToken) // and no theft: another tab may have sent it at the same moment
+		wants(t, err, token.ErrInvalid) // and no theft: another tab may have sent it at the same moment
 		if !up.Session.AbsoluteEnd.Equal(g.Session.AbsoluteEnd) {
 			t.Error("the absolute end moved")
 		}
@@ -283,20 +284,20 @@ func TestPresent(t *testing.T) {
 			must(t, err)
 			// Each in its own place: attack case 26.
 			_, err = w.Present(ctx, grant.RefreshToken, session.Cookie)
-			wants(t, err, session.ErrInvalidToken)
+			wants(t, err, token.ErrInvalid)
 			_, err = w.PresentRefresh(ctx, grant.AccessToken, session.Cookie)
-			wants(t, err, session.ErrInvalidToken)
+			wants(t, err, token.ErrInvalid)
 		}
 		_, err = w.Present(ctx, next.AccessToken, session.Bearer)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		_, err = w.PresentRefresh(ctx, next.RefreshToken, session.Bearer)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		w.clock.add(w.opts.Grace)
 		_, err = w.PresentRefresh(ctx, g.RefreshToken, session.Cookie)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 		w.opens(next) // which was not called theft
 		_, err = w.Present(ctx, "lka_nothing", session.Cookie)
-		wants(t, err, session.ErrInvalidToken)
+		wants(t, err, token.ErrInvalid)
 	})
 }
 
@@ -342,18 +343,18 @@ func TestRead_changeRace(t *testing.T) {
 func TestStepUp_lateTokens(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		renew := func(token string) session.Grant {
+		renew := func(access string) session.Grant {
 			t.Helper()
-			a, err := w.Present(ctx, token, session.Cookie)
+			a, err := w.Present(ctx, access, session.Cookie)
 			must(t, err)
 			g, err := w.StepUp(ctx, a, laptop)
 			must(t, err)
 			return g
 		}
-		late := func(token string) {
+		late := func(refresh string) {
 			t.Helper()
-			_, err := w.Refresh(ctx, token, laptop)
-			wants(t, err, session.ErrInvalidToken)
+			_, err := w.Refresh(ctx, refresh, laptop)
+			wants(t, err, token.ErrInvalid)
 		}
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)

@@ -20,6 +20,7 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 var ctx = context.Background()
@@ -197,7 +198,7 @@ func (w *world) dead(g session.Grant) {
 
 func isDeath(err error) bool {
 	var over *session.EndedError
-	return errors.Is(err, session.ErrInvalidToken) || errors.As(err, &over)
+	return errors.Is(err, token.ErrInvalid) || errors.As(err, &over)
 }
 
 func must(t testing.TB, err error) {

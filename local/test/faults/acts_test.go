@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // act is one of the things that users, admins and the service itself do that change something: each script of the store is
@@ -48,7 +49,7 @@ func answer(err error) (string, error) {
 	}
 	for word, known := range map[string]error{
 		"held": session.ErrStepUp, "spent": session.ErrNonceSpent, "expired": session.ErrTokenExpired,
-		"missing": session.ErrNotFound, "precondition": session.ErrPrecondition, "unknown": session.ErrInvalidToken,
+		"missing": session.ErrNotFound, "precondition": session.ErrPrecondition, "unknown": token.ErrInvalid,
 	} {
 		if errors.Is(err, known) {
 			return word, nil

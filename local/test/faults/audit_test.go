@@ -10,6 +10,7 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // full is a disk that is.
@@ -73,7 +74,7 @@ func TestAuditRefused(t *testing.T) {
 }
 
 // closed tells whether an account lists a session without a payload, which opens to nobody.
-func (w *world) closed(u session.UserID) bool {
+func (w *world) closed(u token.UserID) bool {
 	w.t.Helper()
 	rec, err := parseRecord(w.rdb.Get(ctx, w.recordKey(u)).Val())
 	return err == nil && slices.ContainsFunc(rec.live, func(l live) bool { return w.rdb.Exists(ctx, w.key(u, "s"+l.random)).Val() == 0 })

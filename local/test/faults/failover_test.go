@@ -10,6 +10,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // A primary that dies and whose replica takes over by itself: until it has, every answer is right or unavailable, and after
@@ -17,7 +18,7 @@ import (
 func testFailover(t *testing.T, c *redistest.OwnCluster) {
 	w := onCluster(t, c)
 	dying := c.Primary(w.recordKey(w.UserOf(w.stranger())))
-	w.accept = func(u session.UserID) bool { return c.Primary(w.recordKey(u)) == dying }
+	w.accept = func(u token.UserID) bool { return c.Primary(w.recordKey(u)) == dying }
 	kept, over, blocked := w.signIn(w.stranger()), w.signIn(w.stranger()), w.stranger()
 	w.end(over, session.LoggedOut)
 	stopped := w.signIn(blocked)
@@ -86,9 +87,9 @@ func testNoFailover(t *testing.T, c *redistest.OwnCluster) {
 	w.rehearse()
 	w.clear()
 	dying := c.Primary(w.recordKey(w.UserOf(w.stranger())))
-	w.accept = func(u session.UserID) bool { return c.Primary(w.recordKey(u)) != dying }
+	w.accept = func(u token.UserID) bool { return c.Primary(w.recordKey(u)) != dying }
 	elsewhere := w.signIn(w.stranger())
-	w.accept = func(u session.UserID) bool { return c.Primary(w.recordKey(u)) == dying }
+	w.accept = func(u token.UserID) bool { return c.Primary(w.recordKey(u)) == dying }
 	g := w.signIn(w.stranger())
 	var trials []*trial
 	for _, a := range acts[2:] { // nonces are elsewhere
@@ -114,8 +115,8 @@ func testLostWrites(t *testing.T, c *redistest.OwnCluster) {
 	must(t, err)
 	dying := c.Primary(w.redis.Prefix + ":{" + nonce[:2] + "}:")
 	replica := c.Replica(dying)
-	on := func(node *redistest.Own, is bool) func(u session.UserID) bool {
-		return func(u session.UserID) bool { return (c.Primary(w.key(u, "")) == node) == is }
+	on := func(node *redistest.Own, is bool) func(u token.UserID) bool {
+		return func(u token.UserID) bool { return (c.Primary(w.key(u, "")) == node) == is }
 	}
 	w.accept = on(dying, false)
 	kept, gone := w.stranger(), w.stranger()

@@ -10,6 +10,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // loss is a write that its user was told of, and that the replica which takes over never had.
@@ -75,9 +76,9 @@ var losses = []loss{
 		var g session.Grant
 		return func() { g = w.signIn(who) }, func() {
 			_, err := w.Read(ctx, g.AccessToken, laptop)
-			wants(w.t, "its access token", err, session.ErrInvalidToken)
+			wants(w.t, "its access token", err, token.ErrInvalid)
 			_, err = w.Refresh(ctx, g.RefreshToken, laptop)
-			wants(w.t, "its refresh token", err, session.ErrInvalidToken)
+			wants(w.t, "its refresh token", err, token.ErrInvalid)
 			w.opens(w.signIn(who))
 		}
 	}},
@@ -99,7 +100,7 @@ var losses = []loss{
 			}
 			w.opens(g)
 			_, err := w.Read(ctx, first.AccessToken, laptop)
-			wants(w.t, "the token that was lost", err, session.ErrInvalidToken)
+			wants(w.t, "the token that was lost", err, token.ErrInvalid)
 		}
 	}},
 	{"refresh, and the new access token comes first", func(w *world, who common.Address) (lose, back func()) {
@@ -244,7 +245,7 @@ func (w *world) loses(failOver func(lose func())) {
 // noStrangers asserts that every session that lives was created by a login that the log tells of.
 func (w *world) noStrangers() {
 	w.t.Helper()
-	created := map[session.ID]bool{}
+	created := map[token.ID]bool{}
 	for _, e := range w.all {
 		if e.Type == session.EventLogin {
 			created[e.Session] = true
@@ -258,7 +259,7 @@ func (w *world) noStrangers() {
 		rec, err := parseRecord(raw)
 		must(w.t, err)
 		for _, l := range rec.live {
-			if !created[session.ID{User: e.User, Random: [16]byte([]byte(l.random))}] {
+			if !created[token.ID{User: e.User, Session: [16]byte([]byte(l.random))}] {
 				w.t.Errorf("session %x lives, and nobody logged in", l.random)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // memory bounds what a Redis may use, in bytes; 0 is no bound, 1 is less than it has.
@@ -72,7 +73,7 @@ func TestMemoryFull_sweep(t *testing.T) {
 func TestEviction(t *testing.T) {
 	w := newWorld(t, redistest.ServerWith(t, "--maxmemory-policy", "volatile-lru").Redis, nil)
 	turn := int(w.clock.now().Add(time.Minute).Unix() / 60 % 60)
-	w.accept = func(u session.UserID) bool { return (int(u[0])<<4|int(u[1])>>4)%60 == turn }
+	w.accept = func(u token.UserID) bool { return (int(u[0])<<4|int(u[1])>>4)%60 == turn }
 	g, over := w.signIn(w.stranger()), w.signIn(w.stranger())
 	w.end(over, session.LoggedOut)
 	blocked, editor := w.stranger(), w.stranger()
@@ -171,9 +172,9 @@ func TestKeysLost_all(t *testing.T) {
 		wants(t, "a nonce", w.SpendNonce(ctx, spent, terms), session.ErrNonceUnknown)
 	}
 	_, err = w.StepUp(ctx, a, laptop)
-	wants(t, "a step-up", err, session.ErrInvalidToken)
+	wants(t, "a step-up", err, token.ErrInvalid)
 	_, err = w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
-	wants(t, "a logout", err, session.ErrInvalidToken)
+	wants(t, "a logout", err, token.ErrInvalid)
 	second, err := w.Create(ctx, in) // whose nonce was spent, and whose signature verified, before
 	must(t, err)
 	w.opens(second)

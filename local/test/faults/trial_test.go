@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // trial is an act that is about to be asked for.
@@ -12,7 +12,7 @@ type trial struct {
 	act
 	plan
 	w      *world
-	user   session.UserID
+	user   token.UserID
 	logged int
 	stored []string
 }

@@ -13,6 +13,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // What Redis holds, read byte by byte as the layout in shared/session is documented.
@@ -64,17 +65,17 @@ func number(text string) uint64 {
 }
 
 // tag is the hash tag of an account's bucket, and what all its keys begin with behind the prefix.
-func tag(u session.UserID) string { return "{" + hex.EncodeToString(u[:2])[:3] + "}:" }
+func tag(u token.UserID) string { return "{" + hex.EncodeToString(u[:2])[:3] + "}:" }
 
-func (w *world) key(u session.UserID, name string) string {
+func (w *world) key(u token.UserID, name string) string {
 	return w.redis.Prefix + ":" + tag(u) + name
 }
 
-func (w *world) recordKey(u session.UserID) string { return w.key(u, "u"+string(u[:])) }
+func (w *world) recordKey(u token.UserID) string { return w.key(u, "u"+string(u[:])) }
 
-func (w *world) activityKey(u session.UserID) string { return w.key(u, "a"+string(u[:])) }
+func (w *world) activityKey(u token.UserID) string { return w.key(u, "a"+string(u[:])) }
 
-func (w *world) record(u session.UserID) stored {
+func (w *world) record(u token.UserID) stored {
 	w.t.Helper()
 	raw, err := w.rdb.Get(ctx, w.recordKey(u)).Result()
 	must(w.t, err)
@@ -84,7 +85,7 @@ func (w *world) record(u session.UserID) stored {
 }
 
 // kinds are the types of events in an account's activity, as it is stored, sorted.
-func (w *world) kinds(u session.UserID) (kinds []string) {
+func (w *world) kinds(u token.UserID) (kinds []string) {
 	w.t.Helper()
 	all, err := w.rdb.LRange(ctx, w.activityKey(u), 0, -1).Result()
 	must(w.t, err)
@@ -117,7 +118,7 @@ func (w *world) problems() (all []string) {
 		}
 		switch name[0] {
 		case 'u':
-			u := session.UserID([]byte(name[1:]))
+			u := token.UserID([]byte(name[1:]))
 			all = append(all, w.problemsOf(u, counts[tag])...)
 			standing[tag+name[1:]] = true
 		case 'x':
@@ -138,7 +139,7 @@ func (w *world) problems() (all []string) {
 }
 
 // problemsOf are those of one account, which it counts.
-func (w *world) problemsOf(u session.UserID, counts map[string]int) (all []string) {
+func (w *world) problemsOf(u token.UserID, counts map[string]int) (all []string) {
 	w.t.Helper()
 	raw, err := w.rdb.Get(ctx, w.recordKey(u)).Result()
 	must(w.t, err)
@@ -191,7 +192,7 @@ func counted(raw string) map[string]int {
 
 // misplaced tells where an account does not stand in the index just once and no later than its first deadline; not at all
 // where nothing is live.
-func (w *world) misplaced(u session.UserID, rec stored) (all []string) {
+func (w *world) misplaced(u token.UserID, rec stored) (all []string) {
 	found := 0
 	for part := range indexParts {
 		score, err := w.rdb.ZScore(ctx, w.key(u, fmt.Sprint("x", part)), string(u[:])).Result()
@@ -213,7 +214,7 @@ func (w *world) misplaced(u session.UserID, rec stored) (all []string) {
 
 // misrecorded tells which session has not just one login in the account's activity, which that is over not just one end,
 // and what stands there twice. An activity that is full is no witness.
-func (w *world) misrecorded(u session.UserID, rec stored) (all []string) {
+func (w *world) misrecorded(u token.UserID, rec stored) (all []string) {
 	w.t.Helper()
 	entries, err := w.rdb.LRange(ctx, w.activityKey(u), 0, -1).Result()
 	must(w.t, err)
@@ -267,7 +268,7 @@ func TestWhole(t *testing.T) {
 		"counters":    {w.key(u, "c"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
 		"index":       {w.key(u, "x0"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
 		"late":        {w.key(u, "x0"), func(key string) error { return w.rdb.ZIncrBy(ctx, key, 1, string(u[:])).Err() }},
-		"payload":     {w.key(u, "s"+string(g.Session.ID.Random[:])), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
+		"payload":     {w.key(u, "s"+string(g.Session.ID.Session[:])), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
 		"event":       {w.activityKey(u), func(key string) error { return w.rdb.LPop(ctx, key).Err() }},
 		"event twice": {w.activityKey(u), func(key string) error { return w.rdb.LPush(ctx, key, w.rdb.LIndex(ctx, key, 0).Val()).Err() }},
 		"record":      {w.recordKey(u), func(key string) error { return w.rdb.Del(ctx, key).Err() }},

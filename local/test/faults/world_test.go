@@ -21,6 +21,7 @@ import (
 	"latchkey/shared/boot"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 var ctx = context.Background()
@@ -68,7 +69,7 @@ func (j *journal) write(_ context.Context, e session.Event) {
 }
 
 // of are the kinds of events of an account, from number first on.
-func (j *journal) of(u session.UserID, first int) (kinds []string) {
+func (j *journal) of(u token.UserID, first int) (kinds []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range j.all[first:] {
@@ -98,7 +99,7 @@ type world struct {
 	ring    *seal.Ring
 	opts    session.Options
 	clock   *clock
-	accept  func(session.UserID) bool // which accounts stranger picks; nil for any
+	accept  func(token.UserID) bool // which accounts stranger picks; nil for any
 }
 
 // newWorld makes one on a Redis.
@@ -198,7 +199,7 @@ func (w *world) dead(g session.Grant) {
 
 func isDeath(err error) bool {
 	var over *session.EndedError
-	return errors.Is(err, session.ErrInvalidToken) || errors.As(err, &over)
+	return errors.Is(err, token.ErrInvalid) || errors.As(err, &over)
 }
 
 // ended asserts that an error says that a session is over for that reason.

@@ -5,13 +5,14 @@ import (
 	"sync"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // book is what all clients together know: the names of sessions, and every token that was handed out. A token whose
 // answer was lost is in nobody's hands.
 type book struct {
 	mu       sync.Mutex
-	numbers  map[session.ID]int
+	numbers  map[token.ID]int
 	grants   map[held]session.Grant
 	accounts map[int]*purse
 	forks    int
@@ -30,7 +31,7 @@ type purse struct {
 }
 
 func newBook() *book {
-	return &book{numbers: map[session.ID]int{}, grants: map[held]session.Grant{}, accounts: map[int]*purse{}}
+	return &book{numbers: map[token.ID]int{}, grants: map[held]session.Grant{}, accounts: map[int]*purse{}}
 }
 
 // grant returns the tokens that a call presents: the zero grant where it presents none.
@@ -113,20 +114,20 @@ func (b *book) last(account int) []held {
 }
 
 // name gives a session its number.
-func (b *book) name(id session.ID, number int) {
+func (b *book) name(id token.ID, number int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.numbers[id] = number
 }
 
 // number is that of a session: 0 for none, and -1 for one that nobody has ever logged in.
-func (b *book) number(id session.ID) int {
+func (b *book) number(id token.ID) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if n, known := b.numbers[id]; known {
 		return n
 	}
-	if id.Random == [16]byte{} {
+	if id.Session == [16]byte{} {
 		return 0
 	}
 	return -1

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Model is what an account's sessions do when nothing races and nothing fails: the specification that histories are held
@@ -130,7 +131,7 @@ func (m *Model) refresh(c Call) Answer {
 	case c.Generation == s.generation-1 && own:
 		return Answer{Generation: s.generation, Facts: s.facts()}
 	case c.Generation < s.generation-1 && c.Now < s.rotated:
-		return Answer{Refused: session.ErrInvalidToken}
+		return Answer{Refused: token.ErrInvalid}
 	case c.Generation < s.generation-1, c.Generation < s.generation && !within:
 		return m.over(c, session.RefreshReused)
 	case within:
@@ -219,7 +220,7 @@ func (m *Model) open(c Call) (*live, Answer) {
 func (m *Model) gone(c Call) Answer {
 	e := m.recall(c.Session)
 	if e == nil || e.forget <= c.Now {
-		return Answer{Refused: session.ErrInvalidToken}
+		return Answer{Refused: token.ErrInvalid}
 	}
 	return Answer{Refused: ErrEnded, Reason: e.reason, At: e.at, ByThis: e.by == c.Operation}
 }

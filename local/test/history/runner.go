@@ -14,6 +14,7 @@ import (
 
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Runner does operations on a Redis, each with a store of its own at the clock of its caller, and tells the answers in
@@ -86,7 +87,7 @@ func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
 
 // plain is the sentinel that an error wraps, or the error itself where it is none that a caller may meet.
 func plain(err error) error {
-	for _, known := range []error{session.ErrInvalidToken, session.ErrTokenExpired, session.ErrBlocked, session.ErrLimit, session.ErrNonceSpent} {
+	for _, known := range []error{token.ErrInvalid, session.ErrTokenExpired, session.ErrBlocked, session.ErrLimit, session.ErrNonceSpent} {
 		if errors.Is(err, known) && !errors.Is(err, session.ErrDamaged) {
 			return known
 		}
@@ -149,7 +150,7 @@ func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answ
 	return Answer{}, fmt.Errorf("nobody can %v", c.Kind)
 }
 
-func (r *Runner) revokeAll(ctx context.Context, s *session.Store, c Call, witness session.ID) (Answer, error) {
+func (r *Runner) revokeAll(ctx context.Context, s *session.Store, c Call, witness token.ID) (Answer, error) {
 	if c.Session == 0 {
 		n, err := s.EndAllOf(ctx, s.UserOf(addressOf(c.Account)), session.Revoked, visitor.By())
 		return Answer{Count: n}, err
@@ -206,9 +207,9 @@ func (r *Runner) granted(c Call, g session.Grant, err error) (Answer, error) {
 // nameLogin reads what the session is called that a login makes before the script is sent, since others may meet it before
 // the answer is there, or where none ever is. The sixth key is that of its payload, which ends in the session's random.
 func (r *Runner) nameLogin(c Call, args []any) {
-	id := session.ID{User: r.Store(c.Now).UserOf(addressOf(c.Account))}
-	if key, ok := args[3+5].(string); ok && len(key) > len(id.Random) {
-		copy(id.Random[:], key[len(key)-len(id.Random):])
+	id := token.ID{User: r.Store(c.Now).UserOf(addressOf(c.Account))}
+	if key, ok := args[3+5].(string); ok && len(key) > len(id.Session) {
+		copy(id.Session[:], key[len(key)-len(id.Session):])
 	}
 	r.book.name(id, c.Session)
 }
