@@ -9,6 +9,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -75,7 +76,7 @@ func (s *Store) sessions(ctx context.Context, user token.UserID, rec record) ([]
 	}
 	var list []Session
 	for i, e := range live {
-		p, err := s.openPayload(ctx, token.ID{User: user, Session: e.random}, e, values.text(i))
+		p, err := s.openPayload(ctx, token.ID{User: user, Session: e.random}, e, values.Text(i))
 		if err == nil {
 			list = append(list, e.session(user, p))
 		}
@@ -98,14 +99,14 @@ func (s *Store) Block(ctx context.Context, address common.Address, keepAdmin boo
 func (s *Store) Unblock(ctx context.Context, address common.Address, by By, only ...Condition) error {
 	c := s.newChange(s.UserOf(address), by)
 	c.keys = []string{s.memoryKey(c.user, c.op)}
-	r, err := s.decided(ctx, c.user, only, func(roles string) (reply, error) {
+	r, err := s.decided(ctx, c.user, only, func(roles string) (script.Reply, error) {
 		c.args = []any{0, roles}
 		return s.change(ctx, blockScript, c)
 	})
-	if err == nil && r.outcome() != outcomeDone {
+	if err == nil && r.Outcome() != outcomeDone {
 		return ErrDamaged
 	}
-	if err == nil && slices.Contains(strings.Split(r.text(1), ","), RoleAdmin) {
+	if err == nil && slices.Contains(strings.Split(r.Text(1), ","), RoleAdmin) {
 		err = s.settle(ctx, c.user)
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -12,7 +13,7 @@ import (
 // none of them, which may also have been dropped since. One trip.
 func (s *Store) Activity(ctx context.Context, user token.UserID, after string, limit int) ([]Event, string, error) {
 	var stored []string
-	err := again(ctx, func() (err error) {
+	err := script.Retry(ctx, func() (err error) {
 		stored, err = s.rdb.LRange(ctx, s.activityKey(user), 0, -1).Result()
 		return err
 	})
@@ -46,7 +47,7 @@ func (s *Store) events(ctx context.Context, user token.UserID, stored []string) 
 			continue
 		}
 		if sealed := text[eventHead:]; sealed != "" {
-			e.By = s.openBy(ctx, user, text[7:7+opSize], sealed)
+			e.By = s.openBy(ctx, user, text[7:7+script.KeySize], sealed)
 		}
 		events = append(events, e)
 	}

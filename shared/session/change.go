@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"latchkey/shared/script"
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
 )
@@ -14,7 +15,7 @@ import (
 // and index and the subject's activity.
 type change struct {
 	user token.UserID
-	op   operation
+	op   script.IdempotencyKey
 	now  time.Time
 	by   By
 	// keys and args are the script's own, behind those that all have.
@@ -24,11 +25,11 @@ type change struct {
 
 // newChange begins one.
 func (s *Store) newChange(user token.UserID, by By) change {
-	return change{user: user, op: newOperation(), now: s.now(), by: by}
+	return change{user: user, op: script.NewIdempotencyKey(), now: s.now(), by: by}
 }
 
 // change runs a script and hands on the events that it wrote.
-func (s *Store) change(ctx context.Context, script script, c change) (reply, error) {
+func (s *Store) change(ctx context.Context, lua script.Script, c change) (script.Reply, error) {
 	detail, err := s.sealBy(c.user, c.op, c.now, c.by)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func (s *Store) change(ctx context.Context, script script, c change) (reply, err
 	args := append([]any{
 		millis(c.now), c.op[:], c.user[:], detail, s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep),
 	}, c.args...)
-	r, told, err := s.tell(ctx, script, append(s.subjectKeys(c.user), c.keys...), args...)
+	r, told, err := s.tell(ctx, lua, append(s.subjectKeys(c.user), c.keys...), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +46,7 @@ func (s *Store) change(ctx context.Context, script script, c change) (reply, err
 
 // Sizes of an event: its head, see note in prelude.lua, and with the user id in front as scripts tell it.
 const (
-	eventHead = 1 + 6 + opSize + 1 + 16 + 1
+	eventHead = 1 + 6 + script.KeySize + 1 + 16 + 1
 	eventTold = 16 + eventHead
 )
 
@@ -66,10 +67,10 @@ func (s *Store) audit(ctx context.Context, told string, by By) error {
 
 // eventOf reads the head of an event.
 func eventOf(user token.UserID, head string) Event {
-	e := Event{User: user, ID: base64.RawURLEncoding.EncodeToString([]byte(head[1 : 2+6+opSize]))}
+	e := Event{User: user, ID: base64.RawURLEncoding.EncodeToString([]byte(head[1 : 2+6+script.KeySize]))}
 	r := reader{head}
 	e.Type, e.Time = EventType(r.byte()), r.time()
-	r.skip(opSize + 1)
+	r.skip(script.KeySize + 1)
 	e.Session.User = user
 	r.into(e.Session.Session[:])
 	if what := r.byte(); e.Type == EventEnded {
@@ -82,7 +83,7 @@ func eventOf(user token.UserID, head string) Event {
 
 // sealBy hides who asks from whoever reads Redis. It is bound to account and operation: every event of one operation
 // carries the same, and no other can be given it. Nobody is nothing.
-func (s *Store) sealBy(user token.UserID, op operation, now time.Time, by By) ([]byte, error) {
+func (s *Store) sealBy(user token.UserID, op script.IdempotencyKey, now time.Time, by By) ([]byte, error) {
 	if by == (By{}) || s.opts.ActivityMax == 0 {
 		return []byte{}, nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -54,15 +55,15 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	if r.outcome() == outcomeLimited {
-		return Grant{}, rate.refusal(r.int(1))
+	if r.Outcome() == outcomeLimited {
+		return Grant{}, rate.refusal(r.Int(1))
 	}
 	return s.created(r, tokens, e, p, c.op)
 }
 
 // created turns the script's answer into a grant.
-func (s *Store) created(r reply, tokens token.Pair, e entry, p payload, op operation) (Grant, error) {
-	switch r.outcome() {
+func (s *Store) created(r script.Reply, tokens token.Pair, e entry, p payload, op script.IdempotencyKey) (Grant, error) {
+	switch r.Outcome() {
 	case outcomeSpent:
 		return Grant{}, ErrNonceSpent
 	case outcomeBlocked:
@@ -73,7 +74,7 @@ func (s *Store) created(r reply, tokens token.Pair, e entry, p payload, op opera
 	default:
 		return Grant{}, ErrDamaged
 	}
-	rec, _, err := decodeAccount(r.text(1))
+	rec, _, err := decodeAccount(r.Text(1))
 	if err != nil {
 		return Grant{}, err
 	}
@@ -89,7 +90,7 @@ func (s *Store) created(r reply, tokens token.Pair, e entry, p payload, op opera
 }
 
 // newEntry is what the record will list.
-func (s *Store) newEntry(tokens token.Pair, in Login, now time.Time, op operation) (entry, error) {
+func (s *Store) newEntry(tokens token.Pair, in Login, now time.Time, op script.IdempotencyKey) (entry, error) {
 	absolute := now.Add(s.opts.Absolute)
 	e := entry{
 		random: tokens.Access.ID().Session, key: tokens.Access.KeyID(), op: op,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -24,7 +25,7 @@ const staleReads = 5
 
 // decided runs a script for an account that meets the conditions, and again where its roles changed after they were asked.
 // Without conditions it reads nothing.
-func (s *Store) decided(ctx context.Context, user token.UserID, only []Condition, run func(roles string) (reply, error)) (reply, error) {
+func (s *Store) decided(ctx context.Context, user token.UserID, only []Condition, run func(roles string) (script.Reply, error)) (script.Reply, error) {
 	if len(only) == 0 {
 		return run(noRoles)
 	}
@@ -37,7 +38,7 @@ func (s *Store) decided(ctx context.Context, user token.UserID, only []Condition
 			return nil, err
 		}
 		r, err := run(decidedBy(rec.roles))
-		if err != nil || r.outcome() != outcomeStale {
+		if err != nil || r.Outcome() != outcomeStale {
 			return r, err
 		}
 	}
@@ -64,7 +65,7 @@ func (s *Store) recordOrNone(ctx context.Context, user token.UserID) (record, er
 
 // alteration is a change of an account that is decided by its roles.
 type alteration struct {
-	script script
+	script script.Script
 	// resigns tells that the account can administer no more afterwards, and keepAdmin that somebody else must be able to.
 	resigns, keepAdmin bool
 	// joins tells that it may be able to administer afterwards, who could not.
@@ -75,7 +76,7 @@ type alteration struct {
 }
 
 // alter runs an alteration, and again where the account's roles or sessions changed after it was decided.
-func (s *Store) alter(ctx context.Context, c change, a alteration) (reply, error) {
+func (s *Store) alter(ctx context.Context, c change, a alteration) (script.Reply, error) {
 	left := false
 	r, err := s.altered(ctx, c, a, &left)
 	if left || a.joins && err == nil {
@@ -85,7 +86,7 @@ func (s *Store) alter(ctx context.Context, c change, a alteration) (reply, error
 }
 
 // altered is alter but for the list of admins, which it tells whether the account was taken off.
-func (s *Store) altered(ctx context.Context, c change, a alteration, left *bool) (reply, error) {
+func (s *Store) altered(ctx context.Context, c change, a alteration, left *bool) (script.Reply, error) {
 	for range staleReads {
 		rec, err := s.recordOrNone(ctx, c.user)
 		if err != nil {
@@ -106,9 +107,9 @@ func (s *Store) altered(ctx context.Context, c change, a alteration, left *bool)
 		switch {
 		case err != nil:
 			return nil, err
-		case r.outcome() == outcomeDone:
+		case r.Outcome() == outcomeDone:
 			return r, nil
-		case r.outcome() != outcomeStale:
+		case r.Outcome() != outcomeStale:
 			return nil, ErrDamaged
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -26,11 +27,11 @@ func (s *Store) parseAny(ctx context.Context, text string) (token.Token, error) 
 // End ends one session. An ended session is not an error: what is returned says why and when it ended, and by whom. It
 // fails with ErrInvalidToken where no such session is known or remembered. One trip; with a condition one more.
 func (s *Store) End(ctx context.Context, id token.ID, reason Reason, by By, only ...Condition) (*EndedError, error) {
-	r, err := s.decided(ctx, id.User, only, func(roles string) (reply, error) { return s.end(ctx, id, reason, "", roles, by) })
+	r, err := s.decided(ctx, id.User, only, func(roles string) (script.Reply, error) { return s.end(ctx, id, reason, "", roles, by) })
 	if err != nil {
 		return nil, err
 	}
-	err = r.fault(id)
+	err = fault(r, id)
 	var over *EndedError
 	if errors.As(err, &over) {
 		return over, nil
@@ -38,7 +39,7 @@ func (s *Store) End(ctx context.Context, id token.ID, reason Reason, by By, only
 	return nil, err
 }
 
-func (s *Store) end(ctx context.Context, id token.ID, reason Reason, ahead any, roles string, by By) (reply, error) {
+func (s *Store) end(ctx context.Context, id token.ID, reason Reason, ahead any, roles string, by By) (script.Reply, error) {
 	c := s.newChange(id.User, by)
 	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
 	c.args = []any{id.Session[:], int(reason), ahead, roles}
@@ -69,15 +70,15 @@ func (s *Store) EndAllOf(ctx context.Context, user token.UserID, reason Reason, 
 func (s *Store) endAll(ctx context.Context, user token.UserID, reason Reason, witness, spared []byte, by By, only ...Condition) (int, error) {
 	c := s.newChange(user, by)
 	c.keys = []string{s.memoryKey(user, c.op)}
-	r, err := s.decided(ctx, user, only, func(roles string) (reply, error) {
+	r, err := s.decided(ctx, user, only, func(roles string) (script.Reply, error) {
 		c.args = []any{int(reason), witness, spared, roles}
 		return s.change(ctx, endAllScript, c)
 	})
 	if err != nil {
 		return 0, err
 	}
-	if r.outcome() != outcomeDone {
-		return 0, r.fault(token.ID{User: user}) // never of one session: the script answers UNKNOWN or DAMAGED
+	if r.Outcome() != outcomeDone {
+		return 0, fault(r, token.ID{User: user}) // never of one session: the script answers UNKNOWN or DAMAGED
 	}
-	return int(r.int(1)), nil
+	return int(r.Int(1)), nil
 }

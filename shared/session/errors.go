@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -33,7 +34,7 @@ var (
 	ErrLastAdmin = errors.New("the last admin")
 	// ErrUnavailable: Redis cannot be reached in time or cannot serve now, or a key that the ring does not have cannot be
 	// asked for. What was asked happened wholly or not at all.
-	ErrUnavailable = errors.New("store unavailable")
+	ErrUnavailable = script.ErrUnavailable
 	// ErrDamaged: a stored record is not in a form that this version knows. It opens nothing.
 	ErrDamaged = errors.New("stored record is damaged or of another version")
 )

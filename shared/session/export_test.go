@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -56,7 +57,7 @@ func (s *Store) Stored(ctx context.Context, u token.UserID) (Stored, error) {
 
 // LoadScripts makes Redis know every script, through a client that may do that: a store's may not.
 func LoadScripts(ctx context.Context, rdb redis.Scripter) error {
-	for _, one := range []script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript, stepUpScript, blockScript, rolesScript, eraseScript, resignScript, issueScript, limitScript, sweepScript, recountScript,
+	for _, one := range []script.Script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript, stepUpScript, blockScript, rolesScript, eraseScript, resignScript, issueScript, limitScript, sweepScript, recountScript,
 		preferencesScript, statePutScript, stateDeleteScript} {
 		if err := one().Load(ctx, rdb).Err(); err != nil {
 			return err
@@ -122,7 +123,7 @@ func (s *Store) Payload(ctx context.Context, id token.ID) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.keys.Open(sealedAs(id, *rec.find(id.Session)), []byte(values.text(1)))
+	return s.keys.Open(sealedAs(id, *rec.find(id.Session)), []byte(values.Text(1)))
 }
 
 // AgainRecord, AgainEntry and AgainPayload read what is stored and write it out again.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/script"
 )
 
 // failuresKept is how long an hour's failed logins are kept: longer than anybody adds them up.
@@ -18,7 +20,7 @@ const failureParts = 8
 // CountFailure counts a login that failed, for the statistics. One trip. Where the answer got lost, it may count twice.
 func (s *Store) CountFailure(ctx context.Context) error {
 	key := s.failuresKey(rand.Int64N(failureParts), hourOf(s.now()))
-	return again(ctx, func() error {
+	return script.Retry(ctx, func() error {
 		// In one transaction, so that no count is left without an end.
 		_, err := s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			p.Incr(ctx, key)
@@ -33,7 +35,7 @@ func (s *Store) CountFailure(ctx context.Context) error {
 func (s *Store) failures(ctx context.Context) (int, error) {
 	var total int
 	hour := hourOf(s.now())
-	err := again(ctx, func() error {
+	err := script.Retry(ctx, func() error {
 		total = 0
 		p := s.rdb.Pipeline()
 		for back := range int64(flowHours + 1) {

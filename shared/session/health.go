@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/script"
 )
 
 // Health is what a look at Redis told.
@@ -26,7 +28,7 @@ func (s *Store) Check(ctx context.Context) (Health, error) {
 	var clock *redis.TimeCmd
 	var last *redis.StringCmd
 	var h Health
-	err := again(ctx, func() error {
+	err := script.Retry(ctx, func() error {
 		start = s.clock()
 		_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.Ping(ctx)

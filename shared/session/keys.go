@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"latchkey/shared/script"
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
 )
@@ -69,7 +70,7 @@ func (s *Store) memberActivityKey(bucket int, member string) string {
 }
 
 // memoryKey holds an operation's answer for as long as it may be asked for again.
-func (s *Store) memoryKey(u token.UserID, op operation) string {
+func (s *Store) memoryKey(u token.UserID, op script.IdempotencyKey) string {
 	return s.bucket(u) + "o" + string(op[:])
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/shared/script"
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
 )
@@ -119,17 +120,17 @@ func (s *Store) networkTag(ip netip.Addr) string {
 }
 
 // count is the script that counts a request, to be sent together with what it is for.
-func (r rate) count(now time.Time) *call {
-	return &call{script: limitScript, keys: r.keys, args: []any{millis(now), r.arg()}}
+func (r rate) count(now time.Time) *script.Call {
+	return &script.Call{Script: limitScript, Keys: r.keys, Args: []any{millis(now), r.arg()}}
 }
 
 // verdict reads its answer.
-func (r rate) verdict(answer reply) error {
-	switch answer.outcome() {
+func (r rate) verdict(answer script.Reply) error {
+	switch answer.Outcome() {
 	case outcomeDone:
 		return nil
 	case outcomeLimited:
-		return r.refusal(answer.int(1))
+		return r.refusal(answer.Int(1))
 	}
 	return ErrDamaged
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -22,8 +23,8 @@ func (s *Store) CountRefresh(ctx context.Context, limit int, u token.UserID, ip 
 
 func (s *Store) countAlone(ctx context.Context, limit rate) error {
 	c := limit.count(s.now())
-	if err := s.runTogether(ctx, c); err != nil {
+	if err := script.Pipeline(ctx, s.rdb, c); err != nil {
 		return err
 	}
-	return limit.verdict(c.reply)
+	return limit.verdict(c.Reply)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/shared/script"
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
 )
@@ -83,31 +84,31 @@ func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.
 // SpendNonce uses a nonce up. Whoever asks first has it; a nonce that is refused for its terms, or because its network
 // asks too often, is used up too. It fails with ErrNonceUnknown, ErrNonceExpired, ErrNonceSpent or *RateError. One trip.
 func (s *Store) SpendNonce(ctx context.Context, nonce string, terms NonceTerms) error {
-	op := newOperation()
-	spend := &call{script: spendScript, keys: []string{s.nonceKey(nonce)}, args: []any{op[:]}}
+	op := script.NewIdempotencyKey()
+	spend := &script.Call{Script: spendScript, Keys: []string{s.nonceKey(nonce)}, Args: []any{op[:]}}
 	limit := s.networkRate(loginRate, s.opts.LoginRate, terms.From)
 	if len(limit.keys) == 0 {
-		r, err := s.run(ctx, spend.script, spend.keys, spend.args...)
+		r, err := s.run(ctx, spend.Script, spend.Keys, spend.Args...)
 		if err != nil {
 			return err
 		}
 		return s.spent(r, terms)
 	}
 	count := limit.count(s.now())
-	if err := s.runTogether(ctx, count, spend); err != nil {
+	if err := script.Pipeline(ctx, s.rdb, count, spend); err != nil {
 		return err
 	}
-	if err := limit.verdict(count.reply); err != nil {
+	if err := limit.verdict(count.Reply); err != nil {
 		return err
 	}
-	return s.spent(spend.reply, terms)
+	return s.spent(spend.Reply, terms)
 }
 
 // spent reads the answer of spending.
-func (s *Store) spent(r reply, terms NonceTerms) error {
-	switch r.outcome() {
+func (s *Store) spent(r script.Reply, terms NonceTerms) error {
+	switch r.Outcome() {
 	case outcomeDone:
-		return s.checkTerms(r.text(1), terms)
+		return s.checkTerms(r.Text(1), terms)
 	case outcomeSpent:
 		return ErrNonceSpent
 	case outcomeUnknown:

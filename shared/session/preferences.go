@@ -47,7 +47,7 @@ func (s *Store) ReadPreferences(ctx context.Context, text string, client Client)
 	if a, err = a.unlessHeld(err); err != nil {
 		return Access{}, Preferences{}, err
 	}
-	p, err := s.openPreferences(ctx, a.Session.ID.User, more.text(0))
+	p, err := s.openPreferences(ctx, a.Session.ID.User, more.Text(0))
 	if err != nil {
 		return Access{}, Preferences{}, err
 	}
@@ -76,17 +76,17 @@ func (s *Store) SetPreferences(ctx context.Context, a Access, old Preferences, j
 	if err != nil {
 		return Preferences{}, err
 	}
-	switch r.outcome() {
+	switch r.Outcome() {
 	case outcomeDone:
 		return next, nil
 	case outcomePrecondition:
-		current, err := s.openPreferences(ctx, user, r.text(1))
+		current, err := s.openPreferences(ctx, user, r.Text(1))
 		if err != nil {
 			return Preferences{}, err
 		}
 		return current, ErrPrecondition
 	}
-	return Preferences{}, r.fault(a.Session.ID)
+	return Preferences{}, fault(r, a.Session.ID)
 }
 
 // noVersion is the version of what is not stored. No stored one has it: theirs have 24 digits.

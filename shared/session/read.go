@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -44,7 +45,7 @@ func (a Access) unlessHeld(err error) (Access, error) {
 }
 
 // read opens a session, held or not. What more is read of its account, by the given keys, comes in the same trip.
-func (s *Store) read(ctx context.Context, text string, client Client, more ...func(token.UserID) string) (Access, reply, error) {
+func (s *Store) read(ctx context.Context, text string, client Client, more ...func(token.UserID) string) (Access, script.Reply, error) {
 	t, err := s.parse(ctx, token.Access, text)
 	if err != nil {
 		return Access{}, nil, err
@@ -68,7 +69,7 @@ func (s *Store) read(ctx context.Context, text string, client Client, more ...fu
 	if err := s.checkAccess(*e, t, client.Transport, now); err != nil {
 		return Access{}, nil, err
 	}
-	p, err := s.openPayload(ctx, t.ID(), *e, values.text(1))
+	p, err := s.openPayload(ctx, t.ID(), *e, values.Text(1))
 	if err != nil {
 		return Access{}, nil, err
 	}
@@ -85,7 +86,7 @@ func (rec record) access(user token.UserID, e entry, p payload) Access {
 
 // load reads a record, and what else stands under those keys: the one trip of a validation. No record means that
 // nothing is open.
-func (s *Store) load(ctx context.Context, keys []string) (record, reply, error) {
+func (s *Store) load(ctx context.Context, keys []string) (record, script.Reply, error) {
 	values, err := s.mget(ctx, keys)
 	if err != nil {
 		return record{}, nil, err
@@ -93,14 +94,14 @@ func (s *Store) load(ctx context.Context, keys []string) (record, reply, error) 
 	if len(values) != len(keys) || values[0] == nil {
 		return record{}, nil, token.ErrInvalid
 	}
-	rec, err := decodeRecord(values.text(0))
+	rec, err := decodeRecord(values.Text(0))
 	return rec, values, err
 }
 
 // mget reads keys of one slot in one trip; what is not there is nil.
-func (s *Store) mget(ctx context.Context, keys []string) (reply, error) {
+func (s *Store) mget(ctx context.Context, keys []string) (script.Reply, error) {
 	var values []any
-	err := again(ctx, func() (err error) {
+	err := script.Retry(ctx, func() (err error) {
 		values, err = s.rdb.MGet(ctx, keys...).Result()
 		return err
 	})
@@ -178,14 +179,14 @@ func (s *Store) touch(ctx context.Context, t token.Token, e entry, p payload, cl
 	if err != nil {
 		return e, p, err
 	}
-	switch r.outcome() {
+	switch r.Outcome() {
 	case outcomeDone:
 	case outcomeExpired:
 		return e, p, ErrTokenExpired
 	default:
-		return e, p, r.fault(id)
+		return e, p, fault(r, id)
 	}
-	after, err := decodeEntry(r.text(1))
+	after, err := decodeEntry(r.Text(1))
 	if err == nil && after.lastNetwork != e.lastNetwork {
 		p = s.moved(ctx, id, after, p, client.IP)
 	}
@@ -209,10 +210,10 @@ func (s *Store) reset(ctx context.Context, t token.Token, client Client) error {
 	if err != nil {
 		return err
 	}
-	if r.outcome() == outcomeDone {
+	if r.Outcome() == outcomeDone {
 		return ErrUnavailable // the record has caught up since: what was read came from a replica that lags
 	}
-	return r.fault(t.ID())
+	return fault(r, t.ID())
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/shared/script"
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
 )
@@ -26,7 +27,6 @@ const (
 	entrySize    = 185
 	endedSize    = 35
 	traitSize    = 8 // of a device or network hash: 64 bits of a keyed hash, compared and never searched
-	opSize       = 6
 )
 
 // Flags of a session.
@@ -34,9 +34,6 @@ const (
 	flagHeld     = 1 << 0 // until a fresh signature
 	flagDeviceID = 1 << 1 // a device id came with the login, and must come again
 )
-
-// operation names one invocation's change, so that its own repeat is recognised.
-type operation [opSize]byte
 
 // entry is a live session as the record lists it.
 //
@@ -52,8 +49,8 @@ type entry struct {
 	access, refresh               [token.HashSize]byte
 	formerAccess, formerRefresh   [token.HashSize]byte
 	accessEnd, formerAccessEnd    time.Time
-	rotated                       time.Time // zero: never
-	op                            operation // of the login or the last rotation
+	rotated                       time.Time             // zero: never
+	op                            script.IdempotencyKey // of the login or the last rotation
 	device, network               [traitSize]byte
 	lastDevice, lastNetwork       [traitSize]byte // what the last verdict was about
 	elevated                      time.Time
@@ -69,7 +66,7 @@ type ended struct {
 	reason Reason
 	at     time.Time
 	forget time.Time
-	op     operation
+	op     script.IdempotencyKey
 }
 
 type record struct {
@@ -77,7 +74,7 @@ type record struct {
 	created, lastLogin time.Time
 	epoch              uint32
 	blockedAt          time.Time
-	op                 operation // of the last change of the account, or of many sessions at once
+	op                 script.IdempotencyKey // of the last change of the account, or of many sessions at once
 	opCount            int
 	roles              []string
 	live               []entry

@@ -105,7 +105,7 @@ func (w *sweeping) countSome(ctx context.Context, bucket int, members []string, 
 	}
 	w.rest(time.Duration(len(members)) * recountRest)
 	for i, member := range members {
-		rec, err := decodeRecord(records.text(i))
+		rec, err := decodeRecord(records.Text(i))
 		switch {
 		case records[i] == nil, err == nil && len(rec.live) == 0, counted[member]:
 			idle = append(idle, member)
@@ -130,7 +130,7 @@ func (w *sweeping) mend(ctx context.Context, bucket int, raw string, live census
 	}
 	mended := string(live.encode()) + rest
 	r, err := w.run(ctx, recountScript, []string{w.countersKey(bucket)}, raw, mended)
-	if err != nil || r.outcome() != outcomeDone {
+	if err != nil || r.Outcome() != outcomeDone {
 		return false, err
 	}
 	w.counted = mended

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -28,12 +29,12 @@ func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant,
 	if err != nil {
 		return Grant{}, err
 	}
-	switch r.outcome() {
+	switch r.Outcome() {
 	case outcomeDone:
 	case outcomeLimited:
-		return Grant{}, s.refreshRate(t.ID().User, client).refusal(r.int(1))
+		return Grant{}, s.refreshRate(t.ID().User, client).refusal(r.Int(1))
 	default:
-		return Grant{}, r.fault(t.ID())
+		return Grant{}, fault(r, t.ID())
 	}
 	return s.refreshed(ctx, r, t, next, c.op, client)
 }
@@ -71,12 +72,12 @@ func (s *Store) refreshRate(user token.UserID, client Client) rate {
 }
 
 // refreshed hands out what is current: the presented generation's own pair, or the next.
-func (s *Store) refreshed(ctx context.Context, r reply, t token.Token, next token.Pair, op operation, client Client) (Grant, error) {
-	e, err := decodeEntry(r.text(1))
+func (s *Store) refreshed(ctx context.Context, r script.Reply, t token.Token, next token.Pair, op script.IdempotencyKey, client Client) (Grant, error) {
+	e, err := decodeEntry(r.Text(1))
 	if err != nil {
 		return Grant{}, err
 	}
-	p, err := s.openPayload(ctx, t.ID(), e, r.text(2))
+	p, err := s.openPayload(ctx, t.ID(), e, r.Text(2))
 	if err != nil {
 		return Grant{}, err
 	}

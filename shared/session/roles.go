@@ -8,6 +8,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -37,7 +38,7 @@ func (s *Store) SetRoles(ctx context.Context, address common.Address, roles []st
 	if err != nil {
 		return User{}, err
 	}
-	rec, err := decodeRecord(r.text(1))
+	rec, err := decodeRecord(r.Text(1))
 	return rec.user(user, address), err
 }
 
@@ -57,7 +58,7 @@ func (s *Store) resign(ctx context.Context, user token.UserID, keepAdmin bool) e
 		}
 	}
 	r, err := s.run(ctx, resignScript, []string{s.adminsKey()}, user[:], bit(keepAdmin))
-	if err == nil && r.outcome() == outcomeLast {
+	if err == nil && r.Outcome() == outcomeLast {
 		return ErrLastAdmin
 	}
 	return err
@@ -66,7 +67,7 @@ func (s *Store) resign(ctx context.Context, user token.UserID, keepAdmin bool) e
 // clearAdmins takes off the list whoever cannot administer.
 func (s *Store) clearAdmins(ctx context.Context) error {
 	var list []string
-	err := again(ctx, func() (err error) {
+	err := script.Retry(ctx, func() (err error) {
 		list, err = s.rdb.SMembers(ctx, s.adminsKey()).Result()
 		return err
 	})
@@ -96,7 +97,7 @@ func (s *Store) settle(ctx context.Context, user token.UserID) error {
 		if can {
 			write = s.rdb.SAdd
 		}
-		if err := again(ctx, func() error { return write(ctx, s.adminsKey(), user[:]).Err() }); err != nil {
+		if err := script.Retry(ctx, func() error { return write(ctx, s.adminsKey(), user[:]).Err() }); err != nil {
 			return err
 		}
 		wrote := can

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/shared/script"
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
 )
@@ -71,7 +72,7 @@ type StateCondition struct {
 // ListState lists the keys of a session's state, by name. One trip.
 func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 	var stored map[string]string
-	err := again(ctx, func() (err error) {
+	err := script.Retry(ctx, func() (err error) {
 		stored, err = s.rdb.HGetAll(ctx, s.stateKey(a.Session.ID)).Result()
 		return err
 	})
@@ -102,7 +103,7 @@ func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 func (s *Store) State(ctx context.Context, a Access, key string) (StateItem, error) {
 	field := s.stateField(a.Session.ID, key)
 	var value string
-	err := again(ctx, func() (err error) {
+	err := script.Retry(ctx, func() (err error) {
 		value, err = s.rdb.HGet(ctx, s.stateKey(a.Session.ID), field).Result()
 		return err
 	})
@@ -141,30 +142,30 @@ func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte
 		return StateItem{}, err
 	}
 	item.Version = versionOf(stored)
-	op := newOperation()
+	op := script.NewIdempotencyKey()
 	r, err := s.run(ctx, statePutScript, s.stateKeys(id, op),
 		millis(now), op[:], id.Session[:], field, stored, want.argument(), s.opts.StateQuota, MaxStateKeys)
 	if err != nil {
 		return StateItem{}, err
 	}
-	return item, r.stateFault(id)
+	return item, stateFault(r, id)
 }
 
 // DeleteState deletes a key. It fails with ErrNotFound, with ErrPrecondition, and as Read does where the session has
 // ended since. One trip.
 func (s *Store) DeleteState(ctx context.Context, a Access, key string, want StateCondition) error {
-	id, op := a.Session.ID, newOperation()
+	id, op := a.Session.ID, script.NewIdempotencyKey()
 	r, err := s.run(ctx, stateDeleteScript, s.stateKeys(id, op),
 		millis(s.now()), op[:], id.Session[:], s.stateField(id, key), want.argument())
 	if err != nil {
 		return err
 	}
-	return r.stateFault(id)
+	return stateFault(r, id)
 }
 
 // stateFault turns an outcome into its error.
-func (r reply) stateFault(id token.ID) error {
-	switch r.outcome() {
+func stateFault(r script.Reply, id token.ID) error {
+	switch r.Outcome() {
 	case outcomeDone:
 		return nil
 	case outcomePrecondition:
@@ -174,7 +175,7 @@ func (r reply) stateFault(id token.ID) error {
 	case outcomeMissing:
 		return ErrNotFound
 	}
-	return r.fault(id)
+	return fault(r, id)
 }
 
 // argument is the condition as scripts take it; see meets in state.lua. What is no version of ours matches nothing.
@@ -255,6 +256,6 @@ func (s *Store) stateField(id token.ID, key string) string {
 }
 
 // stateKeys are those of a change of state.
-func (s *Store) stateKeys(id token.ID, op operation) []string {
+func (s *Store) stateKeys(id token.ID, op script.IdempotencyKey) []string {
 	return []string{s.recordKey(id.User), s.stateKey(id), s.memoryKey(id.User, op)}
 }

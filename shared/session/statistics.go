@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/script"
 )
 
 // Statistics are counts over all accounts.
@@ -100,7 +102,7 @@ func (s *Store) takeCensus(ctx context.Context, live *census, from int) error {
 // counters are a bucket's, whole; empty where there are none.
 func (s *Store) counters(ctx context.Context, bucket int) (string, error) {
 	var raw string
-	err := again(ctx, func() (err error) {
+	err := script.Retry(ctx, func() (err error) {
 		raw, err = s.rdb.GetRange(ctx, s.countersKey(bucket), 0, -1).Result()
 		return err
 	})
@@ -109,7 +111,7 @@ func (s *Store) counters(ctx context.Context, bucket int) (string, error) {
 
 func (s *Store) lastSum(ctx context.Context) (sum, error) {
 	var raw string
-	err := again(ctx, func() (err error) {
+	err := script.Retry(ctx, func() (err error) {
 		raw, err = s.rdb.Get(ctx, s.sumKey()).Result()
 		return err
 	})
@@ -122,7 +124,7 @@ func (s *Store) lastSum(ctx context.Context) (sum, error) {
 // pipeline sends commands that only read in one go, and once more where an answer was lost. None of them may be one that
 // tells a missing key as an error: that would hide the error of one behind it.
 func (s *Store) pipeline(ctx context.Context, add func(redis.Pipeliner)) error {
-	return again(ctx, func() error {
+	return script.Retry(ctx, func() error {
 		_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			add(p)
 			return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -43,7 +44,7 @@ func (s *Store) present(
 	if err := check(*e, t, transport, now); err != nil {
 		return Access{}, err
 	}
-	p, err := s.openPayload(ctx, t.ID(), *e, values.text(1))
+	p, err := s.openPayload(ctx, t.ID(), *e, values.Text(1))
 	if err != nil {
 		return Access{}, err
 	}
@@ -75,7 +76,7 @@ func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, err
 		if !errors.Is(err, errStale) {
 			return g, err
 		}
-		c.op = newOperation() // the one before may have taken effect, and its event has its id
+		c.op = script.NewIdempotencyKey() // the one before may have taken effect, and its event has its id
 		rec, values, err := s.load(ctx, s.sessionKeys(a.Session.ID))
 		if err != nil {
 			return Grant{}, err
@@ -84,7 +85,7 @@ func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, err
 		if err != nil {
 			return Grant{}, err
 		}
-		p, err := s.openPayload(ctx, a.Session.ID, *e, values.text(1))
+		p, err := s.openPayload(ctx, a.Session.ID, *e, values.Text(1))
 		if err != nil {
 			return Grant{}, err
 		}
@@ -107,14 +108,14 @@ func (s *Store) stepUp(ctx context.Context, c change, a Access, client Client) (
 	if err != nil {
 		return Grant{}, err
 	}
-	switch r.outcome() {
+	switch r.Outcome() {
 	case outcomeDone:
 	case outcomeStale:
 		return Grant{}, errStale
 	default:
-		return Grant{}, r.fault(a.Session.ID)
+		return Grant{}, fault(r, a.Session.ID)
 	}
-	e, err := decodeEntry(r.text(1))
+	e, err := decodeEntry(r.Text(1))
 	if err != nil {
 		return Grant{}, err
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/script"
 )
 
 var (
@@ -276,23 +278,23 @@ func (w *sweeping) sweepMembers(ctx context.Context, bucket int, some []member) 
 	args := []any{millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep)}
 	for _, m := range some {
 		keys = append(keys, w.indexKey(bucket, m.part), w.memberRecordKey(bucket, m.name), w.memberActivityKey(bucket, m.name))
-		op := newOperation()
+		op := script.NewIdempotencyKey()
 		args = append(args, string(op[:])+m.name)
 	}
 	r, told, err := w.tell(ctx, sweepScript, keys, args...)
 	if err != nil {
 		return 0, err
 	}
-	if r.outcome() != outcomeDone {
+	if r.Outcome() != outcomeDone {
 		return 0, ErrDamaged
 	}
 	if told != "" {
-		w.counted = r.text(3)
+		w.counted = r.Text(3)
 	}
 	w.done.Ended += len(told) / eventTold
-	w.done.Damaged += int(r.int(1))
+	w.done.Damaged += int(r.Int(1))
 	defer w.rest(time.Duration(len(some)) * sweepRest)
-	return r.int(2), w.audit(ctx, told, By{})
+	return r.Int(2), w.audit(ctx, told, By{})
 }
 
 // add adds a bucket's counters, and those of its flows that are of the last day.
@@ -322,5 +324,5 @@ func (w *sweeping) leaveSum(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return again(ctx, func() error { return w.rdb.Set(ctx, w.sumKey(), text, sumKeep).Err() })
+	return script.Retry(ctx, func() error { return w.rdb.Set(ctx, w.sumKey(), text, sumKeep).Err() })
 }

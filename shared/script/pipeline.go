@@ -1,0 +1,66 @@
+package script
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Call is one of several scripts that are sent at once. Each has keys of its own
+// slot and knows nothing of the others.
+type Call struct {
+	Script Script
+	Keys   []string
+	Args   []any
+	// Reply is what the script returned, once [Pipeline] has run it.
+	Reply Reply
+
+	id callID
+}
+
+// Pipeline runs scripts in one round trip, and is [Run] for each of them: what was
+// not answered is asked once more, and no reply is taken for another call's. What
+// the scripts add to their replies is dropped.
+func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) error {
+	for _, c := range calls {
+		c.id = newCallID()
+		c.Args = append(c.Args, c.id[:])
+	}
+	err := Retry(ctx, func() error {
+		err := send(ctx, rdb, calls, (*redis.Script).EvalSha)
+		if redis.HasErrorPrefix(err, "NOSCRIPT") { // outside of a pipeline Script.Run sees to it
+			err = send(ctx, rdb, calls, (*redis.Script).Eval)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range calls {
+		if c.Reply, _, err = c.Reply.unwrap(c.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sender is how a script is sent: by its name, or with its text.
+type sender = func(*redis.Script, context.Context, redis.Scripter, []string, ...any) *redis.Cmd
+
+// send sends the calls that were not answered yet. It returns the first error.
+func send(ctx context.Context, rdb redis.UniversalClient, calls []*Call, by sender) error {
+	p := rdb.Pipeline()
+	sent := map[*Call]*redis.Cmd{}
+	for _, c := range calls {
+		if c.Reply == nil {
+			sent[c] = by(c.Script(), ctx, p, c.Keys, c.Args...)
+		}
+	}
+	_, err := p.Exec(ctx)
+	for c, cmd := range sent {
+		if r, failed := cmd.Slice(); failed == nil {
+			c.Reply = r
+		}
+	}
+	return err
+}

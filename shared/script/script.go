@@ -1,0 +1,106 @@
+// Package script runs Lua scripts on Redis so that a lost reply does no harm: it
+// recognises the reply that belongs to a call, asks once more if none came, and
+// tells an outage from every other error. It knows nothing of sessions.
+//
+// A script's text must end so that its reply is a list whose last two elements
+// are a string, which [Run] hands on separately, and the last argument, by which
+// the call recognises its own reply. A script that is run twice with the same
+// arguments must leave the state of one run.
+package script
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Script is a Lua script. Its text is put together when it is first run: its name
+// is a hash of the whole text, and no function runs more than a few of all
+// scripts.
+type Script func() *redis.Script
+
+// New makes a script of what text returns.
+func New(text func() string) Script {
+	return sync.OnceValue(func() *redis.Script { return redis.NewScript(text()) })
+}
+
+// Reply is what a script returned: an outcome, then integers and strings.
+type Reply []any
+
+// Outcome returns the first element, or -1 if that is not an integer.
+func (r Reply) Outcome() int64 { return r.Int(0) }
+
+// Int returns element i, or -1 if that is not an integer.
+func (r Reply) Int(i int) int64 {
+	if i >= len(r) {
+		return -1
+	}
+	n, ok := r[i].(int64)
+	if !ok {
+		return -1
+	}
+	return n
+}
+
+// Text returns element i, or "" if that is not a string.
+func (r Reply) Text(i int) string {
+	if i >= len(r) {
+		return ""
+	}
+	s, _ := r[i].(string)
+	return s
+}
+
+// KeySize is the size in bytes of an idempotency key, and of a call id. With 48
+// random bits, two that meet within minutes on one account are never the same.
+const KeySize = 6
+
+// IdempotencyKey names one change, so that its own repeat is recognised. It is
+// drawn for one change and its own retry; no client sends it.
+type IdempotencyKey [KeySize]byte
+
+// NewIdempotencyKey draws one at random.
+func NewIdempotencyKey() IdempotencyKey { return IdempotencyKey(newCallID()) }
+
+// callID names one call. The script returns it with its reply.
+type callID [KeySize]byte
+
+func newCallID() callID {
+	var id callID
+	rand.Read(id[:]) // never fails: crypto/rand ends the process rather than return less
+	return id
+}
+
+// errCrossed says that a reply belongs to another call: the connection is out of
+// step, as in GO-2025-3540.
+var errCrossed = fmt.Errorf("%w: a reply to another call", ErrUnavailable)
+
+// Run runs a script and returns its reply, and the text that the script added to
+// it. All keys that the script touches must be in keys. It returns
+// [ErrUnavailable] if Redis does not answer, cannot serve now, or answers another
+// call; every other error is a defect.
+func Run(ctx context.Context, rdb redis.Scripter, s Script, keys []string, args ...any) (Reply, string, error) {
+	id := newCallID()
+	args = append(args, id[:])
+	var r Reply
+	err := Retry(ctx, func() (err error) {
+		r, err = s().Run(ctx, rdb, keys, args...).Slice()
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return r.unwrap(id)
+}
+
+// unwrap takes off the call's id, which must be this one, and the added text.
+func (r Reply) unwrap(id callID) (Reply, string, error) {
+	last := len(r) - 1
+	if last < 2 || r.Text(last) != string(id[:]) {
+		return nil, "", errCrossed
+	}
+	return r[:last-1], r.Text(last - 1), nil
+}
