@@ -15,8 +15,8 @@ const (
 	public sessionRule = iota
 	// member wants one that lives, and that is not held for a step-up.
 	member
-	// held wants one that lives.
-	held
+	// memberOrStepUp wants one that lives.
+	memberOrStepUp
 	// withPreferences is member, and reads the account's preferences in the same trip.
 	withPreferences
 )
@@ -52,7 +52,7 @@ func (x *exchange) open(rule sessionRule) error {
 		}
 	}
 	if x.client, err = x.clientOver(transport); err == nil {
-		err = x.read(token, rule)
+		err = x.validate(token, rule)
 	}
 	if err == nil {
 		x.concernsSession(x.access.Session.ID)
@@ -62,15 +62,15 @@ func (x *exchange) open(rule sessionRule) error {
 	return err
 }
 
-func (x *exchange) read(token string, rule sessionRule) (err error) {
+func (x *exchange) validate(token string, rule sessionRule) (err error) {
 	ctx, store := x.r.Context(), x.api.store
 	switch rule {
-	case held:
-		x.access, err = store.ReadHeld(ctx, token, x.client)
+	case memberOrStepUp:
+		x.access, err = store.ValidateStepUp(ctx, token, x.client)
 	case withPreferences:
-		x.access, x.preferences, err = store.ReadPreferences(ctx, token, x.client)
+		x.access, x.preferences, err = store.ValidateWithPreferences(ctx, token, x.client)
 	default:
-		x.access, err = store.Read(ctx, token, x.client)
+		x.access, err = store.Validate(ctx, token, x.client)
 	}
 	return err
 }
@@ -78,16 +78,16 @@ func (x *exchange) read(token string, rule sessionRule) (err error) {
 // safe methods change nothing (RFC 9110, section 9.2.1).
 func safe(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
 
-// by is who asks, for a change of its own account.
-func (x *exchange) by() session.By {
-	return session.By{IP: x.call.SourceIP, Device: deviceOf(x.r.Header).Name}
+// actor is who asks, for a change of its own account.
+func (x *exchange) actor() session.Actor {
+	return session.Actor{IP: x.info.SourceIP, Device: deviceOf(x.r.Header).Name}
 }
 
-// byFor is who asks, for a change of an account that may be another's.
-func (x *exchange) byFor(user token.UserID) session.By {
-	by := x.by()
+// actorFor is who asks, for a change of an account that may be another's.
+func (x *exchange) actorFor(user token.UserID) session.Actor {
+	actor := x.actor()
 	if user != x.access.User.ID {
-		by.Actor = x.access.User.ID
+		actor.User = x.access.User.ID
 	}
-	return by
+	return actor
 }

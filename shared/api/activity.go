@@ -74,8 +74,8 @@ func (x *exchange) activity(user token.UserID, p page, view func(session.Event) 
 
 // ownEvent shows an event to the account that it happened to. Where an admin sits is none of its business.
 func ownEvent(e session.Event) activityEvent {
-	if e.By.Actor != (token.UserID{}) {
-		e.By = session.By{}
+	if e.Actor.User != (token.UserID{}) {
+		e.Actor = session.Actor{}
 	}
 	return adminEvent(e)
 }
@@ -84,7 +84,7 @@ func ownEvent(e session.Event) activityEvent {
 func adminEvent(e session.Event) activityEvent {
 	view := activityEvent{
 		V: activityVersion, ID: e.ID, Time: timestamp(e.Time), Type: e.Type.String(),
-		IP: ipText(e.By.IP), Device: e.By.Device, Outcome: e.Outcome(),
+		IP: ipText(e.Actor.IP), Device: e.Actor.Device, Outcome: e.Outcome(),
 	}
 	if e.Session.Session != [16]byte{} {
 		view.SessionID = e.Session.String()
@@ -92,8 +92,8 @@ func adminEvent(e session.Event) activityEvent {
 	if e.Reason != 0 {
 		view.Reason = e.Reason.String()
 	}
-	if e.By.Actor != (token.UserID{}) {
-		view.ActorID = e.By.Actor.String()
+	if e.Actor.User != (token.UserID{}) {
+		view.ActorID = e.Actor.User.String()
 	}
 	return view
 }

@@ -10,8 +10,8 @@ import (
 	"latchkey/local/test/redistest"
 )
 
-// listed are the events of an answer.
-func (a answer) listed() []map[string]any {
+// events are the events of an answer.
+func (a answer) events() []map[string]any {
 	a.t.Helper()
 	list, _ := a.wants(200, "").at("events").([]any)
 	var events []map[string]any
@@ -25,7 +25,7 @@ func (a answer) listed() []map[string]any {
 func (a answer) types() []string {
 	a.t.Helper()
 	types := []string{}
-	for _, e := range a.listed() {
+	for _, e := range a.events() {
 		text := fmt.Sprint(e["type"])
 		if e["reason"] != nil {
 			text += fmt.Sprint(" ", e["reason"])
@@ -51,7 +51,7 @@ func TestActivity(t *testing.T) {
 		got := other.ask("GET", "/api/activity", nil)
 		equal(t, "types, newest first", got.types(), []string{"preferences.changed", "session.ended revoked", "login", "refresh", "login"})
 		names(t, "the list", got.object(), "events")
-		events := got.listed()
+		events := got.events()
 		for i, e := range events {
 			want := []string{"v", "id", "time", "type", "sessionId", "ip", "device", "outcome"}
 			if i == 1 {
@@ -85,14 +85,14 @@ func TestActivity_pages(t *testing.T) {
 			c.signIn(alice) // from the sixth on each evicts one
 			w.clock.add(time.Second)
 		}
-		all := c.ask("GET", "/api/activity?limit=100", nil).listed()
+		all := c.ask("GET", "/api/activity?limit=100", nil).events()
 		equal(t, "events", len(all), 30)
 		for _, limit := range []int{1, 7, 29, 30, 50} {
 			var paged []map[string]any
 			cursor, pages := "", 0
 			for next := fmt.Sprintf("/api/activity?limit=%d", limit); next != ""; pages++ {
 				got := c.ask("GET", next, nil)
-				paged = append(paged, got.listed()...)
+				paged = append(paged, got.events()...)
 				if cursor = got.text("next"); cursor == "" {
 					break
 				}
@@ -101,7 +101,7 @@ func TestActivity_pages(t *testing.T) {
 			equal(t, "pages", pages+1, (30+limit-1)/limit)
 			equal(t, "all pages", slices.Collect(ids(paged)), slices.Collect(ids(all)))
 		}
-		foreign := other.ask("GET", "/api/activity", nil).listed()[0]["id"]
+		foreign := other.ask("GET", "/api/activity", nil).events()[0]["id"]
 		for _, bad := range []string{
 			"limit=0", "limit=101", "limit=-1", "limit=", "limit=01", "limit=%2B1", "limit=1e1", "limit=99999999999999999999", "limit=1&limit=1",
 			"cursor=", "cursor=x", "cursor=-1", "cursor=" + strings.Repeat("9", 500), "cursor=" + fmt.Sprint(foreign), "cursor=0", "cursor=%00",
@@ -137,13 +137,13 @@ func TestActivity_ofAdmins(t *testing.T) {
 		equal(t, "userId", e["userId"], c.profile().text("user", "id"))
 		equal(t, "target", e["target"], alice.address.Hex())
 
-		own := c.ask("GET", "/api/activity", nil).listed()[0]
+		own := c.ask("GET", "/api/activity", nil).events()[0]
 		equal(t, "type", own["type"], "roles.changed")
 		names(t, "in its own list", own, "v", "id", "time", "type", "sessionId", "ip", "device", "outcome")
 		equal(t, "ip in its own list", own["ip"], "")
 		equal(t, "device in its own list", own["device"], "")
 		path := "/api/admin/activity?address=" + alice.address.Hex()
-		seen := admin.ask("GET", path, nil).listed()
+		seen := admin.ask("GET", path, nil).events()
 		equal(t, "events", len(seen), 2)
 		equal(t, "ip in an admin's list", seen[0]["ip"], clientIP)
 		equal(t, "device in an admin's list", seen[0]["device"], "Chrome on macOS")

@@ -69,7 +69,7 @@ func (a *API) RevokeSession() http.Handler {
 func (a *API) EndUserSessions() http.Handler {
 	return ofUser(sessionsWrite, http.MethodDelete, func(x *exchange, address common.Address, _ nothing) (any, error) {
 		user := a.store.UserOf(address)
-		n, err := a.store.EndAllOf(x.r.Context(), user, session.RevokedByAdmin, x.byFor(user), x.rank(user)...)
+		n, err := a.store.RevokeAllOf(x.r.Context(), user, session.RevokedByAdmin, x.actorFor(user), x.rank(user)...)
 		if err != nil {
 			return nil, err
 		}

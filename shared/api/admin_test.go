@@ -95,10 +95,10 @@ func TestBlock(t *testing.T) {
 		admin.signIn(root)
 		block := func(a account, what string) answer { return admin.ask("POST", userPath(a)+"/"+what, nil) }
 		c.signIn(alice)
-		held := c.copyOf()
+		stepUp := c.copyOf()
 		block(alice, "block").wants(204, "")
-		equal(t, "reason", held.profile().wants(401, "session_ended").at("reason"), "account_blocked")
-		equal(t, "reason", held.renew().wants(401, "session_ended").at("reason"), "account_blocked")
+		equal(t, "reason", stepUp.profile().wants(401, "session_ended").at("reason"), "account_blocked")
+		equal(t, "reason", stepUp.renew().wants(401, "session_ended").at("reason"), "account_blocked")
 		c.login(c.body(alice, c.message(alice).String())).wants(403, "account_blocked")
 		got := admin.ask("GET", userPath(alice), nil).wants(200, "")
 		names(t, "a blocked account", got.object(), "user", "sessions", "blocked", "blockedAt")
@@ -139,7 +139,7 @@ func TestErase(t *testing.T) {
 			other.signIn(alice)
 			admin.setRoles(alice, "admin").wants(200, "")
 			c.ask("PATCH", "/api/preferences", map[string]any{"theme": "dark"}, with("If-Match", "*")).wants(200, "")
-			held := c.copyOf()
+			stepUp := c.copyOf()
 			if byAdmin {
 				admin.ask("DELETE", userPath(alice), nil).wants(204, "")
 			} else {
@@ -148,7 +148,7 @@ func TestErase(t *testing.T) {
 					t.Errorf("the cookie stays: %v", got.header["Set-Cookie"])
 				}
 			}
-			for _, gone := range []*client{held, other} {
+			for _, gone := range []*client{stepUp, other} {
 				equal(t, "reason", gone.profile().wants(401, "session_ended").at("reason"), "account_erased")
 			}
 			w.clock.add(time.Minute)

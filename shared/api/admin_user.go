@@ -49,7 +49,7 @@ func (a *API) SetRoles() http.Handler {
 		}
 		x.concerns(slog.String("roles", strings.Join(roles, ",")))
 		user := a.store.UserOf(address)
-		changed, err := a.store.SetRoles(x.r.Context(), address, roles, a.keepAdmin(), x.byFor(user), x.rank(user, roles...)...)
+		changed, err := a.store.SetRoles(x.r.Context(), address, roles, a.keepAdmin(), x.actorFor(user), x.rank(user, roles...)...)
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +93,7 @@ func (a *API) BlockUser() http.Handler {
 			return nil, fail(codeConflict, "the configuration makes this address an admin")
 		}
 		user := a.store.UserOf(address)
-		return nil, a.store.Block(x.r.Context(), address, a.keepAdmin(), x.byFor(user), x.rank(user)...)
+		return nil, a.store.Block(x.r.Context(), address, a.keepAdmin(), x.actorFor(user), x.rank(user)...)
 	}).handler(a)
 }
 
@@ -101,7 +101,7 @@ func (a *API) BlockUser() http.Handler {
 func (a *API) UnblockUser() http.Handler {
 	return ofUser(usersWrite, http.MethodPost, func(x *exchange, address common.Address, _ nothing) (any, error) {
 		user := a.store.UserOf(address)
-		return nil, a.store.Unblock(x.r.Context(), address, x.byFor(user), x.rank(user)...)
+		return nil, a.store.Unblock(x.r.Context(), address, x.actorFor(user), x.rank(user)...)
 	}).handler(a)
 }
 

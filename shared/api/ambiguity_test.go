@@ -41,9 +41,9 @@ func TestAmbiguous_schemes(t *testing.T) { // attack case 27
 		c.send("GET", "/api/profile", nil, with("Authorization", value)).wants(400, "invalid_request")
 	}
 	c.send("GET", "/api/profile", nil, with("Authorization", "Basic eDp5"), more("Authorization", "Bearer "+c.access)).wants(400, "invalid_request")
-	held := w.browser()
-	held.signIn(newAccount(t))
-	held.profile(with("Authorization", "Bearer\t"+c.access)).wants(400, "invalid_request").forgets()
+	stepUp := w.browser()
+	stepUp.signIn(newAccount(t))
+	stepUp.profile(with("Authorization", "Bearer\t"+c.access)).wants(400, "invalid_request").forgets()
 }
 
 func TestAmbiguous_query(t *testing.T) { // attack case 27
@@ -79,19 +79,19 @@ func TestLogin_replacesWhateverIsCarried(t *testing.T) {
 		b.signIn(alice, bearer(s.access)) // a cookie login with a bearer token
 		s.profile().wants(401, "session_ended")
 
-		held := b.copyOf()
+		stepUp := b.copyOf()
 		refreshOnly := with("Cookie", "__Host-refresh="+b.cookie("refresh")+"; __Host-prelogin="+b.cookie("prelogin"))
 		next := b.copyOf()
 		next.login(b.body(alice, b.message(alice).String()), refreshOnly).wants(200, "") // with the refresh cookie alone
-		held.profile().wants(401, "session_ended")
+		stepUp.profile().wants(401, "session_ended")
 
 		b.signIn(alice)
-		held = b.copyOf()
+		stepUp = b.copyOf()
 		cookies := with("Cookie", "__Host-session="+b.cookie("session"))
 		w.script().signIn(alice, cookies, with("Origin", "https://evil.example"), with("Sec-Fetch-Site", "cross-site"))
-		held.profile().wants(200, "") // a bearer login from another site leaves the browser's session alone
+		stepUp.profile().wants(200, "") // a bearer login from another site leaves the browser's session alone
 		w.script().signIn(alice, cookies, with("Origin", origin))
-		held.profile().wants(401, "session_ended")
+		stepUp.profile().wants(401, "session_ended")
 	})
 }
 

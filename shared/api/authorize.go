@@ -16,8 +16,8 @@ import (
 
 // Guarded is what is known of a request to an API that this service guards and does not serve.
 type Guarded struct {
-	// Call is what the gateway says. Malformed refuses the request unread.
-	Call Call
+	// Info is what the gateway says. Malformed refuses the request unread.
+	Info RequestInfo
 	// Method of the request.
 	Method string
 	// Header has, by canonical name, what was sent of Authorization, Cookie, Origin, Sec-Fetch-Site, User-Agent and
@@ -50,13 +50,13 @@ type Identity struct {
 	ExpiresAt string `json:"expiresAt"`
 }
 
-// Verdict is what Authorize decides. The zero value denies.
-type Verdict byte
+// Decision is what Authorize decides. The zero value denies.
+type Decision byte
 
 // The verdicts.
 const (
 	// Denied: what was presented does not open, or not this.
-	Denied Verdict = iota
+	Denied Decision = iota
 	// Allowed: the session lives, and its user has what is wanted.
 	Allowed
 	// Unauthenticated: nothing was presented. It denies.
@@ -75,13 +75,13 @@ var errIdentity = errors.New("a value of the identity is too long, or holds what
 // Authorize decides over a request to another API by the rules that hold for this one: where a credential may stand, CSRF,
 // device and network, roles. A session that is held for a step-up is denied. Whatever goes wrong is logged here, and
 // denies; the identity is there with Allowed only.
-func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, verdict Verdict) {
-	x := &exchange{api: a, call: g.Call, id: requestID(g.Call), began: a.now(), failed: eventAuthorize, bare: g.Bare, handshake: g.Handshake}
+func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, decision Decision) {
+	x := &exchange{api: a, info: g.Info, id: requestID(g.Info), began: a.now(), failed: eventAuthorize, bare: g.Bare, handshake: g.Handshake}
 	ctx = context.WithValue(ctx, exchangeKey{}, x) // for the store's events; see Audit
 	x.r = (&http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}).WithContext(ctx)
 	defer func() {
 		if p := recover(); p != nil {
-			who, verdict = Identity{}, x.deny(&panicError{p, debug.Stack()})
+			who, decision = Identity{}, x.deny(&panicError{p, debug.Stack()})
 		}
 	}()
 	who, err := x.authorize(g)
@@ -92,7 +92,7 @@ func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, verdict V
 }
 
 func (x *exchange) authorize(g Guarded) (Identity, error) {
-	if g.Call.Malformed {
+	if g.Info.Malformed {
 		return Identity{}, invalid("the event cannot be read")
 	}
 	var err error
@@ -145,7 +145,7 @@ func (x *exchange) checkHandshake() error {
 }
 
 // deny records why a request is not let through.
-func (x *exchange) deny(err error) Verdict {
+func (x *exchange) deny(err error) Decision {
 	x.recordFailure(err)
 	p := problemOf(err, false)
 	x.logFault(p, err)

@@ -299,7 +299,7 @@ func (panicking) Close() error             { return nil }
 // What never was a request is answered like one that is wrong, under the gateway's request id.
 func TestMalformed(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
-	w.call = func(c *api.Call) { c.Malformed, c.RequestID = true, "gateway-1" }
+	w.call = func(c *api.RequestInfo) { c.Malformed, c.RequestID = true, "gateway-1" }
 	got := w.script().send("GET", "/api/profile?token=lka_secret", nil)
 	checkProblem(t, got.wants(400, badRequest))
 	equal(t, "X-Request-Id", got.header.Get("X-Request-Id"), "gateway-1")

@@ -41,7 +41,7 @@ func (x *exchange) clientOver(transport session.Transport) (session.Client, erro
 		}
 		device.ID = ids[0]
 	}
-	return session.Client{IP: x.call.SourceIP, Device: device, Transport: transport, NotEvaluated: x.bare,
+	return session.Client{IP: x.info.SourceIP, Device: device, Transport: transport, NotEvaluated: x.bare,
 		// A browser's WebSocket cannot send the header.
 		NoDeviceID: x.handshake && device.ID == ""}, nil
 }

@@ -77,7 +77,7 @@ type world struct {
 	api    *api.API
 	log    *logBuffer
 	server *httptest.Server
-	call   func(*api.Call)                               // changes what the gateway says
+	call   func(*api.RequestInfo)                        // changes what the gateway says
 	wrap   func(http.ResponseWriter, *http.Request) bool // sees a request first; true: it has been answered
 }
 
@@ -101,7 +101,7 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 		},
 		opts: session.Options{
 			Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
-			Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5, StepUp: 5 * time.Minute,
+			Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5, StepUp: 5 * time.Minute,
 			ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour, StateQuota: 16384,
 		},
 	}
@@ -116,7 +116,7 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 	w.ring = ring
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	w.opts.Audit = api.Audit(log, w.cfg.AuditLog)
-	w.cfg.SessionLimit = w.opts.Limit
+	w.cfg.SessionLimit = w.opts.SessionLimit
 	w.store = session.NewStore(rdb, ring, w.opts, w.clock.now)
 	w.api = api.New(w.cfg, w.store, log, w.clock.now)
 	w.server = httptest.NewTLSServer(w.gateway())
@@ -156,13 +156,13 @@ func (w *world) gateway() http.Handler {
 			fmt.Fprint(rw, `{"message":"Not Found"}`)
 			return
 		}
-		call := api.Call{
+		info := api.RequestInfo{
 			SourceIP: netip.MustParseAddr(clientIP), RequestID: fmt.Sprintf("gw%d=", serial.Add(1)), Route: route,
 		}
 		if w.call != nil {
-			w.call(&call)
+			w.call(&info)
 		}
-		r = r.WithContext(api.WithCall(r.Context(), call))
+		r = r.WithContext(api.WithRequestInfo(r.Context(), info))
 		for name, value := range values {
 			r.SetPathValue(name, value)
 		}
@@ -485,5 +485,5 @@ func serve(t testing.TB, h http.Handler, r *http.Request) answer {
 // serveAs gives the request the gateway's id.
 func serveAs(t testing.TB, h http.Handler, r *http.Request, id string) answer {
 	t.Helper()
-	return serve(t, h, r.WithContext(api.WithCall(r.Context(), api.Call{RequestID: id})))
+	return serve(t, h, r.WithContext(api.WithRequestInfo(r.Context(), api.RequestInfo{RequestID: id})))
 }

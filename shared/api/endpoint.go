@@ -34,15 +34,15 @@ type nothing struct{}
 // the access log, and an answer even where the code panics.
 func (e endpoint[In]) handler(a *API) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{api: a, w: w, call: callOf(r.Context()), id: requestID(callOf(r.Context())), began: a.now(), failed: e.failed}
+		x := &exchange{api: a, w: w, info: requestInfoOf(r.Context()), id: requestID(requestInfoOf(r.Context())), began: a.now(), failed: e.failed}
 		x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)) // for the store's events; see Audit
-		defer x.finish()
+		defer x.complete()
 		x.answer(e.run(x))
 	})
 }
 
 func (e endpoint[In]) run(x *exchange) (any, error) {
-	if x.call.Malformed {
+	if x.info.Malformed {
 		return nil, invalid("the request cannot be read")
 	}
 	if x.r.Method != e.method {
@@ -72,7 +72,7 @@ type exchange struct {
 	api   *API
 	w     http.ResponseWriter
 	r     *http.Request
-	call  Call
+	info  RequestInfo
 	id    string
 	began time.Time
 
@@ -138,16 +138,16 @@ type panicError struct {
 // Error implements error.
 func (e *panicError) Error() string { return fmt.Sprint("panic: ", e.value) }
 
-// finish answers where the code panicked, and writes the access log.
-func (x *exchange) finish() {
+// complete answers where the code panicked, and writes the access log.
+func (x *exchange) complete() {
 	if p := recover(); p != nil {
 		clear(x.w.Header()) // of what was half done
 		x.answer(nil, &panicError{p, debug.Stack()})
 	}
 	attrs := []slog.Attr{
-		slog.String("requestId", x.id), slog.String("method", bounded(x.r.Method)), slog.String("route", x.call.Route),
+		slog.String("requestId", x.id), slog.String("method", bounded(x.r.Method)), slog.String("route", x.info.Route),
 		slog.Int("status", x.sent), slog.Float64("durationMs", milliseconds(x.api.now().Sub(x.began))),
-		slog.String("ip", ipText(x.call.SourceIP)),
+		slog.String("ip", ipText(x.info.SourceIP)),
 	}
 	if x.code != "" {
 		attrs = append(attrs, slog.String("code", string(x.code)))
@@ -161,11 +161,11 @@ func milliseconds(d time.Duration) float64 {
 
 // requestID is the gateway's own, up to 128 characters of base64 in either alphabet, or one of ours where there is none. A
 // client's header is never taken for it.
-func requestID(call Call) string {
+func requestID(info RequestInfo) string {
 	foreign := func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("+/=_-", r))
 	}
-	if id := call.RequestID; id != "" && len(id) <= 128 && !strings.ContainsFunc(id, foreign) {
+	if id := info.RequestID; id != "" && len(id) <= 128 && !strings.ContainsFunc(id, foreign) {
 		return id
 	}
 	return rand.Text()

@@ -61,8 +61,8 @@ func subjectOf(e session.Event) []slog.Attr {
 	if e.Reason != 0 {
 		attrs = append(attrs, slog.String("reason", e.Reason.String()))
 	}
-	if e.By.Actor != (token.UserID{}) {
-		attrs = append(attrs, slog.String("actorId", e.By.Actor.String()))
+	if e.Actor.User != (token.UserID{}) {
+		attrs = append(attrs, slog.String("actorId", e.Actor.User.String()))
 	}
 	return attrs
 }
@@ -79,7 +79,7 @@ func (x *exchange) aboutChange(e session.Event) []slog.Attr {
 // origin is which request it was, and from where.
 func (x *exchange) origin() []slog.Attr {
 	return []slog.Attr{
-		slog.String("requestId", x.id), slog.String("ip", ipText(x.call.SourceIP)), slog.String("device", deviceOf(x.r.Header).Name),
+		slog.String("requestId", x.id), slog.String("ip", ipText(x.info.SourceIP)), slog.String("device", deviceOf(x.r.Header).Name),
 	}
 }
 

@@ -33,7 +33,7 @@ func Example() {
 	}
 	store := session.NewStore(rdb, ring, session.Options{
 		Prefix: "demo", Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
-		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5,
+		Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5,
 	}, time.Now)
 	edge := api.New(api.Config{
 		Domains: []string{"app.example.com"}, ChainIDs: []uint64{1}, Statement: "Sign in.",
@@ -42,8 +42,8 @@ func Example() {
 
 	profile := edge.Profile()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		call := api.Call{SourceIP: netip.MustParseAddr("203.0.113.7"), RequestID: "id-1", Route: "GET /api/profile"}
-		profile.ServeHTTP(w, r.WithContext(api.WithCall(r.Context(), call)))
+		info := api.RequestInfo{SourceIP: netip.MustParseAddr("203.0.113.7"), RequestID: "id-1", Route: "GET /api/profile"}
+		profile.ServeHTTP(w, r.WithContext(api.WithRequestInfo(r.Context(), info)))
 	}))
 	defer server.Close()
 	response, err := http.Get(server.URL + "/api/profile")

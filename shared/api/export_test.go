@@ -57,7 +57,7 @@ func SessionID(path string) (id token.ID, target string, err error) {
 }
 
 // RequestID is the id of a request to which the gateway gave that one.
-func RequestID(gateways string) string { return requestID(Call{RequestID: gateways}) }
+func RequestID(gateways string) string { return requestID(RequestInfo{RequestID: gateways}) }
 
 // Conditions reads If-Match and If-None-Match.
 func Conditions(header http.Header) (session.StateCondition, error) { return conditions(header) }

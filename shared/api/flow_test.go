@@ -90,17 +90,17 @@ func TestFlow_browser(t *testing.T) {
 		}
 		c.profile().wants(200, "")
 
-		held := c.cookie("session")
+		stepUp := c.cookie("session")
 		out := c.logout(nil).wants(204, "")
 		if out.body != "" || c.cookie("session") != "" || c.cookie("refresh") != "" {
 			t.Errorf("logout answered %q and left the cookies %v", out.body, c.http.Jar)
 		}
 		c.profile().wants(401, "no_credentials")
-		ended := c.profile(with("Cookie", "__Host-session="+held)).wants(401, "session_ended")
+		ended := c.profile(with("Cookie", "__Host-session="+stepUp)).wants(401, "session_ended")
 		names(t, "the problem", ended.object(), "type", "title", "status", "code", "detail", "requestId", "reason", "endedAt")
 		equal(t, "reason", ended.at("reason"), "logged_out")
 		equal(t, "endedAt", ended.at("endedAt"), "2026-11-23T10:15:00.000Z")
-		c.logout(nil, with("Cookie", "__Host-session="+held)).wants(204, "")
+		c.logout(nil, with("Cookie", "__Host-session="+stepUp)).wants(204, "")
 	})
 }
 
@@ -205,7 +205,7 @@ func TestNonce_refusesQueries(t *testing.T) {
 // A login that carries a session ends it, once its own has come into being.
 func TestLogin_replacesCarriedSession(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(w *world) { w.opts.Limit = 1 })
+		w := newWorld(t, r, func(w *world) { w.opts.SessionLimit = 1 })
 		for _, make := range []func() *client{w.browser, w.script} {
 			for _, sameAccount := range []bool{true, false} {
 				c, alice := make(), newAccount(t)
@@ -229,18 +229,18 @@ func TestLogin_replacesCarriedSession(t *testing.T) {
 
 // copyOf is a script that holds what the client holds now, whatever its transport.
 func (c *client) copyOf() *client {
-	held := *c
+	stepUp := *c
 	if c.transport == "cookie" {
-		held.http = c.w.server.Client()
-		held.header = c.header.Clone()
-		held.header.Set("Cookie", "__Host-session="+c.cookie("session")+"; __Host-refresh="+c.cookie("refresh"))
+		stepUp.http = c.w.server.Client()
+		stepUp.header = c.header.Clone()
+		stepUp.header.Set("Cookie", "__Host-session="+c.cookie("session")+"; __Host-refresh="+c.cookie("refresh"))
 	}
-	return &held
+	return &stepUp
 }
 
 func TestLogin_limit(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-		w, alice := newWorld(t, r, func(w *world) { w.opts.Limit = 2 }), newAccount(t)
+		w, alice := newWorld(t, r, func(w *world) { w.opts.SessionLimit = 2 }), newAccount(t)
 		var ids []any
 		clients := []*client{w.script(), w.browser(), w.script()}
 		for i, c := range clients {
@@ -256,7 +256,7 @@ func TestLogin_limit(t *testing.T) {
 		}
 		equal(t, "reason", clients[0].profile().wants(401, "session_ended").at("reason"), "evicted")
 
-		deny := newWorld(t, redistest.Embedded(t), func(w *world) { w.opts.Limit, w.opts.LimitPolicy = 1, session.Deny })
+		deny := newWorld(t, redistest.Embedded(t), func(w *world) { w.opts.SessionLimit, w.opts.LimitPolicy = 1, session.Deny })
 		deny.script().signIn(alice)
 		c := deny.script()
 		c.login(c.body(alice, c.message(alice).String())).wants(403, "session_limit")

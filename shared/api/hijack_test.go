@@ -18,7 +18,7 @@ import (
 
 // from makes every request come from an address, as the gateway saw it.
 func (w *world) from(ip string) {
-	w.call = func(call *api.Call) { call.SourceIP = netip.MustParseAddr(ip) }
+	w.call = func(info *api.RequestInfo) { info.SourceIP = netip.MustParseAddr(ip) }
 }
 
 // policies makes a world that has them.
@@ -221,7 +221,7 @@ func TestHijack_network(t *testing.T) { // attack case 42
 			equal(t, "ip in the log", netip.MustParseAddr(fmt.Sprint(e["ip"])).Unmap().String(), tt.then)
 			equal(t, "sessionId in the log", e["sessionId"], profile.at("session", "id"))
 			w.wantsEvents("another network", "network.changed allowed")
-			newest := c.ask("GET", "/api/activity?limit=1", nil).wants(200, "").listed()[0]
+			newest := c.ask("GET", "/api/activity?limit=1", nil).wants(200, "").events()[0]
 			equal(t, "activity", newest["type"], "network.changed")
 			equal(t, "outcome", newest["outcome"], "allowed")
 		}
@@ -322,7 +322,7 @@ func (c *client) past(h http.Handler, method, path string, body any, changes ...
 		text = string(encoded)
 	}
 	r := request(method, path, text)
-	r = r.WithContext(api.WithCall(r.Context(), api.Call{SourceIP: netip.MustParseAddr(clientIP)}))
+	r = r.WithContext(api.WithRequestInfo(r.Context(), api.RequestInfo{SourceIP: netip.MustParseAddr(clientIP)}))
 	maps.Copy(r.Header, c.header.Clone())
 	for _, change := range append(c.credential(), changes...) {
 		change(r)
@@ -352,7 +352,7 @@ func TestIP_fromTheGatewayAlone(t *testing.T) { // attack case 41
 		equal(t, "ip", got.at("session", "ip"), clientIP)
 		profile := c.profile(spoof).wants(200, "") // the network has not changed
 		equal(t, "lastIp", profile.at("session", "lastIp"), clientIP)
-		events := c.ask("GET", "/api/activity", nil, spoof).wants(200, "").listed()
+		events := c.ask("GET", "/api/activity", nil, spoof).wants(200, "").events()
 		equal(t, "ip in the activity", events[0]["ip"], clientIP)
 
 		limited := func(what string, most int, ask func() answer) {

@@ -66,12 +66,12 @@ func TestLimit_refresh(t *testing.T) {
 		w, alice := c.w, newAccount(t)
 		c.signIn(alice)
 		w.clock.add(time.Minute)
-		held := c.copyOf()
+		stepUp := c.copyOf()
 		for range 3 {
-			held.renew().wants(200, "")
+			stepUp.renew().wants(200, "")
 		}
 		w.events()
-		held.renew().limited("refresh", 3, 20)
+		stepUp.renew().limited("refresh", 3, 20)
 		w.wantsEvents("a refresh too many", "refresh failure reason=rate_limited")
 		c.profile().wants(200, "") // which is not limited
 
@@ -79,10 +79,10 @@ func TestLimit_refresh(t *testing.T) {
 		other.signIn(newAccount(t))
 		other.renew().wants(200, "") // another account in the same network
 		w.from("198.51.100.9")
-		held.renew().wants(200, "") // the same account from another
+		stepUp.renew().wants(200, "") // the same account from another
 		w.from(clientIP)
 		w.clock.add(20 * time.Second)
-		held.renew().wants(200, "")
+		stepUp.renew().wants(200, "")
 	})
 }
 
@@ -235,8 +235,8 @@ func TestLimit_badLoginsOfAVictim(t *testing.T) { // attack case 24
 		c.signIn(victim)
 		c.profile().wants(200, "")
 		w.from(clientIP)
-		held := c.copyOf()
+		stepUp := c.copyOf()
 		attack().limited("login", 30, 2)
-		held.profile().wants(200, "") // nor are the victim's sessions limited in the attacker's network
+		stepUp.profile().wants(200, "") // nor are the victim's sessions limited in the attacker's network
 	})
 }

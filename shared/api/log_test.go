@@ -45,7 +45,7 @@ func (w *world) wantsEvents(what string, want ...string) {
 // Every change and every refusal has its event, and one of them.
 func TestEvents(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-		w, alice := newWorld(t, r, func(w *world) { w.opts.Limit = 1 }), newAccount(t)
+		w, alice := newWorld(t, r, func(w *world) { w.opts.SessionLimit = 1 }), newAccount(t)
 		c := w.script()
 		c.signIn(alice)
 		w.wantsEvents("login", "login success")
@@ -137,7 +137,7 @@ func TestEvents_storeReset(t *testing.T) {
 }
 
 func TestEvents_limitAndBlock(t *testing.T) {
-	w, alice := newWorld(t, redistest.Embedded(t), func(w *world) { w.opts.Limit, w.opts.LimitPolicy = 1, session.Deny }), newAccount(t)
+	w, alice := newWorld(t, redistest.Embedded(t), func(w *world) { w.opts.SessionLimit, w.opts.LimitPolicy = 1, session.Deny }), newAccount(t)
 	c := w.script()
 	c.signIn(alice)
 	w.events()
@@ -148,7 +148,7 @@ func TestEvents_limitAndBlock(t *testing.T) {
 }
 
 func TestEvents_members(t *testing.T) {
-	w, alice := newWorld(t, redistest.Embedded(t), func(w *world) { w.opts.Limit = 1 }), newAccount(t)
+	w, alice := newWorld(t, redistest.Embedded(t), func(w *world) { w.opts.SessionLimit = 1 }), newAccount(t)
 	c := w.script()
 	login := c.signIn(alice)
 	id, user := login.text("session", "id"), login.text("user", "id")
@@ -247,7 +247,7 @@ func TestAccessLog(t *testing.T) {
 	if len(w.lines("unavailable")) != 1 {
 		t.Errorf("logged %s", w.log.text())
 	}
-	w.call = func(call *api.Call) { *call = api.Call{} }
+	w.call = func(info *api.RequestInfo) { *info = api.RequestInfo{} }
 	w.log.Reset()
 	c.send("GET", "/auth/nonce", nil)
 	equal(t, "ip where the gateway gave none", w.lines("request")[0]["ip"], "")

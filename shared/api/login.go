@@ -33,7 +33,7 @@ type attempt struct {
 	signature []byte
 	client    session.Client
 	browser   string // the pre-login cookie
-	carried   string // a token that came along, of a session that this login replaces
+	presented string // a token that came along, of a session that this login replaces
 }
 
 // Login serves POST /auth/login.
@@ -48,7 +48,7 @@ func (a *API) Login() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		x.endCarried(try.carried, g)
+		x.revokePresented(try.presented, g)
 		user := x.viewUser(g.User)
 		view := x.grant(g)
 		view.User = &user
@@ -73,9 +73,9 @@ func (x *exchange) attempt(in loginBody) (attempt, error) {
 		return attempt{}, foreign
 	}
 	p := x.presented
-	try := attempt{raw: []byte(in.Message), carried: p.bearer}
+	try := attempt{raw: []byte(in.Message), presented: p.bearer}
 	if foreign == nil { // no other site's page ends a browser's session, by no kind of login
-		try.carried = cmp.Or(p.bearer, p.cookie[sessionCookie], p.cookie[refreshCookie])
+		try.presented = cmp.Or(p.bearer, p.cookie[sessionCookie], p.cookie[refreshCookie])
 	}
 	if transport == session.Cookie {
 		try.browser = p.cookie[preLoginCookie]
@@ -117,7 +117,7 @@ func checkDeviceName(name string) error {
 func (x *exchange) signIn(try attempt) (session.Grant, error) {
 	ctx, a := x.r.Context(), x.api
 	err := a.store.SpendNonce(ctx, try.message.Nonce, session.NonceTerms{
-		Transport: try.client.Transport, Purpose: session.ForLogin, Browser: try.browser, From: x.call.SourceIP,
+		Transport: try.client.Transport, Purpose: session.ForLogin, Browser: try.browser, From: x.info.SourceIP,
 	})
 	var g session.Grant
 	if err == nil {
@@ -138,13 +138,13 @@ func (x *exchange) create(try attempt) (session.Grant, error) {
 	// Said beforehand: the store tells of the login while it runs.
 	x.concerns(slog.String("transport", try.client.Transport.String()), slog.Uint64("chainId", m.ChainID))
 	login := session.Login{
-		Nonce: m.Nonce, Address: m.Address, ChainID: m.ChainID, Client: try.client, Carried: try.carried,
+		Nonce: m.Nonce, Address: m.Address, ChainID: m.ChainID, Client: try.client, Presented: try.presented,
 		Granted: x.api.granted(m.Address),
 	}
 	g, err := x.api.store.Create(x.r.Context(), login)
 	if errors.Is(err, session.ErrBlocked) && slices.Contains(x.api.cfg.Admins, m.Address) {
 		// It was blocked before the configuration made it an admin, which no route takes away.
-		if err = x.api.store.Unblock(x.r.Context(), m.Address, x.by()); err == nil {
+		if err = x.api.store.Unblock(x.r.Context(), m.Address, x.actor()); err == nil {
 			g, err = x.api.store.Create(x.r.Context(), login)
 		}
 	}
@@ -194,14 +194,14 @@ func isLoginFault(err error) bool {
 	return errors.As(err, &fault)
 }
 
-// endCarried ends the session that came along, where it is another account's; one of the same account was replaced
+// revokePresented ends the session that came along, where it is another account's; one of the same account was replaced
 // already. The login stands even if this fails: the client has its new tokens and will not send the old ones again.
-func (x *exchange) endCarried(carried string, g session.Grant) {
-	id, err := x.api.store.SessionOf(x.r.Context(), carried)
+func (x *exchange) revokePresented(presented string, g session.Grant) {
+	id, err := x.api.store.SessionOf(x.r.Context(), presented)
 	if err != nil || id.User == g.Session.ID.User {
 		return
 	}
-	_, err = x.api.store.End(x.r.Context(), id, session.LoggedOut, x.by())
+	_, err = x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		x.api.log.Warn("carried session not ended", "requestId", x.id, "sessionId", id.String(), "error", err.Error())
 	}

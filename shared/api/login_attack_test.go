@@ -553,8 +553,8 @@ func word(b ...byte) []byte { return append(make([]byte, 32-len(b)), b...) }
 
 // contractSignatures are what contract wallets sign with.
 func contractSignatures(good []byte) map[string][]byte {
-	call := []byte("https://rpc.evil.example/")
-	blob := slices.Concat(word(bytes.Repeat([]byte{0xfa}, 20)...), word(96), word(160), word(byte(len(call))), call, make([]byte, 32-len(call)),
+	info := []byte("https://rpc.evil.example/")
+	blob := slices.Concat(word(bytes.Repeat([]byte{0xfa}, 20)...), word(96), word(160), word(byte(len(info))), info, make([]byte, 32-len(info)),
 		word(65), good, make([]byte, 31))
 	magic := bytes.Repeat([]byte{0x64, 0x92}, 16)
 	return map[string][]byte{
@@ -667,7 +667,7 @@ func TestLogin_failuresAreCounted(t *testing.T) {
 // The limit of a role that the configuration gives holds from the first login on.
 func TestLogin_limitOfAGrantedRole(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-		w, root := adminWorld(t, r, func(w *world) { w.opts.Limit, w.opts.RoleLimits = 1, map[string]int{"admin": 3} })
+		w, root := adminWorld(t, r, func(w *world) { w.opts.SessionLimit, w.opts.RoleLimits = 1, map[string]int{"admin": 3} })
 		for i := range 4 {
 			evicted, _ := w.script().signIn(root).at("evicted").([]any)
 			equal(t, fmt.Sprint("evicted by login ", i), len(evicted), max(0, i-2))

@@ -39,7 +39,7 @@ func (a *API) Logout() http.Handler {
 
 // logOut ends one session. One that is over already, or not even remembered, is logged out: that is what was wanted.
 func (x *exchange) logOut(id token.ID) error {
-	over, err := x.api.store.End(x.r.Context(), id, session.LoggedOut, x.by())
+	over, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return err
 	}
@@ -52,7 +52,7 @@ func (x *exchange) logOut(id token.ID) error {
 // logOutEverywhere ends every session of the account. Without a session that is known or remembered it is refused: 204
 // would claim something that was not done.
 func (x *exchange) logOutEverywhere(id token.ID) error {
-	n, err := x.api.store.EndAll(x.r.Context(), id, session.LoggedOut, x.by())
+	n, err := x.api.store.RevokeAll(x.r.Context(), id, session.LoggedOut, x.actor())
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ const (
 	ReuseDetections Metric = "ReuseDetections"
 	// Sessions that live, as of a whole sweep.
 	Sessions Metric = "Sessions"
-	// Mended: counters that were wrong, of which there should be none.
-	Mended Metric = "Mended"
+	// Repaired: counters that were wrong, of which there should be none.
+	Repaired Metric = "Mended"
 	// Denials of the authorizer that are no faults, and requests without credentials that it answered with an error.
 	Denials      Metric = "Denied"
 	Unauthorized Metric = "Unauthorized"

@@ -95,13 +95,13 @@ func TestMetrics_mended(t *testing.T) {
 	}
 	must(t, r.Client().Del(ctx, keys[0]).Err())
 	// The bucket that the key names is recounted in a minute of its own.
-	bucket, err := strconv.ParseInt(keys[0][strings.Index(keys[0], "{")+1:strings.Index(keys[0], "}")], 16, 64)
+	partition, err := strconv.ParseInt(keys[0][strings.Index(keys[0], "{")+1:strings.Index(keys[0], "}")], 16, 64)
 	must(t, err)
-	for w.clock.now().Unix()/60%60 != bucket%60 {
+	for w.clock.now().Unix()/60%60 != partition%60 {
 		w.clock.add(time.Minute)
 	}
 	must(t, w.api.Sweep(context.Background()))
-	if want := map[api.Metric]float64{api.Mended: 1, api.Sessions: 1}; !maps.Equal(counted, want) {
+	if want := map[api.Metric]float64{api.Repaired: 1, api.Sessions: 1}; !maps.Equal(counted, want) {
 		t.Errorf("counted %v, want %v", counted, want)
 	}
 }

@@ -45,7 +45,7 @@ func (a *API) Nonce() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		q.terms.From = x.call.SourceIP
+		q.terms.From = x.info.SourceIP
 		if q.terms.Purpose == session.ForStepUp {
 			err = x.forSession(&q)
 		} else {
@@ -97,7 +97,7 @@ func (x *exchange) forLogin(q *nonceQuery) {
 // forSession binds a nonce to the session that is to be stepped up, which may be held. The message is for the account and
 // the chain of that session, unless another of our chains was asked for.
 func (x *exchange) forSession(q *nonceQuery) error {
-	if err := x.open(held); err != nil {
+	if err := x.open(memberOrStepUp); err != nil {
 		return err
 	}
 	s := x.access.Session

@@ -14,8 +14,8 @@ func (x *exchange) checkOrigin() error {
 	site := strings.Join(x.r.Header.Values("Sec-Fetch-Site"), ",")
 	allowed := site == "same-origin"
 	if len(origins) > 0 {
-		listed := len(origins) == 1 && slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
-		allowed = listed && !strings.EqualFold(site, "cross-site") && !strings.Contains(site, ",")
+		listEvents := len(origins) == 1 && slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
+		allowed = listEvents && !strings.EqualFold(site, "cross-site") && !strings.Contains(site, ",")
 	}
 	if !allowed {
 		return fail(codeOrigin, "cookies, and a login with the cookie transport, need the Origin of an allowed page; what is no browser uses the bearer transport")

@@ -62,7 +62,7 @@ func (x *exchange) changePreferences(patch mergePatch, want []string) (session.P
 		if len(changed) > maxPreferences {
 			return session.Preferences{}, fail(codeTooLarge, "preferences may have 8 KiB")
 		}
-		stored, err := x.api.store.SetPreferences(x.r.Context(), x.access, current, changed, x.by())
+		stored, err := x.api.store.SetPreferences(x.r.Context(), x.access, current, changed, x.actor())
 		if !errors.Is(err, session.ErrPrecondition) {
 			return stored, err
 		}

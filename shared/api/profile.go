@@ -32,7 +32,7 @@ func (a *API) EraseProfile() http.Handler {
 
 // erase erases an account. Where no configuration names an admin, the last one stays: nobody could make another.
 func (x *exchange) erase(user token.UserID) error {
-	if err := x.api.store.Erase(x.r.Context(), user, x.api.keepAdmin(), x.byFor(user), x.rank(user)...); err != nil {
+	if err := x.api.store.Erase(x.r.Context(), user, x.api.keepAdmin(), x.actorFor(user), x.rank(user)...); err != nil {
 		return err
 	}
 	if user == x.access.User.ID {

@@ -128,8 +128,8 @@ func TestRefresh_racingTheEnd(t *testing.T) { // attack case 38
 						holder.profile().wants(401, "session_ended")
 						holder.renew().wants(401, "session_ended")
 					}
-					listed := admin.ask("GET", "/api/admin/users/"+alice.address.Hex(), nil).wants(200, "").ids()
-					equal(t, "sessions that are listed", len(listed), 0)
+					listEvents := admin.ask("GET", "/api/admin/users/"+alice.address.Hex(), nil).wants(200, "").ids()
+					equal(t, "sessions that are listed", len(listEvents), 0)
 				}
 			})
 		})
@@ -176,7 +176,7 @@ func TestLogin_limitHolds(t *testing.T) { // attack case 44
 	for _, policy := range []session.LimitPolicy{session.Evict, session.Deny} {
 		t.Run(policy.String(), func(t *testing.T) {
 			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-				w, root := adminWorld(t, r, func(w *world) { w.opts.Limit, w.opts.LimitPolicy = limit, policy })
+				w, root := adminWorld(t, r, func(w *world) { w.opts.SessionLimit, w.opts.LimitPolicy = limit, policy })
 				alice, bystander, admin := newAccount(t), w.script(), w.script()
 				admin.signIn(root)
 				bystander.signIn(newAccount(t))
@@ -238,10 +238,10 @@ func TestLogin_limitHolds(t *testing.T) { // attack case 44
 // At the limit it is always the session seen longest ago that goes, whichever began first; of those seen at the same
 // moment the one that began first.
 func TestLogin_evictsInOrder(t *testing.T) { // attack case 44
-	asBoth(t, func(w *world) { w.opts.Limit = 3 }, func(t *testing.T, c *client) {
+	asBoth(t, func(w *world) { w.opts.SessionLimit = 3 }, func(t *testing.T, c *client) {
 		w, alice := c.w, newAccount(t)
 		ids := map[string]string{}
-		held := map[string]*client{}
+		stepUp := map[string]*client{}
 		login := func(name string, gone ...string) {
 			t.Helper()
 			fresh := *c
@@ -249,13 +249,13 @@ func TestLogin_evictsInOrder(t *testing.T) { // attack case 44
 				fresh = *w.browser()
 			}
 			got := fresh.signIn(alice)
-			ids[name], held[name] = got.text("session", "id"), fresh.copyOf()
+			ids[name], stepUp[name] = got.text("session", "id"), fresh.copyOf()
 			evicted, _ := got.at("evicted").([]any)
 			if len(evicted) != len(gone) || len(gone) == 1 && evicted[0] != ids[gone[0]] {
 				t.Errorf("%s evicted %v of %v, want %v", name, evicted, ids, gone)
 			}
 			for _, name := range gone {
-				equal(t, "reason of "+name, held[name].profile().wants(401, "session_ended").at("reason"), "evicted")
+				equal(t, "reason of "+name, stepUp[name].profile().wants(401, "session_ended").at("reason"), "evicted")
 			}
 		}
 		later := func() { w.clock.add(time.Minute) }
@@ -265,11 +265,11 @@ func TestLogin_evictsInOrder(t *testing.T) { // attack case 44
 		later()
 		login("c")
 		later()
-		held["a"].profile().wants(200, "")
+		stepUp["a"].profile().wants(200, "")
 		later()
 		login("d", "b")
 		later()
-		held["c"] = held["c"].holding(held["c"].renew().wants(200, ""))
+		stepUp["c"] = stepUp["c"].holding(stepUp["c"].renew().wants(200, ""))
 		later()
 		login("e", "a")
 		login("f", "d") // seen at the second of its login
@@ -277,7 +277,7 @@ func TestLogin_evictsInOrder(t *testing.T) { // attack case 44
 		login("h", "e") // all at one moment: in their order
 		login("i", "f")
 		for _, name := range []string{"g", "h", "i"} {
-			held[name].profile().wants(200, "")
+			stepUp[name].profile().wants(200, "")
 		}
 	})
 }
@@ -287,7 +287,7 @@ func TestLogin_evictsInOrder(t *testing.T) { // attack case 44
 func TestLogin_nobodyElseEvicts(t *testing.T) { // attack case 44
 	for _, policy := range []session.LimitPolicy{session.Evict, session.Deny} {
 		t.Run(policy.String(), func(t *testing.T) {
-			asBoth(t, func(w *world) { w.opts.Limit, w.opts.LimitPolicy = 1, policy }, func(t *testing.T, c *client) {
+			asBoth(t, func(w *world) { w.opts.SessionLimit, w.opts.LimitPolicy = 1, policy }, func(t *testing.T, c *client) {
 				w, alice, mallory := c.w, newAccount(t), newAccount(t)
 				c.signIn(alice)
 				thief := w.script()
@@ -331,7 +331,7 @@ func TestRevokeAll_racingLogins(t *testing.T) { // attack case 50
 	} {
 		t.Run(name, func(t *testing.T) {
 			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-				w, root := adminWorld(t, r, func(w *world) { w.opts.Limit = 0 })
+				w, root := adminWorld(t, r, func(w *world) { w.opts.SessionLimit = 0 })
 				c, admin, alice := w.script(), w.script(), newAccount(t)
 				admin.signIn(root)
 				c.signIn(alice)
@@ -353,8 +353,8 @@ func TestRevokeAll_racingLogins(t *testing.T) { // attack case 50
 						alive++
 					}
 				}
-				listed := admin.ask("GET", "/api/admin/users/"+alice.address.Hex(), nil).wants(200, "").ids()
-				equal(t, "sessions that are listed", len(listed), alive)
+				listEvents := admin.ask("GET", "/api/admin/users/"+alice.address.Hex(), nil).wants(200, "").ids()
+				equal(t, "sessions that are listed", len(listEvents), alive)
 				if name == "block" {
 					equal(t, "sessions of a blocked account", alive, 0)
 					c.login(c.body(alice, c.message(alice).String())).wants(403, "account_blocked")

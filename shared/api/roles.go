@@ -109,19 +109,11 @@ func (x *exchange) limit(u session.User) int {
 	best, set := 0, false
 	for _, role := range x.roles(u) {
 		if n := x.api.cfg.Roles[role].MaxSessions; n != nil {
-			best, set = max(best, atMost(*n)), true
+			best, set = max(best, session.SessionLimit(*n)), true
 		}
 	}
 	if !set {
-		return atMost(x.api.cfg.SessionLimit)
+		return session.SessionLimit(x.api.cfg.SessionLimit)
 	}
 	return best
-}
-
-// atMost is a limit as it is set, where 0 stands for the most that there can be.
-func atMost(limit int) int {
-	if limit <= 0 || limit > session.MaxSessions {
-		return session.MaxSessions
-	}
-	return limit
 }

@@ -52,7 +52,7 @@ func (a *API) EndSession() http.Handler {
 // EndOtherSessions serves DELETE /api/sessions.
 func (a *API) EndOtherSessions() http.Handler {
 	return endpoint[nothing]{method: http.MethodDelete, session: member, serve: func(x *exchange, _ nothing) (any, error) {
-		n, err := a.store.EndOthers(x.r.Context(), x.access.Session.ID, session.Revoked, x.by())
+		n, err := a.store.RevokeOthers(x.r.Context(), x.access.Session.ID, session.Revoked, x.actor())
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +76,7 @@ func (x *exchange) sessionID() (token.ID, error) {
 
 // end ends a session for that reason. One that was over before is not there any more.
 func (x *exchange) end(id token.ID, reason session.Reason, only ...session.Condition) error {
-	over, err := x.api.store.End(x.r.Context(), id, reason, x.byFor(id.User), only...)
+	over, err := x.api.store.Revoke(x.r.Context(), id, reason, x.actorFor(id.User), only...)
 	switch {
 	case errors.Is(err, token.ErrInvalid):
 		return absent()

@@ -82,7 +82,7 @@ func TestSessions_limit(t *testing.T) {
 		admin.setRoles(alice, tt.roles...).wants(200, "")
 		equal(t, "limit", c.ask("GET", "/api/sessions", nil).wants(200, "").at("limit"), tt.want)
 	}
-	unlimited := newWorld(t, redistest.Embedded(t), func(w *world) { w.opts.Limit = 0 })
+	unlimited := newWorld(t, redistest.Embedded(t), func(w *world) { w.opts.SessionLimit = 0 })
 	c = unlimited.script()
 	c.signIn(alice)
 	equal(t, "limit", c.ask("GET", "/api/sessions", nil).at("limit"), 100.0)
@@ -189,11 +189,11 @@ func TestTrips_protected(t *testing.T) {
 		counting := redistest.Counting(t, r)
 		w := newWorldOn(t, r, counting, func(w *world) { w.cfg.Admins = []common.Address{root.address} })
 		admin, c, other := w.script(), w.script(), w.script()
-		trips := func(what string, want int, status int, do func() answer) {
+		roundTrips := func(what string, want int, status int, do func() answer) {
 			t.Helper()
 			counting.Reset()
 			got := do()
-			if n := counting.Trips(); n != want || got.status != status {
+			if n := counting.RoundTrips(); n != want || got.status != status {
 				t.Errorf("%s: %d trips, want %d; %d %s", what, n, want, got.status, got.body)
 			}
 		}
@@ -201,7 +201,7 @@ func TestTrips_protected(t *testing.T) {
 			admin.signIn(root)
 			c.signIn(alice)
 			id := other.signIn(alice).text("session", "id")
-			run := trips
+			run := roundTrips
 			if i == 0 {
 				run = func(_ string, _, _ int, do func() answer) { do() }
 			}

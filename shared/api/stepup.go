@@ -78,20 +78,20 @@ func (x *exchange) renewing(inBody *string) (renewal, error) {
 	p, store := x.presented, x.api.store
 	switch {
 	case p.bearer != "":
-		return renewal{p.bearer, session.Bearer, store.Present}, nil
+		return renewal{p.bearer, session.Bearer, store.Inspect}, nil
 	case inBody != nil:
-		return renewal{*inBody, session.Bearer, store.PresentRefresh}, nil
+		return renewal{*inBody, session.Bearer, store.InspectRefresh}, nil
 	case p.cookie[sessionCookie] != "":
-		return renewal{p.cookie[sessionCookie], session.Cookie, store.Present}, nil
+		return renewal{p.cookie[sessionCookie], session.Cookie, store.Inspect}, nil
 	}
-	return renewal{p.cookie[refreshCookie], session.Cookie, store.PresentRefresh}, nil
+	return renewal{p.cookie[refreshCookie], session.Cookie, store.InspectRefresh}, nil
 }
 
 // stepUp spends the nonce, whatever comes of it, then checks policy, signature and address, and renews the session.
 func (x *exchange) stepUp(try attempt, access session.Access) (session.Grant, error) {
 	ctx, a := x.r.Context(), x.api
 	err := a.store.SpendNonce(ctx, try.message.Nonce, session.NonceTerms{
-		Transport: try.client.Transport, Purpose: session.ForStepUp, Session: access.Session.ID, From: x.call.SourceIP,
+		Transport: try.client.Transport, Purpose: session.ForStepUp, Session: access.Session.ID, From: x.info.SourceIP,
 	})
 	if err != nil {
 		return session.Grant{}, loginFault(err)

@@ -119,7 +119,7 @@ func TestStepUp_elevation(t *testing.T) {
 // The credential is the pair's access token or refresh token, in the session's own transport.
 func TestStepUp_credentials(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-		w, alice := newWorld(t, r, func(w *world) { w.opts.Limit = 0 }), newAccount(t)
+		w, alice := newWorld(t, r, func(w *world) { w.opts.SessionLimit = 0 }), newAccount(t)
 		post := func(body map[string]any, changes ...change) answer {
 			t.Helper()
 			return w.script().send("POST", "/auth/step-up", body, changes...)
@@ -277,13 +277,13 @@ func TestStepUp_credentialFirst(t *testing.T) {
 
 // refreshAlone is a copy of a client that holds the refresh credential and no other.
 func (c *client) refreshAlone() *client {
-	held := *c
-	held.access = ""
+	stepUp := *c
+	stepUp.access = ""
 	if c.transport == "cookie" {
-		held.header = c.header.Clone()
-		held.header.Set("Cookie", "__Host-refresh="+copied(c, "refresh"))
+		stepUp.header = c.header.Clone()
+		stepUp.header.Set("Cookie", "__Host-refresh="+copied(c, "refresh"))
 	}
-	return &held
+	return &stepUp
 }
 
 // inBody adds the refresh token, where a client keeps it itself.
@@ -328,7 +328,7 @@ func TestStepUp_malformed(t *testing.T) {
 		}
 		c.stepUp(good, with("Content-Type", "text/plain")).wants(415, "unsupported_media_type")
 		c.stepUp(good, with("X-Device-Id", "a b")).wants(400, badRequest)
-		if n := counting.Trips(); n != 0 {
+		if n := counting.RoundTrips(); n != 0 {
 			t.Errorf("malformed step-ups cost %d trips", n)
 		}
 		c.stepUp(good).wants(200, "")
@@ -339,7 +339,7 @@ func TestStepUp_malformed(t *testing.T) {
 func TestStepUp_failuresLookAlike(t *testing.T) { // attack case 67
 	clients(t, func(t *testing.T, c *client) {
 		w, alice, bob := c.w, newAccount(t), newAccount(t)
-		w.opts.Limit = 0
+		w.opts.SessionLimit = 0
 		c.signIn(alice)
 		twin, other := w.script(), w.script()
 		twin.signIn(alice)
@@ -459,9 +459,9 @@ func TestStepUp_nonce(t *testing.T) {
 			ask("", bearer(c.refresh)).wants(401, "invalid_token")
 			ask("", with("Cookie", "__Host-session=x")).wants(400, badRequest)
 		} else {
-			held := c.copyOf().refreshAlone()
-			held.challenge().wants(401, "no_credentials") // a refresh cookie opens nothing but refresh, logout and step-up
-			held.challenge(without("Origin"), without("Sec-Fetch-Site")).wants(401, "no_credentials")
+			stepUp := c.copyOf().refreshAlone()
+			stepUp.challenge().wants(401, "no_credentials") // a refresh cookie opens nothing but refresh, logout and step-up
+			stepUp.challenge(without("Origin"), without("Sec-Fetch-Site")).wants(401, "no_credentials")
 		}
 		w.clock.add(15 * time.Minute)
 		ask("").wants(401, "token_expired")
@@ -502,24 +502,24 @@ func TestStepUp_race(t *testing.T) {
 		c.signIn(alice)
 		w.clock.add(time.Minute)
 		body := confirmation(alice, c.stepUpMessage().String())
-		held := c.copyOf()
+		stepUp := c.copyOf()
 		var mu sync.Mutex
 		var together sync.WaitGroup
 		count := map[string]int{}
 		var won *client
 		for range 20 {
 			together.Go(func() {
-				got := held.stepUp(body)
+				got := stepUp.stepUp(body)
 				mu.Lock()
 				defer mu.Unlock()
 				count[fmt.Sprint(got.status, got.code())]++
 				if got.status == 200 {
-					won = held.holding(got)
+					won = stepUp.holding(got)
 				}
 			})
 		}
 		together.Go(func() { // from another tab
-			if got := held.renew(); got.status != 200 && got.code() != "invalid_token" {
+			if got := stepUp.renew(); got.status != 200 && got.code() != "invalid_token" {
 				t.Errorf("a refresh that races a step-up: %d %s", got.status, got.body)
 			}
 		})
@@ -528,7 +528,7 @@ func TestStepUp_race(t *testing.T) {
 			t.Fatalf("20 equal step-ups were answered %v", count)
 		}
 		won.profile().wants(200, "")
-		held.profile().wants(401, "token_expired")
+		stepUp.profile().wants(401, "token_expired")
 		w.clock.add(time.Minute)
 		won.renew().wants(200, "")
 	})
@@ -536,18 +536,18 @@ func TestStepUp_race(t *testing.T) {
 
 // holding is a copy that has the tokens of an answer.
 func (c *client) holding(got answer) *client {
-	held := *c
+	stepUp := *c
 	if c.transport == "bearer" {
-		held.take(got)
-		return &held
+		stepUp.take(got)
+		return &stepUp
 	}
 	var pairs []string
 	for _, name := range []string{"__Host-session", "__Host-refresh"} {
 		pairs = append(pairs, name+"="+got.cookies()[name].Value)
 	}
-	held.header = c.header.Clone()
-	held.header.Set("Cookie", strings.Join(pairs, "; "))
-	return &held
+	stepUp.header = c.header.Clone()
+	stepUp.header.Set("Cookie", strings.Join(pairs, "; "))
+	return &stepUp
 }
 
 func TestStepUp_trips(t *testing.T) {
@@ -559,10 +559,10 @@ func TestStepUp_trips(t *testing.T) {
 		c.confirm(alice) // Redis learns each script once
 		counting.Reset()
 		text := c.stepUpMessage().String()
-		equal(t, "trips for the nonce", counting.Trips(), 2)
+		equal(t, "trips for the nonce", counting.RoundTrips(), 2)
 		counting.Reset()
 		c.stepUp(confirmation(alice, text)).wants(200, "")
-		equal(t, "trips for the step-up", counting.Trips(), 3)
+		equal(t, "trips for the step-up", counting.RoundTrips(), 3)
 	})
 }
 

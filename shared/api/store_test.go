@@ -169,11 +169,11 @@ func TestTrips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w, alice := newWorldOn(t, r, counting), newAccount(t)
-		trips := func(what string, want int, do func() answer, status int) answer {
+		roundTrips := func(what string, want int, do func() answer, status int) answer {
 			t.Helper()
 			counting.Reset()
 			got := do()
-			if n := counting.Trips(); n != want || got.status != status {
+			if n := counting.RoundTrips(); n != want || got.status != status {
 				t.Errorf("%s: %d trips, want %d; %d %s", what, n, want, got.status, got.body)
 			}
 			return got
@@ -184,40 +184,40 @@ func TestTrips(t *testing.T) {
 			w.clock.add(time.Minute)
 			c.profile()
 			c.renew()
-			held := c.copyOf()
+			stepUp := c.copyOf()
 			c.logout(nil)
-			held.logout(map[string]any{"everywhere": true})
-			trips("health", 1, func() answer { return c.send("GET", "/health", nil) }, 200)
-			trips("nonce", 1, func() answer { return c.send("GET", "/auth/nonce?transport="+c.transport, nil) }, 200)
+			stepUp.logout(map[string]any{"everywhere": true})
+			roundTrips("health", 1, func() answer { return c.send("GET", "/health", nil) }, 200)
+			roundTrips("nonce", 1, func() answer { return c.send("GET", "/auth/nonce?transport="+c.transport, nil) }, 200)
 			body := c.body(alice, c.message(alice).String())
-			c.take(trips("login", 2, func() answer { return c.login(body) }, 200))
-			trips("login again", 2, func() answer { return c.login(body) }, 401)
-			trips("profile", 1, func() answer { return c.profile() }, 200)
+			c.take(roundTrips("login", 2, func() answer { return c.login(body) }, 200))
+			roundTrips("login again", 2, func() answer { return c.login(body) }, 401)
+			roundTrips("profile", 1, func() answer { return c.profile() }, 200)
 			w.clock.add(time.Minute)
-			trips("profile that is recorded as activity", 2, func() answer { return c.profile() }, 200)
+			roundTrips("profile that is recorded as activity", 2, func() answer { return c.profile() }, 200)
 			former := c.copyOf()
-			c.take(trips("refresh", 1, func() answer { return c.renew() }, 200))
-			trips("refresh repeated", 1, func() answer { return former.renew() }, 200)
+			c.take(roundTrips("refresh", 1, func() answer { return c.renew() }, 200))
+			roundTrips("refresh repeated", 1, func() answer { return former.renew() }, 200)
 			mine := c.copyOf()
-			trips("logout", 1, func() answer { return c.logout(nil) }, 204)
-			trips("logout again", 1, func() answer { return mine.logout(nil) }, 204)
-			trips("everywhere", 1, func() answer { return mine.logout(map[string]any{"everywhere": true}) }, 204)
-			trips("ended", 1, func() answer { return mine.profile() }, 401)
+			roundTrips("logout", 1, func() answer { return c.logout(nil) }, 204)
+			roundTrips("logout again", 1, func() answer { return mine.logout(nil) }, 204)
+			roundTrips("everywhere", 1, func() answer { return mine.logout(map[string]any{"everywhere": true}) }, 204)
+			roundTrips("ended", 1, func() answer { return mine.profile() }, 401)
 
 			forged := "lka_" + strings.Repeat("A", 119)
-			trips("forged", 0, func() answer { return w.script().profile(bearer(forged)) }, 401)
-			trips("forged cookie", 0, func() answer { return w.script().profile(with("Cookie", "__Host-session="+forged)) }, 401)
-			trips("malformed login", 0, func() answer { return c.login("{") }, 400)
-			trips("no signature", 0, func() answer {
+			roundTrips("forged", 0, func() answer { return w.script().profile(bearer(forged)) }, 401)
+			roundTrips("forged cookie", 0, func() answer { return w.script().profile(with("Cookie", "__Host-session="+forged)) }, 401)
+			roundTrips("malformed login", 0, func() answer { return c.login("{") }, 400)
+			roundTrips("no signature", 0, func() answer {
 				return c.login(map[string]any{"message": "x", "signature": "0x", "transport": "bearer"})
 			}, 400)
-			trips("nothing", 0, func() answer { return w.script().profile() }, 401)
+			roundTrips("nothing", 0, func() answer { return w.script().profile() }, 401)
 
 			// A session of another account that comes along is ended by a third trip.
 			c.signIn(newAccount(t))
 			bob := newAccount(t)
 			body = c.body(bob, c.message(bob).String())
-			trips("login as another", 3, func() answer { return c.login(body, c.credential()...) }, 200)
+			roundTrips("login as another", 3, func() answer { return c.login(body, c.credential()...) }, 200)
 		}
 	})
 }
@@ -347,14 +347,14 @@ func TestHealth_clockSkew(t *testing.T) {
 	r := redistest.Embedded(t)
 	w := newWorld(t, r, func(w *world) { w.cfg.HealthDetails = true })
 	for _, tt := range []struct {
-		ahead time.Duration
-		told  bool
+		ahead  time.Duration
+		logged bool
 	}{{0, false}, {2 * time.Second, false}, {-2 * time.Second, false}, {2001 * time.Millisecond, true}, {-3 * time.Second, true}} {
 		r.Mini.SetTime(w.clock.now().Add(-tt.ahead))
 		w.log.Reset()
 		got := w.script().send("GET", "/health", nil).wants(200, "")
 		equal(t, "clockSkewMs", got.at("checks", "redis", "clockSkewMs"), float64(tt.ahead.Milliseconds()))
-		if lines := w.lines("clock skew"); (len(lines) == 1 && lines[0]["level"] == "WARN") != tt.told {
+		if lines := w.lines("clock skew"); (len(lines) == 1 && lines[0]["level"] == "WARN") != tt.logged {
 			t.Errorf("%v ahead: logged %s", tt.ahead, w.log.text())
 		}
 	}

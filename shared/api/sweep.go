@@ -11,7 +11,7 @@ func (a *API) Sweep(ctx context.Context) error {
 	began := a.now()
 	swept, err := a.store.Sweep(ctx)
 	attrs := []slog.Attr{
-		slog.Int("ended", swept.Ended), slog.Int("recounted", swept.Recounted), slog.Int("mended", swept.Mended),
+		slog.Int("ended", swept.Ended), slog.Int("recounted", swept.Recounted), slog.Int("mended", swept.Repaired),
 		slog.Int("damaged", swept.Damaged), slog.Bool("complete", swept.Complete),
 		slog.Float64("durationMs", milliseconds(a.now().Sub(began))),
 	}
@@ -19,8 +19,8 @@ func (a *API) Sweep(ctx context.Context) error {
 	if err != nil {
 		a.Count(Faults)
 	}
-	if swept.Mended > 0 {
-		a.measure(Mended, float64(swept.Mended))
+	if swept.Repaired > 0 {
+		a.measure(Repaired, float64(swept.Repaired))
 	}
 	if swept.Complete {
 		a.measure(Sessions, float64(swept.Active))

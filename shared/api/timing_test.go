@@ -48,11 +48,11 @@ func (h *trace) hear(cmds ...redis.Cmder) {
 }
 
 // during is what was sent while a call ran; every trip ends with an empty line.
-func (h *trace) during(call func()) string {
+func (h *trace) during(info func()) string {
 	h.mu.Lock()
 	h.sent = nil
 	h.mu.Unlock()
-	call()
+	info()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return strings.Join(h.sent, "\n")
@@ -83,7 +83,7 @@ func TestLogin_sameWorkForEveryAddress(t *testing.T) { // attack case 67
 		root, mallory := newAccount(t), newAccount(t)
 		w, heard := traced(t, r, rates(0, 1000, 0), func(w *world) {
 			w.cfg.Admins = append(w.cfg.Admins, root.address)
-			w.opts.Limit, w.opts.LimitPolicy = 1, session.Deny
+			w.opts.SessionLimit, w.opts.LimitPolicy = 1, session.Deny
 		})
 		accounts := map[string]account{"unknown": newAccount(t), "signed in, at its limit": newAccount(t), "blocked": newAccount(t), "an admin": root}
 		admin := w.script()
@@ -109,7 +109,7 @@ func TestLogin_sameWorkForEveryAddress(t *testing.T) { // attack case 67
 				t.Errorf("%s: %d kinds of work: %q", c.transport, len(seen), seen)
 			}
 			for work := range seen {
-				if trips := strings.Count(work, "\n\n"); trips == 0 {
+				if roundTrips := strings.Count(work, "\n\n"); roundTrips == 0 {
 					t.Errorf("nothing was heard: %q", work)
 				}
 			}
@@ -190,9 +190,9 @@ func medians(b *testing.B, w *world, requests map[string]func() func()) {
 	w.log.Reset()
 	for b.Loop() {
 		for name, prepare := range requests {
-			call := prepare()
+			info := prepare()
 			began := time.Now()
-			call()
+			info()
 			took[name] = append(took[name], time.Since(began))
 		}
 	}

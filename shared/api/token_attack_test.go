@@ -65,8 +65,8 @@ func TestTokens_mangled(t *testing.T) { // attack case 25
 	if len(shapes) != 1 {
 		t.Errorf("%d kinds of answer: %v", len(shapes), shapes)
 	}
-	if trips := counting.Trips(); trips != 0 {
-		t.Errorf("mangled tokens cost %d trips", trips)
+	if roundTrips := counting.RoundTrips(); roundTrips != 0 {
+		t.Errorf("mangled tokens cost %d trips", roundTrips)
 	}
 	c.profile().wants(200, "")
 }
@@ -132,7 +132,7 @@ func TestCredentials_ambiguous(t *testing.T) { // attack cases 27 and 28
 		s, b := w.script(), w.browser()
 		s.signIn(newAccount(t))
 		b.signIn(newAccount(t))
-		held := b.copyOf()
+		stepUp := b.copyOf()
 		session, refresh := b.cookie("session"), b.cookie("refresh")
 		for name, got := range map[string]answer{
 			"two headers":            s.send("GET", "/api/profile", nil, bearer(s.access), more("Authorization", "Bearer "+s.access)),
@@ -140,18 +140,18 @@ func TestCredentials_ambiguous(t *testing.T) { // attack cases 27 and 28
 			"list":                   s.send("GET", "/api/profile", nil, bearer(s.access+","+s.access)),
 			"list with a space":      s.send("GET", "/api/profile", nil, bearer(s.access+", Bearer "+s.access)),
 			"two tokens":             s.send("GET", "/api/profile", nil, bearer(s.access+" "+s.access)),
-			"bearer and cookie":      held.send("GET", "/api/profile", nil, bearer(s.access)),
-			"the same in both":       held.send("GET", "/api/profile", nil, bearer(session)),
+			"bearer and cookie":      stepUp.send("GET", "/api/profile", nil, bearer(s.access)),
+			"the same in both":       stepUp.send("GET", "/api/profile", nil, bearer(session)),
 			"session cookie twice":   s.send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+session+"; __Host-session="+session)),
 			"in two headers":         s.send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+session), more("Cookie", "__Host-session=x")),
 			"empty and not":          s.send("GET", "/api/profile", nil, with("Cookie", "__Host-session=;__Host-session="+session)),
 			"refresh cookie twice":   s.send("POST", "/auth/refresh", nil, with("Cookie", "__Host-refresh="+refresh+"; __Host-refresh=x")),
 			"prelogin twice":         s.send("GET", "/auth/nonce", nil, with("Cookie", "__Host-prelogin=a; __Host-prelogin=b")),
-			"body and cookie":        held.send("POST", "/auth/refresh", map[string]any{"refreshToken": s.refresh}),
-			"empty body and cookie":  held.send("POST", "/auth/refresh", map[string]any{"refreshToken": ""}),
+			"body and cookie":        stepUp.send("POST", "/auth/refresh", map[string]any{"refreshToken": s.refresh}),
+			"empty body and cookie":  stepUp.send("POST", "/auth/refresh", map[string]any{"refreshToken": ""}),
 			"logout by both":         s.send("POST", "/auth/logout", nil, bearer(s.access), with("Cookie", "__Host-refresh="+refresh)),
-			"logout body and cookie": held.send("POST", "/auth/logout", map[string]any{"refreshToken": s.refresh}),
-			"login with both":        held.login(map[string]any{"message": "", "signature": ""}, bearer(s.access)),
+			"logout body and cookie": stepUp.send("POST", "/auth/logout", map[string]any{"refreshToken": s.refresh}),
+			"login with both":        stepUp.login(map[string]any{"message": "", "signature": ""}, bearer(s.access)),
 			"access_token":           s.send("GET", "/api/profile?access_token="+s.access, nil),
 			"token, with a good one": s.send("GET", "/api/profile?token=1", nil, bearer(s.access)),
 			"any name":               s.send("GET", "/api/profile?x="+s.access, nil),
@@ -175,7 +175,7 @@ func TestCredentials_ambiguous(t *testing.T) { // attack cases 27 and 28
 			}
 		}
 		s.profile().wants(200, "")
-		held.profile().wants(200, "")
+		stepUp.profile().wants(200, "")
 	})
 }
 
@@ -388,7 +388,7 @@ var csrf = []struct {
 
 func TestCSRF(t *testing.T) { // attack case 30
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(w *world) { w.opts.Limit = 0 })
+		w := newWorld(t, r, func(w *world) { w.opts.SessionLimit = 0 })
 		for _, tt := range csrf {
 			t.Run(tt.name, func(t *testing.T) {
 				b, alice := w.browser(), newAccount(t)
@@ -414,14 +414,14 @@ func TestCSRF(t *testing.T) { // attack case 30
 						t.Errorf("set %q", set)
 					}
 				}
-				held := b.copyOf()
-				held.profile(from).wants(200, "") // reading needs no origin
+				stepUp := b.copyOf()
+				stepUp.profile(from).wants(200, "") // reading needs no origin
 				b.send("GET", "/auth/nonce", nil, from).wants(200, "")
-				wants(held.renew(from), 200)
-				wants(held.logout(nil, from, with("Cookie", "__Host-refresh="+b.cookie("refresh"))), 204)
-				wants(held.logout(nil, from, with("Cookie", "__Host-session="+b.cookie("session"))), 204)
+				wants(stepUp.renew(from), 200)
+				wants(stepUp.logout(nil, from, with("Cookie", "__Host-refresh="+b.cookie("refresh"))), 204)
+				wants(stepUp.logout(nil, from, with("Cookie", "__Host-session="+b.cookie("session"))), 204)
 				if !tt.allowed {
-					held.profile().wants(200, "")
+					stepUp.profile().wants(200, "")
 				}
 				fresh := w.browser()
 				wants(fresh.login(fresh.body(alice, fresh.message(alice).String()), from), 200)

@@ -123,8 +123,8 @@ func (s shape) simple() bool { return s == http2 || s == unknownHTTP }
 
 // guarded is what there is to judge by. What does not hold together is malformed.
 func (e *event) guarded(s shape, rules []Rule) api.Guarded {
-	g := api.Guarded{Call: api.Call{RequestID: e.requestID(), Malformed: s == unknown || s == unknownHTTP}}
-	if g.Call.Malformed {
+	g := api.Guarded{Info: api.RequestInfo{RequestID: e.requestID(), Malformed: s == unknown || s == unknownHTTP}}
+	if g.Info.Malformed {
 		return g
 	}
 	addressed, agreed, placed := true, true, true
@@ -133,13 +133,13 @@ func (e *event) guarded(s shape, rules []Rule) api.Guarded {
 		g.Header = http.Header{"Authorization": {e.Token}}
 	} else {
 		g.Header, g.Query = e.header(s), e.query()
-		g.Call.SourceIP, addressed = e.sourceIP(s)
+		g.Info.SourceIP, addressed = e.sourceIP(s)
 	}
 	if g.Handshake {
 		g.Offered, agreed = offered(g.Header["Sec-Websocket-Protocol"])
 	}
 	g.Permissions, placed = e.wanted(s, rules)
-	g.Call.Malformed = !addressed || !agreed || !placed
+	g.Info.Malformed = !addressed || !agreed || !placed
 	return g
 }
 

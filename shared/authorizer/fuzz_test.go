@@ -38,7 +38,7 @@ func FuzzInvoke(f *testing.F) {
 		for _, token := range []string{g.RefreshToken, g.AccessToken} {
 			payload := bytes.ReplaceAll(text, []byte("TOKEN"), []byte(token))
 			got := read(t, func() ([]byte, error) { return w.Invoke(ctx, payload) })
-			switch got.verdict {
+			switch got.result {
 			case "deny":
 			case "Unauthorized":
 				if got.text != "" {
@@ -49,7 +49,7 @@ func FuzzInvoke(f *testing.F) {
 					t.Errorf("allowed %s", payload)
 				}
 			default:
-				t.Errorf("error %s", got.verdict)
+				t.Errorf("error %s", got.result)
 			}
 		}
 		if strings.Contains(w.log.text(), `"stack"`) || strings.Contains(w.log.text(), g.AccessToken) {
@@ -144,7 +144,7 @@ func FuzzRules(f *testing.F) {
 		}
 		for _, s := range byPath {
 			got := w.decide(newEvent(t, s).request(method, target, "/{proxy+}").bearer(g.AccessToken))
-			if got.verdict != "allow" {
+			if got.result != "allow" {
 				continue
 			}
 			reading := everyReading(target)
@@ -191,10 +191,10 @@ func FuzzARN(f *testing.F) {
 		w.forget()
 		for _, s := range []shape{http1, restRequest, restToken} {
 			got := w.decide(newEvent(t, s).set(arn, "methodArn").bearer(g.AccessToken))
-			if got.verdict == "deny" && (got.form == "simple") != (arn == "") {
+			if got.result == "deny" && (got.form == "simple") != (arn == "") {
 				t.Errorf("%s: %q is denied %s", s, arn, got.text)
 			}
-			if got.form == "simple" || got.verdict == "deny" && got.resource == "*" {
+			if got.form == "simple" || got.result == "deny" && got.resource == "*" {
 				continue
 			}
 			stage, whole := strings.CutSuffix(got.resource, "/*")
@@ -223,8 +223,8 @@ func FuzzSubprotocol(f *testing.F) {
 		w.forget()
 		lines := strings.Split(strings.ReplaceAll(offered, "TOKEN", g.AccessToken), "\n")
 		got := w.decide(newEvent(t, webSocket).header("Sec-WebSocket-Protocol", lines...))
-		if got.verdict == "allow" && !offers(lines, g.AccessToken) || got.verdict != "allow" && alone.MatchString(offered) {
-			t.Errorf("%q: %s", offered, got.verdict)
+		if got.result == "allow" && !offers(lines, g.AccessToken) || got.result != "allow" && alone.MatchString(offered) {
+			t.Errorf("%q: %s", offered, got.result)
 		}
 	})
 }

@@ -73,9 +73,9 @@ func TestInvoke_permissions(t *testing.T) {
 			s.rules = rules(t, "GET /orders*=orders:read", "POST /orders=orders:write", "* /orders/secret=orders:audit", "GET /posts=posts:read", "GET /$connect=chat:use")
 		})
 		user, clerk, admin := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer), w.signIn(carol, session.Bearer)
-		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.By{})
+		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.Actor{})
 		must(t, err)
-		_, err = w.store.SetRoles(ctx, carol, []string{"admin"}, false, session.By{})
+		_, err = w.store.SetRoles(ctx, carol, []string{"admin"}, false, session.Actor{})
 		must(t, err)
 		for _, s := range byPath {
 			for _, tt := range []struct {
@@ -110,10 +110,10 @@ func TestInvoke_permissions(t *testing.T) {
 		w.refused("a handshake", "forbidden", newEvent(t, webSocket).bearer(clerk.AccessToken))
 		w.wants("a handshake", "allow", newEvent(t, webSocket).bearer(admin.AccessToken))
 		// A role that is given or taken holds from the next event on.
-		_, err = w.store.SetRoles(ctx, alice, []string{"clerk"}, false, session.By{})
+		_, err = w.store.SetRoles(ctx, alice, []string{"clerk"}, false, session.Actor{})
 		must(t, err)
 		w.wants("promoted", "allow", newEvent(t, http2).request("GET", "/orders", "/orders").bearer(user.AccessToken))
-		_, err = w.store.SetRoles(ctx, alice, nil, false, session.By{})
+		_, err = w.store.SetRoles(ctx, alice, nil, false, session.Actor{})
 		must(t, err)
 		w.refused("demoted", "forbidden", newEvent(t, http2).request("GET", "/orders", "/orders").bearer(user.AccessToken))
 	})
@@ -140,7 +140,7 @@ func TestInvoke_pathTricks(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /orders=orders:read", "* /orders/*=orders:read") })
 		user, clerk := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer)
-		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.By{})
+		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.Actor{})
 		must(t, err)
 		for _, s := range byPath {
 			for _, path := range []string{
@@ -156,13 +156,13 @@ func TestInvoke_pathTricks(t *testing.T) {
 						continue
 					}
 					e := newEvent(t, s).request("GET", path, route)
-					if got := w.decide(e); got.verdict == "allow" {
+					if got := w.decide(e); got.result == "allow" {
 						t.Errorf("%s %q by %s without a session: %s", s, path, route, got.text)
 					}
-					if got := w.decide(e.bearer(user.AccessToken)); got.verdict != "deny" {
+					if got := w.decide(e.bearer(user.AccessToken)); got.result != "deny" {
 						t.Errorf("%s %q by %s: %s", s, path, route, got.text)
 					}
-					if got := w.decide(e.bearer(clerk.AccessToken)); got.verdict != "deny" {
+					if got := w.decide(e.bearer(clerk.AccessToken)); got.result != "deny" {
 						t.Errorf("%s %q by %s, with the permission: %s", s, path, route, got.text)
 					}
 				}
@@ -198,8 +198,8 @@ func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
 		for _, s := range []shape{http1, restRequest, restToken} {
 			e := newEvent(t, s).bearer(g.AccessToken)
 			got := w.decide(e)
-			if got.verdict != "allow" || strings.HasSuffix(got.resource, "/*") || strings.Count(got.resource, "/") < 3 {
-				t.Errorf("%s: %s of %s", s, got.verdict, got.resource)
+			if got.result != "allow" || strings.HasSuffix(got.resource, "/*") || strings.Count(got.resource, "/") < 3 {
+				t.Errorf("%s: %s of %s", s, got.result, got.resource)
 			}
 		}
 	})
@@ -218,15 +218,15 @@ func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 			open := func(agent string) decision {
 				return w.decide(newEvent(t, webSocket).header("User-Agent", agent).header("Sec-WebSocket-Protocol", "latchkey, "+g.AccessToken))
 			}
-			if got := open("curl/8.5.0"); got.verdict != "allow" {
-				t.Errorf("with id %q: %s", id, got.verdict)
+			if got := open("curl/8.5.0"); got.result != "allow" {
+				t.Errorf("with id %q: %s", id, got.result)
 			}
 			if id != "" {
 				got := w.decide(newEvent(t, http2).bearer(g.AccessToken).header("X-Device-Id", id))
-				if got.verdict != "allow" {
-					t.Errorf("afterwards, with the id: %s", got.verdict)
+				if got.result != "allow" {
+					t.Errorf("afterwards, with the id: %s", got.result)
 				}
-			} else if got := open("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"); got.verdict == "allow" {
+			} else if got := open("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"); got.result == "allow" {
 				t.Error("another browser opened a session that is bound without an id")
 			}
 		}

@@ -91,7 +91,7 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 		},
 		opts: session.Options{
 			Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
-			Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5, StepUp: 5 * time.Minute,
+			Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5, StepUp: 5 * time.Minute,
 			DevicePolicy: session.PolicyStepUp, NetworkPolicy: session.PolicyLog, ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour,
 		},
 	}
@@ -256,7 +256,7 @@ func (e event) payload() []byte {
 
 // decision is what came out, in one form for all shapes.
 type decision struct {
-	verdict   string // allow, deny, or an error's message
+	result    string // allow, deny, or an error's message
 	form      string // simple, policy
 	principal string
 	resource  string
@@ -277,7 +277,7 @@ func read(t testing.TB, invoke func() ([]byte, error)) decision {
 		if text != nil {
 			t.Errorf("an error and %s", text)
 		}
-		return decision{verdict: err.Error()}
+		return decision{result: err.Error()}
 	}
 	var answer struct {
 		IsAuthorized   *bool             `json:"isAuthorized"`
@@ -291,7 +291,7 @@ func read(t testing.TB, invoke func() ([]byte, error)) decision {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	must(t, d.Decode(&answer))
-	got := decision{verdict: "deny", form: "simple", principal: answer.PrincipalID, context: answer.Context, text: string(text)}
+	got := decision{result: "deny", form: "simple", principal: answer.PrincipalID, context: answer.Context, text: string(text)}
 	if p := answer.PolicyDocument; p != nil {
 		got.form = "policy"
 		if answer.IsAuthorized != nil || len(p.Statement) != 1 || p.Version != "2012-10-17" || p.Statement[0].Action != "execute-api:Invoke" ||
@@ -300,25 +300,25 @@ func read(t testing.TB, invoke func() ([]byte, error)) decision {
 		}
 		got.resource = p.Statement[0].Resource
 		if p.Statement[0].Effect == "Allow" {
-			got.verdict = "allow"
+			got.result = "allow"
 		}
 	} else if answer.IsAuthorized == nil || answer.PrincipalID != "" {
 		t.Fatalf("no simple response: %s", text)
 	} else if *answer.IsAuthorized {
-		got.verdict = "allow"
+		got.result = "allow"
 	}
-	if (got.verdict == "allow") != (got.context != nil) || len(text) > 8<<10 {
+	if (got.result == "allow") != (got.context != nil) || len(text) > 8<<10 {
 		t.Errorf("answered %s", text)
 	}
 	return got
 }
 
 // wants asserts a verdict.
-func (w *world) wants(what, verdict string, e event) decision {
+func (w *world) wants(what, result string, e event) decision {
 	e.t.Helper()
 	got := w.decide(e)
-	if got.verdict != verdict {
-		e.t.Errorf("%s, %s: %s %s, want %s", e.shape, what, got.verdict, got.text, verdict)
+	if got.result != result {
+		e.t.Errorf("%s, %s: %s %s, want %s", e.shape, what, got.result, got.text, result)
 	}
 	return got
 }
@@ -335,8 +335,8 @@ func (w *world) refused(what, reason string, e event) {
 	if reason == "no_credentials" && e.shape.throws() {
 		want, form = "Unauthorized", ""
 	}
-	if got.verdict != want || got.form != form {
-		e.t.Errorf("%s, %s: %s %s, want %s", e.shape, what, got.verdict, got.text, want)
+	if got.result != want || got.form != form {
+		e.t.Errorf("%s, %s: %s %s, want %s", e.shape, what, got.result, got.text, want)
 	}
 	line := w.log.text()[before:]
 	if !strings.Contains(line, `"type":"authorize","outcome":"failure"`) || !strings.Contains(line, `"reason":"`+reason+`"`) {

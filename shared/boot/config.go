@@ -92,7 +92,7 @@ func Load(getenv func(string) string) (Config, error) {
 // complete fills in what follows from the variables.
 func (c *Config) complete() {
 	c.API.Local = c.Local
-	c.API.SessionLimit = c.Session.Limit
+	c.API.SessionLimit = c.Session.SessionLimit
 	if len(c.API.AllowedOrigins) == 0 {
 		c.API.AllowedOrigins = originsOf(c.API.Domains, c.Local)
 	}

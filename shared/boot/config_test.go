@@ -140,7 +140,7 @@ func TestLoad_defaults(t *testing.T) {
 	cfg := mustLoad(t, deployed())
 	wantSession := session.Options{
 		Prefix: "lk", Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
-		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5, LimitPolicy: session.Evict,
+		Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5, LimitPolicy: session.Evict,
 		DevicePolicy: session.PolicyStepUp, NetworkPolicy: session.PolicyLog, StepUp: 5 * time.Minute,
 		NonceRate: 60, LoginRate: 30, RefreshRate: 60, StateQuota: 16384, ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour,
 		RoleLimits: map[string]int{},
@@ -230,7 +230,7 @@ func TestLoad_values(t *testing.T) {
 	))
 	wantSession := session.Options{
 		Prefix: "stage-2", Idle: 30 * time.Second, Absolute: 90 * time.Minute, Access: 15 * time.Second,
-		Grace: 2500 * time.Millisecond, Touch: time.Millisecond, Limit: 0, LimitPolicy: session.Deny,
+		Grace: 2500 * time.Millisecond, Touch: time.Millisecond, SessionLimit: 0, LimitPolicy: session.Deny,
 		DevicePolicy: session.PolicyOff, NetworkPolicy: session.PolicyRevoke, StepUp: 90 * time.Minute,
 		NonceRate: 0, LoginRate: 100000, RefreshRate: 1, StateQuota: 262144, ActivityMax: 0, ActivityKeep: 3650 * 24 * time.Hour,
 		RoleLimits: map[string]int{"editor": 0},

@@ -54,7 +54,7 @@ func ringOf(text, scope string, local bool) (*seal.Ring, error) {
 	return d.Ring(scope)
 }
 
-// learn implements session.Options.Learn. Callers that meet a new key at once have it fetched once.
+// learn implements session.Options.FetchKey. Callers that meet a new key at once have it fetched once.
 func (k *keeper) learn(ctx context.Context, id seal.KeyID) error {
 	if err := k.hold(ctx); err != nil {
 		return err

@@ -90,7 +90,7 @@ func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, err
 	}
 	a := newAnswer()
-	l.handler.ServeHTTP(a, request.WithContext(api.WithCall(ctx, call)))
+	l.handler.ServeHTTP(a, request.WithContext(api.WithRequestInfo(ctx, call)))
 	return a.encode()
 }
 
@@ -246,8 +246,8 @@ func (e *httpEvent) empty() {
 }
 
 // call is what the gateway itself says of a request. An address that is none is the zero one.
-func (e *httpEvent) call() api.Call {
+func (e *httpEvent) call() api.RequestInfo {
 	// Each address in one spelling, or one client would have several: IPv4 within IPv6, and zones.
 	source, _ := netip.ParseAddr(e.Context.HTTP.SourceIP)
-	return api.Call{SourceIP: source.Unmap().WithZone(""), RequestID: e.Context.RequestID, Route: e.RouteKey}
+	return api.RequestInfo{SourceIP: source.Unmap().WithZone(""), RequestID: e.Context.RequestID, Route: e.RouteKey}
 }

@@ -43,7 +43,7 @@ func newService(ctx context.Context, cfg Config, s surroundings) (*Service, erro
 	rules := cfg.Session
 	rules.Audit = api.Audit(s.log, cfg.API.AuditLog)
 	if keys != nil {
-		rules.Learn = keys.learn
+		rules.FetchKey = keys.learn
 	}
 	store := session.NewStore(client, ring, rules, s.now)
 	return &Service{API: api.New(cfg.API, store, s.log, s.now), redis: client, keys: keys}, nil

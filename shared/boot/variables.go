@@ -80,7 +80,7 @@ var variables = []variable{
 		meaning: "How long a superseded refresh token still answers with its successor; less than `ACCESS_TOKEN_MINUTES`."},
 	{name: "SESSION_TOUCH_SECONDS", unset: "30", set: span(time.Second, year, func(c *Config) *time.Duration { return &c.Session.Touch }),
 		meaning: "Activity is recorded at most this often; less than `SESSION_TIMEOUT_MINUTES`."},
-	{name: "MAX_CONCURRENT_SESSIONS", unset: "5", set: whole(session.MaxSessions, "; 0 means 100", func(c *Config) *int { return &c.Session.Limit }),
+	{name: "MAX_CONCURRENT_SESSIONS", unset: "5", set: whole(session.MaxSessions, "; 0 means 100", func(c *Config) *int { return &c.Session.SessionLimit }),
 		meaning: "Live sessions of an account, 0 to 100; 0 means 100."},
 	{name: "SESSION_LIMIT_POLICY", unset: "evict", set: setLimitPolicy,
 		meaning: "At the limit, `evict` ends the session seen longest ago, `deny` refuses the login."},

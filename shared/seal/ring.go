@@ -217,8 +217,8 @@ func newMACKey(key []byte) *macKey {
 	return k
 }
 
-// sum is HMAC-SHA-256 of the message.
-func (h *keyed) sum() []byte {
+// digest is HMAC-SHA-256 of the message.
+func (h *keyed) digest() []byte {
 	h.hash.Reset()
 	h.hash.Write(h.message)
 	return h.hash.Sum(make([]byte, 0, sha256.Size))
@@ -237,7 +237,7 @@ func (k *macKey) mac(parts [][]byte) []byte {
 		h.message = binary.BigEndian.AppendUint32(h.message, uint32(len(part)))
 		h.message = append(h.message, part...)
 	}
-	return h.sum()
+	return h.digest()
 }
 
 // expand is HKDF-Expand (RFC 5869) of this key for as many bytes as a hash has, which are all of its first block.
@@ -249,7 +249,7 @@ func (k *macKey) expand(info ...string) []byte {
 		h.message = append(h.message, part...)
 	}
 	h.message = append(h.message, 1)
-	return h.sum()
+	return h.digest()
 }
 
 func deriveAll(secret []byte, scope string, purposes []Purpose) map[Purpose]*macKey {

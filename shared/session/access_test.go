@@ -22,7 +22,7 @@ func life(w *world, s *session.Store, n int) error {
 	var g, spare, next session.Grant
 	var a session.Access
 	var p session.Preferences
-	me, admin := person(n), session.By{Actor: s.UserOf(person(n))}
+	me, admin := person(n), session.Actor{User: s.UserOf(person(n))}
 	steps := []struct {
 		name string
 		step func() error
@@ -35,23 +35,23 @@ func life(w *world, s *session.Store, n int) error {
 		{"failed login", func() error { return s.CountFailure(ctx) }},
 		{"login", func() (err error) { g, err = s.Create(ctx, w.as(n, "a")); return }},
 		{"second login", func() (err error) { spare, err = s.Create(ctx, w.as(n, "b")); return }},
-		{"validation", func() (err error) { a, err = s.Read(ctx, g.AccessToken, laptop); return }},
+		{"validation", func() (err error) { a, err = s.Validate(ctx, g.AccessToken, laptop); return }},
 		{"touch", func() (err error) {
 			w.clock.add(time.Minute)
-			a, err = s.Read(ctx, g.AccessToken, laptop)
+			a, err = s.Validate(ctx, g.AccessToken, laptop)
 			return
 		}},
 		{"refresh", func() (err error) { next, err = s.Refresh(ctx, g.RefreshToken, laptop); return }},
 		{"refresh again", func() (err error) { _, err = s.Refresh(ctx, g.RefreshToken, laptop); return }},
 		{"step-up", func() (err error) {
-			if a, err = s.Present(ctx, next.AccessToken, session.Cookie); err == nil {
+			if a, err = s.Inspect(ctx, next.AccessToken, session.Cookie); err == nil {
 				g, err = s.StepUp(ctx, a, laptop)
 			}
 			return
 		}},
-		{"preferences", func() (err error) { a, p, err = s.ReadPreferences(ctx, g.AccessToken, laptop); return }},
+		{"preferences", func() (err error) { a, p, err = s.ValidateWithPreferences(ctx, g.AccessToken, laptop); return }},
 		{"new preferences", func() (err error) {
-			_, err = s.SetPreferences(ctx, a, p, []byte(`{"theme":"dark"}`), laptop.By())
+			_, err = s.SetPreferences(ctx, a, p, []byte(`{"theme":"dark"}`), laptop.Actor())
 			return
 		}},
 		{"new state", func() (err error) {
@@ -78,14 +78,17 @@ func life(w *world, s *session.Store, n int) error {
 		}},
 		{"block", func() error { return errors.Join(s.Block(ctx, me, false, admin), s.Unblock(ctx, me, admin)) }},
 		{"login after it", func() (err error) { spare, err = s.Create(ctx, w.as(n, "c")); return }},
-		{"logout", func() (err error) { _, err = s.End(ctx, spare.Session.ID, session.LoggedOut, laptop.By()); return }},
+		{"logout", func() (err error) {
+			_, err = s.Revoke(ctx, spare.Session.ID, session.LoggedOut, laptop.Actor())
+			return
+		}},
 		{"login when the activity is old", func() (err error) {
 			w.clock.add(w.opts.ActivityKeep + time.Hour)
 			spare, err = s.Create(ctx, w.as(n, "d"))
 			return
 		}},
 		{"logout everywhere", func() (err error) {
-			_, err = s.EndAll(ctx, spare.Session.ID, session.LoggedOut, laptop.By())
+			_, err = s.RevokeAll(ctx, spare.Session.ID, session.LoggedOut, laptop.Actor())
 			return
 		}},
 		{"erasure", func() error { return s.Erase(ctx, g.User.ID, false, admin) }},
@@ -174,7 +177,7 @@ func TestAccess_refused(t *testing.T) {
 	if !errors.Is(err, session.ErrUnavailable) || !strings.Contains(err.Error(), "The user executing the script can't") {
 		t.Errorf("a command in a script: %v", err)
 	}
-	_, err = w.Read(ctx, g.AccessToken, laptop) // a touch, whose script looks at the refusal itself
+	_, err = w.Validate(ctx, g.AccessToken, laptop) // a touch, whose script looks at the refusal itself
 	wants(t, err, session.ErrUnavailable)
 	w.allow(t, "+setrange")
 	w.opens(g)
@@ -190,10 +193,10 @@ func TestAccess_cluster(t *testing.T) {
 	s := w.on(client, w.clock)
 	must(t, life(w, s, 0))
 
-	slot := from.Client().ClusterKeySlot(ctx, w.SumKey()).Val()
+	slot := from.Client().ClusterKeySlot(ctx, w.SummaryKey()).Val()
 	must(t, to.Client().Do(ctx, "cluster", "setslot", slot, "importing", nodeID(t, from)).Err())
 	must(t, from.Client().Do(ctx, "cluster", "setslot", slot, "migrating", nodeID(t, to)).Err())
-	must(t, w.rdb.Del(ctx, w.SumKey()).Err()) // what is not here any more is asked for there
+	must(t, w.rdb.Del(ctx, w.SummaryKey()).Err()) // what is not here any more is asked for there
 	_, err := s.Check(ctx)
 	must(t, err)
 	must(t, to.Client().ACLSetUser(ctx, from.Username, "-asking").Err())

@@ -60,7 +60,7 @@ func (s *Store) Sessions(ctx context.Context, a Access) ([]Session, error) {
 func (s *Store) sessions(ctx context.Context, user token.UserID, rec record) ([]Session, error) {
 	now := s.now()
 	live := slices.DeleteFunc(slices.Clone(rec.live), func(e entry) bool {
-		_, _, due := e.due(now)
+		_, _, due := e.expiry(now)
 		return due
 	})
 	if len(live) == 0 {
@@ -68,7 +68,7 @@ func (s *Store) sessions(ctx context.Context, user token.UserID, rec record) ([]
 	}
 	var keys []string
 	for _, e := range live {
-		keys = append(keys, s.payloadKey(token.ID{User: user, Session: e.random}))
+		keys = append(keys, s.payloadKey(token.ID{User: user, Session: e.session}))
 	}
 	values, err := s.mget(ctx, keys)
 	if err != nil {
@@ -76,9 +76,9 @@ func (s *Store) sessions(ctx context.Context, user token.UserID, rec record) ([]
 	}
 	var list []Session
 	for i, e := range live {
-		p, err := s.openPayload(ctx, token.ID{User: user, Session: e.random}, e, values.Text(i))
+		p, err := s.openPayload(ctx, token.ID{User: user, Session: e.session}, e, values.Text(i))
 		if err == nil {
-			list = append(list, e.session(user, p))
+			list = append(list, e.describe(user, p))
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Session) int { return b.CreatedAt.Compare(a.CreatedAt) })
@@ -87,27 +87,27 @@ func (s *Store) sessions(ctx context.Context, user token.UserID, rec record) ([]
 
 // Block ends every session of an account and lets no login take effect, also of one that was never seen. It fails with
 // ErrLastAdmin where keepAdmin is set and nobody else could administer.
-func (s *Store) Block(ctx context.Context, address common.Address, keepAdmin bool, by By, only ...Condition) error {
-	_, err := s.alter(ctx, s.newChange(s.UserOf(address), by), alteration{
-		script: blockScript, resigns: true, keepAdmin: keepAdmin, only: only,
-		ask: func(c *change, _ record, roles string) { c.args = []any{1, roles} },
+func (s *Store) Block(ctx context.Context, address common.Address, keepAdmin bool, actor Actor, only ...Condition) error {
+	_, err := s.changeAccount(ctx, s.newTransaction(s.UserOf(address), actor), accountChange{
+		script: blockScript, dropsAdmin: true, keepAdmin: keepAdmin, only: only,
+		ask: func(c *transaction, _ record, roles string) { c.args = []any{1, roles} },
 	})
 	return err
 }
 
 // Unblock lets an account sign in again. One that was never blocked stays as it is.
-func (s *Store) Unblock(ctx context.Context, address common.Address, by By, only ...Condition) error {
-	c := s.newChange(s.UserOf(address), by)
-	c.keys = []string{s.memoryKey(c.user, c.op)}
-	r, err := s.decided(ctx, c.user, only, func(roles string) (script.Reply, error) {
+func (s *Store) Unblock(ctx context.Context, address common.Address, actor Actor, only ...Condition) error {
+	c := s.newTransaction(s.UserOf(address), actor)
+	c.keys = []string{s.replyCacheKey(c.user, c.idem)}
+	r, err := s.runConditional(ctx, c.user, only, func(roles string) (script.Reply, error) {
 		c.args = []any{0, roles}
-		return s.change(ctx, blockScript, c)
+		return s.commit(ctx, blockScript, c)
 	})
 	if err == nil && r.Outcome() != outcomeDone {
 		return ErrDamaged
 	}
 	if err == nil && slices.Contains(strings.Split(r.Text(1), ","), RoleAdmin) {
-		err = s.settle(ctx, c.user)
+		err = s.reconcileAdmin(ctx, c.user)
 	}
 	return err
 }
@@ -116,11 +116,11 @@ func (s *Store) Unblock(ctx context.Context, address common.Address, by By, only
 // until they would have expired the marks of sessions that ended. It fails with ErrLastAdmin as SetRoles does. An account
 // of which nothing is stored is erased. What the sessions that nobody remembers any more, or that raced the erasure, have
 // left sealed dies by its TTL.
-func (s *Store) Erase(ctx context.Context, user token.UserID, keepAdmin bool, by By, only ...Condition) error {
+func (s *Store) Erase(ctx context.Context, user token.UserID, keepAdmin bool, actor Actor, only ...Condition) error {
 	tries := 0
-	_, err := s.alter(ctx, s.newChange(user, by), alteration{
-		script: eraseScript, resigns: true, keepAdmin: keepAdmin, only: only,
-		ask: func(c *change, rec record, roles string) {
+	_, err := s.changeAccount(ctx, s.newTransaction(user, actor), accountChange{
+		script: eraseScript, dropsAdmin: true, keepAdmin: keepAdmin, only: only,
+		ask: func(c *transaction, rec record, roles string) {
 			tries++
 			s.askErase(c, rec, roles, tries > 2) // logins that race it must not keep it from taking effect
 		},
@@ -129,13 +129,13 @@ func (s *Store) Erase(ctx context.Context, user token.UserID, keepAdmin bool, by
 }
 
 // askErase names all that is known of the account's sessions, live and remembered.
-func (s *Store) askErase(c *change, rec record, roles string, anyway bool) {
+func (s *Store) askErase(c *transaction, rec record, roles string, anyway bool) {
 	var randoms [][16]byte
 	for _, e := range rec.live {
-		randoms = append(randoms, e.random)
+		randoms = append(randoms, e.session)
 	}
 	for _, e := range rec.ended {
-		randoms = append(randoms, e.random)
+		randoms = append(randoms, e.session)
 	}
 	c.keys = append(c.keys, s.preferencesKey(c.user))
 	all := []byte{}

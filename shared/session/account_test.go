@@ -15,7 +15,7 @@ import (
 	"latchkey/shared/token"
 )
 
-var operator = session.By{Actor: token.UserID{1, 2, 3}, Device: "Operator's desk"}
+var operator = session.Actor{User: token.UserID{1, 2, 3}, Device: "Operator's desk"}
 
 func TestBlock(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
@@ -25,7 +25,7 @@ func TestBlock(t *testing.T) {
 		must(t, w.Block(ctx, alice, false, operator))
 		w.dead(g)
 		w.dead(second)
-		_, err := w.Read(ctx, g.AccessToken, laptop)
+		_, err := w.Validate(ctx, g.AccessToken, laptop)
 		wantsEnded(t, err, session.AccountBlocked)
 		_, err = w.Create(ctx, under)
 		wants(t, err, session.ErrBlocked)
@@ -137,7 +137,7 @@ func TestSetRoles_lastAdminRace(t *testing.T) {
 func TestCreate_roleLimits(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(o *session.Options) {
-			o.Limit, o.RoleLimits = 2, map[string]int{"editor": 3, "service": 5, "admin": 0, "guest": 1}
+			o.SessionLimit, o.RoleLimits = 2, map[string]int{"editor": 3, "service": 5, "admin": 0, "guest": 1}
 		})
 		live := func(roles []string, granted ...string) int {
 			t.Helper()
@@ -172,22 +172,22 @@ func TestErase(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		before := w.signIn(alice, laptop)
-		_, err := w.End(ctx, before.Session.ID, session.LoggedOut, laptop.By())
+		_, err := w.Revoke(ctx, before.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		g := w.signIn(alice, laptop)
 		_, err = w.SetRoles(ctx, alice, []string{"editor"}, false, operator)
 		must(t, err)
-		a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+		a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 		must(t, err)
-		_, err = w.SetPreferences(ctx, a, p, []byte(`{"theme":"dark"}`), laptop.By())
+		_, err = w.SetPreferences(ctx, a, p, []byte(`{"theme":"dark"}`), laptop.Actor())
 		must(t, err)
 		_, err = w.PutState(ctx, a, "draft", []byte(`"text"`), 0, session.StateCondition{})
 		must(t, err)
 
 		user := g.User.ID
-		must(t, w.Erase(ctx, user, false, laptop.By()))
+		must(t, w.Erase(ctx, user, false, laptop.Actor()))
 		w.dead(g)
-		_, err = w.Read(ctx, g.AccessToken, laptop)
+		_, err = w.Validate(ctx, g.AccessToken, laptop)
 		wantsEnded(t, err, session.AccountErased)
 		s := w.stored(g)
 		if len(s.Roles) != 0 || len(s.Live) != 0 || len(s.Ended) != 2 {
@@ -225,7 +225,7 @@ func TestErase_loginInBetween(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		var between session.Grant
 		s := w.on(w.beforeScript(func() { between = w.signIn(alice, phone) }), w.clock)
-		must(t, s.Erase(ctx, g.User.ID, false, laptop.By()))
+		must(t, s.Erase(ctx, g.User.ID, false, laptop.Actor()))
 		w.dead(g)
 		w.dead(between)
 		if n := w.rdb.Exists(ctx, w.PayloadKey(between.Session.ID)).Val(); n != 0 {
@@ -240,12 +240,12 @@ func TestEndings_race(t *testing.T) {
 	for name, ending := range map[string]func(*world, session.Grant) error{
 		"block": func(w *world, _ session.Grant) error { return w.Block(ctx, alice, false, operator) },
 		"revoke all": func(w *world, g session.Grant) error {
-			return second(w.EndAllOf(ctx, g.User.ID, session.RevokedByAdmin, operator))
+			return second(w.RevokeAllOf(ctx, g.User.ID, session.RevokedByAdmin, operator))
 		},
 		"logout everywhere": func(w *world, g session.Grant) error {
-			return second(w.EndAll(ctx, g.Session.ID, session.LoggedOut, laptop.By()))
+			return second(w.RevokeAll(ctx, g.Session.ID, session.LoggedOut, laptop.Actor()))
 		},
-		"erasure": func(w *world, g session.Grant) error { return w.Erase(ctx, g.User.ID, false, laptop.By()) },
+		"erasure": func(w *world, g session.Grant) error { return w.Erase(ctx, g.User.ID, false, laptop.Actor()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, r redistest.Redis) { raceEnding(t, newWorld(t, r), name == "block", ending) })
@@ -293,7 +293,7 @@ func raceEnding(t *testing.T, w *world, blocks bool, ending func(*world, session
 			if m.grant.AccessToken == "" {
 				continue
 			}
-			_, err := w.Read(ctx, m.grant.AccessToken, laptop)
+			_, err := w.Validate(ctx, m.grant.AccessToken, laptop)
 			if m.before && err == nil {
 				t.Error("a session that was answered before lives on")
 			}
@@ -351,12 +351,12 @@ func TestBlock_lastAdmin(t *testing.T) {
 // A second erasure changes nothing, and says nothing.
 func TestErase_twice(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told))
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted))
 		g := w.signIn(alice, laptop)
-		must(t, w.Erase(ctx, g.User.ID, false, laptop.By()))
-		must(t, w.Erase(ctx, g.User.ID, false, laptop.By()))
-		if n := count(told, session.EventErased); n != 1 {
+		must(t, w.Erase(ctx, g.User.ID, false, laptop.Actor()))
+		must(t, w.Erase(ctx, g.User.ID, false, laptop.Actor()))
+		if n := count(emitted, session.EventErased); n != 1 {
 			t.Errorf("%d events of one erasure", n)
 		}
 		_, err := w.Account(ctx, alice)

@@ -39,15 +39,15 @@ func (s *Store) events(ctx context.Context, user token.UserID, stored []string) 
 	oldest := s.now().Add(-s.opts.ActivityKeep)
 	var events []Event
 	for _, text := range stored {
-		if len(text) < eventHead {
+		if len(text) < eventHeadSize {
 			continue
 		}
-		e := eventOf(user, text[:eventHead])
+		e := eventOf(user, text[:eventHeadSize])
 		if e.Time.Before(oldest) {
 			continue
 		}
-		if sealed := text[eventHead:]; sealed != "" {
-			e.By = s.openBy(ctx, user, text[7:7+script.KeySize], sealed)
+		if sealed := text[eventHeadSize:]; sealed != "" {
+			e.Actor = s.openActor(ctx, user, text[7:7+script.KeySize], sealed)
 		}
 		events = append(events, e)
 	}

@@ -25,8 +25,8 @@ func kinds(events []session.Event) []string {
 // Invariant 9: every change has one event, written in its own step, and told once.
 func TestActivity(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.Limit = 2 })
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.SessionLimit = 2 })
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		w.opens(g) // a touch is none
@@ -34,9 +34,9 @@ func TestActivity(t *testing.T) {
 		must(t, err)
 		_, err = w.Refresh(ctx, g.RefreshToken, laptop) // nor is a repeat
 		must(t, err)
-		_, err = w.Read(ctx, next.AccessToken, phone)
+		_, err = w.Validate(ctx, next.AccessToken, phone)
 		wants(t, err, session.ErrStepUp)
-		a, err := w.Present(ctx, next.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, next.AccessToken, session.Cookie)
 		must(t, err)
 		_, err = w.StepUp(ctx, a, phone)
 		must(t, err)
@@ -48,9 +48,9 @@ func TestActivity(t *testing.T) {
 		w.signIn(alice, laptop)
 		w.clock.add(time.Second)
 		last := w.signIn(alice, laptop) // evicts
-		_, err = w.End(ctx, last.Session.ID, session.LoggedOut, laptop.By())
+		_, err = w.Revoke(ctx, last.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
-		_, err = w.End(ctx, last.Session.ID, session.LoggedOut, laptop.By())
+		_, err = w.Revoke(ctx, last.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		must(t, w.Block(ctx, alice, false, operator))
 		must(t, w.Block(ctx, alice, false, operator))
@@ -70,26 +70,26 @@ func TestActivity(t *testing.T) {
 		if got := kinds(events); !slices.Equal(got, want) || more != "" {
 			t.Errorf("the activity is %q, want %q", got, want)
 		}
-		slices.Reverse(told)
-		if got := kinds(told); !slices.Equal(got, want) {
+		slices.Reverse(emitted)
+		if got := kinds(emitted); !slices.Equal(got, want) {
 			t.Errorf("told %q, want %q", got, want)
 		}
 		for i, e := range events {
 			switch e.Type {
 			case session.EventRoles, session.EventBlocked, session.EventUnblocked:
-				if e.By != operator {
-					t.Errorf("%v was by %+v", e.Type, e.By)
+				if e.Actor != operator {
+					t.Errorf("%v was by %+v", e.Type, e.Actor)
 				}
 			case session.EventLogin:
-				if e.By.IP != laptop.IP || e.By.Device != laptop.Device.Name {
-					t.Errorf("a login by %+v", e.By)
+				if e.Actor.IP != laptop.IP || e.Actor.Device != laptop.Device.Name {
+					t.Errorf("a login by %+v", e.Actor)
 				}
 			}
-			if e.Reason == session.IdleTimeout && e.By != (session.By{}) {
-				t.Errorf("a timeout is somebody's doing: %+v", e.By)
+			if e.Reason == session.IdleTimeout && e.Actor != (session.Actor{}) {
+				t.Errorf("a timeout is somebody's doing: %+v", e.Actor)
 			}
-			if e.ID != told[i].ID || e.By != told[i].By || e.Time != told[i].Time {
-				t.Errorf("told %+v, stored %+v", told[i], e)
+			if e.ID != emitted[i].ID || e.Actor != emitted[i].Actor || e.Time != emitted[i].Time {
+				t.Errorf("told %+v, stored %+v", emitted[i], e)
 			}
 		}
 	})
@@ -146,7 +146,7 @@ func TestActivity_bound(t *testing.T) {
 	must(t, w.rdb.LPush(ctx, w.ActivityKey(g.User.ID), swapped, foreign, "damaged").Err())
 	events, _, err := w.Activity(ctx, g.User.ID, "", 10)
 	must(t, err)
-	if len(events) != 4 || events[0].By != (session.By{}) || events[1].By != (session.By{}) || events[2].By.IP != phone.IP {
+	if len(events) != 4 || events[0].Actor != (session.Actor{}) || events[1].Actor != (session.Actor{}) || events[2].Actor.IP != phone.IP {
 		t.Errorf("read %+v", events)
 	}
 }
@@ -166,11 +166,11 @@ func TestActivity_damagedTail(t *testing.T) {
 
 func TestActivity_off(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.ActivityMax = 0 })
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.ActivityMax = 0 })
 		g := w.signIn(alice, laptop)
-		if n := w.rdb.Exists(ctx, w.ActivityKey(g.User.ID)).Val(); n != 0 || len(told) != 1 {
-			t.Errorf("%d lists, %d told", n, len(told))
+		if n := w.rdb.Exists(ctx, w.ActivityKey(g.User.ID)).Val(); n != 0 || len(emitted) != 1 {
+			t.Errorf("%d lists, %d told", n, len(emitted))
 		}
 	})
 }

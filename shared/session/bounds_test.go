@@ -22,9 +22,9 @@ func TestBlock_keepsTheRest(t *testing.T) {
 			}
 		}
 		g := w.signIn(alice, laptop)
-		a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+		a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 		must(t, err)
-		_, err = w.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+		_, err = w.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 		must(t, err)
 		stays := func(step string) {
 			t.Helper()
@@ -82,7 +82,7 @@ func TestStepUp_clockBehindAndGrace(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		w.opens(g)
-		a, err := w.PresentRefresh(ctx, g.RefreshToken, session.Cookie)
+		a, err := w.InspectRefresh(ctx, g.RefreshToken, session.Cookie)
 		must(t, err)
 		behind := w.clock.behind(20 * time.Second)
 		up, err := w.on(w.product, behind).StepUp(ctx, a, laptop)
@@ -106,14 +106,14 @@ func TestStepUp_bounds(t *testing.T) {
 		w := newWorld(t, r, func(o *session.Options) { o.Absolute = 20 * time.Minute })
 		g := w.signIn(alice, laptop)
 		w.clock.add(10 * time.Minute)
-		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		up, err := w.StepUp(ctx, a, laptop)
 		must(t, err)
 		if up.AccessEnd.After(g.Session.AbsoluteEnd) || up.Session.IdleEnd.After(g.Session.AbsoluteEnd) {
 			t.Errorf("beyond the absolute end: %v, %v", up.AccessEnd, up.Session.IdleEnd)
 		}
-		a, err = w.Present(ctx, up.AccessToken, session.Cookie)
+		a, err = w.Inspect(ctx, up.AccessToken, session.Cookie)
 		must(t, err)
 		must(t, w.rdb.Del(ctx, w.PayloadKey(g.Session.ID)).Err())
 		_, err = w.StepUp(ctx, a, laptop)
@@ -127,26 +127,26 @@ func TestStepUp_bounds(t *testing.T) {
 // Invariant 10 over a step-up to another form of device; and the next change is a change again.
 func TestStepUp_counts(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.DevicePolicy = session.PolicyLog })
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy = session.PolicyLog })
 		g := w.signIn(alice, laptop)
-		_, err := w.Read(ctx, g.AccessToken, phone)
+		_, err := w.Validate(ctx, g.AccessToken, phone)
 		must(t, err)
-		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		third := laptop
 		third.Device.Class, third.Device.OS = session.Tablet, "Android"
 		up, err := w.StepUp(ctx, a, third)
 		must(t, err)
-		live, flows, err := w.Counters(ctx, session.Bucket(g.User.ID))
+		live, hourly, err := w.Counters(ctx, session.Partition(g.User.ID))
 		must(t, err)
-		if live["active"] != 1 || live["users"] != 1 || live["tablet"] != 1 || live["desktop"] != 0 || live["chain 8453"] != 1 || flows["login"] != 1 {
-			t.Errorf("live %v, flows %v", live, flows)
+		if live["active"] != 1 || live["users"] != 1 || live["tablet"] != 1 || live["desktop"] != 0 || live["chain 8453"] != 1 || hourly["login"] != 1 {
+			t.Errorf("live %v, flows %v", live, hourly)
 		}
-		told = nil
-		_, err = w.Read(ctx, up.AccessToken, phone)
+		emitted = nil
+		_, err = w.Validate(ctx, up.AccessToken, phone)
 		must(t, err)
-		if n := count(told, session.EventDevice); n != 1 {
+		if n := count(emitted, session.EventDevice); n != 1 {
 			t.Errorf("%d changes after a step-up bound another device", n)
 		}
 	})
@@ -155,19 +155,19 @@ func TestStepUp_counts(t *testing.T) {
 // A refresh that came too soon writes nothing and tells nothing.
 func TestRefresh_refusedTellsNothing(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.DevicePolicy, o.RefreshRate, o.Grace = session.PolicyLog, 1, time.Second })
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy, o.RefreshRate, o.Grace = session.PolicyLog, 1, time.Second })
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
 		must(t, err)
 		w.clock.add(2 * time.Second)
-		told = nil
+		emitted = nil
 		other := laptop
 		other.Device = phone.Device
 		_, err = w.Refresh(ctx, next.RefreshToken, other)
-		if _, limited := err.(*session.RateError); !limited || len(told) != 0 {
-			t.Errorf("%v, told %+v", err, told)
+		if _, limited := err.(*session.RateError); !limited || len(emitted) != 0 {
+			t.Errorf("%v, told %+v", err, emitted)
 		}
 	})
 }
@@ -177,7 +177,7 @@ func TestStepUp_keepsTheTTL(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		_, err = w.StepUp(ctx, a, phone)
 		must(t, err)
@@ -190,14 +190,14 @@ func TestStepUp_keepsTheTTL(t *testing.T) {
 // A session that a changed device ended is told once, also where the reply is lost.
 func TestRead_revokedAndLost(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.DevicePolicy = session.PolicyRevoke })
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy = session.PolicyRevoke })
 		g := w.signIn(alice, laptop)
 		var lost atomic.Int64
-		told = nil
-		_, err := w.on(w.losing(&lost), w.clock).Read(ctx, g.AccessToken, phone)
-		if !wantsEnded(t, err, session.HijackSuspected).ByThis || count(told, session.EventEnded) != 1 || count(told, session.EventNetwork) != 1 {
-			t.Errorf("%v, told %+v", err, told)
+		emitted = nil
+		_, err := w.on(w.losing(&lost), w.clock).Validate(ctx, g.AccessToken, phone)
+		if !wantsEnded(t, err, session.HijackSuspected).ByThis || count(emitted, session.EventEnded) != 1 || count(emitted, session.EventNetwork) != 1 {
+			t.Errorf("%v, told %+v", err, emitted)
 		}
 	})
 }
@@ -209,11 +209,11 @@ func TestAccount_fullMemory(t *testing.T) {
 	g := w.signIn(alice, laptop)
 	_, err := w.SetRoles(ctx, alice, []string{"admin"}, false, operator)
 	must(t, err)
-	_, err = w.EndAllOf(ctx, g.User.ID, session.Revoked, operator)
+	_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
 	must(t, err)
 	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
 	must(t, w.Block(ctx, bob, false, operator))
-	_, err = w.EndAllOf(ctx, g.User.ID, session.Revoked, operator)
+	_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
 	must(t, err)
 	_, err = w.SetRoles(ctx, alice, nil, false, operator)
 	must(t, err)
@@ -226,15 +226,15 @@ func TestRead_strictestPolicy(t *testing.T) {
 		for _, p := range [][2]session.Policy{{session.PolicyRevoke, session.PolicyLog}, {session.PolicyLog, session.PolicyRevoke}, {session.PolicyRevoke, session.PolicyStepUp}} {
 			w := newWorld(t, r, func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = p[0], p[1] })
 			g := w.signIn(alice, laptop)
-			_, err := w.Read(ctx, g.AccessToken, phone)
+			_, err := w.Validate(ctx, g.AccessToken, phone)
 			wantsEnded(t, err, session.HijackSuspected)
 		}
 		w := newWorld(t, r, func(o *session.Options) { o.DevicePolicy = session.PolicyLog })
 		g := w.signIn(alice, laptop)
-		_, err := w.Read(ctx, g.AccessToken, phone)
+		_, err := w.Validate(ctx, g.AccessToken, phone)
 		must(t, err)
 		w.opts.DevicePolicy = session.PolicyStepUp
-		_, err = w.on(w.product, w.clock).Read(ctx, g.AccessToken, phone)
+		_, err = w.on(w.product, w.clock).Validate(ctx, g.AccessToken, phone)
 		wants(t, err, session.ErrStepUp)
 	})
 }
@@ -242,23 +242,23 @@ func TestRead_strictestPolicy(t *testing.T) {
 // A login that is refused writes nothing and tells nothing.
 func TestCreate_refusedTellsNothing(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.Limit, o.LimitPolicy, o.LoginRate = 1, session.Deny, 2 })
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.SessionLimit, o.LimitPolicy, o.LoginRate = 1, session.Deny, 2 })
 		first := w.signIn(alice, laptop)
 		for range 4 {
 			_, err := w.Create(ctx, w.login(alice, laptop))
-			wants(t, err, session.ErrLimit)
+			wants(t, err, session.ErrSessionLimit)
 		}
 		in := w.login(alice, laptop)
-		in.Carried = first.AccessToken
+		in.Presented = first.AccessToken
 		g, err := w.Create(ctx, in) // the second that counts
 		must(t, err)
-		told = nil
+		emitted = nil
 		in = w.login(alice, laptop)
-		in.Carried = g.AccessToken
+		in.Presented = g.AccessToken
 		_, err = w.Create(ctx, in)
-		if _, limited := err.(*session.RateError); !limited || len(told) != 0 {
-			t.Errorf("%v, told %+v", err, told)
+		if _, limited := err.(*session.RateError); !limited || len(emitted) != 0 {
+			t.Errorf("%v, told %+v", err, emitted)
 		}
 		w.opens(g)
 	})
@@ -272,7 +272,7 @@ func TestAccount_lists(t *testing.T) {
 		_, err := w.PutState(ctx, w.opens(g), "draft", []byte(`1`), 0, session.StateCondition{})
 		must(t, err)
 		second := w.signIn(alice, laptop)
-		_, err = w.EndOthers(ctx, second.Session.ID, session.Revoked, operator) // leaves payload and state behind
+		_, err = w.RevokeOthers(ctx, second.Session.ID, session.Revoked, operator) // leaves payload and state behind
 		must(t, err)
 		w.clock.add(w.opts.Idle)
 		if a, err := w.Account(ctx, alice); err != nil || len(a.Sessions) != 0 {
@@ -291,7 +291,7 @@ func TestPresent_resets(t *testing.T) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
 		old := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
-		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		up, err := w.StepUp(ctx, a, elsewhere())
 		must(t, err)
@@ -299,7 +299,7 @@ func TestPresent_resets(t *testing.T) {
 			t.Errorf("from %v, last %v", up.Session.IP, up.Session.LastIP)
 		}
 		must(t, w.rdb.Set(ctx, w.RecordKey(g.Session.ID), old, 0).Err()) // a replica that lacks the step-up
-		_, err = w.PresentRefresh(ctx, up.RefreshToken, session.Cookie)
+		_, err = w.InspectRefresh(ctx, up.RefreshToken, session.Cookie)
 		wantsEnded(t, err, session.StoreReset)
 	})
 }
@@ -307,10 +307,10 @@ func TestPresent_resets(t *testing.T) {
 // What a refresh does about a changed device, by policy.
 func TestRefresh_policies(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
+		var emitted []session.Event
 		world := func(p session.Policy) (*world, session.Grant) {
-			told = nil
-			w := newWorld(t, r, listening(&told), func(o *session.Options) { o.DevicePolicy, o.RefreshRate = p, 2 })
+			emitted = nil
+			w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy, o.RefreshRate = p, 2 })
 			g := w.signIn(alice, laptop)
 			w.clock.add(time.Minute)
 			return w, g
@@ -335,17 +335,17 @@ func TestRefresh_policies(t *testing.T) {
 		unseen := session.Client{IP: laptop.IP, Transport: session.Cookie, NotEvaluated: true}
 		_, err = w.Refresh(ctx, g.RefreshToken, unseen) // cannot be another device
 		must(t, err)
-		told = nil
+		emitted = nil
 		w.clock.add(time.Second)
 		_, err = w.Refresh(ctx, next.RefreshToken, other) // too many: nothing is told or stored
-		if _, limited := err.(*session.RateError); !limited || len(told) != 0 {
-			t.Errorf("%v, told %+v", err, told)
+		if _, limited := err.(*session.RateError); !limited || len(emitted) != 0 {
+			t.Errorf("%v, told %+v", err, emitted)
 		}
 		w.clock.add(40 * time.Second)
 		_, err = w.Refresh(ctx, next.RefreshToken, other) // within the grace nothing is judged, so nothing told
 		must(t, err)
-		if len(told) != 0 {
-			t.Errorf("within the grace %+v", told)
+		if len(emitted) != 0 {
+			t.Errorf("within the grace %+v", emitted)
 		}
 	})
 }

@@ -46,7 +46,7 @@ func TestStore_shorterIdleTimeout(t *testing.T) {
 			}
 		}
 		w.clock.add(time.Minute)
-		a, err := s.Read(ctx, g.AccessToken, laptop)
+		a, err := s.Validate(ctx, g.AccessToken, laptop)
 		must(t, err)
 		keeps("touched", a.Session)
 		keeps("stored", w.opens(g).Session)
@@ -83,7 +83,7 @@ func TestRead_supersededHasItsOwnEnd(t *testing.T) {
 		w.clock.set(g.AccessEnd.Add(-time.Millisecond))
 		w.opens(g)
 		w.clock.set(g.AccessEnd)
-		_, err = w.Read(ctx, g.AccessToken, laptop)
+		_, err = w.Validate(ctx, g.AccessToken, laptop)
 		wants(t, err, session.ErrTokenExpired)
 		w.opens(next)
 	})
@@ -111,7 +111,7 @@ func TestStore_graceAsConfigured(t *testing.T) {
 					}
 				}
 				w.clock.add(time.Millisecond)
-				_, err = w.Read(ctx, g0.AccessToken, laptop)
+				_, err = w.Validate(ctx, g0.AccessToken, laptop)
 				wants(t, err, session.ErrTokenExpired)
 				g2, err := w.Refresh(ctx, g1.RefreshToken, laptop)
 				must(t, err)

@@ -16,26 +16,26 @@ import (
 // The other sessions are bearer, or of another class. No string, or an empty one, is all zero. What ended or began an
 // hour and a day ago is dropped as the string is written.
 const (
-	countersFormat = 1
-	countersSize   = 20
-	chainSize      = 11
-	flowSize       = 7
-	maxChains      = 255
-	flowLogins     = 0
-	flowRenewals   = 255 // step-ups; told to nobody
-	flowHours      = 24  // whole hours that are told, beside the one under way
+	countersFormat  = 1
+	countersSize    = 20
+	chainSize       = 11
+	hourlyCountSize = 7
+	maxChains       = 255
+	hourlyLogins    = 0
+	hourlyRenewals  = 255 // step-ups; told to nobody
+	hourlyKept      = 24  // whole hours that are told, beside the one under way
 )
 
-// census is what is live.
-type census struct {
+// liveCounts is what is live.
+type liveCounts struct {
 	active, users           int
 	cookie                  int
 	desktop, mobile, tablet int
 	chains                  map[uint64]int
 }
 
-// flow is how much of a kind happened in an hour.
-type flow struct {
+// hourlyCount is how much of a kind happened in an hour.
+type hourlyCount struct {
 	hour  int64
 	kind  byte
 	count int
@@ -45,28 +45,28 @@ type flow struct {
 func hourOf(t time.Time) int64 { return t.Unix() / 3600 }
 
 // decodeCounters fails with ErrDamaged on anything that is not exactly a bucket's counters.
-func decodeCounters(raw string) (census, []flow, error) {
-	live, rest, err := decodeCensus(raw)
-	if err != nil || len(rest)%flowSize != 0 {
-		return census{}, nil, ErrDamaged
+func decodeCounters(raw string) (liveCounts, []hourlyCount, error) {
+	live, rest, err := decodeLiveCounts(raw)
+	if err != nil || len(rest)%hourlyCountSize != 0 {
+		return liveCounts{}, nil, ErrDamaged
 	}
-	var flows []flow
+	var hourly []hourlyCount
 	for r := (reader{rest}); len(r.rest) > 0; {
-		flows = append(flows, flow{hour: int64(r.uint24()), kind: r.byte(), count: r.uint24()})
+		hourly = append(hourly, hourlyCount{hour: int64(r.uint24()), kind: r.byte(), count: r.uint24()})
 	}
-	return live, flows, nil
+	return live, hourly, nil
 }
 
-// decodeCensus reads what is live, and returns what stands behind it.
-func decodeCensus(raw string) (census, string, error) {
+// decodeLiveCounts reads what is live, and returns what stands behind it.
+func decodeLiveCounts(raw string) (liveCounts, string, error) {
 	if raw == "" {
-		return census{}, "", nil
+		return liveCounts{}, "", nil
 	}
-	if len(raw) < countersSize || raw[0] != countersFormat || len(raw) < censusSize(raw) {
-		return census{}, "", ErrDamaged
+	if len(raw) < countersSize || raw[0] != countersFormat || len(raw) < liveCountsSize(raw) {
+		return liveCounts{}, "", ErrDamaged
 	}
 	r := reader{raw[1:]}
-	c := census{chains: map[uint64]int{}}
+	c := liveCounts{chains: map[uint64]int{}}
 	for _, n := range []*int{&c.active, &c.users, &c.cookie, &c.desktop, &c.mobile, &c.tablet} {
 		*n = r.uint24()
 	}
@@ -77,11 +77,11 @@ func decodeCensus(raw string) (census, string, error) {
 	return c, r.rest, nil
 }
 
-// censusSize is how long the first part of counters is, which are at least countersSize long.
-func censusSize(raw string) int { return countersSize + int(raw[countersSize-1])*chainSize }
+// liveCountsSize is how long the first part of counters is, which are at least countersSize long.
+func liveCountsSize(raw string) int { return countersSize + int(raw[countersSize-1])*chainSize }
 
 // encode is what is live as the counters hold it, chains in the order of their ids.
-func (c census) encode() []byte {
+func (c liveCounts) encode() []byte {
 	b := []byte{countersFormat}
 	for _, n := range []int{c.active, c.users, c.cookie, c.desktop, c.mobile, c.tablet} {
 		b = appendUint24(b, n)
@@ -102,7 +102,7 @@ func (c census) encode() []byte {
 }
 
 // count adds an account's live sessions.
-func (c *census) count(live []entry) {
+func (c *liveCounts) count(live []entry) {
 	if len(live) == 0 {
 		return
 	}
@@ -128,7 +128,7 @@ func (c *census) count(live []entry) {
 }
 
 // add adds another bucket's.
-func (c *census) add(other census) {
+func (c *liveCounts) add(other liveCounts) {
 	c.active, c.users, c.cookie = c.active+other.active, c.users+other.users, c.cookie+other.cookie
 	c.desktop, c.mobile, c.tablet = c.desktop+other.desktop, c.mobile+other.mobile, c.tablet+other.tablet
 	if c.chains == nil {

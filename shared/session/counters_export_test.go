@@ -8,20 +8,20 @@ import (
 	"latchkey/shared/token"
 )
 
-// Bucket is the number of a subject's bucket.
-func Bucket(u token.UserID) int { return bucketOf(u) }
+// Partition is the number of a subject's bucket.
+func Partition(u token.UserID) int { return partitionOf(u) }
 
 // CountersKey, IndexKey and ActivityKey name what stands beside a record.
-func (s *Store) CountersKey(bucket int) string     { return s.countersKey(bucket) }
-func (s *Store) IndexKey(bucket, part int) string  { return s.indexKey(bucket, part) }
-func (s *Store) ActivityKey(u token.UserID) string { return s.activityKey(u) }
+func (s *Store) CountersKey(partition int) string       { return s.countersKey(partition) }
+func (s *Store) IndexKey(partition, segment int) string { return s.indexKey(partition, segment) }
+func (s *Store) ActivityKey(u token.UserID) string      { return s.activityKey(u) }
 
-// IndexParts is how many parts an index has.
-const IndexParts = indexParts
+// IndexSegments is how many parts an index has.
+const IndexSegments = indexSegments
 
 // Counters are a bucket's, by names that a test can add up: the live ones, and flows by hour and kind.
-func (s *Store) Counters(ctx context.Context, bucket int) (live, flows map[string]int, err error) {
-	raw, err := s.counters(ctx, bucket)
+func (s *Store) Counters(ctx context.Context, partition int) (live, hourly map[string]int, err error) {
+	raw, err := s.counters(ctx, partition)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -30,15 +30,15 @@ func (s *Store) Counters(ctx context.Context, bucket int) (live, flows map[strin
 	for id, n := range c.chains {
 		live[fmt.Sprint("chain ", id)] = n
 	}
-	flows = map[string]int{}
+	hourly = map[string]int{}
 	for _, f := range all {
 		name := "login"
-		if f.kind != flowLogins {
+		if f.kind != hourlyLogins {
 			name = Reason(f.kind).String()
 		}
-		flows[name] += f.count
+		hourly[name] += f.count
 	}
-	return live, flows, err
+	return live, hourly, err
 }
 
 // CountRecord adds what is live in a stored record to counts of that form, and tells its first deadline.

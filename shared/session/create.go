@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,9 +17,9 @@ type Login struct {
 	Address common.Address
 	ChainID uint64
 	Client  Client
-	// Carried is a token of either kind that came along. A session of the same account that it belongs to is replaced
+	// Presented is a token of either kind that came along. A session of the same account that it belongs to is replaced
 	// before counting; empty, or any other token, replaces nothing.
-	Carried string
+	Presented string
 	// Granted are roles that the configuration gives to the address, for the session limit only.
 	Granted []string
 }
@@ -30,12 +29,12 @@ type Login struct {
 func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	subject := token.EOA(in.Address)
 	id := token.ID{User: token.UserIDOf(s.keys, subject), Session: token.SessionPart(s.keys, in.Nonce, subject)}
-	c := s.newChange(id.User, in.Client.By())
+	c := s.newTransaction(id.User, in.Client.Actor())
 	tokens, err := token.PairOf(s.keys, token.NewRefresh(s.keys.Current(c.now), id, 0))
 	if err != nil {
 		return Grant{}, err
 	}
-	e, err := s.newEntry(tokens, in, c.now, c.op)
+	e, err := s.newEntry(tokens, in, c.now, c.idem)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -47,29 +46,29 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	rate := s.accountRate(loginRate, s.opts.LoginRate, id.User)
 	c.keys = append([]string{s.payloadKey(id)}, rate.keys...)
 	c.args = []any{
-		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day), s.carried(ctx, in.Carried),
-		atMost(s.opts.Limit), s.opts.LimitPolicy.String(), s.roleLimits(), strings.Join(append([]string{RoleUser}, in.Granted...), ","),
+		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day), s.presentedSession(ctx, in.Presented),
+		SessionLimit(s.opts.SessionLimit), s.opts.LimitPolicy.String(), s.roleLimits(), strings.Join(append([]string{RoleUser}, in.Granted...), ","),
 		rate.arg(),
 	}
-	r, err := s.change(ctx, createScript, c)
+	r, err := s.commit(ctx, createScript, c)
 	if err != nil {
 		return Grant{}, err
 	}
 	if r.Outcome() == outcomeLimited {
 		return Grant{}, rate.refusal(r.Int(1))
 	}
-	return s.created(r, tokens, e, p, c.op)
+	return s.created(r, tokens, e, p, c.idem)
 }
 
 // created turns the script's answer into a grant.
-func (s *Store) created(r script.Reply, tokens token.Pair, e entry, p payload, op script.IdempotencyKey) (Grant, error) {
+func (s *Store) created(r script.Reply, tokens token.Pair, e entry, p payload, idem script.IdempotencyKey) (Grant, error) {
 	switch r.Outcome() {
 	case outcomeSpent:
 		return Grant{}, ErrNonceSpent
 	case outcomeBlocked:
 		return Grant{}, ErrBlocked
 	case outcomeFull:
-		return Grant{}, ErrLimit
+		return Grant{}, ErrSessionLimit
 	case outcomeDone:
 	default:
 		return Grant{}, ErrDamaged
@@ -82,18 +81,18 @@ func (s *Store) created(r script.Reply, tokens token.Pair, e entry, p payload, o
 	g, err := s.grant(tokens, e, p)
 	g.User = rec.user(user, p.address)
 	for _, gone := range rec.ended {
-		if gone.op == op && gone.reason == Evicted {
-			g.Evicted = append(g.Evicted, token.ID{User: user, Session: gone.random})
+		if gone.idem == idem && gone.reason == Evicted {
+			g.Evicted = append(g.Evicted, token.ID{User: user, Session: gone.session})
 		}
 	}
 	return g, err
 }
 
 // newEntry is what the record will list.
-func (s *Store) newEntry(tokens token.Pair, in Login, now time.Time, op script.IdempotencyKey) (entry, error) {
+func (s *Store) newEntry(tokens token.Pair, in Login, now time.Time, idem script.IdempotencyKey) (entry, error) {
 	absolute := now.Add(s.opts.Absolute)
 	e := entry{
-		random: tokens.Access.ID().Session, key: tokens.Access.KeyID(), op: op,
+		session: tokens.Access.ID().Session, key: tokens.Access.KeyID(), idem: idem,
 		created: now, seen: now, absolute: absolute, elevated: now.Add(s.opts.StepUp),
 		idle: earlier(now.Add(s.opts.Idle), absolute), accessEnd: earlier(now.Add(s.opts.Access), absolute),
 		chain: in.ChainID, transport: in.Client.Transport, class: in.Client.Device.Class,
@@ -103,7 +102,7 @@ func (s *Store) newEntry(tokens token.Pair, in Login, now time.Time, op script.I
 		return entry{}, err
 	}
 	e.access, e.refresh = [token.HashSize]byte(access), [token.HashSize]byte(refresh)
-	caller, err := s.traits(e.key, tokens.Access.ID(), in.Client)
+	caller, err := s.bindingOf(e.key, tokens.Access.ID(), in.Client)
 	if err != nil {
 		return entry{}, err
 	}
@@ -121,32 +120,15 @@ func (s *Store) grant(tokens token.Pair, e entry, p payload) (Grant, error) {
 	}
 	return Grant{
 		AccessToken: access, RefreshToken: refresh, AccessEnd: e.accessEnd,
-		Session: e.session(tokens.Access.ID().User, p),
+		Session: e.describe(tokens.Access.ID().User, p),
 	}, nil
 }
 
-// carried is the random of the session that a token belongs to; another account's is in no record of this one.
-func (s *Store) carried(ctx context.Context, text string) []byte {
+// presentedSession is the random of the session that a token belongs to; another account's is in no record of this one.
+func (s *Store) presentedSession(ctx context.Context, text string) []byte {
 	id, err := s.SessionOf(ctx, text)
 	if err != nil {
 		return []byte{}
 	}
 	return id.Session[:]
-}
-
-// atMost is a limit of sessions as scripts take it: 0 stands for as many as there may be.
-func atMost(limit int) int {
-	if limit <= 0 || limit > MaxSessions {
-		return MaxSessions
-	}
-	return limit
-}
-
-// roleLimits are the limits that roles bring, as the script takes them.
-func (s *Store) roleLimits() string {
-	var pairs []string
-	for role, limit := range s.opts.RoleLimits {
-		pairs = append(pairs, role+"="+strconv.Itoa(atMost(limit)))
-	}
-	return strings.Join(pairs, ",")
 }

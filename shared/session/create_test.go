@@ -90,7 +90,7 @@ func TestCreate_sameLoginTwice(t *testing.T) {
 		wants(t, err, session.ErrNonceSpent)
 		w.opens(g)
 
-		_, err = w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		_, err = w.Create(ctx, in)
 		wants(t, err, session.ErrNonceSpent)
@@ -102,7 +102,7 @@ func TestCreate_sameLoginTwice(t *testing.T) {
 
 func TestCreate_evictsLongestUnseen(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(o *session.Options) { o.Limit = 3 })
+		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 3 })
 		var all []session.Grant
 		for range 3 {
 			all = append(all, w.signIn(alice, laptop))
@@ -116,7 +116,7 @@ func TestCreate_evictsLongestUnseen(t *testing.T) {
 		w.opens(all[0])
 		w.opens(all[2])
 		w.opens(g)
-		_, err := w.Read(ctx, all[1].AccessToken, laptop)
+		_, err := w.Validate(ctx, all[1].AccessToken, laptop)
 		over := wantsEnded(t, err, session.Evicted)
 		if !over.At.Equal(w.clock.now().UTC()) {
 			t.Errorf("ended at %v", over.At)
@@ -127,7 +127,7 @@ func TestCreate_evictsLongestUnseen(t *testing.T) {
 // Of sessions that were seen at the same time, the one that logged in first goes.
 func TestCreate_evictsFirstOfEquals(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(o *session.Options) { o.Limit = 3 })
+		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 3 })
 		var all []session.Grant
 		for i := range 5 {
 			g := w.signIn(alice, laptop)
@@ -144,7 +144,7 @@ func TestCreate_evictsFirstOfEquals(t *testing.T) {
 // Whatever is configured, an account has no more than a hundred sessions.
 func TestCreate_neverMoreThanAHundred(t *testing.T) {
 	for _, limit := range []int{0, 1000} {
-		w := newWorld(t, redistest.Server(t), func(o *session.Options) { o.Limit = limit })
+		w := newWorld(t, redistest.Server(t), func(o *session.Options) { o.SessionLimit = limit })
 		for i := range 101 {
 			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint("nonce ", i), Address: alice, Client: laptop})
 			must(t, err)
@@ -160,12 +160,12 @@ func TestCreate_neverMoreThanAHundred(t *testing.T) {
 
 func TestCreate_denies(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(o *session.Options) { o.Limit, o.LimitPolicy = 1, session.Deny })
+		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit, o.LimitPolicy = 1, session.Deny })
 		g := w.signIn(alice, laptop)
 		before := w.dump()
 		in := w.login(alice, phone)
 		_, err := w.Create(ctx, in)
-		wants(t, err, session.ErrLimit)
+		wants(t, err, session.ErrSessionLimit)
 		for key, value := range before {
 			if w.dump()[key] != value {
 				t.Error("a denied login changed the store")
@@ -175,30 +175,30 @@ func TestCreate_denies(t *testing.T) {
 		w.clock.add(31 * time.Minute) // the first is over by its idle deadline and no longer counts
 		g2 := w.signIn(alice, phone)
 		w.opens(g2)
-		_, err = w.Read(ctx, g.AccessToken, laptop)
+		_, err = w.Validate(ctx, g.AccessToken, laptop)
 		wantsEnded(t, err, session.IdleTimeout)
 	})
 }
 
 func TestCreate_replacesCarried(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(o *session.Options) { o.Limit = 2 })
+		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 2 })
 		first, second := w.signIn(alice, laptop), w.signIn(alice, phone)
 		in := w.login(alice, laptop)
-		in.Carried = first.AccessToken
+		in.Presented = first.AccessToken
 		g, err := w.Create(ctx, in)
 		must(t, err)
 		if len(g.Evicted) > 0 {
 			t.Errorf("evicted %v although the carried session made room", g.Evicted)
 		}
-		_, err = w.Read(ctx, first.AccessToken, laptop)
+		_, err = w.Validate(ctx, first.AccessToken, laptop)
 		wantsEnded(t, err, session.LoggedOut)
 		w.opens(second)
 		w.opens(g)
 
 		other := w.signIn(bob, laptop)
 		in = w.login(alice, laptop)
-		in.Carried = other.AccessToken
+		in.Presented = other.AccessToken
 		_, err = w.Create(ctx, in)
 		must(t, err)
 		w.opens(other)
@@ -207,14 +207,14 @@ func TestCreate_replacesCarried(t *testing.T) {
 
 func TestCreate_remembersSixteen(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(o *session.Options) { o.Limit = 1 })
+		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 1 })
 		var all []session.Grant
 		for range 20 {
 			all = append(all, w.signIn(alice, laptop))
 			w.clock.add(time.Minute)
 		}
 		for i, g := range all[:19] {
-			_, err := w.Read(ctx, g.AccessToken, laptop)
+			_, err := w.Validate(ctx, g.AccessToken, laptop)
 			if i < 3 {
 				wants(t, err, token.ErrInvalid)
 			} else {
@@ -223,12 +223,12 @@ func TestCreate_remembersSixteen(t *testing.T) {
 		}
 		// A day beyond their absolute end they are forgotten, whether or not anything was written since.
 		w.clock.add(36*time.Hour - 2*time.Minute - time.Millisecond)
-		_, err := w.Read(ctx, all[18].AccessToken, laptop)
+		_, err := w.Validate(ctx, all[18].AccessToken, laptop)
 		wantsEnded(t, err, session.Evicted)
 		w.clock.add(time.Millisecond)
-		_, err = w.Read(ctx, all[18].AccessToken, laptop)
+		_, err = w.Validate(ctx, all[18].AccessToken, laptop)
 		wants(t, err, token.ErrInvalid)
-		_, err = w.End(ctx, all[18].Session.ID, session.LoggedOut, laptop.By())
+		_, err = w.Revoke(ctx, all[18].Session.ID, session.LoggedOut, laptop.Actor())
 		wants(t, err, token.ErrInvalid)
 		// The last, which nobody has swept, ends with the next login, and is remembered from then.
 		ended := w.stored(w.signIn(alice, laptop)).Ended
@@ -242,7 +242,7 @@ func TestCreate_remembersSixteen(t *testing.T) {
 // under way, or whose nonce is un-spent, could come once more.
 func TestCreate_remembersTheLatest(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(o *session.Options) { o.Limit, o.LoginRate = 1, 0 })
+		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit, o.LoginRate = 1, 0 })
 		g := w.signIn(alice, laptop)
 		ended := func(logins int) int {
 			for range logins {
@@ -283,7 +283,7 @@ func TestCreate_race(t *testing.T) {
 				var denied atomic.Int64
 				together(len(logins), func(i int) {
 					_, err := w.Create(ctx, logins[i])
-					if errors.Is(err, session.ErrLimit) {
+					if errors.Is(err, session.ErrSessionLimit) {
 						denied.Add(1)
 					} else if err != nil {
 						t.Error(err)
@@ -337,7 +337,7 @@ func TestCreate_refusesBlockedAndDamaged(t *testing.T) {
 			if got := w.rdb.Get(ctx, key).Val(); got != damaged {
 				t.Errorf("a login rewrote a damaged record")
 			}
-			_, err = w.Read(ctx, g.AccessToken, laptop)
+			_, err = w.Validate(ctx, g.AccessToken, laptop)
 			wants(t, err, session.ErrDamaged)
 			_, err = w.Refresh(ctx, g.RefreshToken, laptop)
 			wants(t, err, session.ErrDamaged)

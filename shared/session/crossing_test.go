@@ -21,7 +21,7 @@ func TestEnd_deadlineThenRefreshUnderWay(t *testing.T) {
 		w.clock.add(30*time.Minute - 5*time.Millisecond)
 		s := w.on(w.beforeScript(func() {
 			w.clock.add(10 * time.Millisecond)
-			over, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+			over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 			must(t, err)
 			if over.Reason != session.IdleTimeout || !over.ByThis {
 				t.Errorf("the logout was told %+v", over)
@@ -50,7 +50,7 @@ func TestRefresh_lostReplyFromAnotherDevice(t *testing.T) {
 		if lost.Load() != 2 || next.Repeated || w.generation(g) != 1 {
 			t.Errorf("lost %d replies, repeated %v, generation %d", lost.Load(), next.Repeated, w.generation(g))
 		}
-		_, err = w.ReadHeld(ctx, next.AccessToken, phone)
+		_, err = w.ValidateStepUp(ctx, next.AccessToken, phone)
 		must(t, err)
 	})
 }
@@ -58,19 +58,19 @@ func TestRefresh_lostReplyFromAnotherDevice(t *testing.T) {
 // Logging out everywhere twice with the same token is the same, however many sessions there were: its own is remembered.
 func TestEndAll_remembersItsOwn(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(o *session.Options) { o.Limit = 0 })
+		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 0 })
 		first := w.signIn(alice, laptop)
 		for range 17 {
 			w.signIn(alice, laptop)
 		}
 		for _, want := range []int{18, 0} {
-			n, err := w.EndAll(ctx, first.Session.ID, session.LoggedOut, laptop.By())
+			n, err := w.RevokeAll(ctx, first.Session.ID, session.LoggedOut, laptop.Actor())
 			must(t, err)
 			if n != want {
 				t.Errorf("ended %d, want %d", n, want)
 			}
 		}
-		_, err := w.Read(ctx, first.AccessToken, laptop)
+		_, err := w.Validate(ctx, first.AccessToken, laptop)
 		wantsEnded(t, err, session.LoggedOut)
 	})
 }
@@ -95,11 +95,11 @@ func TestStore_crossedReply(t *testing.T) {
 			before = own
 			return nil
 		}), w.clock)
-		_, err := s.Read(ctx, b.AccessToken, laptop) // with a touch, whose reply the next call gets
+		_, err := s.Validate(ctx, b.AccessToken, laptop) // with a touch, whose reply the next call gets
 		must(t, err)
-		_, err = s.Read(ctx, a.AccessToken, laptop)
+		_, err = s.Validate(ctx, a.AccessToken, laptop)
 		wants(t, err, session.ErrUnavailable)
-		_, err = s.End(ctx, a.Session.ID, session.LoggedOut, laptop.By())
+		_, err = s.Revoke(ctx, a.Session.ID, session.LoggedOut, laptop.Actor())
 		wants(t, err, session.ErrUnavailable)
 		_, err = s.Refresh(ctx, b.RefreshToken, laptop)
 		wants(t, err, session.ErrUnavailable)

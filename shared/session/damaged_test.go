@@ -15,15 +15,15 @@ import (
 
 // besides are the keys beside a record that its changes write, by name.
 func (w *world) besides(u token.UserID) map[string]string {
-	bucket := session.Bucket(u)
+	partition := session.Partition(u)
 	return map[string]string{
-		"activity": w.ActivityKey(u), "counters": w.CountersKey(bucket), "index": w.IndexKey(bucket, 0), "own index": w.ownIndexKey(u),
+		"activity": w.ActivityKey(u), "counters": w.CountersKey(partition), "index": w.IndexKey(partition, 0), "own index": w.ownIndexKey(u),
 	}
 }
 
 // ownIndexKey is the part of the index that is an account's own.
 func (w *world) ownIndexKey(u token.UserID) string {
-	return w.IndexKey(session.Bucket(u), 1+int(u[1]&15)*(session.IndexParts-1)/16)
+	return w.IndexKey(session.Partition(u), 1+int(u[1]&15)*(session.IndexSegments-1)/16)
 }
 
 // Attack case 68, invariant 9: what stands beside a record and is of another type stops no change, neither half way nor
@@ -32,28 +32,28 @@ func TestChange_damagedBeside(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for name := range newWorld(t, r).besides(token.UserID{}) {
 			t.Run(name, func(t *testing.T) {
-				w, told := watched(t, r)
-				testDamagedBeside(t, w, told, w.besides(w.UserOf(alice))[name])
+				w, emitted := watched(t, r)
+				testDamagedBeside(t, w, emitted, w.besides(w.UserOf(alice))[name])
 			})
 		}
 	})
 }
 
-func testDamagedBeside(t *testing.T, w *world, told *journal, key string) {
+func testDamagedBeside(t *testing.T, w *world, emitted *journal, key string) {
 	user := w.UserOf(alice)
 	changes := 0
 	changed := func(kind session.EventType, change func() error) {
 		t.Helper()
 		must(t, w.rdb.Del(ctx, key).Err())
 		must(t, w.rdb.HSet(ctx, key, "of", "another type").Err())
-		told.all = nil
+		emitted.all = nil
 		changes++
 		if err := change(); err != nil {
 			t.Fatalf("change %d: %v", changes, err)
 		}
 		stored := w.rdb.LRange(ctx, w.ActivityKey(user), 0, -1).Val()
-		if len(told.all) != 1 || told.all[0].Type != kind || len(stored) == 0 || session.EventType(stored[0][0]) != kind {
-			t.Errorf("change %d: told %v, stored %q, want one of type %v", changes, told.all, stored, kind)
+		if len(emitted.all) != 1 || emitted.all[0].Type != kind || len(stored) == 0 || session.EventType(stored[0][0]) != kind {
+			t.Errorf("change %d: told %v, stored %q, want one of type %v", changes, emitted.all, stored, kind)
 		}
 		w.clock.add(time.Minute)
 	}
@@ -66,11 +66,11 @@ func testDamagedBeside(t *testing.T, w *world, told *journal, key string) {
 	}
 	changed(session.EventLogin, login("a"))
 	changed(session.EventRefresh, func() (err error) { g, err = w.Refresh(ctx, g.RefreshToken, laptop); return err })
-	changed(session.EventEnded, func() error { _, err := w.End(ctx, g.Session.ID, session.LoggedOut, session.By{}); return err })
+	changed(session.EventEnded, func() error { _, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{}); return err })
 	w.dead(g)
 	changed(session.EventLogin, login("b"))
 	changed(session.EventStepUp, func() error {
-		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		g, err = w.StepUp(ctx, a, laptop)
 		return err
@@ -78,17 +78,17 @@ func testDamagedBeside(t *testing.T, w *world, told *journal, key string) {
 	changed(session.EventNetwork, func() error {
 		moved := laptop
 		moved.IP = phone.IP
-		_, err := w.Read(ctx, g.AccessToken, moved)
+		_, err := w.Validate(ctx, g.AccessToken, moved)
 		return err
 	})
 	changed(session.EventPreferences, func() error {
-		a, old, err := w.ReadPreferences(ctx, g.AccessToken, session.Client{Transport: session.Cookie, NotEvaluated: true})
+		a, old, err := w.ValidateWithPreferences(ctx, g.AccessToken, session.Client{Transport: session.Cookie, NotEvaluated: true})
 		must(t, err)
-		_, err = w.SetPreferences(ctx, a, old, []byte(`{"a":1}`), session.By{})
+		_, err = w.SetPreferences(ctx, a, old, []byte(`{"a":1}`), session.Actor{})
 		return err
 	})
 	changed(session.EventRoles, func() error { _, err := w.SetRoles(ctx, alice, []string{"editor"}, false, operator); return err })
-	changed(session.EventEnded, func() error { _, err := w.EndAllOf(ctx, user, session.Revoked, operator); return err })
+	changed(session.EventEnded, func() error { _, err := w.RevokeAllOf(ctx, user, session.Revoked, operator); return err })
 	w.dead(g)
 	changed(session.EventBlocked, func() error { return w.Block(ctx, alice, false, operator) })
 	changed(session.EventUnblocked, func() error { return w.Unblock(ctx, alice, operator) })
@@ -103,12 +103,12 @@ func TestEnd_againWithDamagedActivity(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		_, err := w.End(ctx, g.Session.ID, session.LoggedOut, session.By{})
+		_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
 		must(t, err)
 		key := w.ActivityKey(g.User.ID)
 		must(t, w.rdb.Del(ctx, key).Err())
 		must(t, w.rdb.Set(ctx, key, "no list", 0).Err())
-		over, err := w.End(ctx, g.Session.ID, session.LoggedOut, session.By{})
+		over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
 		must(t, err)
 		if over.Reason != session.LoggedOut || over.ByThis {
 			t.Errorf("told %+v", over)

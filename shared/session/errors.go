@@ -20,8 +20,8 @@ var (
 	ErrNonceSpent = errors.New("nonce already used")
 	// ErrBlocked: the account is blocked; no login takes effect.
 	ErrBlocked = errors.New("account blocked")
-	// ErrLimit: the account is at its session limit and the policy is Deny.
-	ErrLimit = errors.New("session limit reached")
+	// ErrSessionLimit: the account is at its session limit and the policy is Deny.
+	ErrSessionLimit = errors.New("session limit reached")
 	// ErrStepUp: the session lives, and wants a fresh signature first.
 	ErrStepUp = errors.New("step-up required")
 	// ErrNotFound: no such session, account or key of state.

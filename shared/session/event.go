@@ -47,10 +47,10 @@ type Event struct {
 	Session token.ID
 	// Reason is why a session ended.
 	Reason Reason
-	// Verdict is the policy that a changed device or network met.
-	Verdict Policy
-	// By is who asked. The sweeper's is zero, and so is one that does not open any more.
-	By By
+	// PolicyResult is the policy that a changed device or network met.
+	PolicyResult Policy
+	// Actor is who asked. The sweeper's is zero, and so is one that does not open any more.
+	Actor Actor
 }
 
 // Outcome is the event's outcome in one word: success, or for a verdict allowed or step_up_required. A change that ended
@@ -59,7 +59,7 @@ func (e Event) Outcome() string {
 	if e.Type != EventDevice && e.Type != EventNetwork {
 		return "success"
 	}
-	if e.Verdict == PolicyStepUp {
+	if e.PolicyResult == PolicyStepUp {
 		return "step_up_required"
 	}
 	return "allowed"

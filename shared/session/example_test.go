@@ -29,7 +29,7 @@ func Example() {
 	}
 	store := session.NewStore(rdb, ring, session.Options{
 		Prefix: "demo", Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
-		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5,
+		Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5,
 	}, time.Now)
 
 	ctx := context.Background()
@@ -43,10 +43,10 @@ func Example() {
 	address := common.HexToAddress("0xA11CE00000000000000000000000000000000001")
 	grant, _ := store.Create(ctx, session.Login{Nonce: nonce, Address: address, ChainID: 1, Client: client})
 
-	access, _ := store.Read(ctx, grant.AccessToken, client)
+	access, _ := store.Validate(ctx, grant.AccessToken, client)
 	fmt.Println("signed in:", access.Session.Address)
-	_, _ = store.End(ctx, grant.Session.ID, session.LoggedOut, laptop.By())
-	_, err = store.Read(ctx, grant.AccessToken, client)
+	_, _ = store.Revoke(ctx, grant.Session.ID, session.LoggedOut, laptop.Actor())
+	_, err = store.Validate(ctx, grant.AccessToken, client)
 	fmt.Println(err)
 	// Output:
 	// signed in: 0xa11ce00000000000000000000000000000000001

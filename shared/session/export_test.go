@@ -16,23 +16,23 @@ import (
 
 // What tests look at that callers have no use for.
 
-// Listed is a live session as the record lists it.
-type Listed struct {
+// LiveSession is a live session as the record lists it.
+type LiveSession struct {
 	ID              token.ID
 	Generation      uint32
-	Device, Network [traitSize]byte
+	Device, Network [bindingHashSize]byte
 }
 
-// Remembered is an ended session as the record remembers it.
-type Remembered struct {
+// EndedSession is an ended session as the record remembers it.
+type EndedSession struct {
 	ID     token.ID
 	Reason Reason
 }
 
 // Stored is a subject's record.
 type Stored struct {
-	Live  []Listed
-	Ended []Remembered
+	Live  []LiveSession
+	Ended []EndedSession
 	Epoch uint32
 	Roles []string
 }
@@ -46,18 +46,18 @@ func (s *Store) Stored(ctx context.Context, u token.UserID) (Stored, error) {
 	rec, err := decodeRecord(raw)
 	out := Stored{Epoch: rec.epoch, Roles: rec.roles}
 	for _, e := range rec.live {
-		id := token.ID{User: u, Session: e.random}
-		out.Live = append(out.Live, Listed{ID: id, Generation: e.generation, Device: e.device, Network: e.network})
+		id := token.ID{User: u, Session: e.session}
+		out.Live = append(out.Live, LiveSession{ID: id, Generation: e.generation, Device: e.device, Network: e.network})
 	}
 	for _, e := range rec.ended {
-		out.Ended = append(out.Ended, Remembered{ID: token.ID{User: u, Session: e.random}, Reason: e.reason})
+		out.Ended = append(out.Ended, EndedSession{ID: token.ID{User: u, Session: e.session}, Reason: e.reason})
 	}
 	return out, err
 }
 
 // LoadScripts makes Redis know every script, through a client that may do that: a store's may not.
 func LoadScripts(ctx context.Context, rdb redis.Scripter) error {
-	for _, one := range []script.Script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript, stepUpScript, blockScript, rolesScript, eraseScript, resignScript, issueScript, limitScript, sweepScript, recountScript,
+	for _, one := range []script.Script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript, stepUpScript, blockScript, rolesScript, eraseScript, dropAdminScript, issueScript, limitScript, sweepScript, recountScript,
 		preferencesScript, statePutScript, stateDeleteScript} {
 		if err := one().Load(ctx, rdb).Err(); err != nil {
 			return err
@@ -71,7 +71,7 @@ func (s *Store) RecordKey(id token.ID) string  { return s.recordKey(id.User) }
 func (s *Store) PayloadKey(id token.ID) string { return s.payloadKey(id) }
 func (s *Store) NonceKey(nonce string) string  { return s.nonceKey(nonce) }
 func (s *Store) AdminsKey() string             { return s.adminsKey() }
-func (s *Store) SumKey() string                { return s.sumKey() }
+func (s *Store) SummaryKey() string            { return s.summaryKey() }
 
 // The layout's sizes and places.
 const (
@@ -82,15 +82,15 @@ const (
 	CreatedAt  = headSize + 16 // of the first session, where there are no roles
 	AbsoluteAt = headSize + 34
 
-	CountersSize = countersSize
-	ChainSize    = chainSize
-	FlowSize     = flowSize
-	FlowLogins   = flowLogins
-	FlowRenewals = flowRenewals
-	FlowHours    = flowHours
-	FlagHeld     = flagHeld
-	FlagDeviceID = flagDeviceID
-	EventHead    = eventHead
+	CountersSize       = countersSize
+	ChainSize          = chainSize
+	HourlyCountSize    = hourlyCountSize
+	HourlyLogins       = hourlyLogins
+	HourlyRenewals     = hourlyRenewals
+	HourlyKept         = hourlyKept
+	FlagStepUpRequired = flagStepUpRequired
+	FlagDeviceID       = flagDeviceID
+	EventHead          = eventHeadSize
 )
 
 // PreferencesKey and StateKey name what is kept of an account and of a session beside them.
@@ -108,13 +108,13 @@ var Outcomes = map[string]int{
 	"STALE": outcomeStale, "LAST": outcomeLast, "EXPIRED": outcomeExpired,
 }
 
-// Traits are what the record keeps of a client: of its device without and with the id it sent, and of its network.
-type Traits struct{ Bare, Full, Network [traitSize]byte }
+// Binding are what the record keeps of a client: of its device without and with the id it sent, and of its network.
+type Binding struct{ Bare, Full, Network [bindingHashSize]byte }
 
-// Traits makes them for a session.
-func (s *Store) Traits(id token.ID, c Client) (Traits, error) {
-	got, err := s.traits(s.keys.Current(s.now()), id, c)
-	return Traits{Bare: got.bare, Full: got.full, Network: got.network}, err
+// Binding makes them for a session.
+func (s *Store) Binding(id token.ID, c Client) (Binding, error) {
+	got, err := s.bindingOf(s.keys.Current(s.now()), id, c)
+	return Binding{Bare: got.bare, Full: got.full, Network: got.network}, err
 }
 
 // Payload is a live session's payload as it was before it was sealed.
@@ -123,7 +123,7 @@ func (s *Store) Payload(ctx context.Context, id token.ID) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.keys.Open(sealedAs(id, *rec.find(id.Session)), []byte(values.Text(1)))
+	return s.keys.Open(sealedAs(id, *rec.findLive(id.Session)), []byte(values.Text(1)))
 }
 
 // AgainRecord, AgainEntry and AgainPayload read what is stored and write it out again.
@@ -150,16 +150,16 @@ func recordBytes(rec record) []byte {
 	b := appendTimes([]byte{recordFormat, rec.flags}, rec.created, rec.lastLogin)
 	b = binary.BigEndian.AppendUint32(b, rec.epoch)
 	b = appendTimes(b, rec.blockedAt)
-	b = append(b, rec.op[:]...)
-	b = append(b, byte(rec.opCount), byte(len(roles)), byte(len(rec.live)), byte(len(rec.ended)))
+	b = append(b, rec.idem[:]...)
+	b = append(b, byte(rec.idemCount), byte(len(roles)), byte(len(rec.live)), byte(len(rec.ended)))
 	b = append(b, roles...)
 	for _, e := range rec.live {
 		b = append(b, e.encode()...)
 	}
 	for _, e := range rec.ended {
-		b = append(b, e.random[:]...)
+		b = append(b, e.session[:]...)
 		b = appendTimes(append(b, byte(e.reason)), e.at, e.forget)
-		b = append(b, e.op[:]...)
+		b = append(b, e.idem[:]...)
 	}
 	return b
 }
@@ -168,8 +168,8 @@ func recordBytes(rec record) []byte {
 func (s *Store) SweepOf(ctx context.Context, users ...token.UserID) (Swept, error) {
 	var some []int
 	for _, u := range users {
-		if bucket := bucketOf(u); !slices.Contains(some, bucket) {
-			some = append(some, bucket)
+		if partition := partitionOf(u); !slices.Contains(some, partition) {
+			some = append(some, partition)
 		}
 	}
 	return s.sweep(ctx, some)
@@ -185,17 +185,17 @@ func Ahead(elapsed, within time.Duration, visited, all int) bool {
 type Opened struct {
 	Item        StateItem
 	Preferences Preferences
-	By          By
+	Actor       Actor
 
 	PayloadErr, ItemErr, PreferencesErr error
 }
 
 // Opens reads it.
-func (s *Store) Opens(ctx context.Context, id token.ID, field, op, stored string) (o Opened) {
+func (s *Store) Opens(ctx context.Context, id token.ID, field, idem, stored string) (o Opened) {
 	_, o.PayloadErr = s.openPayload(ctx, id, entry{}, stored)
 	o.Item, o.ItemErr = s.openItem(ctx, id, field, stored)
 	o.Preferences, o.PreferencesErr = s.openPreferences(ctx, id.User, stored)
-	o.By = s.openBy(ctx, id.User, op, stored)
+	o.Actor = s.openActor(ctx, id.User, idem, stored)
 	return o
 }
 
@@ -206,9 +206,9 @@ func (s *Store) SealedItem(id token.ID, field, plain string, expires time.Time) 
 	return string(append(append(encodeTime(expires), 0, 0, 0, 0), sealed...)), err
 }
 
-// SealedBy is the other of the two.
-func (s *Store) SealedBy(user token.UserID, op, plain string) (string, error) {
-	sealed, err := s.keys.Seal(s.keys.Current(s.now()), activityOf(user, op), []byte(plain))
+// SealedActor is the other of the two.
+func (s *Store) SealedActor(user token.UserID, idem, plain string) (string, error) {
+	sealed, err := s.keys.Seal(s.keys.Current(s.now()), activityOf(user, idem), []byte(plain))
 	return string(sealed), err
 }
 
@@ -217,10 +217,10 @@ func (s *Store) Events(ctx context.Context, user token.UserID, stored ...string)
 	return s.events(ctx, user, stored)
 }
 
-// Told reads the events that a script tells of, as the audit log gets them.
-func Told(told string) (events []Event, err error) {
+// Emitted reads the events that a script tells of, as the audit log gets them.
+func Emitted(emitted string) (events []Event, err error) {
 	s := &Store{opts: Options{Audit: func(_ context.Context, e Event) { events = append(events, e) }}}
-	return events, s.audit(context.Background(), told, By{})
+	return events, s.audit(context.Background(), emitted, Actor{})
 }
 
 // StoredTerms and CheckTerms are what Redis keeps of a nonce's terms, and their check as it is spent.
@@ -231,8 +231,8 @@ func (s *Store) StoredTerms(terms NonceTerms, expires time.Time) string {
 // CheckTerms is the check.
 func (s *Store) CheckTerms(stored string, terms NonceTerms) error { return s.checkTerms(stored, terms) }
 
-// AgainSum reads the sweeper's sum and writes it out again.
-func AgainSum(raw string) (string, error) {
-	text, err := json.Marshal(decodeSum(raw))
+// AgainSummary reads the sweeper's sum and writes it out again.
+func AgainSummary(raw string) (string, error) {
+	text, err := json.Marshal(decodeSummary(raw))
 	return string(text), err
 }

@@ -38,9 +38,9 @@ func (s *Store) failures(ctx context.Context) (int, error) {
 	err := script.Retry(ctx, func() error {
 		total = 0
 		p := s.rdb.Pipeline()
-		for back := range int64(flowHours + 1) {
-			for part := range int64(failureParts) {
-				p.Get(ctx, s.failuresKey(part, hour-back))
+		for back := range int64(hourlyKept + 1) {
+			for segment := range int64(failureParts) {
+				p.Get(ctx, s.failuresKey(segment, hour-back))
 			}
 		}
 		cmds, err := p.Exec(ctx)

@@ -33,7 +33,7 @@ func (s *Store) Check(ctx context.Context) (Health, error) {
 		_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.Ping(ctx)
 			clock = p.Time(ctx)
-			last = p.Get(ctx, s.sumKey())
+			last = p.Get(ctx, s.summaryKey())
 			return nil
 		})
 		h.Latency = s.clock().Sub(start)
@@ -46,7 +46,7 @@ func (s *Store) Check(ctx context.Context) (Health, error) {
 		return Health{}, err
 	}
 	h.Skew = start.Sub(clock.Val())
-	if sum := decodeSum(last.Val()); !sum.AsOf.IsZero() {
+	if sum := decodeSummary(last.Val()); !sum.AsOf.IsZero() {
 		h.Active, h.AsOf = &sum.Active, sum.AsOf
 	}
 	return h, nil

@@ -52,12 +52,12 @@ func TestCheck_reads(t *testing.T) {
 		w := newWorld(t, r)
 		_, err := w.Check(ctx)
 		must(t, err) // nothing to read is no failure
-		must(t, w.rdb.LPush(ctx, w.SumKey(), "a list").Err())
+		must(t, w.rdb.LPush(ctx, w.SummaryKey(), "a list").Err())
 		if h, err := w.Check(ctx); err == nil {
 			t.Errorf("a read that fails is told as %+v", h)
 		}
-		must(t, w.rdb.Del(ctx, w.SumKey()).Err())
-		must(t, w.rdb.Set(ctx, w.SumKey(), "a sum", time.Minute).Err())
+		must(t, w.rdb.Del(ctx, w.SummaryKey()).Err())
+		must(t, w.rdb.Set(ctx, w.SummaryKey(), "a sum", time.Minute).Err())
 		_, err = w.Check(ctx)
 		must(t, err)
 	})

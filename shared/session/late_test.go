@@ -11,9 +11,9 @@ import (
 
 // late is the same store for one call whose first request arrives once more, minutes after it was answered: by runs in
 // between.
-func (w *world) late(by func()) *session.Store {
+func (w *world) late(actor func()) *session.Store {
 	return w.overtaken(func() {
-		by()
+		actor()
 		w.redis.Mini.FastForward(5*time.Minute - time.Second)
 	})
 }
@@ -36,7 +36,7 @@ func TestLate_account(t *testing.T) {
 	if roles := w.stored(g).Roles; len(roles) != 0 {
 		t.Errorf("a promotion came back: %q", roles)
 	}
-	_, err = w.late(func() { g = w.signIn(bob, laptop) }).EndAll(ctx, g.Session.ID, session.LoggedOut, operator)
+	_, err = w.late(func() { g = w.signIn(bob, laptop) }).RevokeAll(ctx, g.Session.ID, session.LoggedOut, operator)
 	must(t, err)
 	w.opens(g)
 	must(t, w.late(func() { g = w.signIn(bob, laptop) }).Erase(ctx, g.User.ID, false, operator))
@@ -49,7 +49,7 @@ func TestLate_data(t *testing.T) {
 	g := w.signIn(alice, laptop)
 	stored := func() (session.Access, session.Preferences) {
 		t.Helper()
-		a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+		a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 		must(t, err)
 		return a, p
 	}

@@ -52,9 +52,9 @@ func TestLayout_scriptsAgree(t *testing.T) {
 		"DAY": fmt.Sprint(session.Day.Milliseconds()), "REMEMBERED": "16", "MOST": "255", "LATE": "HOUR / 4", "RETENTION": "90 * DAY", "DAMAGED": "9",
 		"PREFERENCES": "2", "MEMORY": "HOUR / 12",
 		"HOUR":   "3600000",
-		"COUNTS": fmt.Sprint(session.CountersSize), "CHAIN": fmt.Sprint(session.ChainSize), "CELL": fmt.Sprint(session.FlowSize),
-		"LOGINS": fmt.Sprint(session.FlowLogins), "RENEWALS": fmt.Sprint(session.FlowRenewals), "HOURS": fmt.Sprint(session.FlowHours + 1), "COMPACT": "128",
-		"HELD": fmt.Sprint(session.FlagHeld), "DEVICE_ID": fmt.Sprint(session.FlagDeviceID),
+		"COUNTS": fmt.Sprint(session.CountersSize), "CHAIN": fmt.Sprint(session.ChainSize), "CELL": fmt.Sprint(session.HourlyCountSize),
+		"LOGINS": fmt.Sprint(session.HourlyLogins), "RENEWALS": fmt.Sprint(session.HourlyRenewals), "HOURS": fmt.Sprint(session.HourlyKept + 1), "COMPACT": "128",
+		"HELD": fmt.Sprint(session.FlagStepUpRequired), "DEVICE_ID": fmt.Sprint(session.FlagDeviceID),
 	}
 	for event, name := range events {
 		want["EVENT_"+name] = fmt.Sprint(int(event))

@@ -38,7 +38,7 @@ func story(t *testing.T, w *world, s *session.Store) {
 		w.clock.add(time.Second)
 	}
 	w.clock.add(time.Minute)
-	read, err := s.Read(ctx, all[3].AccessToken, laptop) // with a touch
+	read, err := s.Validate(ctx, all[3].AccessToken, laptop) // with a touch
 	must(t, err)
 	if !read.Session.LastSeenAt.Equal(w.clock.now()) {
 		t.Error("not touched")
@@ -58,12 +58,12 @@ func story(t *testing.T, w *world, s *session.Store) {
 	if !wantsEnded(t, err, session.RefreshReused).ByThis {
 		t.Error("the operation that found the theft is not told so")
 	}
-	over, err := s.End(ctx, all[4].Session.ID, session.LoggedOut, laptop.By())
+	over, err := s.Revoke(ctx, all[4].Session.ID, session.LoggedOut, laptop.Actor())
 	must(t, err)
 	if !over.ByThis {
 		t.Error("the operation that ended the session is not told so")
 	}
-	n, err := s.EndAll(ctx, all[4].Session.ID, session.Revoked, laptop.By())
+	n, err := s.RevokeAll(ctx, all[4].Session.ID, session.Revoked, laptop.Actor())
 	must(t, err)
 	if n != 3 || w.stored(all[0]).Epoch != 1 {
 		t.Errorf("ended %d, epoch %d", n, w.stored(all[0]).Epoch)
@@ -81,20 +81,20 @@ func storyOfAccount(t *testing.T, w *world, s *session.Store) {
 		return g
 	}
 	g, spare := login("one"), login("two")
-	_, err := s.Read(ctx, g.AccessToken, phone) // with both verdicts
+	_, err := s.Validate(ctx, g.AccessToken, phone) // with both verdicts
 	wants(t, err, session.ErrStepUp)
-	a, err := s.Present(ctx, g.AccessToken, session.Cookie)
+	a, err := s.Inspect(ctx, g.AccessToken, session.Cookie)
 	must(t, err)
 	up, err := s.StepUp(ctx, a, phone)
 	must(t, err)
-	if _, err := s.Read(ctx, up.AccessToken, phone); err != nil {
+	if _, err := s.Validate(ctx, up.AccessToken, phone); err != nil {
 		t.Errorf("after a step-up %v", err)
 	}
-	if n, err := s.EndOthers(ctx, g.Session.ID, session.Revoked, phone.By()); err != nil || n != 1 {
+	if n, err := s.RevokeOthers(ctx, g.Session.ID, session.Revoked, phone.Actor()); err != nil || n != 1 {
 		t.Errorf("ended %d others, %v", n, err)
 	}
 	w.dead(spare)
-	admin := session.By{Actor: s.UserOf(alice)}
+	admin := session.Actor{User: s.UserOf(alice)}
 	user, err := s.SetRoles(ctx, bob, []string{"admin", "editor"}, true, admin)
 	must(t, err)
 	if len(user.Roles) != 2 {
@@ -183,12 +183,12 @@ func TestStore_retriesOnlyWhatHelps(t *testing.T) {
 		"closed client":   {err: redis.ErrClosed, calls: 1},
 		"not our turn":    {err: replyError("LOADING Redis is loading the dataset in memory"), calls: 1},
 	} {
-		for op, call := range map[string]func(context.Context, *session.Store) error{
+		for idem, call := range map[string]func(context.Context, *session.Store) error{
 			"nonce":  func(ctx context.Context, s *session.Store) error { _, _, err := s.IssueNonce(ctx, terms); return err },
 			"health": func(ctx context.Context, s *session.Store) error { _, err := s.Check(ctx); return err },
 			"script": func(ctx context.Context, s *session.Store) error { return s.SpendNonce(ctx, "any", terms) },
 		} {
-			t.Run(name+"/"+op, func(t *testing.T) {
+			t.Run(name+"/"+idem, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
 				calls := 0

@@ -31,8 +31,8 @@ func TestMemory(t *testing.T) {
 	}{{"without activity", 0, 700}, {"with activity", 50, 1200}} {
 		t.Run(c.name, func(t *testing.T) {
 			weight := populate(t, memoryAccounts, c.activity).weight
-			for _, part := range slices.Sorted(maps.Keys(weight)) {
-				t.Logf("%s: %.0f bytes a live session", part, weight[part])
+			for _, segment := range slices.Sorted(maps.Keys(weight)) {
+				t.Logf("%s: %.0f bytes a live session", segment, weight[segment])
 			}
 			if all := weight["all"]; all > c.most || all < 300 {
 				t.Errorf("a live session weighs %.0f bytes %s, want 300 to %.0f", all, c.name, c.most)

@@ -31,14 +31,14 @@ func (w *world) settled() {
 // neighbours are that many people whose accounts are in one bucket with Alice's, in a world that is settled.
 func (w *world) neighbours(n int) (people []common.Address) {
 	w.t.Helper()
-	bucket := session.Bucket(w.UserOf(alice))
+	partition := session.Partition(w.UserOf(alice))
 	lines := strings.Fields(neighbourhood)
 	for _, line := range lines[:n] {
 		number, err := strconv.Atoi(line)
 		must(w.t, err)
 		p := person(number)
-		if session.Bucket(w.UserOf(p)) != bucket {
-			w.t.Fatalf("testdata/neighbours.txt is of other keys; of these are\n%s", w.searched(bucket, len(lines)))
+		if session.Partition(w.UserOf(p)) != partition {
+			w.t.Fatalf("testdata/neighbours.txt is of other keys; of these are\n%s", w.searched(partition, len(lines)))
 		}
 		people = append(people, p)
 	}
@@ -46,10 +46,10 @@ func (w *world) neighbours(n int) (people []common.Address) {
 }
 
 // searched finds the numbers of that many people whose accounts are in a bucket.
-func (w *world) searched(bucket, n int) string {
+func (w *world) searched(partition, n int) string {
 	var found strings.Builder
 	for i := 0; n > 0; i++ {
-		if session.Bucket(w.UserOf(person(i))) == bucket {
+		if session.Partition(w.UserOf(person(i))) == partition {
 			fmt.Fprintln(&found, i)
 			n--
 		}

@@ -73,7 +73,7 @@ func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.
 	r, err := s.run(ctx, issueScript, append([]string{s.nonceKey(nonce)}, limit.keys...),
 		millis(now), value, ceilMillis(NonceLife+nonceSlack), limit.arg())
 	if err == nil {
-		err = limit.verdict(r)
+		err = limit.result(r)
 	}
 	if err != nil {
 		return "", time.Time{}, err
@@ -84,8 +84,8 @@ func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.
 // SpendNonce uses a nonce up. Whoever asks first has it; a nonce that is refused for its terms, or because its network
 // asks too often, is used up too. It fails with ErrNonceUnknown, ErrNonceExpired, ErrNonceSpent or *RateError. One trip.
 func (s *Store) SpendNonce(ctx context.Context, nonce string, terms NonceTerms) error {
-	op := script.NewIdempotencyKey()
-	spend := &script.Call{Script: spendScript, Keys: []string{s.nonceKey(nonce)}, Args: []any{op[:]}}
+	idem := script.NewIdempotencyKey()
+	spend := &script.Call{Script: spendScript, Keys: []string{s.nonceKey(nonce)}, Args: []any{idem[:]}}
 	limit := s.networkRate(loginRate, s.opts.LoginRate, terms.From)
 	if len(limit.keys) == 0 {
 		r, err := s.run(ctx, spend.Script, spend.Keys, spend.Args...)
@@ -98,7 +98,7 @@ func (s *Store) SpendNonce(ctx context.Context, nonce string, terms NonceTerms) 
 	if err := script.Pipeline(ctx, s.rdb, count, spend); err != nil {
 		return err
 	}
-	if err := limit.verdict(count.Reply); err != nil {
+	if err := limit.result(count.Reply); err != nil {
 		return err
 	}
 	return s.spent(spend.Reply, terms)

@@ -93,7 +93,7 @@ func TestRefresh_repeatOvertakenByStepUp(t *testing.T) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
-		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		var up session.Grant
 		_, err = w.overtaken(func() { up, err = w.StepUp(ctx, a, laptop); must(t, err) }).Refresh(ctx, g.RefreshToken, laptop)
@@ -111,7 +111,7 @@ func TestRefresh_secondTabOvertakenByStepUp(t *testing.T) {
 		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
 		must(t, err)
 		w.clock.add(time.Second)
-		a, err := w.Present(ctx, next.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, next.AccessToken, session.Cookie)
 		must(t, err)
 		up, err := w.StepUp(ctx, a, laptop)
 		must(t, err)
@@ -127,14 +127,14 @@ func TestStepUp_clockBehind(t *testing.T) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
-		_, err := w.Read(ctx, g.AccessToken, phone)
+		_, err := w.Validate(ctx, g.AccessToken, phone)
 		wants(t, err, session.ErrStepUp)
-		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		behind := w.clock.behind(10 * time.Second)
 		_, err = w.StepUp(ctx, a, laptop)
 		must(t, err)
-		_, err = w.on(w.product, behind).Read(ctx, g.AccessToken, laptop)
+		_, err = w.on(w.product, behind).Validate(ctx, g.AccessToken, laptop)
 		wants(t, err, session.ErrTokenExpired)
 	})
 }
@@ -142,18 +142,18 @@ func TestStepUp_clockBehind(t *testing.T) {
 // An erasure whose reply is lost is told, also where nothing is left to remember it by.
 func TestErase_lostReplyWithoutSessions(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told))
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted))
 		_, err := w.SetRoles(ctx, bob, []string{"editor"}, true, operator)
 		must(t, err)
-		told = nil
+		emitted = nil
 		kept := func() {
 			if ttl := w.rdb.PTTL(ctx, w.RecordKeyOf(w.UserOf(bob))).Val(); ttl <= 0 || ttl > time.Minute {
 				t.Errorf("the record is kept for %v", ttl)
 			}
 		}
 		must(t, w.overtaken(kept).Erase(ctx, w.UserOf(bob), false, operator))
-		if n := count(told, session.EventErased); n != 1 {
+		if n := count(emitted, session.EventErased); n != 1 {
 			t.Errorf("%d erasures told", n)
 		}
 	})
@@ -162,16 +162,16 @@ func TestErase_lostReplyWithoutSessions(t *testing.T) {
 // And so are all ends of it.
 func TestErase_lostReplyOfMany(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.Limit = 0 })
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.SessionLimit = 0 })
 		var g session.Grant
 		for range 25 {
 			g = w.signIn(alice, laptop)
 		}
-		told = nil
+		emitted = nil
 		var lost atomic.Int64
 		must(t, w.on(w.losing(&lost), w.clock).Erase(ctx, g.User.ID, false, operator))
-		if n := count(told, session.EventEnded); n != 25 {
+		if n := count(emitted, session.EventEnded); n != 25 {
 			t.Errorf("%d of 25 ends told", n)
 		}
 	})
@@ -180,8 +180,8 @@ func TestErase_lostReplyOfMany(t *testing.T) {
 // Our own repeat does nothing again that somebody else has changed since.
 func TestStore_repeatOvertaken(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told))
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted))
 		g := w.signIn(alice, laptop)
 		must(t, w.overtaken(func() { must(t, w.Unblock(ctx, alice, operator)) }).Block(ctx, alice, false, operator))
 		if a, _ := w.Account(ctx, alice); !a.BlockedAt.IsZero() {
@@ -194,7 +194,7 @@ func TestStore_repeatOvertaken(t *testing.T) {
 			later = w.signIn(alice, laptop)
 			_, err := w.SetRoles(ctx, alice, []string{"x"}, false, operator)
 			must(t, err)
-		}).EndAllOf(ctx, g.User.ID, session.Revoked, operator)
+		}).RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
 		must(t, err)
 		if n != 1 {
 			t.Errorf("told that %d ended", n)
@@ -212,7 +212,7 @@ func TestActivity_notWashed(t *testing.T) {
 	other.Device.OS, third.Device.OS = "Windows", "macOS"
 	for range 30 {
 		for _, c := range []session.Client{other, third} {
-			_, err := w.Read(ctx, g.AccessToken, c)
+			_, err := w.Validate(ctx, g.AccessToken, c)
 			wants(t, err, session.ErrStepUp)
 		}
 	}
@@ -255,18 +255,18 @@ func TestSetRoles_tooLong(t *testing.T) {
 // Events are told after a lost reply also where something else has changed the account since.
 func TestEvents_overtaken(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told))
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted))
 		quiet := session.NewStore(w.product, w.ring, func() session.Options { o := w.opts; o.Audit = nil; return o }(), w.clock.now)
 		w.signIn(alice, laptop)
 		_, err := w.overtaken(func() { must(t, quiet.Block(ctx, alice, false, operator)) }).SetRoles(ctx, alice, []string{"editor"}, false, operator)
 		must(t, err)
-		if n := count(told, session.EventRoles); n != 1 {
+		if n := count(emitted, session.EventRoles); n != 1 {
 			t.Errorf("roles: %d told", n)
 		}
 		must(t, quiet.Unblock(ctx, alice, operator))
 		must(t, w.overtaken(func() { _, _ = quiet.SetRoles(ctx, alice, nil, false, operator) }).Block(ctx, alice, false, operator))
-		if n := count(told, session.EventBlocked); n != 1 {
+		if n := count(emitted, session.EventBlocked); n != 1 {
 			t.Errorf("block: %d told", n)
 		}
 	})
@@ -277,15 +277,15 @@ func TestSetPreferences_overtaken(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+		a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 		must(t, err)
 		s := w.overtaken(func() {
-			_, q, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+			_, q, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 			must(t, err)
-			_, err = w.SetPreferences(ctx, a, q, []byte(`{"b":2}`), laptop.By())
+			_, err = w.SetPreferences(ctx, a, q, []byte(`{"b":2}`), laptop.Actor())
 			must(t, err)
 		})
-		_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+		_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 		must(t, err)
 	})
 }
@@ -295,14 +295,14 @@ func TestSweep_recountBetweenStepUps(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		bucket := session.Bucket(g.User.ID)
-		for int64(bucket%60) != w.clock.now().Unix()/60%60 {
+		partition := session.Partition(g.User.ID)
+		for int64(partition%60) != w.clock.now().Unix()/60%60 {
 			w.clock.add(time.Minute)
 		}
 		g = w.signIn(alice, laptop)
-		must(t, func() error { _, err := w.EndOthers(ctx, g.Session.ID, session.Revoked, operator); return err }())
+		must(t, func() error { _, err := w.RevokeOthers(ctx, g.Session.ID, session.Revoked, operator); return err }())
 		step := func(c session.Client) {
-			a, err := w.PresentRefresh(context.Background(), g.RefreshToken, session.Cookie)
+			a, err := w.InspectRefresh(context.Background(), g.RefreshToken, session.Cookie)
 			must(t, err)
 			g, err = w.StepUp(context.Background(), a, c)
 			must(t, err)
@@ -319,7 +319,7 @@ func TestSweep_recountBetweenStepUps(t *testing.T) {
 			return next(ctx, cmd)
 		}), w.clock)
 		done := w.sweepWith(s, alice)
-		live, _, err := w.Counters(ctx, bucket)
+		live, _, err := w.Counters(ctx, partition)
 		must(t, err)
 		if live["desktop"] != 1 || live["mobile"] != 0 {
 			t.Errorf("hit %v, %+v: %v", m.Load(), done, live)
@@ -330,37 +330,37 @@ func TestSweep_recountBetweenStepUps(t *testing.T) {
 // What took effect is told after a lost reply also where the session has ended since.
 func TestEvents_endedSince(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told))
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted))
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
-		a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+		a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 		must(t, err)
-		told = nil
-		s := w.overtaken(func() { _, err := w.End(ctx, g.Session.ID, session.Revoked, operator); must(t, err) })
-		_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+		emitted = nil
+		s := w.overtaken(func() { _, err := w.Revoke(ctx, g.Session.ID, session.Revoked, operator); must(t, err) })
+		_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 		must(t, err) // as the first run had it
-		if n := count(told, session.EventPreferences); n != 1 {
+		if n := count(emitted, session.EventPreferences); n != 1 {
 			t.Errorf("preferences: %d told", n)
 		}
 		g = w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
-		told = nil
-		s = w.overtaken(func() { _, err := w.End(ctx, g.Session.ID, session.Revoked, operator); must(t, err) })
+		emitted = nil
+		s = w.overtaken(func() { _, err := w.Revoke(ctx, g.Session.ID, session.Revoked, operator); must(t, err) })
 		_, err = s.Refresh(ctx, g.RefreshToken, laptop)
 		wantsEnded(t, err, session.Revoked)
-		if n := count(told, session.EventRefresh); n != 1 {
+		if n := count(emitted, session.EventRefresh); n != 1 {
 			t.Errorf("refresh: %d told", n)
 		}
 		g = w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
-		a, err = w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err = w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
-		told = nil
+		emitted = nil
 		s = w.overtaken(func() { _, err := w.StepUp(ctx, a, laptop); must(t, err) })
 		_, err = s.Refresh(ctx, g.RefreshToken, laptop)
 		wants(t, err, token.ErrInvalid)
-		if n := count(told, session.EventRefresh); n != 1 {
+		if n := count(emitted, session.EventRefresh); n != 1 {
 			t.Errorf("refresh under a step-up: %d told", n)
 		}
 	})
@@ -374,7 +374,7 @@ func TestErase_sessionInBetween(t *testing.T) {
 		var late session.Grant
 		s := w.on(w.beforeScript(func() {
 			late = w.signIn(alice, laptop)
-			_, err := w.EndAllOf(ctx, g.User.ID, session.Revoked, operator)
+			_, err := w.RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
 			must(t, err)
 		}), w.clock)
 		must(t, s.Erase(ctx, g.User.ID, false, operator))
@@ -410,14 +410,14 @@ func TestScripts_twiceOfAccount(t *testing.T) {
 // Invariant 2: a login that is asked for again brings back nothing, however many sessions ended with its own meanwhile.
 func TestCreate_repeatOvertakenByManyEnds(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told), func(o *session.Options) { o.Limit = 0 })
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.SessionLimit = 0 })
 		g, err := w.overtaken(func() {
 			var last session.Grant
 			for range 20 {
 				last = w.signIn(alice, laptop)
 			}
-			n, err := w.EndAll(ctx, last.Session.ID, session.Revoked, operator)
+			n, err := w.RevokeAll(ctx, last.Session.ID, session.Revoked, operator)
 			if must(t, err); n != 21 {
 				t.Errorf("ended %d", n)
 			}
@@ -434,8 +434,8 @@ func TestCreate_repeatOvertakenByManyEnds(t *testing.T) {
 // later is a thief still.
 func TestRefresh_repeatOvertakenByTheNext(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told))
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted))
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		var next session.Grant
@@ -448,7 +448,7 @@ func TestRefresh_repeatOvertakenByTheNext(t *testing.T) {
 		}).Refresh(ctx, g.RefreshToken, laptop)
 		wants(t, err, token.ErrInvalid)
 		w.opens(next)
-		if n := count(told, session.EventRefresh); n != 2 {
+		if n := count(emitted, session.EventRefresh); n != 2 {
 			t.Errorf("%d of 2 rotations told", n)
 		}
 		_, err = w.Refresh(ctx, g.RefreshToken, laptop)

@@ -113,14 +113,14 @@ func (s *Store) openPayload(ctx context.Context, id token.ID, e entry, sealed st
 	return p, nil
 }
 
-// session is what an entry and its payload tell.
-func (e entry) session(u token.UserID, p payload) Session {
+// describe is what an entry and its payload tell.
+func (e entry) describe(u token.UserID, p payload) Session {
 	device := p.device
 	device.Class = e.class
 	return Session{
-		ID: token.ID{User: u, Session: e.random}, Address: p.address, ChainID: e.chain, Transport: e.transport, Device: device,
+		ID: token.ID{User: u, Session: e.session}, Address: p.address, ChainID: e.chain, Transport: e.transport, Device: device,
 		IP: p.ip, LastIP: p.lastIP, CreatedAt: e.created, LastSeenAt: e.seen, IdleEnd: e.idle, AbsoluteEnd: e.absolute,
-		ElevatedUntil: e.elevated, StepUpRequired: e.flags&flagHeld != 0,
+		ElevatedUntil: e.elevated, StepUpRequired: e.flags&flagStepUpRequired != 0,
 	}
 }
 

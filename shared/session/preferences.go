@@ -40,11 +40,11 @@ const (
 	nonceEnd = nonceAt + 12
 )
 
-// ReadPreferences is Read with the account's preferences, in the same trip. Those that a key sealed which was taken away
+// ValidateWithPreferences is Validate with the account's preferences, in the same trip. Those that a key sealed which was taken away
 // are forgotten, and read as none. It fails with ErrDamaged where they do not open though the key is there.
-func (s *Store) ReadPreferences(ctx context.Context, text string, client Client) (Access, Preferences, error) {
-	a, more, err := s.read(ctx, text, client, s.preferencesKey)
-	if a, err = a.unlessHeld(err); err != nil {
+func (s *Store) ValidateWithPreferences(ctx context.Context, text string, client Client) (Access, Preferences, error) {
+	a, more, err := s.validate(ctx, text, client, s.preferencesKey)
+	if a, err = a.unlessStepUpRequired(err); err != nil {
 		return Access{}, Preferences{}, err
 	}
 	p, err := s.openPreferences(ctx, a.Session.ID.User, more.Text(0))
@@ -55,9 +55,9 @@ func (s *Store) ReadPreferences(ctx context.Context, text string, client Client)
 }
 
 // SetPreferences replaces preferences, provided that they are still the old ones and that the session still lives. It
-// fails with ErrPrecondition where they are not, and then returns those that are stored instead; and as Read does where
+// fails with ErrPrecondition where they are not, and then returns those that are stored instead; and as Validate does where
 // the session has ended since. EmptyPreferences delete them. One trip.
-func (s *Store) SetPreferences(ctx context.Context, a Access, old Preferences, json []byte, by By) (Preferences, error) {
+func (s *Store) SetPreferences(ctx context.Context, a Access, old Preferences, json []byte, actor Actor) (Preferences, error) {
 	user := a.Session.ID.User
 	next := Preferences{JSON: []byte(EmptyPreferences), Version: noVersion}
 	if string(json) != EmptyPreferences {
@@ -69,10 +69,10 @@ func (s *Store) SetPreferences(ctx context.Context, a Access, old Preferences, j
 	} else if old.stored == "" {
 		return old, nil
 	}
-	c := s.newChange(user, by)
-	c.keys = []string{s.preferencesKey(user), s.payloadKey(a.Session.ID), s.memoryKey(user, c.op)}
+	c := s.newTransaction(user, actor)
+	c.keys = []string{s.preferencesKey(user), s.payloadKey(a.Session.ID), s.replyCacheKey(user, c.idem)}
 	c.args = []any{a.Session.ID.Session[:], old.stored[:min(len(old.stored), nonceEnd)], next.stored}
-	r, err := s.change(ctx, preferencesScript, c)
+	r, err := s.commit(ctx, preferencesScript, c)
 	if err != nil {
 		return Preferences{}, err
 	}

@@ -23,7 +23,7 @@ import (
 // preferences reads those of a grant's account.
 func (w *world) preferences(g session.Grant) (session.Access, session.Preferences) {
 	w.t.Helper()
-	a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+	a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 	must(w.t, err)
 	return a, p
 }
@@ -32,7 +32,7 @@ func (w *world) preferences(g session.Grant) (session.Access, session.Preference
 func (w *world) prefer(g session.Grant, json string) session.Preferences {
 	w.t.Helper()
 	a, old := w.preferences(g)
-	p, err := w.SetPreferences(ctx, a, old, []byte(json), laptop.By())
+	p, err := w.SetPreferences(ctx, a, old, []byte(json), laptop.Actor())
 	must(w.t, err)
 	return p
 }
@@ -85,14 +85,14 @@ func TestPreferences_outliveSessions(t *testing.T) {
 		if ttl := w.rdb.PTTL(ctx, w.PreferencesKey(g.Session.ID.User)).Val(); ttl != -1 {
 			t.Errorf("preferences expire in %v", ttl)
 		}
-		_, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+		_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		g = w.signIn(alice, laptop)
 		if _, p := w.preferences(g); string(p.JSON) != `{"theme":"dark"}` || p.Version != set.Version {
 			t.Errorf("after a logout they are %s", p.JSON)
 		}
 		w.clock.add(400 * 24 * time.Hour)
-		if _, _, err := w.ReadPreferences(ctx, g.AccessToken, laptop); !isDeath(err) {
+		if _, _, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop); !isDeath(err) {
 			t.Errorf("an expired session reads them: %v", err)
 		}
 		g = w.signIn(alice, laptop)
@@ -128,7 +128,7 @@ func TestSetPreferences_race(t *testing.T) {
 			var won []session.Preferences
 			var lost []session.Preferences
 			together(8, func(i int) {
-				p, err := w.SetPreferences(ctx, a, old, []byte(changes[i%4]), laptop.By())
+				p, err := w.SetPreferences(ctx, a, old, []byte(changes[i%4]), laptop.Actor())
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -164,7 +164,7 @@ func TestSetPreferences_changedBack(t *testing.T) {
 	w.prefer(g, `{"a":2}`)
 	w.prefer(g, `{"a":1}`)
 	a, _ := w.preferences(g)
-	_, err := w.SetPreferences(ctx, a, first, []byte(`{"a":3}`), laptop.By())
+	_, err := w.SetPreferences(ctx, a, first, []byte(`{"a":3}`), laptop.Actor())
 	wants(t, err, session.ErrPrecondition)
 }
 
@@ -172,15 +172,15 @@ func TestSetPreferences_changedBack(t *testing.T) {
 func dataStory(t *testing.T, w *world, s *session.Store) {
 	t.Helper()
 	g := w.signIn(alice, laptop)
-	a, p, err := s.ReadPreferences(ctx, g.AccessToken, laptop)
+	a, p, err := s.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 	must(t, err)
-	set, err := s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+	set, err := s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 	must(t, err)
-	_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":2}`), laptop.By())
+	_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":2}`), laptop.Actor())
 	wants(t, err, session.ErrPrecondition)
-	_, err = s.SetPreferences(ctx, a, set, []byte(`{}`), laptop.By())
+	_, err = s.SetPreferences(ctx, a, set, []byte(`{}`), laptop.Actor())
 	must(t, err)
-	_, err = s.SetPreferences(ctx, a, set, []byte(`{}`), laptop.By())
+	_, err = s.SetPreferences(ctx, a, set, []byte(`{}`), laptop.Actor())
 	wants(t, err, session.ErrPrecondition)
 
 	put := func(key, value string, want session.StateCondition) (session.StateItem, error) {
@@ -201,7 +201,7 @@ func dataStory(t *testing.T, w *world, s *session.Store) {
 	must(t, err)
 	must(t, s.DeleteState(ctx, a, "third", session.StateCondition{}))
 	wants(t, s.DeleteState(ctx, a, "third", session.StateCondition{}), session.ErrNotFound)
-	_, err = s.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+	_, err = s.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 	must(t, err)
 	_, err = put("form", `1`, session.StateCondition{})
 	wantsEnded(t, err, session.LoggedOut)
@@ -227,10 +227,10 @@ func TestData_scriptsTwice(t *testing.T) {
 func TestData_lostReply(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for _, cap := range []int{50, 0} {
-			var told []string
+			var emitted []string
 			w := newWorld(t, r, small, func(o *session.Options) {
 				o.ActivityMax = cap
-				o.Audit = func(_ context.Context, e session.Event) { told = append(told, e.Type.String()) }
+				o.Audit = func(_ context.Context, e session.Event) { emitted = append(emitted, e.Type.String()) }
 			})
 			var lost atomic.Int64
 			if cap > 0 {
@@ -239,8 +239,8 @@ func TestData_lostReply(t *testing.T) {
 					t.Errorf("%d replies were lost, want %d", n, dataScripts)
 				}
 				want := []string{"login", "preferences.changed", "preferences.changed", "session.ended"}
-				if !slices.Equal(told, want) {
-					t.Errorf("told %q, want %q", told, want)
+				if !slices.Equal(emitted, want) {
+					t.Errorf("told %q, want %q", emitted, want)
 				}
 				continue
 			}
@@ -248,9 +248,9 @@ func TestData_lostReply(t *testing.T) {
 			g := w.signIn(bob, laptop)
 			s := w.on(w.losing(&lost), w.clock)
 			a, p := w.preferences(g)
-			p, err := s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+			p, err := s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 			must(t, err)
-			_, err = s.SetPreferences(ctx, a, p, []byte(`{}`), laptop.By())
+			_, err = s.SetPreferences(ctx, a, p, []byte(`{}`), laptop.Actor())
 			must(t, err)
 			if lost.Load() != 2 {
 				t.Errorf("%d replies were lost", lost.Load())
@@ -264,19 +264,19 @@ func TestData_writeAfterTheEnd(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for name, over := range map[string]func(w *world, id token.ID) error{
 			"logout": func(w *world, id token.ID) error {
-				_, err := w.End(ctx, id, session.LoggedOut, laptop.By())
+				_, err := w.Revoke(ctx, id, session.LoggedOut, laptop.Actor())
 				return err
 			},
 			"logout everywhere": func(w *world, id token.ID) error {
-				_, err := w.EndAll(ctx, id, session.LoggedOut, laptop.By())
+				_, err := w.RevokeAll(ctx, id, session.LoggedOut, laptop.Actor())
 				return err
 			},
-			"erasure": func(w *world, id token.ID) error { return w.Erase(ctx, id.User, false, laptop.By()) },
-			"block":   func(w *world, id token.ID) error { return w.Block(ctx, alice, false, laptop.By()) },
+			"erasure": func(w *world, id token.ID) error { return w.Erase(ctx, id.User, false, laptop.Actor()) },
+			"block":   func(w *world, id token.ID) error { return w.Block(ctx, alice, false, laptop.Actor()) },
 		} {
-			for op, write := range map[string]func(s *session.Store, a session.Access, p session.Preferences) error{
+			for idem, write := range map[string]func(s *session.Store, a session.Access, p session.Preferences) error{
 				"preferences": func(s *session.Store, a session.Access, p session.Preferences) error {
-					_, err := s.SetPreferences(ctx, a, p, []byte(`{"back":true}`), laptop.By())
+					_, err := s.SetPreferences(ctx, a, p, []byte(`{"back":true}`), laptop.Actor())
 					return err
 				},
 				"state": func(s *session.Store, a session.Access, _ session.Preferences) error {
@@ -287,7 +287,7 @@ func TestData_writeAfterTheEnd(t *testing.T) {
 					return s.DeleteState(ctx, a, "kept", session.StateCondition{})
 				},
 			} {
-				t.Run(name+"/"+op, func(t *testing.T) {
+				t.Run(name+"/"+idem, func(t *testing.T) {
 					w := newWorld(t, r, small)
 					g := w.signIn(alice, laptop)
 					w.prefer(g, `{"a":1}`)
@@ -321,7 +321,7 @@ func TestData_writeAfterTheDeadline(t *testing.T) {
 		a, p := w.preferences(w.signIn(alice, laptop))
 		w.clock.add(30 * time.Minute)
 		before := w.dump()
-		_, err := w.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+		_, err := w.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 		wantsEnded(t, err, session.IdleTimeout)
 		_, err = w.PutState(ctx, a, "k", []byte(`1`), 0, session.StateCondition{})
 		wantsEnded(t, err, session.IdleTimeout)
@@ -338,7 +338,7 @@ func TestSetPreferences_withoutPayload(t *testing.T) {
 	g := w.signIn(alice, laptop)
 	a, p := w.preferences(g)
 	must(t, w.rdb.Del(ctx, w.PayloadKey(g.Session.ID)).Err())
-	_, err := w.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+	_, err := w.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 	wants(t, err, token.ErrInvalid)
 }
 
@@ -354,7 +354,7 @@ func TestPreferences_bound(t *testing.T) {
 		other := w.rdb.Get(ctx, w.PreferencesKey(theirs.Session.ID.User)).Val()
 		for name, value := range map[string]string{"another's": other, "cut": good[:len(good)-1], "altered": good[:20] + string([]byte{good[20] ^ 1}) + good[21:], "short": "x", "text": `{"a":1}`} {
 			must(t, w.rdb.Set(ctx, key, value, 0).Err())
-			_, _, err := w.ReadPreferences(ctx, mine.AccessToken, laptop)
+			_, _, err := w.ValidateWithPreferences(ctx, mine.AccessToken, laptop)
 			if !errors.Is(err, session.ErrDamaged) || errors.Is(err, token.ErrInvalid) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -400,15 +400,15 @@ func TestData_trips(t *testing.T) {
 		s := w.on(counting, w.clock)
 		expect := func(name string) {
 			t.Helper()
-			if n := counting.Trips(); n != 1 {
+			if n := counting.RoundTrips(); n != 1 {
 				t.Errorf("%s took %d round trips", name, n)
 			}
 			counting.Reset()
 		}
-		a, p, err := s.ReadPreferences(ctx, g.AccessToken, laptop)
+		a, p, err := s.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 		must(t, err)
 		expect("reading preferences")
-		_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+		_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 		must(t, err)
 		expect("setting preferences")
 		_, err = s.PutState(ctx, a, "k", []byte(`1`), 0, session.StateCondition{})
@@ -431,8 +431,8 @@ func TestData_unavailable(t *testing.T) {
 	a, p := w.preferences(g)
 	s := w.on(w.failing("LOADING Redis is loading the dataset in memory", 99), w.clock)
 	for name, call := range map[string]func() error{
-		"read":   func() error { _, _, err := s.ReadPreferences(ctx, g.AccessToken, laptop); return err },
-		"set":    func() error { _, err := s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By()); return err },
+		"read":   func() error { _, _, err := s.ValidateWithPreferences(ctx, g.AccessToken, laptop); return err },
+		"set":    func() error { _, err := s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor()); return err },
 		"list":   func() error { _, err := s.ListState(ctx, a); return err },
 		"get":    func() error { _, err := s.State(ctx, a, "k"); return err },
 		"put":    func() error { _, err := s.PutState(ctx, a, "k", []byte(`1`), 0, session.StateCondition{}); return err },
@@ -459,12 +459,12 @@ func TestPreferences_keyTakenAway(t *testing.T) {
 		change := func(w *world, want, json string) {
 			t.Helper()
 			g := w.signIn(alice, laptop)
-			a, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+			a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 			must(t, err)
 			if string(p.JSON) != want || p.Version == "" {
 				t.Errorf("read %s, version %q, want %s", p.JSON, p.Version, want)
 			}
-			_, err = w.SetPreferences(ctx, a, p, []byte(json), laptop.By())
+			_, err = w.SetPreferences(ctx, a, p, []byte(json), laptop.Actor())
 			must(t, err)
 		}
 		change(under("a"), `{}`, `{"a":1}`)

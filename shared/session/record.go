@@ -22,17 +22,17 @@ import (
 //
 // Flags of the record: 1 blocked, 2 has preferences. Flags of a session: 1 held until a fresh signature, 2 flagDeviceID.
 const (
-	recordFormat = 1
-	headSize     = 34
-	entrySize    = 185
-	endedSize    = 35
-	traitSize    = 8 // of a device or network hash: 64 bits of a keyed hash, compared and never searched
+	recordFormat    = 1
+	headSize        = 34
+	entrySize       = 185
+	endedSize       = 35
+	bindingHashSize = 8 // of a device or network hash: 64 bits of a keyed hash, compared and never searched
 )
 
 // Flags of a session.
 const (
-	flagHeld     = 1 << 0 // until a fresh signature
-	flagDeviceID = 1 << 1 // a device id came with the login, and must come again
+	flagStepUpRequired = 1 << 0 // until a fresh signature
+	flagDeviceID       = 1 << 1 // a device id came with the login, and must come again
 )
 
 // entry is a live session as the record lists it.
@@ -42,7 +42,7 @@ const (
 //	| access end 6 | access end before 6 | rotated at 6 | operation 6
 //	| device 8 | network 8 | last device 8 | last network 8 | elevated until 6 | flags 1 | chain 8 | transport 1 | class 1
 type entry struct {
-	random                        [16]byte
+	session                       [16]byte
 	created, seen, idle, absolute time.Time
 	generation                    uint32
 	key                           seal.KeyID
@@ -50,9 +50,9 @@ type entry struct {
 	formerAccess, formerRefresh   [token.HashSize]byte
 	accessEnd, formerAccessEnd    time.Time
 	rotated                       time.Time             // zero: never
-	op                            script.IdempotencyKey // of the login or the last rotation
-	device, network               [traitSize]byte
-	lastDevice, lastNetwork       [traitSize]byte // what the last verdict was about
+	idem                          script.IdempotencyKey // of the login or the last rotation
+	device, network               [bindingHashSize]byte
+	lastDevice, lastNetwork       [bindingHashSize]byte // what the last verdict was about
 	elevated                      time.Time
 	flags                         byte
 	chain                         uint64
@@ -62,11 +62,11 @@ type entry struct {
 
 // ended is a session that is over, remembered for those who hold its token.
 type ended struct {
-	random [16]byte
-	reason Reason
-	at     time.Time
-	forget time.Time
-	op     script.IdempotencyKey
+	session [16]byte
+	reason  Reason
+	at      time.Time
+	forget  time.Time
+	idem    script.IdempotencyKey
 }
 
 type record struct {
@@ -74,8 +74,8 @@ type record struct {
 	created, lastLogin time.Time
 	epoch              uint32
 	blockedAt          time.Time
-	op                 script.IdempotencyKey // of the last change of the account, or of many sessions at once
-	opCount            int
+	idem               script.IdempotencyKey // of the last change of the account, or of many sessions at once
+	idemCount          int
 	roles              []string
 	live               []entry
 	ended              []ended
@@ -106,8 +106,8 @@ func decodeAccount(raw string) (rec record, live string, err error) {
 	r := reader{raw}
 	r.skip(1)
 	rec = record{flags: r.byte(), created: r.time(), lastLogin: r.time(), epoch: r.uint32(), blockedAt: r.time()}
-	r.into(rec.op[:])
-	rec.opCount = int(r.byte())
+	r.into(rec.idem[:])
+	rec.idemCount = int(r.byte())
 	r.skip(3)
 	if roles > 0 {
 		rec.roles = strings.Split(r.text(roles), ",")
@@ -120,16 +120,16 @@ func decodeAccount(raw string) (rec record, live string, err error) {
 	return rec, live, nil
 }
 
-func (rec *record) find(random [16]byte) *entry {
-	i := slices.IndexFunc(rec.live, func(e entry) bool { return e.random == random })
+func (rec *record) findLive(random [16]byte) *entry {
+	i := slices.IndexFunc(rec.live, func(e entry) bool { return e.session == random })
 	if i < 0 {
 		return nil
 	}
 	return &rec.live[i]
 }
 
-func (rec *record) remembered(random [16]byte) *ended {
-	i := slices.IndexFunc(rec.ended, func(e ended) bool { return e.random == random })
+func (rec *record) findEnded(random [16]byte) *ended {
+	i := slices.IndexFunc(rec.ended, func(e ended) bool { return e.session == random })
 	if i < 0 {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (rec *record) remembered(random [16]byte) *ended {
 // encode is the entry as the record holds it.
 func (e entry) encode() []byte {
 	b := make([]byte, 0, entrySize)
-	b = append(b, e.random[:]...)
+	b = append(b, e.session[:]...)
 	b = appendTimes(b, e.created, e.seen, e.idle, e.absolute)
 	b = binary.BigEndian.AppendUint32(b, e.generation)
 	b = append(b, e.key[:]...)
@@ -147,9 +147,9 @@ func (e entry) encode() []byte {
 		b = append(b, hash[:]...)
 	}
 	b = appendTimes(b, e.accessEnd, e.formerAccessEnd, e.rotated)
-	b = append(b, e.op[:]...)
-	for _, trait := range [][traitSize]byte{e.device, e.network, e.lastDevice, e.lastNetwork} {
-		b = append(b, trait[:]...)
+	b = append(b, e.idem[:]...)
+	for _, hash := range [][bindingHashSize]byte{e.device, e.network, e.lastDevice, e.lastNetwork} {
+		b = append(b, hash[:]...)
 	}
 	b = appendTimes(b, e.elevated)
 	b = append(b, e.flags)
@@ -165,8 +165,8 @@ func decodeEntry(raw string) (entry, error) {
 	return r.entry(), nil
 }
 
-// due tells whether a deadline has passed, which one and when. The idle end never lies behind the absolute end.
-func (e entry) due(now time.Time) (Reason, time.Time, bool) {
+// expiry tells whether a deadline has passed, which one and when. The idle end never lies behind the absolute end.
+func (e entry) expiry(now time.Time) (Reason, time.Time, bool) {
 	switch {
 	case now.Before(e.idle) && now.Before(e.absolute):
 		return 0, time.Time{}, false
@@ -225,7 +225,7 @@ func (r *reader) time() time.Time {
 
 func (r *reader) entry() entry {
 	var e entry
-	r.into(e.random[:])
+	r.into(e.session[:])
 	r.times(&e.created, &e.seen, &e.idle, &e.absolute)
 	e.generation = r.uint32()
 	r.into(e.key[:])
@@ -233,9 +233,9 @@ func (r *reader) entry() entry {
 		r.into(hash[:])
 	}
 	r.times(&e.accessEnd, &e.formerAccessEnd, &e.rotated)
-	r.into(e.op[:])
-	for _, trait := range []*[traitSize]byte{&e.device, &e.network, &e.lastDevice, &e.lastNetwork} {
-		r.into(trait[:])
+	r.into(e.idem[:])
+	for _, hash := range []*[bindingHashSize]byte{&e.device, &e.network, &e.lastDevice, &e.lastNetwork} {
+		r.into(hash[:])
 	}
 	r.times(&e.elevated)
 	e.flags, e.chain = r.byte(), r.uint64()
@@ -245,9 +245,9 @@ func (r *reader) entry() entry {
 
 func (r *reader) ended() ended {
 	var e ended
-	r.into(e.random[:])
+	r.into(e.session[:])
 	e.reason = Reason(r.byte())
 	r.times(&e.at, &e.forget)
-	r.into(e.op[:])
+	r.into(e.idem[:])
 	return e
 }

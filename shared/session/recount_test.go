@@ -25,7 +25,7 @@ func TestSweep_randomStory(t *testing.T) {
 }
 
 func randomStory(t *testing.T, r redistest.Redis, random *rand.Rand) {
-	w, told := watched(t, r, func(o *session.Options) { o.Limit, o.Absolute = 3, time.Hour })
+	w, emitted := watched(t, r, func(o *session.Options) { o.SessionLimit, o.Absolute = 3, time.Hour })
 	people := persons(12)
 	var all []session.Grant
 	for i := range 250 {
@@ -40,34 +40,34 @@ func randomStory(t *testing.T, r redistest.Redis, random *rand.Rand) {
 			client := laptop
 			client.Transport = session.Transport(1 + random.IntN(2))
 			client.Device.Class = session.DeviceClass(random.IntN(4))
-			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(i), Address: address, ChainID: uint64(random.IntN(4)), Client: client, Carried: g.AccessToken})
+			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(i), Address: address, ChainID: uint64(random.IntN(4)), Client: client, Presented: g.AccessToken})
 			if err == nil {
 				all = append(all, g)
 			}
 		case act < 24:
 			_, _ = w.Refresh(ctx, g.RefreshToken, session.Client{Transport: g.Session.Transport, Device: laptop.Device})
 		case act < 26:
-			_, _ = w.Read(ctx, g.AccessToken, session.Client{Transport: g.Session.Transport})
+			_, _ = w.Validate(ctx, g.AccessToken, session.Client{Transport: g.Session.Transport})
 		case act < 30:
-			_, _ = w.End(ctx, g.Session.ID, session.LoggedOut, session.By{})
+			_, _ = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
 		case act < 32:
-			_, _ = w.EndAll(ctx, g.Session.ID, session.Revoked, session.By{})
+			_, _ = w.RevokeAll(ctx, g.Session.ID, session.Revoked, session.Actor{})
 		case act < 34:
-			must(t, w.Block(ctx, address, false, session.By{}))
-			must(t, w.Unblock(ctx, person(random.IntN(12)), session.By{}))
+			must(t, w.Block(ctx, address, false, session.Actor{}))
+			must(t, w.Unblock(ctx, person(random.IntN(12)), session.Actor{}))
 		case act < 36:
-			must(t, w.Erase(ctx, w.UserOf(address), false, session.By{}))
-			must(t, w.Unblock(ctx, address, session.By{}))
+			must(t, w.Erase(ctx, w.UserOf(address), false, session.Actor{}))
+			must(t, w.Unblock(ctx, address, session.Actor{}))
 		default:
-			if done := w.sweepOf(people...); done.Mended != 0 {
+			if done := w.sweepOf(people...); done.Repaired != 0 {
 				t.Errorf("after step %d there was something to mend: %+v", i, done)
 			}
 		}
 	}
-	told.agree(t, w)
+	emitted.agree(t, w)
 	w.clock.add(2 * time.Hour)
 	w.sweepOf(people...)
-	if live := told.agree(t, w); len(live) != 0 {
+	if live := emitted.agree(t, w); len(live) != 0 {
 		t.Errorf("in the end, live are %v", live)
 	}
 }
@@ -75,7 +75,7 @@ func randomStory(t *testing.T, r redistest.Redis, random *rand.Rand) {
 // agree asserts that counters, flows and events tell the same story, and returns what is live.
 func (j *journal) agree(t *testing.T, w *world) map[string]int {
 	t.Helper()
-	live, flows := w.recount()
+	live, hourly := w.recount()
 	want := map[string]int{}
 	for _, e := range j.all {
 		switch e.Type {
@@ -85,7 +85,7 @@ func (j *journal) agree(t *testing.T, w *world) map[string]int {
 			want[e.Reason.String()]++
 		}
 	}
-	wantsFlows(t, flows, want)
+	wantsFlows(t, hourly, want)
 	for id, why := range j.endings() {
 		if len(why) != 1 {
 			t.Errorf("session %v ended %v", id, why)
@@ -112,7 +112,7 @@ func TestSweep_mends(t *testing.T) {
 				w.toTurnOf(w.UserOf(alice), 0)
 				w.create("a", alice, laptop)
 				w.create("b", alice, phone)
-				key := w.CountersKey(session.Bucket(w.UserOf(alice)))
+				key := w.CountersKey(session.Partition(w.UserOf(alice)))
 				old, err := w.rdb.Get(ctx, key).Result()
 				must(t, err)
 				if spoiled := spoil(old); spoiled == "" {
@@ -121,16 +121,16 @@ func TestSweep_mends(t *testing.T) {
 					must(t, w.rdb.Set(ctx, key, spoiled, 0).Err())
 				}
 				for i, want := range []int{1, 0} {
-					if done := w.sweepOf(alice); done.Mended != want || done.Recounted != 1 {
+					if done := w.sweepOf(alice); done.Repaired != want || done.Recounted != 1 {
 						t.Errorf("sweep %d: %+v", i, done)
 					}
 				}
-				live, flows := w.recount()
+				live, hourly := w.recount()
 				if live["active"] != 2 || live["users"] != 1 {
 					t.Errorf("live are %v", live)
 				}
-				if readable := name == "one too many" || name == "no account" || name == "another chain"; readable && flows["login"] != 2 {
-					t.Errorf("flows are %v", flows)
+				if readable := name == "one too many" || name == "no account" || name == "another chain"; readable && hourly["login"] != 2 {
+					t.Errorf("flows are %v", hourly)
 				}
 			})
 		})
@@ -147,24 +147,24 @@ func TestSweep_damagedCounters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-				w, told := watched(t, r)
+				w, emitted := watched(t, r)
 				w.toTurnOf(w.UserOf(alice), time.Hour)
 				gone := w.create("a", alice, laptop)
 				w.create("b", alice, phone)
-				key := w.CountersKey(session.Bucket(w.UserOf(alice)))
+				key := w.CountersKey(session.Partition(w.UserOf(alice)))
 				old, err := w.rdb.Get(ctx, key).Result()
 				must(t, err)
 				damage := func() { must(t, w.rdb.Set(ctx, key, spoil(old), 0).Err()) }
 				damage()
 				w.create("c", alice, laptop)
 				damage()
-				_, err = w.End(ctx, gone.Session.ID, session.LoggedOut, session.By{})
+				_, err = w.Revoke(ctx, gone.Session.ID, session.LoggedOut, session.Actor{})
 				must(t, err)
 				damage()
 				w.clock.add(time.Hour)
 				w.create("d", bob, laptop)
-				if done := w.sweepOf(alice, bob); done.Ended != 2 || len(told.endings()) != 3 {
-					t.Errorf("swept %+v, told %v", done, told.endings())
+				if done := w.sweepOf(alice, bob); done.Ended != 2 || len(emitted.endings()) != 3 {
+					t.Errorf("swept %+v, told %v", done, emitted.endings())
 				}
 				if live, _ := w.recount(); live["active"] != 1 {
 					t.Errorf("live are %v", live)
@@ -180,12 +180,12 @@ func TestSweep_recountWhileChanging(t *testing.T) {
 		w, _ := watched(t, r)
 		w.toTurnOf(w.UserOf(alice), 0)
 		w.create("a", alice, laptop)
-		key := w.CountersKey(session.Bucket(w.UserOf(alice)))
+		key := w.CountersKey(session.Partition(w.UserOf(alice)))
 		old, err := w.rdb.Get(ctx, key).Result()
 		must(t, err)
 		must(t, w.rdb.Set(ctx, key, old[:3]+"\x09"+old[4:], 0).Err())
 		done := w.sweepWith(w.on(w.beforeScript(func() { w.create("b", alice, phone) }), w.clock), alice)
-		if done.Mended != 1 {
+		if done.Repaired != 1 {
 			t.Errorf("swept %+v", done)
 		}
 		if live, _ := w.recount(); live["active"] != 2 {
@@ -200,7 +200,7 @@ func TestSweep_recountsAll(t *testing.T) {
 	for range 4 { // of the sixty of an hour
 		minute := int(w.clock.now().Unix() / 60 % 60)
 		want := 0
-		for bucket := minute; bucket < 4096; bucket += 60 {
+		for partition := minute; partition < 4096; partition += 60 {
 			want++
 		}
 		if got := w.sweep(w.Store).Recounted; got != want {
@@ -214,14 +214,14 @@ func TestSweep_recountsAll(t *testing.T) {
 // found and swept there, also when the first part has room again.
 func TestSweep_fullIndex(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w, told := watched(t, r)
+		w, emitted := watched(t, r)
 		w.settled()
-		bucket := session.Bucket(w.UserOf(alice))
+		partition := session.Partition(w.UserOf(alice))
 		var all []session.Grant
 		for i, n := range w.neighbours(150) {
 			all = append(all, w.create(fmt.Sprint(i), n, laptop))
 		}
-		if n := w.rdb.ZCard(ctx, w.IndexKey(bucket, 0)).Val(); n != 128 {
+		if n := w.rdb.ZCard(ctx, w.IndexKey(partition, 0)).Val(); n != 128 {
 			t.Errorf("%d stand in the first part", n)
 		}
 		if live, _ := w.recount(); live["active"] != 150 || live["users"] != 150 {
@@ -229,16 +229,16 @@ func TestSweep_fullIndex(t *testing.T) {
 		}
 		w.clock.set(all[0].Session.IdleEnd.Add(-time.Minute))
 		for _, g := range all[:100] { // who came first leaves
-			_, err := w.End(ctx, g.Session.ID, session.LoggedOut, session.By{})
+			_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
 			must(t, err)
 		}
-		told.all = nil
+		emitted.all = nil
 		w.clock.add(2 * time.Minute)
-		if done := w.sweepOf(alice); done.Ended != 50 || len(told.all) != 50 || done.Mended != 0 {
-			t.Errorf("swept %+v, told of %d", done, len(told.all))
+		if done := w.sweepOf(alice); done.Ended != 50 || len(emitted.all) != 50 || done.Repaired != 0 {
+			t.Errorf("swept %+v, told of %d", done, len(emitted.all))
 		}
 		ids := map[string]bool{}
-		for _, e := range told.all {
+		for _, e := range emitted.all {
 			ids[e.ID] = true
 		}
 		if len(ids) != 50 {
@@ -247,9 +247,9 @@ func TestSweep_fullIndex(t *testing.T) {
 		if live, _ := w.recount(); len(live) != 0 {
 			t.Errorf("live are %v", live)
 		}
-		for part := range session.IndexParts {
-			if n := w.rdb.ZCard(ctx, w.IndexKey(bucket, part)).Val(); n != 0 {
-				t.Errorf("%d stand in part %d", n, part)
+		for segment := range session.IndexSegments {
+			if n := w.rdb.ZCard(ctx, w.IndexKey(partition, segment)).Val(); n != 0 {
+				t.Errorf("%d stand in part %d", n, segment)
 			}
 		}
 	})
@@ -289,7 +289,7 @@ func TestSweep_damagedRecord(t *testing.T) {
 		if done := w.sweepOf(alice); done.Damaged != 0 {
 			t.Errorf("without the record: %+v", done)
 		}
-		if n := w.rdb.ZCard(ctx, w.IndexKey(session.Bucket(all[0].Session.ID.User), 0)).Val(); n != 0 {
+		if n := w.rdb.ZCard(ctx, w.IndexKey(session.Partition(all[0].Session.ID.User), 0)).Val(); n != 0 {
 			t.Errorf("%d stand in the index", n)
 		}
 	})
@@ -302,21 +302,21 @@ func TestSweep_forgetsStrangers(t *testing.T) {
 		w.settled()
 		w.toTurnOf(w.UserOf(alice), 0)
 		g := w.create("a", alice, laptop)
-		bucket := session.Bucket(g.Session.ID.User)
+		partition := session.Partition(g.Session.ID.User)
 		left := w.create("left", w.neighbours(1)[0], laptop)
-		_, err := w.End(ctx, left.Session.ID, session.LoggedOut, session.By{})
+		_, err := w.Revoke(ctx, left.Session.ID, session.LoggedOut, session.Actor{})
 		must(t, err)
 		far := float64(w.clock.now().Add(time.Hour).UnixMilli())
-		for part := range session.IndexParts {
+		for segment := range session.IndexSegments {
 			for _, member := range []string{"", "short", strings.Repeat("x", 16), strings.Repeat("y", 17), string(left.Session.ID.User[:])} {
-				must(t, w.rdb.ZAdd(ctx, w.IndexKey(bucket, part), redis.Z{Score: far, Member: member}).Err())
+				must(t, w.rdb.ZAdd(ctx, w.IndexKey(partition, segment), redis.Z{Score: far, Member: member}).Err())
 			}
 		}
 		w.sweepOf(alice)
-		for part := range session.IndexParts {
-			members := w.rdb.ZRange(ctx, w.IndexKey(bucket, part), 0, -1).Val()
-			if part == 0 && (len(members) != 1 || members[0] != string(g.Session.ID.User[:])) || part > 0 && len(members) > 0 {
-				t.Errorf("part %d has %q", part, members)
+		for segment := range session.IndexSegments {
+			members := w.rdb.ZRange(ctx, w.IndexKey(partition, segment), 0, -1).Val()
+			if segment == 0 && (len(members) != 1 || members[0] != string(g.Session.ID.User[:])) || segment > 0 && len(members) > 0 {
+				t.Errorf("part %d has %q", segment, members)
 			}
 		}
 		w.recount()
@@ -328,14 +328,14 @@ func TestSweep_movedMeanwhile(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
 		g := w.create("a", alice, laptop)
-		bucket, user := session.Bucket(g.Session.ID.User), string(g.Session.ID.User[:])
-		must(t, w.rdb.ZRem(ctx, w.IndexKey(bucket, 0), user).Err())
+		partition, user := session.Partition(g.Session.ID.User), string(g.Session.ID.User[:])
+		must(t, w.rdb.ZRem(ctx, w.IndexKey(partition, 0), user).Err())
 		due := redis.Z{Score: float64(g.Session.IdleEnd.UnixMilli()), Member: user}
-		must(t, w.rdb.ZAdd(ctx, w.IndexKey(bucket, 7), due).Err())
+		must(t, w.rdb.ZAdd(ctx, w.IndexKey(partition, 7), due).Err())
 		w.clock.add(time.Hour)
 		moved := false
 		w.sweepWith(w.on(w.beforeScript(func() {
-			must(t, w.rdb.ZRem(ctx, w.IndexKey(bucket, 7), user).Err())
+			must(t, w.rdb.ZRem(ctx, w.IndexKey(partition, 7), user).Err())
 			w.create("b", alice, laptop)
 			moved = true
 		}), w.clock), alice)
@@ -349,9 +349,9 @@ func TestSweep_movedMeanwhile(t *testing.T) {
 // elsewhere, and so all is reached.
 func TestSweep_outOfTime(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w, told := watched(t, r)
+		w, emitted := watched(t, r)
 		all := w.crowd(30)
-		told.all = nil
+		emitted.all = nil
 		w.clock.add(time.Hour)
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
@@ -375,10 +375,10 @@ func TestSweep_outOfTime(t *testing.T) {
 			ended += done.Ended
 			w.clock.add(time.Minute)
 		}
-		if ended != len(all) || len(told.all) != ended {
+		if ended != len(all) || len(emitted.all) != ended {
 			t.Errorf("%d ended within %d sweeps, want %d", ended, sweeps, len(all))
 		}
-		if n := w.rdb.Exists(ctx, w.SumKey()).Val(); n != 0 {
+		if n := w.rdb.Exists(ctx, w.SummaryKey()).Val(); n != 0 {
 			t.Error("a sweep that was not complete left a sum")
 		}
 		w.recount()
@@ -391,7 +391,7 @@ func TestSweep_oneBucketFails(t *testing.T) {
 		w, _ := watched(t, r)
 		all := w.crowd(30)
 		w.clock.add(time.Hour)
-		key := w.CountersKey(session.Bucket(all[0].Session.ID.User))
+		key := w.CountersKey(session.Partition(all[0].Session.ID.User))
 		must(t, w.rdb.Del(ctx, key).Err())
 		must(t, w.rdb.LPush(ctx, key, "a list").Err())
 		done, err := w.Sweep(ctx)
@@ -413,13 +413,13 @@ func TestSweep_onePartFails(t *testing.T) {
 		for i, p := range w.neighbours(150) {
 			w.create(fmt.Sprint(i), p, laptop)
 		}
-		key := w.IndexKey(session.Bucket(w.UserOf(alice)), 3)
+		key := w.IndexKey(session.Partition(w.UserOf(alice)), 3)
 		lost := int(w.rdb.ZCard(ctx, key).Val())
 		must(t, w.rdb.Del(ctx, key).Err())
 		must(t, w.rdb.Set(ctx, key, "a string", 0).Err())
 		w.clock.add(time.Hour)
 		done, err := w.SweepOf(ctx, w.UserOf(alice))
-		if err == nil || !strings.Contains(err.Error(), "WRONGTYPE") || lost == 0 || done.Ended != 150-lost || w.rdb.ZCard(ctx, w.IndexKey(session.Bucket(w.UserOf(alice)), 0)).Val() != 0 {
+		if err == nil || !strings.Contains(err.Error(), "WRONGTYPE") || lost == 0 || done.Ended != 150-lost || w.rdb.ZCard(ctx, w.IndexKey(session.Partition(w.UserOf(alice)), 0)).Val() != 0 {
 			t.Errorf("%+v, %v, want 150 but for %d", done, err, lost)
 		}
 	})
@@ -431,7 +431,7 @@ func FuzzCounters(f *testing.F) {
 	for i := range 3 {
 		w.create(fmt.Sprint(i), alice, laptop)
 	}
-	raw, err := w.rdb.Get(ctx, w.CountersKey(session.Bucket(w.UserOf(alice)))).Result()
+	raw, err := w.rdb.Get(ctx, w.CountersKey(session.Partition(w.UserOf(alice)))).Result()
 	must(f, err)
 	f.Add(raw)
 	f.Add("")

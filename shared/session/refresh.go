@@ -21,11 +21,11 @@ func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant,
 	if err != nil {
 		return Grant{}, err
 	}
-	c := s.newChange(t.ID().User, client.By())
+	c := s.newTransaction(t.ID().User, client.Actor())
 	if err := s.askRefresh(&c, t, next, client); err != nil {
 		return Grant{}, err
 	}
-	r, err := s.change(ctx, refreshScript, c)
+	r, err := s.commit(ctx, refreshScript, c)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -36,11 +36,11 @@ func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant,
 	default:
 		return Grant{}, fault(r, t.ID())
 	}
-	return s.refreshed(ctx, r, t, next, c.op, client)
+	return s.refreshed(ctx, r, t, next, c.idem, client)
 }
 
 // askRefresh fills in the script's keys and arguments.
-func (s *Store) askRefresh(c *change, t token.Token, next token.Pair, client Client) error {
+func (s *Store) askRefresh(c *transaction, t token.Token, next token.Pair, client Client) error {
 	hash, err := t.Hash(s.keys)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (s *Store) askRefresh(c *change, t token.Token, next token.Pair, client Cli
 	if err != nil {
 		return err
 	}
-	caller, err := s.traits(t.KeyID(), t.ID(), client)
+	caller, err := s.bindingOf(t.KeyID(), t.ID(), client)
 	if err != nil {
 		return err
 	}
@@ -67,12 +67,12 @@ func (s *Store) askRefresh(c *change, t token.Token, next token.Pair, client Cli
 
 // refreshRate limits refreshing by network, and within it by account: a limit over all accounts of a network would stand
 // in another slot than the record, and could only be asked in a trip of its own.
-func (s *Store) refreshRate(user token.UserID, client Client) rate {
+func (s *Store) refreshRate(user token.UserID, client Client) rateLimit {
 	return s.accountNetworkRate(refreshRate, s.opts.RefreshRate, user, client.IP)
 }
 
 // refreshed hands out what is current: the presented generation's own pair, or the next.
-func (s *Store) refreshed(ctx context.Context, r script.Reply, t token.Token, next token.Pair, op script.IdempotencyKey, client Client) (Grant, error) {
+func (s *Store) refreshed(ctx context.Context, r script.Reply, t token.Token, next token.Pair, idem script.IdempotencyKey, client Client) (Grant, error) {
 	e, err := decodeEntry(r.Text(1))
 	if err != nil {
 		return Grant{}, err
@@ -87,10 +87,10 @@ func (s *Store) refreshed(ctx context.Context, r script.Reply, t token.Token, ne
 			return Grant{}, err
 		}
 	}
-	if e.op == op && e.network != e.lastNetwork && networkOf(p.lastIP) != networkOf(client.IP) {
-		p = s.moved(ctx, t.ID(), e, p, client.IP)
+	if e.idem == idem && e.network != e.lastNetwork && networkOf(p.lastIP) != networkOf(client.IP) {
+		p = s.updateLastIP(ctx, t.ID(), e, p, client.IP)
 	}
 	g, err := s.grant(tokens, e, p)
-	g.Repeated = e.op != op
+	g.Repeated = e.idem != idem
 	return g, err
 }

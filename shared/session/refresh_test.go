@@ -250,7 +250,7 @@ func TestRefresh_racesLogout(t *testing.T) {
 			together(len(results), func(i int) {
 				switch i {
 				case 0:
-					over, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+					over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 					if err != nil { // not must: this is not the test's goroutine
 						t.Error(err)
 						return
@@ -259,7 +259,7 @@ func TestRefresh_racesLogout(t *testing.T) {
 						t.Errorf("the logout was told %+v", over)
 					}
 				case 1, 2, 3:
-					_, _ = w.Read(ctx, g.AccessToken, laptop)
+					_, _ = w.Validate(ctx, g.AccessToken, laptop)
 				default:
 					results[i], _ = w.Refresh(ctx, g.RefreshToken, laptop)
 				}

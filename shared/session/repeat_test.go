@@ -19,7 +19,7 @@ func TestState_overtakenRepeat(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		a, err := w.Read(ctx, g.AccessToken, laptop)
+		a, err := w.Validate(ctx, g.AccessToken, laptop)
 		must(t, err)
 		none := session.StateCondition{}
 		put := func(s *session.Store, value string, want session.StateCondition) session.StateItem {
@@ -101,13 +101,13 @@ func testOvertaken(t *testing.T, w *world) {
 	w.signIn(alice, laptop)
 	var after session.Grant
 	s := w.overtaken(func() { after = w.signIn(alice, laptop); roles(w.Store, "editor") })
-	if n, err := s.EndAllOf(ctx, user, session.Revoked, operator); n != 1 || err != nil {
+	if n, err := s.RevokeAllOf(ctx, user, session.Revoked, operator); n != 1 || err != nil {
 		t.Errorf("ended %d, %v; want the one that there was", n, err)
 	}
 	w.opens(after)
 	w.revokeAll(t, user)
 	s = w.overtaken(func() { after = w.signIn(alice, laptop) }) // where there was nothing to end
-	if n, err := s.EndAllOf(ctx, user, session.Revoked, operator); n != 0 || err != nil {
+	if n, err := s.RevokeAllOf(ctx, user, session.Revoked, operator); n != 0 || err != nil {
 		t.Errorf("ended %d, %v; want none", n, err)
 	}
 	w.opens(after)
@@ -116,23 +116,23 @@ func testOvertaken(t *testing.T, w *world) {
 	w.opens(after)
 	is(false, "editor")
 
-	a, p, err := w.ReadPreferences(ctx, after.AccessToken, laptop)
+	a, p, err := w.ValidateWithPreferences(ctx, after.AccessToken, laptop)
 	must(t, err)
 	_, err = w.overtaken(func() {
-		_, q, err := w.ReadPreferences(ctx, after.AccessToken, laptop)
+		_, q, err := w.ValidateWithPreferences(ctx, after.AccessToken, laptop)
 		must(t, err)
 		_, err = w.SetPreferences(ctx, a, q, []byte(`{"b":2}`), operator)
 		must(t, err)
 	}).SetPreferences(ctx, a, p, []byte(`{"a":1}`), operator)
 	must(t, err)
-	if _, p, err = w.ReadPreferences(ctx, after.AccessToken, laptop); string(p.JSON) != `{"b":2}` {
+	if _, p, err = w.ValidateWithPreferences(ctx, after.AccessToken, laptop); string(p.JSON) != `{"b":2}` {
 		t.Errorf("preferences are %s, %v", p.JSON, err)
 	}
 }
 
 func (w *world) revokeAll(t *testing.T, user token.UserID) {
 	t.Helper()
-	_, err := w.EndAllOf(ctx, user, session.Revoked, operator)
+	_, err := w.RevokeAllOf(ctx, user, session.Revoked, operator)
 	must(t, err)
 }
 
@@ -145,9 +145,9 @@ func TestCreate_endedBeforeItsRepeat(t *testing.T) {
 			"evicted": func(w *world) { w.signIn(alice, phone) },
 		} {
 			t.Run(name, func(t *testing.T) {
-				var told []session.Event
+				var emitted []session.Event
 				r := r.Under(t, r.Prefix+name[:1])
-				w := newWorld(t, r, listening(&told), func(o *session.Options) { o.Limit = 1 })
+				w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.SessionLimit = 1 })
 				want := 1
 				if name == "evicted" {
 					want = 2
@@ -155,10 +155,10 @@ func TestCreate_endedBeforeItsRepeat(t *testing.T) {
 				g, err := w.overtaken(func() { end(w) }).Create(ctx, w.login(alice, laptop))
 				must(t, err)
 				var over *session.EndedError
-				if _, err := w.Read(ctx, g.AccessToken, laptop); !errors.As(err, &over) {
+				if _, err := w.Validate(ctx, g.AccessToken, laptop); !errors.As(err, &over) {
 					t.Errorf("its token: %v", err)
 				}
-				if n := count(told, session.EventLogin); n != want {
+				if n := count(emitted, session.EventLogin); n != want {
 					t.Errorf("%d logins were told, want %d", n, want)
 				}
 			})
@@ -176,11 +176,11 @@ func TestTouch_afterAStepUp(t *testing.T) {
 				w := newWorld(t, r, func(o *session.Options) { o.DevicePolicy = policy })
 				g := w.signIn(alice, laptop)
 				w.clock.add(6 * time.Minute)
-				a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+				a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 				must(t, err)
 				var up session.Grant
 				s := w.on(w.beforeScript(func() { up, err = w.StepUp(ctx, a, laptop); must(t, err) }), w.clock)
-				_, err = s.Read(ctx, g.AccessToken, late)
+				_, err = s.Validate(ctx, g.AccessToken, late)
 				wants(t, err, session.ErrTokenExpired)
 				w.opens(up)
 			}
@@ -194,7 +194,7 @@ func TestMoved_afterAStepUp(t *testing.T) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
-		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		var up session.Grant
 		done := false
@@ -206,9 +206,9 @@ func TestMoved_afterAStepUp(t *testing.T) {
 			}
 			return err
 		}), w.clock)
-		_, err = s.Read(ctx, g.AccessToken, elsewhere())
+		_, err = s.Validate(ctx, g.AccessToken, elsewhere())
 		must(t, err)
-		got, err := w.Read(ctx, up.AccessToken, phone)
+		got, err := w.Validate(ctx, up.AccessToken, phone)
 		must(t, err)
 		if d := got.Session.Device; d.OS != phone.Device.OS || got.Session.LastIP != phone.IP {
 			t.Errorf("after the step-up on the phone the session shows %+v at %v", d, got.Session.LastIP)
@@ -224,7 +224,7 @@ func TestEndAll_keepsNothingLonger(t *testing.T) {
 		must(t, w.Erase(ctx, g.User.ID, false, operator))
 		key := w.RecordKey(g.Session.ID)
 		before := w.rdb.PTTL(ctx, key).Val()
-		_, err := w.EndAll(ctx, g.Session.ID, session.LoggedOut, operator)
+		_, err := w.RevokeAll(ctx, g.Session.ID, session.LoggedOut, operator)
 		must(t, err)
 		if after := w.rdb.PTTL(ctx, key).Val(); after > before || before <= 0 {
 			t.Errorf("kept for %v, and %v after logging out everywhere", before, after)
@@ -253,11 +253,11 @@ func TestCondition_holdsAtTheChange(t *testing.T) {
 				return s.Erase(ctx, g.User.ID, false, operator, noAdmin)
 			},
 			"end": func(s *session.Store, g session.Grant) error {
-				_, err := s.End(ctx, g.Session.ID, session.RevokedByAdmin, operator, noAdmin)
+				_, err := s.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, operator, noAdmin)
 				return err
 			},
 			"end all": func(s *session.Store, g session.Grant) error {
-				_, err := s.EndAllOf(ctx, g.User.ID, session.RevokedByAdmin, operator, noAdmin)
+				_, err := s.RevokeAllOf(ctx, g.User.ID, session.RevokedByAdmin, operator, noAdmin)
 				return err
 			},
 		} {
@@ -294,7 +294,7 @@ func TestErase_amidLogins(t *testing.T) {
 		must(t, s.Erase(ctx, w.UserOf(alice), false, operator))
 		for _, g := range all {
 			var over *session.EndedError
-			if _, err := w.Read(ctx, g.AccessToken, laptop); !errors.As(err, &over) && !errors.Is(err, token.ErrInvalid) {
+			if _, err := w.Validate(ctx, g.AccessToken, laptop); !errors.As(err, &over) && !errors.Is(err, token.ErrInvalid) {
 				t.Errorf("a session from before the erasure: %v", err)
 			}
 		}

@@ -14,7 +14,7 @@ func TestRoles_surviveEveryScript(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		_, err := w.SetRoles(ctx, alice, []string{"admin", "auditor"}, false, session.By{})
+		_, err := w.SetRoles(ctx, alice, []string{"admin", "auditor"}, false, session.Actor{})
 		must(t, err)
 		second := w.signIn(alice, phone)
 		kept := func(step string, live int) {
@@ -41,7 +41,7 @@ func TestRoles_surviveEveryScript(t *testing.T) {
 		kept("a rotation", 2)
 		w.opens(next)
 
-		_, err = w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		kept("an end", 1)
 		_, err = w.Refresh(ctx, second.RefreshToken, laptop) // on another device
@@ -49,7 +49,7 @@ func TestRoles_surviveEveryScript(t *testing.T) {
 		kept("a theft", 0)
 
 		w.signIn(alice, laptop)
-		n, err := w.EndAll(ctx, g.Session.ID, session.Revoked, laptop.By())
+		n, err := w.RevokeAll(ctx, g.Session.ID, session.Revoked, laptop.Actor())
 		must(t, err)
 		if kept("the end of all", 0); n != 1 {
 			t.Errorf("ended %d, want 1", n)

@@ -69,8 +69,8 @@ func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 func (p *population) benchmarkMemory(b *testing.B) {
 	for b.Loop() {
 	}
-	for part, bytes := range p.weight {
-		b.ReportMetric(bytes, part+"-bytes/session")
+	for segment, bytes := range p.weight {
+		b.ReportMetric(bytes, segment+"-bytes/session")
 	}
 	b.ReportMetric(0, "ns/op")
 }
@@ -81,7 +81,7 @@ func (p *population) validate(n int) []time.Duration {
 	for i := range all {
 		token := p.token(rand.N(p.size))
 		began := time.Now()
-		_, err := p.Read(ctx, token, browser)
+		_, err := p.Validate(ctx, token, browser)
 		all[i] = time.Since(began)
 		must(p.t, err)
 	}
@@ -164,7 +164,7 @@ func (p *population) stored(n int) map[string][]any {
 		return err
 	}), p.clock)
 	for i := range n {
-		_, err := s.Read(ctx, p.token(i), browser)
+		_, err := s.Validate(ctx, p.token(i), browser)
 		must(p.t, err)
 	}
 	return all

@@ -104,17 +104,17 @@ type Client struct {
 	Transport  Transport
 }
 
-// By is who asks for a change, for the activity of the account that is changed.
-type By struct {
+// Actor is who asks for a change, for the activity of the account that is changed.
+type Actor struct {
 	IP netip.Addr
 	// Device is its name.
 	Device string
-	// Actor is the account that asks, where it is another than the one that is changed (an admin's); else zero.
-	Actor token.UserID
+	// User is the account that asks, where it is another than the one that is changed (an admin's); else zero.
+	User token.UserID
 }
 
-// By is a client as the one who asks for a change of its own account.
-func (c Client) By() By { return By{IP: c.IP, Device: c.Device.Name} }
+// Actor is a client as the one who asks for a change of its own account.
+func (c Client) Actor() Actor { return Actor{IP: c.IP, Device: c.Device.Name} }
 
 // Session is one live session as its owner may see it.
 type Session struct {
@@ -192,9 +192,9 @@ type Options struct {
 	Grace time.Duration
 	// Touch is how much activity may go unrecorded: the idle deadline moves at most that often.
 	Touch time.Duration
-	// Limit is the number of live sessions of an account; 0 means MaxSessions.
-	Limit       int
-	LimitPolicy LimitPolicy
+	// SessionLimit is the number of live sessions of an account; 0 means MaxSessions.
+	SessionLimit int
+	LimitPolicy  LimitPolicy
 	// RoleLimits take the place of Limit for those who have a role that is named here; of several the largest counts. 0
 	// means MaxSessions.
 	RoleLimits map[string]int
@@ -210,10 +210,10 @@ type Options struct {
 	// NonceRate is requests a minute from one network; LoginRate the same, and those of one account; RefreshRate those of
 	// one account from one network. 0 does not limit.
 	NonceRate, LoginRate, RefreshRate int
-	// Learn is asked for a key that the ring does not have: the ring may have to take it up first. It returns nil where the
+	// FetchKey is asked for a key that the ring does not have: the ring may have to take it up first. It returns nil where the
 	// ring now has it, seal.ErrUnknownKey where there is no such key, and any other error where it cannot tell. Nil knows of
 	// no other keys. Whoever makes tokens up can have it called, so it must bound what that costs.
-	Learn func(context.Context, seal.KeyID) error `json:"-"`
+	FetchKey func(context.Context, seal.KeyID) error `json:"-"`
 	// Audit is told of every event that a script wrote, once each and in order; nil tells nobody.
 	Audit func(context.Context, Event) `json:"-"`
 }

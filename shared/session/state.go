@@ -125,7 +125,7 @@ func (s *Store) State(ctx context.Context, a Access, key string) (StateItem, err
 
 // PutState stores a value under a key of 1 to MaxStateKey bytes until ttl is over, or the session: zero means as long as
 // the session may live. It fails with ErrPrecondition, with ErrTooLarge where the quota or MaxStateKeys does not allow it,
-// and as Read does where the session has ended since. One trip.
+// and as Validate does where the session has ended since. One trip.
 func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte, ttl time.Duration, want StateCondition) (StateItem, error) {
 	if key == "" || len(key) > MaxStateKey {
 		return StateItem{}, errors.New("a key of state has 1 to 64 bytes")
@@ -142,21 +142,21 @@ func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte
 		return StateItem{}, err
 	}
 	item.Version = versionOf(stored)
-	op := script.NewIdempotencyKey()
-	r, err := s.run(ctx, statePutScript, s.stateKeys(id, op),
-		millis(now), op[:], id.Session[:], field, stored, want.argument(), s.opts.StateQuota, MaxStateKeys)
+	idem := script.NewIdempotencyKey()
+	r, err := s.run(ctx, statePutScript, s.stateKeys(id, idem),
+		millis(now), idem[:], id.Session[:], field, stored, want.argument(), s.opts.StateQuota, MaxStateKeys)
 	if err != nil {
 		return StateItem{}, err
 	}
 	return item, stateFault(r, id)
 }
 
-// DeleteState deletes a key. It fails with ErrNotFound, with ErrPrecondition, and as Read does where the session has
+// DeleteState deletes a key. It fails with ErrNotFound, with ErrPrecondition, and as Validate does where the session has
 // ended since. One trip.
 func (s *Store) DeleteState(ctx context.Context, a Access, key string, want StateCondition) error {
-	id, op := a.Session.ID, script.NewIdempotencyKey()
-	r, err := s.run(ctx, stateDeleteScript, s.stateKeys(id, op),
-		millis(s.now()), op[:], id.Session[:], s.stateField(id, key), want.argument())
+	id, idem := a.Session.ID, script.NewIdempotencyKey()
+	r, err := s.run(ctx, stateDeleteScript, s.stateKeys(id, idem),
+		millis(s.now()), idem[:], id.Session[:], s.stateField(id, key), want.argument())
 	if err != nil {
 		return err
 	}
@@ -256,6 +256,6 @@ func (s *Store) stateField(id token.ID, key string) string {
 }
 
 // stateKeys are those of a change of state.
-func (s *Store) stateKeys(id token.ID, op script.IdempotencyKey) []string {
-	return []string{s.recordKey(id.User), s.stateKey(id), s.memoryKey(id.User, op)}
+func (s *Store) stateKeys(id token.ID, idem script.IdempotencyKey) []string {
+	return []string{s.recordKey(id.User), s.stateKey(id), s.replyCacheKey(id.User, idem)}
 }

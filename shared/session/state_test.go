@@ -77,12 +77,12 @@ func TestState_diesWithItsSession(t *testing.T) {
 		if ttl := w.rdb.PTTL(ctx, key).Val(); ttl <= 36*time.Hour-time.Minute || ttl > 36*time.Hour {
 			t.Errorf("the state goes in %v", ttl)
 		}
-		_, err = w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		if w.rdb.Exists(ctx, key).Val() != 0 {
 			t.Error("the state is there after the logout")
 		}
-		if _, err = w.Read(ctx, g.AccessToken, laptop); !isDeath(err) {
+		if _, err = w.Validate(ctx, g.AccessToken, laptop); !isDeath(err) {
 			t.Errorf("the session opens: %v", err)
 		}
 	})
@@ -167,7 +167,7 @@ func TestState_conditions(t *testing.T) {
 		} {
 			before, fields := w.dump(), w.rdb.HGetAll(ctx, w.StateKey(a.Session.ID)).Val()
 			_, err := w.PutState(ctx, a, "fresh", []byte(`1`), 0, c.want)
-			if held := err == nil; held != c.fresh || err != nil && !errors.Is(err, session.ErrPrecondition) {
+			if stepUpRequired := err == nil; stepUpRequired != c.fresh || err != nil && !errors.Is(err, session.ErrPrecondition) {
 				t.Errorf("%s, of no key: %v", name, err)
 			}
 			if err == nil {
@@ -176,7 +176,7 @@ func TestState_conditions(t *testing.T) {
 				t.Errorf("%s: a refused change changed something", name)
 			}
 			err = w.DeleteState(ctx, a, "there", c.want)
-			if held := err == nil; held != c.there || err != nil && !errors.Is(err, session.ErrPrecondition) {
+			if stepUpRequired := err == nil; stepUpRequired != c.there || err != nil && !errors.Is(err, session.ErrPrecondition) {
 				t.Errorf("%s, of a key to delete: %v", name, err)
 			}
 			if err == nil { // put the very value back, so that its version is as before

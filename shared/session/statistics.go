@@ -26,8 +26,8 @@ type Statistics struct {
 	AsOf time.Time
 }
 
-// sum is what the sweeper leaves for health and statistics, as JSON. Reasons stand in it by number.
-type sum struct {
+// summary is what the sweeper leaves for health and statistics, as JSON. Reasons stand in it by number.
+type summary struct {
 	AsOf         time.Time      `json:"asOf"`
 	Active       int            `json:"active"`
 	Users        int            `json:"users"`
@@ -36,11 +36,11 @@ type sum struct {
 	Ended        map[Reason]int `json:"ended"`
 }
 
-// decodeSum reads a stored sum; what is none tells nothing, and its AsOf is zero.
-func decodeSum(raw string) sum {
-	var out sum
+// decodeSummary reads a stored sum; what is none tells nothing, and its AsOf is zero.
+func decodeSummary(raw string) summary {
+	var out summary
 	if json.Unmarshal([]byte(raw), &out) != nil {
-		return sum{}
+		return summary{}
 	}
 	return out
 }
@@ -55,13 +55,13 @@ const (
 // Statistics counts what is live now, and reads the flows of the last sum. No keyspace is scanned: the counters of each
 // bucket are read, in a few pipelines. Damaged ones count as zero until the sweeper has mended them.
 func (s *Store) Statistics(ctx context.Context) (Statistics, error) {
-	var live census
-	for from := 0; from < buckets; from += statisticsDepth {
-		if err := s.takeCensus(ctx, &live, from); err != nil {
+	var live liveCounts
+	for from := 0; from < partitions; from += statisticsDepth {
+		if err := s.addLiveCounts(ctx, &live, from); err != nil {
 			return Statistics{}, err
 		}
 	}
-	last, err := s.lastSum(ctx)
+	last, err := s.lastSummary(ctx)
 	if err != nil {
 		return Statistics{}, err
 	}
@@ -74,8 +74,8 @@ func (s *Store) Statistics(ctx context.Context) (Statistics, error) {
 	}, nil
 }
 
-// takeCensus adds what is live in the buckets from that one on.
-func (s *Store) takeCensus(ctx context.Context, live *census, from int) error {
+// addLiveCounts adds what is live in the buckets from that one on.
+func (s *Store) addLiveCounts(ctx context.Context, live *liveCounts, from int) error {
 	heads := make([]*redis.StringCmd, statisticsDepth)
 	err := s.pipeline(ctx, func(p redis.Pipeliner) {
 		for i := range heads {
@@ -87,38 +87,38 @@ func (s *Store) takeCensus(ctx context.Context, live *census, from int) error {
 	}
 	for i, head := range heads {
 		raw := head.Val()
-		if len(raw) >= countersSize && len(raw) < censusSize(raw) {
+		if len(raw) >= countersSize && len(raw) < liveCountsSize(raw) {
 			if raw, err = s.counters(ctx, from+i); err != nil {
 				return err
 			}
 		}
-		if bucket, _, err := decodeCensus(raw); err == nil {
-			live.add(bucket)
+		if partition, _, err := decodeLiveCounts(raw); err == nil {
+			live.add(partition)
 		}
 	}
 	return nil
 }
 
 // counters are a bucket's, whole; empty where there are none.
-func (s *Store) counters(ctx context.Context, bucket int) (string, error) {
+func (s *Store) counters(ctx context.Context, partition int) (string, error) {
 	var raw string
 	err := script.Retry(ctx, func() (err error) {
-		raw, err = s.rdb.GetRange(ctx, s.countersKey(bucket), 0, -1).Result()
+		raw, err = s.rdb.GetRange(ctx, s.countersKey(partition), 0, -1).Result()
 		return err
 	})
 	return raw, err
 }
 
-func (s *Store) lastSum(ctx context.Context) (sum, error) {
+func (s *Store) lastSummary(ctx context.Context) (summary, error) {
 	var raw string
 	err := script.Retry(ctx, func() (err error) {
-		raw, err = s.rdb.Get(ctx, s.sumKey()).Result()
+		raw, err = s.rdb.Get(ctx, s.summaryKey()).Result()
 		return err
 	})
 	if errors.Is(err, redis.Nil) {
-		return sum{}, nil
+		return summary{}, nil
 	}
-	return decodeSum(raw), err
+	return decodeSummary(raw), err
 }
 
 // pipeline sends commands that only read in one go, and once more where an answer was lost. None of them may be one that

@@ -32,7 +32,7 @@ func TestStatistics(t *testing.T) {
 		login(2, 1, 8453, session.Cookie, session.Mobile)
 		login(3, 2, 1, session.Bearer, session.Tablet)
 		login(4, 3, 1, session.Bearer, session.OtherDevice)
-		_, err = w.End(ctx, g.Session.ID, session.LoggedOut, session.By{})
+		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
 		must(t, err)
 		must(t, w.CountFailure(ctx))
 		w.sweep(w.Store)
@@ -87,8 +87,8 @@ func TestStatistics_lastDay(t *testing.T) {
 		}
 		w.clock.add(3 * time.Hour)
 		w.create("d", alice, laptop)
-		if _, flows, err := w.Counters(ctx, session.Bucket(w.UserOf(alice))); err != nil || !maps.Equal(flows, map[string]int{"login": 1}) {
-			t.Errorf("kept are %v, %v", flows, err)
+		if _, hourly, err := w.Counters(ctx, session.Partition(w.UserOf(alice))); err != nil || !maps.Equal(hourly, map[string]int{"login": 1}) {
+			t.Errorf("kept are %v, %v", hourly, err)
 		}
 	})
 }
@@ -96,7 +96,7 @@ func TestStatistics_lastDay(t *testing.T) {
 // More chains in one bucket than are read at first are read, too; chains nobody is on are not told.
 func TestStatistics_manyChains(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w, _ := watched(t, r, func(o *session.Options) { o.Limit = 0 })
+		w, _ := watched(t, r, func(o *session.Options) { o.SessionLimit = 0 })
 		var first session.Grant
 		for i := range 30 {
 			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(i), Address: alice, ChainID: uint64(i) << 40, Client: laptop})
@@ -105,7 +105,7 @@ func TestStatistics_manyChains(t *testing.T) {
 				first = g
 			}
 		}
-		_, err := w.End(ctx, first.Session.ID, session.LoggedOut, session.By{})
+		_, err := w.Revoke(ctx, first.Session.ID, session.LoggedOut, session.Actor{})
 		must(t, err)
 		got, err := w.Statistics(ctx)
 		must(t, err)
@@ -123,7 +123,7 @@ func TestStatistics_trips(t *testing.T) {
 		counting := redistest.Counting(t, r)
 		_, err := w.on(counting, w.clock).Statistics(ctx)
 		must(t, err)
-		if n := counting.Trips(); n != 9 {
+		if n := counting.RoundTrips(); n != 9 {
 			t.Errorf("statistics took %d trips, want 9", n)
 		}
 		watching, sent := w.watching()
@@ -143,8 +143,8 @@ func TestStatistics_damaged(t *testing.T) {
 		w.create("a", alice, laptop)
 		w.create("b", bob, laptop)
 		for _, damaged := range []string{"x", strings.Repeat("x", 20), "\x01" + strings.Repeat("\x05", 18) + "\xff"} {
-			must(t, w.rdb.Set(ctx, w.CountersKey(session.Bucket(w.UserOf(alice))), damaged, 0).Err())
-			must(t, w.rdb.Set(ctx, w.SumKey(), damaged, 0).Err())
+			must(t, w.rdb.Set(ctx, w.CountersKey(session.Partition(w.UserOf(alice))), damaged, 0).Err())
+			must(t, w.rdb.Set(ctx, w.SummaryKey(), damaged, 0).Err())
 			got, err := w.Statistics(ctx)
 			must(t, err)
 			if got.Active != 1 || !got.AsOf.IsZero() {

@@ -10,19 +10,19 @@ import (
 	"latchkey/shared/token"
 )
 
-// Present finds the live session of an access token, for a step-up: one that is held opens too. The token must be good as
-// for Read. One trip, and nothing is recorded.
-func (s *Store) Present(ctx context.Context, text string, transport Transport) (Access, error) {
-	return s.present(ctx, token.Access, text, transport, s.checkAccess)
+// Inspect finds the live session of an access token, for a step-up: one that is held opens too. The token must be good as
+// for Validate. One trip, and nothing is recorded.
+func (s *Store) Inspect(ctx context.Context, text string, transport Transport) (Access, error) {
+	return s.inspect(ctx, token.Access, text, transport, s.checkAccess)
 }
 
-// PresentRefresh is Present for a refresh token. It must be the current one, or one that a rotation has just superseded;
+// InspectRefresh is Inspect for a refresh token. It must be the current one, or one that a rotation has just superseded;
 // any other is ErrInvalidToken here, and not called theft.
-func (s *Store) PresentRefresh(ctx context.Context, text string, transport Transport) (Access, error) {
-	return s.present(ctx, token.Refresh, text, transport, s.checkRefresh)
+func (s *Store) InspectRefresh(ctx context.Context, text string, transport Transport) (Access, error) {
+	return s.inspect(ctx, token.Refresh, text, transport, s.checkRefresh)
 }
 
-func (s *Store) present(
+func (s *Store) inspect(
 	ctx context.Context, kind token.Kind, text string, transport Transport, check func(entry, token.Token, Transport, time.Time) error,
 ) (Access, error) {
 	t, err := s.parse(ctx, kind, text)
@@ -68,15 +68,15 @@ func (s *Store) checkRefresh(e entry, t token.Token, transport Transport, now ti
 
 // StepUp renews a live session after a fresh signature of its own address, over a nonce that was issued for it: new
 // tokens, at once and without a grace for the old ones, elevated, no longer held, and bound to this device and network.
-// One trip after Present, which read the session; it reads again where a refresh came in between.
+// One trip after Inspect, which read the session; it reads again where a refresh came in between.
 func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, error) {
-	c := s.newChange(a.User.ID, client.By())
+	c := s.newTransaction(a.User.ID, client.Actor())
 	for range staleReads {
 		g, err := s.stepUp(ctx, c, a, client)
 		if !errors.Is(err, errStale) {
 			return g, err
 		}
-		c.op = script.NewIdempotencyKey() // the one before may have taken effect, and its event has its id
+		c.idem = script.NewIdempotencyKey() // the one before may have taken effect, and its event has its id
 		rec, values, err := s.load(ctx, s.sessionKeys(a.Session.ID))
 		if err != nil {
 			return Grant{}, err
@@ -95,7 +95,7 @@ func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, err
 }
 
 // stepUp asks once. It fails with errStale where the session was rotated since a was read.
-func (s *Store) stepUp(ctx context.Context, c change, a Access, client Client) (Grant, error) {
+func (s *Store) stepUp(ctx context.Context, c transaction, a Access, client Client) (Grant, error) {
 	tokens, err := token.PairOf(s.keys, token.NewRefresh(a.entry.key, a.Session.ID, a.entry.generation+1))
 	if err != nil {
 		return Grant{}, err
@@ -104,7 +104,7 @@ func (s *Store) stepUp(ctx context.Context, c change, a Access, client Client) (
 	if err := s.askStepUp(&c, a.entry, tokens, p, client); err != nil {
 		return Grant{}, err
 	}
-	r, err := s.change(ctx, stepUpScript, c)
+	r, err := s.commit(ctx, stepUpScript, c)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -123,13 +123,13 @@ func (s *Store) stepUp(ctx context.Context, c change, a Access, client Client) (
 }
 
 // askStepUp fills in the script's keys and arguments.
-func (s *Store) askStepUp(c *change, e entry, tokens token.Pair, p payload, client Client) error {
+func (s *Store) askStepUp(c *transaction, e entry, tokens token.Pair, p payload, client Client) error {
 	id := tokens.Access.ID()
 	access, refresh, err := tokens.Hashes(s.keys)
 	if err != nil {
 		return err
 	}
-	caller, err := s.traits(e.key, id, client)
+	caller, err := s.bindingOf(e.key, id, client)
 	if err != nil {
 		return err
 	}

@@ -54,24 +54,24 @@ var (
 	//go:embed erase.lua
 	eraseSource string
 	//go:embed resign.lua
-	resignSource string
+	dropAdminSource string
 	//go:embed moved.lua
 	movedSource string
 
 	//go:embed epilogue.lua
 	epilogue string
 
-	createScript  = newScript(createSource)
-	touchScript   = newScript(touchSource)
-	refreshScript = newScript(refreshSource)
-	endScript     = newScript(endSource)
-	endAllScript  = newScript(endAllSource)
-	stepUpScript  = newScript(stepUpSource)
-	blockScript   = newScript(blockSource)
-	rolesScript   = newScript(rolesSource)
-	eraseScript   = newScript(eraseSource)
-	resignScript  = newScript(resignSource)
-	movedScript   = newScript(movedSource)
+	createScript    = newScript(createSource)
+	touchScript     = newScript(touchSource)
+	refreshScript   = newScript(refreshSource)
+	endScript       = newScript(endSource)
+	endAllScript    = newScript(endAllSource)
+	stepUpScript    = newScript(stepUpSource)
+	blockScript     = newScript(blockSource)
+	rolesScript     = newScript(rolesSource)
+	eraseScript     = newScript(eraseSource)
+	dropAdminScript = newScript(dropAdminSource)
+	movedScript     = newScript(movedSource)
 )
 
 func newScript(source string) script.Script {
@@ -108,12 +108,12 @@ func fault(r script.Reply, id token.ID) error {
 // run runs a script; see [script.Run]. All keys that it touches are in keys. A script recognises its own idempotency key,
 // or does no harm twice, so asking again after a lost reply is safe.
 func (s *Store) run(ctx context.Context, lua script.Script, keys []string, args ...any) (script.Reply, error) {
-	r, _, err := s.tell(ctx, lua, keys, args...)
+	r, _, err := s.runEmitting(ctx, lua, keys, args...)
 	return r, err
 }
 
-// tell is run for a script that may write events: it returns them too, packed as audit reads them.
-func (s *Store) tell(ctx context.Context, lua script.Script, keys []string, args ...any) (script.Reply, string, error) {
+// runEmitting is run for a script that may write events: it returns them too, packed as audit reads them.
+func (s *Store) runEmitting(ctx context.Context, lua script.Script, keys []string, args ...any) (script.Reply, string, error) {
 	return script.Run(ctx, s.rdb, lua, keys, args...)
 }
 

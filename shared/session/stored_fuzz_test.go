@@ -35,8 +35,8 @@ func FuzzOpenStored(f *testing.F) {
 		o := w.Opens(ctx, someID, "field", someOp, stored)
 		wants(t, o.PayloadErr, token.ErrInvalid)
 		wants(t, o.PayloadErr, session.ErrDamaged)
-		if o.Item.Key != "" || o.Item.Value != nil || o.By != (session.By{}) {
-			t.Errorf("%q opens as %+v by %+v", stored, o.Item, o.By)
+		if o.Item.Key != "" || o.Item.Value != nil || o.Actor != (session.Actor{}) {
+			t.Errorf("%q opens as %+v by %+v", stored, o.Item, o.Actor)
 		}
 		gone := func(stored string) error { // a key that is not there
 			if _, ok := seal.KeyOf([]byte(stored)); ok {
@@ -66,11 +66,11 @@ func FuzzOpened(f *testing.F) {
 	f.Add("\x02ip\x01x"+strings.Repeat("a", 15), int64(-5), "x")
 	f.Add("\x05four", int64(7), "x")
 	f.Add("", int64(7), "x")
-	f.Fuzz(func(t *testing.T, plain string, ms int64, op string) {
+	f.Fuzz(func(t *testing.T, plain string, ms int64, idem string) {
 		expires := time.UnixMilli(ms & (1<<48 - 1)).UTC()
 		stored, err := w.SealedItem(someID, "field", plain, expires)
 		must(t, err)
-		item := w.Opens(ctx, someID, "field", op, stored)
+		item := w.Opens(ctx, someID, "field", idem, stored)
 		if item.ItemErr != nil {
 			wants(t, item.ItemErr, session.ErrDamaged)
 			if plain != "" && len(plain) > int(plain[0]) {
@@ -82,33 +82,33 @@ func FuzzOpened(f *testing.F) {
 		}
 		moved := []byte(stored)
 		moved[5] ^= 1 // its end
-		wants(t, w.Opens(ctx, someID, "field", op, string(moved)).ItemErr, session.ErrDamaged)
-		wants(t, w.Opens(ctx, someID, "other", op, stored).ItemErr, session.ErrDamaged)
+		wants(t, w.Opens(ctx, someID, "field", idem, string(moved)).ItemErr, session.ErrDamaged)
+		wants(t, w.Opens(ctx, someID, "other", idem, stored).ItemErr, session.ErrDamaged)
 
-		sealed, err := w.SealedBy(someID.User, op, plain)
+		sealed, err := w.SealedActor(someID.User, idem, plain)
 		must(t, err)
-		checkBy(t, plain, w.Opens(ctx, someID, "field", op, sealed).By)
-		if by := w.Opens(ctx, someID, "field", op+"x", sealed).By; by != (session.By{}) {
-			t.Errorf("%q is told of another operation: %+v", plain, by)
+		checkBy(t, plain, w.Opens(ctx, someID, "field", idem, sealed).Actor)
+		if actor := w.Opens(ctx, someID, "field", idem+"x", sealed).Actor; actor != (session.Actor{}) {
+			t.Errorf("%q is told of another operation: %+v", plain, actor)
 		}
 	})
 }
 
 // checkBy holds who asked against the plain text that tells it.
-func checkBy(t *testing.T, plain string, by session.By) {
+func checkBy(t *testing.T, plain string, actor session.Actor) {
 	t.Helper()
-	want := session.By{}
+	want := session.Actor{}
 	ip, rest, ok := cutField(plain)
-	device, actor, also := cutField(rest)
+	device, account, also := cutField(rest)
 	if ok && also {
 		want.Device = device
 		want.IP, _ = netip.AddrFromSlice([]byte(ip))
-		if len(actor) == len(want.Actor) {
-			want.Actor = token.UserID([]byte(actor))
+		if len(account) == len(want.User) {
+			want.User = token.UserID([]byte(account))
 		}
 	}
-	if by != want {
-		t.Errorf("%q is %+v, want %+v", plain, by, want)
+	if actor != want {
+		t.Errorf("%q is %+v, want %+v", plain, actor, want)
 	}
 }
 
@@ -124,7 +124,7 @@ func cutField(text string) (field, rest string, ok bool) {
 func FuzzEvents(f *testing.F) {
 	w := newWorld(f, redistest.Embedded(f))
 	g := w.signIn(alice, laptop)
-	_, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+	_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 	must(f, err)
 	for _, stored := range w.rdb.LRange(ctx, w.ActivityKey(g.User.ID), 0, -1).Val() {
 		f.Add(stored)
@@ -137,16 +137,16 @@ func FuzzEvents(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stored string) {
 		for _, e := range w.Events(ctx, someID.User, stored) {
 			checkEvent(t, e, stored)
-			if e.By != (session.By{}) || e.Time.Before(w.clock.now().Add(-w.opts.ActivityKeep)) {
-				t.Errorf("%q is told of %v, by %+v", stored, e.Time, e.By)
+			if e.Actor != (session.Actor{}) || e.Time.Before(w.clock.now().Add(-w.opts.ActivityKeep)) {
+				t.Errorf("%q is told of %v, by %+v", stored, e.Time, e.Actor)
 			}
 		}
-		told, err := session.Told(stored)
+		emitted, err := session.Emitted(stored)
 		size := 16 + session.EventHead
-		if whole := len(stored)%size == 0; whole != (err == nil) || whole && len(told) != len(stored)/size {
-			t.Errorf("%d bytes tell of %d events, %v", len(stored), len(told), err)
+		if whole := len(stored)%size == 0; whole != (err == nil) || whole && len(emitted) != len(stored)/size {
+			t.Errorf("%d bytes tell of %d events, %v", len(stored), len(emitted), err)
 		}
-		for i, e := range told {
+		for i, e := range emitted {
 			if string(e.User[:]) != stored[i*size:][:16] {
 				t.Errorf("event %d of %q is of %v", i, stored, e.User)
 			}
@@ -160,9 +160,9 @@ func checkEvent(t *testing.T, e session.Event, head string) {
 	t.Helper()
 	what := byte(e.Reason)
 	if e.Type != session.EventEnded {
-		what = byte(e.Verdict)
+		what = byte(e.PolicyResult)
 	}
-	both := e.Reason != 0 && e.Verdict != 0
+	both := e.Reason != 0 && e.PolicyResult != 0
 	if both || byte(e.Type) != head[0] || what != head[session.EventHead-1] || string(e.Session.Session[:]) != head[14:30] {
 		t.Errorf("%q is %+v", head, e)
 	}
@@ -224,12 +224,12 @@ func FuzzSum(f *testing.F) {
 	f.Add(`[]`)
 	f.Add(`null`)
 	f.Add("")
-	none, err := session.AgainSum("")
+	none, err := session.AgainSummary("")
 	must(f, err)
 	f.Fuzz(func(t *testing.T, raw string) {
-		once, err := session.AgainSum(raw)
+		once, err := session.AgainSummary(raw)
 		must(t, err)
-		if twice, err := session.AgainSum(once); err != nil || twice != once {
+		if twice, err := session.AgainSummary(once); err != nil || twice != once {
 			t.Errorf("%q is read as %s, and that as %s, %v", raw, once, twice, err)
 		}
 		var form struct {

@@ -25,7 +25,7 @@ type Swept struct {
 	// Ended sessions, whose deadlines had passed.
 	Ended int
 	// Recounted buckets, and how many of them were wrong and were mended.
-	Recounted, Mended int
+	Recounted, Repaired int
 	// Damaged records, which were left as they are.
 	Damaged int
 	// Complete tells that every bucket was visited without a fault before the time was over, and the sum is new.
@@ -49,20 +49,20 @@ const (
 	sweepStride = 2531
 	// recountEvery is in how many minutes every bucket is recounted.
 	recountEvery = 60
-	sumKeep      = 24 * time.Hour
+	summaryKept  = 24 * time.Hour
 )
 
 // sweeping is one sweep under way.
 type sweeping struct {
 	*Store
-	now  time.Time
-	done Swept
-	sum  sum
-	pace pace
+	now     time.Time
+	done    Swept
+	summary summary
+	pace    pace
 	// counted are the counters of the bucket that was changed last, as they are now; empty where nobody told.
-	counted string
-	// wide tells that the last bucket had more accounts than one part of an index holds; most likely the next has too.
-	wide bool
+	lastCounters string
+	// segmented tells that the last bucket had more accounts than one part of an index holds; most likely the next has too.
+	segmented bool
 }
 
 // pace is how fast a sweep should be: so that it has visited all buckets in half of the time that there is.
@@ -98,10 +98,10 @@ func (w *sweeping) rest(d time.Duration) {
 // harm. An error that is about one bucket is returned in the end: the others are swept, and summed up. It fails with
 // ErrUnavailable at once. What was done until then is told with every error.
 func (s *Store) Sweep(ctx context.Context) (Swept, error) {
-	start := int(s.now().Unix()/60%buckets) * sweepStride % buckets
-	all := make([]int, buckets)
+	start := int(s.now().Unix()/60%partitions) * sweepStride % partitions
+	all := make([]int, partitions)
 	for i := range all {
-		all[i] = (start + i) % buckets
+		all[i] = (start + i) % partitions
 	}
 	return s.sweep(ctx, all)
 }
@@ -109,7 +109,7 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 // sweep visits these buckets, in their order.
 func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 	w := &sweeping{Store: s, now: s.now()}
-	w.sum.AsOf, w.sum.Ended = w.now, map[Reason]int{}
+	w.summary.AsOf, w.summary.Ended = w.now, map[Reason]int{}
 	stop, cancel := endingBefore(ctx)
 	defer cancel()
 	w.pace = newPace(stop, len(all))
@@ -125,8 +125,8 @@ func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 		}
 		faults = errors.Join(faults, err)
 	}
-	faults = errors.Join(faults, w.leaveSum(ctx))
-	w.done.Complete, w.done.Active = faults == nil, w.sum.Active
+	faults = errors.Join(faults, w.writeSummary(ctx))
+	w.done.Complete, w.done.Active = faults == nil, w.summary.Active
 	return w.done, faults
 }
 
@@ -139,28 +139,28 @@ func endingBefore(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, end.Add(-sweepSpare))
 }
 
-// glance is a look at a bucket.
-type glance struct {
-	bucket   int
-	counters *redis.StringCmd
-	size     *redis.IntCmd           // of the first part of the index
-	due      []*redis.StringSliceCmd // in each part, from the first one on, that was looked at
+// partitionView is a look at a bucket.
+type partitionView struct {
+	partition int
+	counters  *redis.StringCmd
+	size      *redis.IntCmd           // of the first part of the index
+	due       []*redis.StringSliceCmd // in each part, from the first one on, that was looked at
 }
 
 // visit looks at a few buckets and does in each what there is to do.
 func (w *sweeping) visit(ctx context.Context, some []int) error {
-	var seen []glance
+	var seen []partitionView
 	looked := 1
-	if w.wide && len(some) > 1 { // one that is looked at alone may have a part that cannot be read
-		looked = indexParts
+	if w.segmented && len(some) > 1 { // one that is looked at alone may have a part that cannot be read
+		looked = indexSegments
 	}
 	err := w.pipeline(ctx, func(p redis.Pipeliner) {
 		seen = seen[:0]
-		for _, bucket := range some {
-			g := glance{bucket: bucket}
-			g.counters = p.GetRange(ctx, w.countersKey(bucket), 0, -1)
-			g.size = p.ZCard(ctx, w.indexKey(bucket, 0))
-			g.due = w.dueIn(ctx, p, bucket, 0, looked)
+		for _, partition := range some {
+			g := partitionView{partition: partition}
+			g.counters = p.GetRange(ctx, w.countersKey(partition), 0, -1)
+			g.size = p.ZCard(ctx, w.indexKey(partition, 0))
+			g.due = w.dueIn(ctx, p, partition, 0, looked)
 			seen = append(seen, g)
 		}
 	})
@@ -182,82 +182,82 @@ func (w *sweeping) visit(ctx context.Context, some []int) error {
 }
 
 // dueIn asks for those whose time has come in parts of a bucket's index, up to sweepLook in each.
-func (w *sweeping) dueIn(ctx context.Context, p redis.Pipeliner, bucket, from, to int) (due []*redis.StringSliceCmd) {
+func (w *sweeping) dueIn(ctx context.Context, p redis.Pipeliner, partition, from, to int) (due []*redis.StringSliceCmd) {
 	now := &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(millis(w.now), 10), Count: sweepLook}
-	for part := from; part < to; part++ {
-		due = append(due, p.ZRangeByScore(ctx, w.indexKey(bucket, part), now))
+	for segment := from; segment < to; segment++ {
+		due = append(due, p.ZRangeByScore(ctx, w.indexKey(partition, segment), now))
 	}
 	return due
 }
 
 // work sweeps a bucket, recounts it where it is its turn, and adds its counters to the sum.
-func (w *sweeping) work(ctx context.Context, g glance) error {
+func (w *sweeping) work(ctx context.Context, g partitionView) error {
 	raw := g.counters.Val()
 	live, _, err := decodeCounters(raw)
-	recount := int64(g.bucket%recountEvery) == w.now.Unix()/60%recountEvery
+	recount := int64(g.partition%recountEvery) == w.now.Unix()/60%recountEvery
 	// Subjects stand in the other parts only where the first one is full, or was when they came.
-	w.wide = err != nil || live.users > int(g.size.Val())
+	w.segmented = err != nil || live.users > int(g.size.Val())
 	before := w.done
-	if err := w.sweepBucket(ctx, g, w.wide || recount); err != nil {
+	if err := w.sweepPartition(ctx, g, w.segmented || recount); err != nil {
 		return err
 	}
 	if recount {
-		if err := w.recount(ctx, g.bucket); err != nil {
+		if err := w.recount(ctx, g.partition); err != nil {
 			return err
 		}
 	}
-	if w.done.Ended != before.Ended || w.done.Mended != before.Mended {
-		if raw = w.counted; raw == "" {
-			if raw, err = w.counters(ctx, g.bucket); err != nil {
+	if w.done.Ended != before.Ended || w.done.Repaired != before.Repaired {
+		if raw = w.lastCounters; raw == "" {
+			if raw, err = w.counters(ctx, g.partition); err != nil {
 				return err
 			}
 		}
 	}
-	w.sum.add(raw, w.now)
+	w.summary.add(raw, w.now)
 	return nil
 }
 
 // member is somebody who stands in a part of a bucket's index.
 type member struct {
-	part int
-	name string
+	segment int
+	name    string
 }
 
 // members adds those that were found in parts from that one on.
 func members(all []member, from int, found []*redis.StringSliceCmd) []member {
-	for i, part := range found {
-		all = standing(all, from+i, part.Val())
+	for i, segment := range found {
+		all = membersIn(all, from+i, segment.Val())
 	}
 	return all
 }
 
-// standing adds members that stand in a part.
-func standing(all []member, part int, names []string) []member {
+// membersIn adds members that stand in a part.
+func membersIn(all []member, segment int, names []string) []member {
 	for _, name := range names {
-		all = append(all, member{part, name})
+		all = append(all, member{segment, name})
 	}
 	return all
 }
 
 // look adds those who are due in the parts of a bucket's index from that one on, of those that can be read.
-func (w *sweeping) look(ctx context.Context, bucket, from int, due []member) ([]member, error) {
+func (w *sweeping) look(ctx context.Context, partition, from int, due []member) ([]member, error) {
 	var found []*redis.StringSliceCmd
-	err := w.pipeline(ctx, func(p redis.Pipeliner) { found = w.dueIn(ctx, p, bucket, from, indexParts) })
+	err := w.pipeline(ctx, func(p redis.Pipeliner) { found = w.dueIn(ctx, p, partition, from, indexSegments) })
 	return members(due, from, found), err
 }
 
-// sweepBucket sweeps who is due in a bucket, and looks again where there may be more: where a look found as many as it
+// sweepPartition sweeps who is due in a bucket, and looks again where there may be more: where a look found as many as it
 // can, or more of an account's sessions ended at once than one visit ends.
-func (w *sweeping) sweepBucket(ctx context.Context, g glance, overflow bool) error {
+func (w *sweeping) sweepPartition(ctx context.Context, g partitionView, overflow bool) error {
 	due := members(nil, 0, g.due)
 	var fault error // of a part; the others are swept
-	if looked := len(g.due); overflow && looked < indexParts {
-		due, fault = w.look(ctx, g.bucket, looked, due)
+	if looked := len(g.due); overflow && looked < indexSegments {
+		due, fault = w.look(ctx, g.partition, looked, due)
 	}
 	for len(due) > 0 {
 		more := int64(len(due) / sweepLook)
 		for some := range slices.Chunk(due, sweepBatch) {
-			left, err := w.sweepMembers(ctx, g.bucket, some)
+			left, err := w.sweepMembers(ctx, g.partition, some)
 			if err != nil {
 				return err
 			}
@@ -266,48 +266,48 @@ func (w *sweeping) sweepBucket(ctx context.Context, g glance, overflow bool) err
 		if more == 0 {
 			break
 		}
-		due, fault = w.look(ctx, g.bucket, 0, nil)
+		due, fault = w.look(ctx, g.partition, 0, nil)
 	}
 	return fault
 }
 
 // sweepMembers sweeps some of a bucket's, which are not more than sweepBatch, and returns how many of them have more that
 // is due.
-func (w *sweeping) sweepMembers(ctx context.Context, bucket int, some []member) (int64, error) {
-	keys := []string{w.countersKey(bucket)}
+func (w *sweeping) sweepMembers(ctx context.Context, partition int, some []member) (int64, error) {
+	keys := []string{w.countersKey(partition)}
 	args := []any{millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep)}
 	for _, m := range some {
-		keys = append(keys, w.indexKey(bucket, m.part), w.memberRecordKey(bucket, m.name), w.memberActivityKey(bucket, m.name))
-		op := script.NewIdempotencyKey()
-		args = append(args, string(op[:])+m.name)
+		keys = append(keys, w.indexKey(partition, m.segment), w.memberRecordKey(partition, m.name), w.memberActivityKey(partition, m.name))
+		idem := script.NewIdempotencyKey()
+		args = append(args, string(idem[:])+m.name)
 	}
-	r, told, err := w.tell(ctx, sweepScript, keys, args...)
+	r, emitted, err := w.runEmitting(ctx, sweepScript, keys, args...)
 	if err != nil {
 		return 0, err
 	}
 	if r.Outcome() != outcomeDone {
 		return 0, ErrDamaged
 	}
-	if told != "" {
-		w.counted = r.Text(3)
+	if emitted != "" {
+		w.lastCounters = r.Text(3)
 	}
-	w.done.Ended += len(told) / eventTold
+	w.done.Ended += len(emitted) / emittedSize
 	w.done.Damaged += int(r.Int(1))
 	defer w.rest(time.Duration(len(some)) * sweepRest)
-	return r.Int(2), w.audit(ctx, told, By{})
+	return r.Int(2), w.audit(ctx, emitted, Actor{})
 }
 
 // add adds a bucket's counters, and those of its flows that are of the last day.
-func (t *sum) add(raw string, now time.Time) {
-	live, flows, err := decodeCounters(raw)
+func (t *summary) add(raw string, now time.Time) {
+	live, hourly, err := decodeCounters(raw)
 	if err != nil {
 		return // they count again once they are mended
 	}
 	t.Active, t.Users = t.Active+live.active, t.Users+live.users
-	for _, f := range flows {
+	for _, f := range hourly {
 		switch {
-		case f.hour < hourOf(now)-flowHours, f.kind == flowRenewals:
-		case f.kind == flowLogins:
+		case f.hour < hourOf(now)-hourlyKept, f.kind == hourlyRenewals:
+		case f.kind == hourlyLogins:
 			t.Logins += f.count
 		default:
 			t.Ended[Reason(f.kind)] += f.count
@@ -315,14 +315,14 @@ func (t *sum) add(raw string, now time.Time) {
 	}
 }
 
-// leaveSum writes down the sum of a whole sweep.
-func (w *sweeping) leaveSum(ctx context.Context) (err error) {
-	if w.sum.FailedLogins, err = w.failures(ctx); err != nil {
+// writeSummary writes down the sum of a whole sweep.
+func (w *sweeping) writeSummary(ctx context.Context) (err error) {
+	if w.summary.FailedLogins, err = w.failures(ctx); err != nil {
 		return err
 	}
-	text, err := json.Marshal(w.sum)
+	text, err := json.Marshal(w.summary)
 	if err != nil {
 		return err
 	}
-	return script.Retry(ctx, func() error { return w.rdb.Set(ctx, w.sumKey(), text, sumKeep).Err() })
+	return script.Retry(ctx, func() error { return w.rdb.Set(ctx, w.summaryKey(), text, summaryKept).Err() })
 }

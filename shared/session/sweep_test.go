@@ -105,44 +105,44 @@ func persons(n int) []common.Address {
 func person(n int) common.Address { return common.HexToAddress(fmt.Sprintf("0x%040x", n+1)) }
 
 // recount reads every record and holds counters and index against what it counts; flows are returned, added up.
-func (w *world) recount() (live, flows map[string]int) {
+func (w *world) recount() (live, hourly map[string]int) {
 	w.t.Helper()
-	live, flows = map[string]int{}, map[string]int{}
+	live, hourly = map[string]int{}, map[string]int{}
 	want := map[int]map[string]int{}
 	keys := w.redis.Keys(w.t, w.opts.Prefix+":{*}:*")
 	for _, key := range keys {
 		_, name, _ := strings.Cut(key, "}:")
-		var bucket int
-		_, err := fmt.Sscanf(key[len(w.opts.Prefix):], ":{%03x}:", &bucket)
+		var partition int
+		_, err := fmt.Sscanf(key[len(w.opts.Prefix):], ":{%03x}:", &partition)
 		if err != nil {
 			continue // of a nonce
 		}
-		if want[bucket] == nil {
-			want[bucket] = map[string]int{}
+		if want[partition] == nil {
+			want[partition] = map[string]int{}
 		}
 		if name[0] == 'u' {
 			raw, err := w.rdb.Get(ctx, key).Result()
 			must(w.t, err)
-			first, err := session.CountRecord(raw, want[bucket])
+			first, err := session.CountRecord(raw, want[partition])
 			must(w.t, err)
 			w.stands(token.UserID([]byte(name[1:])), first)
 		}
 	}
-	for bucket, counted := range want {
-		told, more, err := w.Counters(ctx, bucket)
+	for partition, counted := range want {
+		emitted, more, err := w.Counters(ctx, partition)
 		must(w.t, err)
-		maps.DeleteFunc(told, func(_ string, n int) bool { return n == 0 })
-		if !maps.Equal(told, counted) {
-			w.t.Errorf("counters of bucket %03x are %v, a recount gives %v", bucket, told, counted)
+		maps.DeleteFunc(emitted, func(_ string, n int) bool { return n == 0 })
+		if !maps.Equal(emitted, counted) {
+			w.t.Errorf("counters of bucket %03x are %v, a recount gives %v", partition, emitted, counted)
 		}
 		for name, n := range counted {
 			live[name] += n
 		}
 		for name, n := range more {
-			flows[name] += n
+			hourly[name] += n
 		}
 	}
-	return live, flows
+	return live, hourly
 }
 
 // stands asserts that the index has an account just once and no later than its first deadline; not at all where nothing
@@ -150,8 +150,8 @@ func (w *world) recount() (live, flows map[string]int) {
 func (w *world) stands(u token.UserID, first time.Time) {
 	w.t.Helper()
 	found := 0
-	for part := range session.IndexParts {
-		score, err := w.rdb.ZScore(ctx, w.IndexKey(session.Bucket(u), part), string(u[:])).Result()
+	for segment := range session.IndexSegments {
+		score, err := w.rdb.ZScore(ctx, w.IndexKey(session.Partition(u), segment), string(u[:])).Result()
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
@@ -218,55 +218,55 @@ func TestSweep_atTheDeadline(t *testing.T) {
 }
 
 func (d deadline) test(t *testing.T, r redistest.Redis) {
-	w, told := watched(t, r, func(o *session.Options) { o.Absolute, o.Access = time.Hour, time.Hour })
+	w, emitted := watched(t, r, func(o *session.Options) { o.Absolute, o.Access = time.Hour, time.Hour })
 	began := w.clock.now()
 	g := w.create("a", alice, laptop)
 	for _, at := range d.touched {
 		w.clock.set(began.Add(at))
 		w.opens(g)
 	}
-	told.all = nil
+	emitted.all = nil
 	end := began.Add(d.end)
 
 	w.clock.set(end.Add(-time.Millisecond))
 	if done := w.sweepOf(alice); done.Ended != 0 {
 		t.Errorf("swept %+v before the deadline", done)
 	}
-	if _, err := session.NewStore(w.product, w.ring, untouched(w.opts), w.clock.now).Read(ctx, g.AccessToken, laptop); err != nil {
+	if _, err := session.NewStore(w.product, w.ring, untouched(w.opts), w.clock.now).Validate(ctx, g.AccessToken, laptop); err != nil {
 		t.Errorf("a millisecond before the deadline: %v", err)
 	}
 	w.clock.set(end)
-	_, err := w.Read(ctx, g.AccessToken, laptop)
+	_, err := w.Validate(ctx, g.AccessToken, laptop)
 	wantsEnded(t, err, d.reason)
-	if len(told.all) != 0 {
-		t.Errorf("a reader told %+v", told.all)
+	if len(emitted.all) != 0 {
+		t.Errorf("a reader told %+v", emitted.all)
 	}
 
 	w.clock.add(10 * time.Second)
 	for i, want := range []int{1, 0} {
-		if done := w.sweepOf(alice); done.Ended != want || done.Damaged != 0 || done.Mended != 0 {
+		if done := w.sweepOf(alice); done.Ended != want || done.Damaged != 0 || done.Repaired != 0 {
 			t.Errorf("sweep %d: %+v", i, done)
 		}
 	}
-	if len(told.all) != 1 {
-		t.Fatalf("told %+v", told.all)
+	if len(emitted.all) != 1 {
+		t.Fatalf("told %+v", emitted.all)
 	}
-	e := told.all[0]
-	if e.Type != session.EventEnded || e.Reason != d.reason || e.Session != g.Session.ID || e.User != g.Session.ID.User || !e.Time.Equal(end) || e.By != (session.By{}) {
+	e := emitted.all[0]
+	if e.Type != session.EventEnded || e.Reason != d.reason || e.Session != g.Session.ID || e.User != g.Session.ID.User || !e.Time.Equal(end) || e.Actor != (session.Actor{}) {
 		t.Errorf("told %+v", e)
 	}
-	over := wantsEnded(t, errOf(w.Read(ctx, g.AccessToken, laptop)), d.reason)
+	over := wantsEnded(t, errOf(w.Validate(ctx, g.AccessToken, laptop)), d.reason)
 	if !over.At.Equal(end) {
 		t.Errorf("ended at %v, want %v", over.At, end)
 	}
 	if n := w.recorded(g)[g.Session.ID]; n != 1 {
 		t.Errorf("the activity has %d endings", n)
 	}
-	live, flows := w.recount()
+	live, hourly := w.recount()
 	if len(live) != 0 {
 		t.Errorf("live are %v", live)
 	}
-	wantsFlows(t, flows, map[string]int{"login": 1, d.reason.String(): 1})
+	wantsFlows(t, hourly, map[string]int{"login": 1, d.reason.String(): 1})
 }
 
 // untouched are options under which a read records nothing.
@@ -324,14 +324,14 @@ func TestSweep_killedHalfWay(t *testing.T) {
 		if ended < 20 || ended > len(all)-20 {
 			t.Errorf("%d ended before the sweeper that lives", ended)
 		}
-		if done := w.sweep(w.Store); done.Ended != len(all)-ended || done.Mended != 0 {
+		if done := w.sweep(w.Store); done.Ended != len(all)-ended || done.Repaired != 0 {
 			t.Errorf("the last sweep did %+v, %d had ended before", done, ended)
 		}
-		live, flows := w.recount()
+		live, hourly := w.recount()
 		if len(live) != 0 {
 			t.Errorf("live are %v", live)
 		}
-		wantsFlows(t, flows, map[string]int{"login": len(all), "idle_timeout": len(all)})
+		wantsFlows(t, hourly, map[string]int{"login": len(all), "idle_timeout": len(all)})
 		for id, n := range w.recorded(all...) {
 			if n != 1 {
 				t.Errorf("session %v has %d endings in the activity", id, n)
@@ -349,13 +349,13 @@ func TestSweep_lostReply(t *testing.T) {
 	for name, activity := range map[string]int{"with activity": 50, "without": 0} {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-				w, told := watched(t, r, func(o *session.Options) { o.Limit, o.ActivityMax = 0, activity })
+				w, emitted := watched(t, r, func(o *session.Options) { o.SessionLimit, o.ActivityMax = 0, activity })
 				want := map[token.ID]bool{}
 				for i := range 40 {
 					want[w.create(fmt.Sprint("many ", i), alice, laptop).Session.ID] = true
 				}
 				want[w.create("one", bob, laptop).Session.ID] = true
-				told.all = nil
+				emitted.all = nil
 				w.clock.add(time.Hour)
 				var lost atomic.Int64
 				if done := w.sweepWith(w.on(w.losing(&lost), w.clock), alice, bob); done.Ended != len(want) {
@@ -365,19 +365,19 @@ func TestSweep_lostReply(t *testing.T) {
 					t.Errorf("only %d answers were lost", lost.Load())
 				}
 				ids := map[string]bool{}
-				for _, e := range told.all {
+				for _, e := range emitted.all {
 					ids[e.ID] = true
 				}
-				if len(ids) != len(want) || len(told.all) != len(want) {
-					t.Errorf("%d events with %d ids, want %d", len(told.all), len(ids), len(want))
+				if len(ids) != len(want) || len(emitted.all) != len(want) {
+					t.Errorf("%d events with %d ids, want %d", len(emitted.all), len(ids), len(want))
 				}
-				for id, why := range told.endings() {
+				for id, why := range emitted.endings() {
 					if !want[id] || len(why) != 1 || why[0] != session.IdleTimeout {
 						t.Errorf("%v ended %v", id, why)
 					}
 				}
-				_, flows := w.recount()
-				wantsFlows(t, flows, map[string]int{"login": len(want), "idle_timeout": len(want)})
+				_, hourly := w.recount()
+				wantsFlows(t, hourly, map[string]int{"login": len(want), "idle_timeout": len(want)})
 			})
 		})
 	}
@@ -386,7 +386,7 @@ func TestSweep_lostReply(t *testing.T) {
 // Invariant 8: every script of the sweeper run twice with the same arguments gives the same answer and the same state.
 func TestSweep_twice(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w, _ := watched(t, r, func(o *session.Options) { o.Limit = 0 })
+		w, _ := watched(t, r, func(o *session.Options) { o.SessionLimit = 0 })
 		w.toTurnOf(w.UserOf(bob), 35*time.Minute)
 		for i := range 20 {
 			w.create(fmt.Sprint(i), alice, laptop)
@@ -395,10 +395,10 @@ func TestSweep_twice(t *testing.T) {
 		w.create("later", alice, phone)
 		w.create("b", bob, laptop)
 		w.clock.add(15 * time.Minute)
-		must(t, w.rdb.Del(ctx, w.CountersKey(session.Bucket(w.UserOf(bob)))).Err())
+		must(t, w.rdb.Del(ctx, w.CountersKey(session.Partition(w.UserOf(bob)))).Err())
 		var doubled atomic.Int64
 		done := w.sweepWith(w.on(w.doubling(t, &doubled), w.clock), alice, bob)
-		if done.Mended != 1 || done.Ended != 20 || doubled.Load() != 3 {
+		if done.Repaired != 1 || done.Ended != 20 || doubled.Load() != 3 {
 			t.Errorf("swept %+v, with %d scripts", done, doubled.Load())
 		}
 		w.recount()
@@ -407,7 +407,7 @@ func TestSweep_twice(t *testing.T) {
 
 // toTurnOf moves the clock on until a while from then a sweep recounts an account's bucket.
 func (w *world) toTurnOf(u token.UserID, in time.Duration) {
-	for w.clock.now().Add(in).Unix()/60%60 != int64(session.Bucket(u)%60) {
+	for w.clock.now().Add(in).Unix()/60%60 != int64(session.Partition(u)%60) {
 		w.clock.add(time.Minute)
 	}
 }
@@ -415,7 +415,7 @@ func (w *world) toTurnOf(u token.UserID, in time.Duration) {
 // Sweepers at once end each session once.
 func TestSweep_together(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w, told := watched(t, r)
+		w, emitted := watched(t, r)
 		all := w.crowd(30)
 		w.clock.add(time.Hour)
 		var ended atomic.Int64
@@ -430,17 +430,17 @@ func TestSweep_together(t *testing.T) {
 		if int(ended.Load()) != len(all) {
 			t.Errorf("%d ended, want %d", ended.Load(), len(all))
 		}
-		endings := told.endings()
+		endings := emitted.endings()
 		for _, g := range all {
 			if why := endings[g.Session.ID]; len(why) != 1 {
 				t.Errorf("a session ended %d times", len(why))
 			}
 		}
-		live, flows := w.recount()
+		live, hourly := w.recount()
 		if len(live) != 0 {
 			t.Errorf("live are %v", live)
 		}
-		wantsFlows(t, flows, map[string]int{"login": len(all), "idle_timeout": len(all)})
+		wantsFlows(t, hourly, map[string]int{"login": len(all), "idle_timeout": len(all)})
 	})
 }
 
@@ -448,27 +448,27 @@ func TestSweep_together(t *testing.T) {
 // are mended.
 func TestSweep_fullMemory(t *testing.T) {
 	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
-	w, told := watched(t, own.Redis)
+	w, emitted := watched(t, own.Redis)
 	w.toTurnOf(w.UserOf(bob), 51*time.Minute)
 	w.crowd(10) // for twenty minutes
 	kept := w.create("kept", bob, laptop)
 	w.clock.add(29 * time.Minute)
 	_, err := w.Refresh(ctx, kept.RefreshToken, laptop)
 	must(t, err)
-	must(t, w.rdb.Set(ctx, w.CountersKey(session.Bucket(w.UserOf(bob))), "x", 0).Err())
-	told.all = nil
+	must(t, w.rdb.Set(ctx, w.CountersKey(session.Partition(w.UserOf(bob))), "x", 0).Err())
+	emitted.all = nil
 	w.clock.add(2 * time.Minute)
 	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
 	done, err := w.Sweep(ctx)
 	wants(t, err, session.ErrUnavailable) // the sum may be refused
-	if done.Ended != 20 || len(told.all) != 20 || done.Mended != 1 {
-		t.Errorf("swept %+v, told of %d", done, len(told.all))
+	if done.Ended != 20 || len(emitted.all) != 20 || done.Repaired != 1 {
+		t.Errorf("swept %+v, told of %d", done, len(emitted.all))
 	}
 	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "0").Err())
 	if live, _ := w.recount(); live["active"] != 1 {
 		t.Errorf("live are %v", live)
 	}
-	if again := w.sweep(w.Store); again.Ended != 0 || again.Mended != 0 {
+	if again := w.sweep(w.Store); again.Ended != 0 || again.Repaired != 0 {
 		t.Errorf("there was more to sweep: %+v", again)
 	}
 }
@@ -495,7 +495,7 @@ func TestSweep_shallow(t *testing.T) {
 		}
 		watching, sent := w.watching()
 		w.sweep(watching)
-		recounted := sent.commands["zrange"] / session.IndexParts
+		recounted := sent.commands["zrange"] / session.IndexSegments
 		want := map[string]int{
 			"getrange": 4096 + recounted, "zcard": 4096, "zrangebyscore": 4096 + 7*recounted, "zrange": 8 * recounted,
 			"get": 25 * 8, "set": 1, // the logins that failed, and the sum

@@ -37,9 +37,9 @@ func newClock() *clock {
 func (c *clock) now() time.Time      { return time.UnixMilli(c.ms.Load()) }
 func (c *clock) add(d time.Duration) { c.ms.Add(d.Milliseconds()) }
 func (c *clock) set(t time.Time)     { c.ms.Store(t.UnixMilli()) }
-func (c *clock) behind(by time.Duration) *clock {
+func (c *clock) behind(actor time.Duration) *clock {
 	d := new(clock)
-	d.ms.Store(c.ms.Load() - by.Milliseconds())
+	d.ms.Store(c.ms.Load() - actor.Milliseconds())
 	return d
 }
 
@@ -64,7 +64,7 @@ func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options))
 	rdb, product := r.NewClient(t, patient), r.NewProduct(t, patient)
 	opts := session.Options{
 		Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
-		Grace: 45 * time.Second, Touch: 30 * time.Second, Limit: 5, StepUp: 5 * time.Minute,
+		Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5, StepUp: 5 * time.Minute,
 		DevicePolicy: session.PolicyStepUp, NetworkPolicy: session.PolicyLog, ActivityMax: 50, StateQuota: 16 << 10, ActivityKeep: 90 * 24 * time.Hour,
 	}
 	for _, c := range change {
@@ -109,7 +109,7 @@ func (w *world) on(rdb redis.UniversalClient, c *clock) *session.Store {
 
 // overtaken is the same store for one call that something overtakes: by runs after the call's first script, whose answer
 // is then lost, so that the call asks again.
-func (w *world) overtaken(by func()) *session.Store { return w.on(w.losingOnce(by), w.clock) }
+func (w *world) overtaken(actor func()) *session.Store { return w.on(w.losingOnce(actor), w.clock) }
 
 var (
 	alice = common.HexToAddress("0xA11CE00000000000000000000000000000000001")
@@ -170,7 +170,7 @@ func (w *world) opens(g session.Grant) session.Access {
 
 func (w *world) opensFor(g session.Grant, client session.Client) session.Access {
 	w.t.Helper()
-	a, err := w.Read(ctx, g.AccessToken, client)
+	a, err := w.Validate(ctx, g.AccessToken, client)
 	must(w.t, err)
 	if a.Session.ID != g.Session.ID {
 		w.t.Fatalf("opened session %v, want %v", a.Session.ID, g.Session.ID)
@@ -187,7 +187,7 @@ func holder(g session.Grant) session.Client {
 // expired is not dead.
 func (w *world) dead(g session.Grant) {
 	w.t.Helper()
-	_, err := w.Read(ctx, g.AccessToken, holder(g))
+	_, err := w.Validate(ctx, g.AccessToken, holder(g))
 	if !isDeath(err) {
 		w.t.Errorf("the access token is answered with %v", err)
 	}

@@ -40,7 +40,7 @@ func serve(_ context.Context, event events.APIGatewayV2HTTPRequest) (events.APIG
 	case "GET /orders":
 		return list(caller), nil
 	case "POST /orders":
-		return place(caller, event), nil
+		return createOrder(caller, event), nil
 	}
 	return answer(http.StatusNotFound, message{"no such route"}), nil
 }
@@ -73,7 +73,7 @@ func list(c Caller) events.APIGatewayV2HTTPResponse {
 	}{c.UserID, []Order{{Item: "a first order, made up by the example", Buyer: c.Address}}})
 }
 
-func place(c Caller, event events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {
+func createOrder(c Caller, event events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {
 	if !slices.Contains(c.Permissions, writePermission) {
 		return answer(http.StatusForbidden, message{"this takes the permission " + writePermission})
 	}

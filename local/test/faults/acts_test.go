@@ -83,7 +83,7 @@ func overAnswer(over *session.EndedError, err error) (string, error) {
 
 // isOver tells whether a session is over for that reason.
 func (w *world) isOver(g session.Grant, reason session.Reason) bool {
-	_, err := w.Present(ctx, g.AccessToken, session.Cookie)
+	_, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 	var over *session.EndedError
 	return errors.As(err, &over) && over.Reason == reason
 }
@@ -127,9 +127,9 @@ var sessionActs = []act{
 		w.clock.add(time.Minute)
 		now := w.clock.now()
 		return plan{
-			ask: func() (string, error) { _, err := w.Read(ctx, g.AccessToken, laptop); return answer(err) },
+			ask: func() (string, error) { _, err := w.Validate(ctx, g.AccessToken, laptop); return answer(err) },
 			done: func() bool {
-				a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+				a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 				return err == nil && !a.Session.LastSeenAt.Before(now)
 			},
 		}
@@ -154,7 +154,7 @@ var sessionActs = []act{
 			g := w.signIn(who)
 			return plan{
 				ask: func() (string, error) {
-					a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+					a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 					if err == nil {
 						_, err = w.StepUp(ctx, a, laptop)
 					}
@@ -167,9 +167,9 @@ var sessionActs = []act{
 		prepare: func(w *world, who common.Address) plan {
 			g := w.signIn(who)
 			return plan{
-				ask: func() (string, error) { _, err := w.Read(ctx, g.AccessToken, phone); return answer(err) },
+				ask: func() (string, error) { _, err := w.Validate(ctx, g.AccessToken, phone); return answer(err) },
 				done: func() bool {
-					a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+					a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 					return err == nil && a.Session.StepUpRequired
 				},
 			}
@@ -179,7 +179,7 @@ var sessionActs = []act{
 			g, moved := w.signIn(who), laptop
 			moved.IP = netip.MustParseAddr("198.51.100.1")
 			return plan{
-				ask:  func() (string, error) { _, err := w.Read(ctx, g.AccessToken, moved); return answer(err) },
+				ask:  func() (string, error) { _, err := w.Validate(ctx, g.AccessToken, moved); return answer(err) },
 				done: func() bool { return slices.Contains(w.kinds(g.User.ID), "network.changed") },
 			}
 		}},
@@ -190,7 +190,9 @@ var endActs = []act{
 		prepare: func(w *world, who common.Address) plan {
 			g := w.signIn(who)
 			return plan{
-				ask:  func() (string, error) { return overAnswer(w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())) },
+				ask: func() (string, error) {
+					return overAnswer(w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor()))
+				},
 				done: func() bool { return w.isOver(g, session.LoggedOut) },
 			}
 		}},
@@ -199,7 +201,7 @@ var endActs = []act{
 			g, other := w.signIn(who), w.signIn(who)
 			return plan{
 				ask: func() (string, error) {
-					return countedAnswer(w.EndAll(ctx, g.Session.ID, session.Revoked, laptop.By()))
+					return countedAnswer(w.RevokeAll(ctx, g.Session.ID, session.Revoked, laptop.Actor()))
 				},
 				done: func() bool { return w.isOver(g, session.Revoked) && w.isOver(other, session.Revoked) },
 			}
@@ -209,7 +211,7 @@ var endActs = []act{
 			g, other := w.signIn(who), w.signIn(who)
 			return plan{
 				ask: func() (string, error) {
-					return countedAnswer(w.EndOthers(ctx, g.Session.ID, session.Revoked, laptop.By()))
+					return countedAnswer(w.RevokeOthers(ctx, g.Session.ID, session.Revoked, laptop.Actor()))
 				},
 				done: func() bool { return !w.isOver(g, session.Revoked) && w.isOver(other, session.Revoked) },
 			}
@@ -219,7 +221,7 @@ var endActs = []act{
 			g := w.signIn(who)
 			return plan{
 				ask: func() (string, error) {
-					return overAnswer(w.End(ctx, g.Session.ID, session.RevokedByAdmin, operator, func([]string) error { return nil }))
+					return overAnswer(w.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, operator, func([]string) error { return nil }))
 				},
 				done: func() bool { return w.isOver(g, session.RevokedByAdmin) },
 			}
@@ -245,7 +247,7 @@ var endActs = []act{
 			must(w.t, err)
 			must(w.t, w.rdb.SetRange(ctx, w.recordKey(g.User.ID), 0, before).Err())
 			return plan{
-				ask:  func() (string, error) { _, err := w.Read(ctx, next.AccessToken, laptop); return answer(err) },
+				ask:  func() (string, error) { _, err := w.Validate(ctx, next.AccessToken, laptop); return answer(err) },
 				done: func() bool { return w.isOver(g, session.StoreReset) },
 			}
 		}},
@@ -309,15 +311,15 @@ var dataActs = []act{
 	{name: "preferences", answers: []string{"ok", "precondition"}, events: []string{"preferences.changed"}, needsMemory: true,
 		prepare: func(w *world, who common.Address) plan {
 			g := w.signIn(who)
-			a, old, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+			a, old, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 			must(w.t, err)
 			return plan{
 				ask: func() (string, error) {
-					_, err := w.SetPreferences(ctx, a, old, []byte(`{"theme":"dark"}`), laptop.By())
+					_, err := w.SetPreferences(ctx, a, old, []byte(`{"theme":"dark"}`), laptop.Actor())
 					return answer(err)
 				},
 				done: func() bool {
-					_, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+					_, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 					return err == nil && string(p.JSON) == `{"theme":"dark"}`
 				},
 			}

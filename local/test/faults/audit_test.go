@@ -67,7 +67,7 @@ func TestAuditRefused(t *testing.T) {
 			}
 		} else {
 			tr.settled("with an activity again", false)
-			w.whole()
+			w.checkComplete()
 		}
 		w.clear()
 	}
@@ -77,5 +77,5 @@ func TestAuditRefused(t *testing.T) {
 func (w *world) closed(u token.UserID) bool {
 	w.t.Helper()
 	rec, err := parseRecord(w.rdb.Get(ctx, w.recordKey(u)).Val())
-	return err == nil && slices.ContainsFunc(rec.live, func(l live) bool { return w.rdb.Exists(ctx, w.key(u, "s"+l.random)).Val() == 0 })
+	return err == nil && slices.ContainsFunc(rec.live, func(l liveEntry) bool { return w.rdb.Exists(ctx, w.key(u, "s"+l.random)).Val() == 0 })
 }

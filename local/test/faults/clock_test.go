@@ -58,30 +58,30 @@ func TestClockSkew(t *testing.T) {
 				g, err = other.Refresh(ctx, g.RefreshToken, laptop)
 				must(t, err)
 				for _, at := range []*session.Store{one, other} {
-					a, err := at.Read(ctx, g.AccessToken, laptop)
+					a, err := at.Validate(ctx, g.AccessToken, laptop)
 					if err != nil || !a.Session.AbsoluteEnd.Equal(g.Session.AbsoluteEnd) {
 						t.Fatalf("%s: %v, %v", name, a.Session.AbsoluteEnd, err)
 					}
 				}
 				one, other = other, one
 			}
-			a, err := one.Present(ctx, g.AccessToken, session.Cookie)
+			a, err := one.Inspect(ctx, g.AccessToken, session.Cookie)
 			must(t, err)
 			g, err = other.StepUp(ctx, a, laptop)
 			must(t, err)
-			if a, err := one.Read(ctx, g.AccessToken, laptop); err != nil || a.Session.ElevatedUntil.Sub(s.clock.now()) < 4*time.Minute {
+			if a, err := one.Validate(ctx, g.AccessToken, laptop); err != nil || a.Session.ElevatedUntil.Sub(s.clock.now()) < 4*time.Minute {
 				t.Errorf("%s: elevated until %v, %v", name, a.Session.ElevatedUntil, err)
 			}
-			_, err = other.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+			_, err = other.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 			must(t, err)
 			for _, at := range []*session.Store{one, other} {
-				_, err := at.Read(ctx, g.AccessToken, laptop)
+				_, err := at.Validate(ctx, g.AccessToken, laptop)
 				ended(t, err, session.LoggedOut)
 				_, err = at.Refresh(ctx, g.RefreshToken, laptop)
 				ended(t, err, session.LoggedOut)
 			}
 		}
-		s.whole()
+		s.checkComplete()
 	})
 }
 
@@ -122,7 +122,7 @@ func TestClockSkew_refreshTogether(t *testing.T) {
 				t.Errorf("grace %v, %s: %v", grace, name, err)
 			}
 		}
-		s.whole()
+		s.checkComplete()
 	}
 }
 
@@ -132,10 +132,10 @@ func TestClockSkew_deadlines(t *testing.T) {
 	s := skew(t, redistest.Server(t), half, half)
 	early, late := s.signIn(s.stranger()), s.signIn(s.stranger())
 	s.pass(30*time.Minute - half - time.Millisecond)
-	_, err := s.fast.Read(ctx, early.AccessToken, laptop)
+	_, err := s.fast.Validate(ctx, early.AccessToken, laptop)
 	wants(t, "a moment before the fast one's deadline", err, session.ErrTokenExpired) // and its session lives
 	s.pass(time.Millisecond)
-	_, err = s.fast.Read(ctx, early.AccessToken, laptop)
+	_, err = s.fast.Validate(ctx, early.AccessToken, laptop)
 	ended(t, err, session.IdleTimeout)
 	kept, err := s.slow.Refresh(ctx, late.RefreshToken, laptop) // which is a minute behind
 	must(t, err)
@@ -146,11 +146,11 @@ func TestClockSkew_deadlines(t *testing.T) {
 	for _, at := range []*session.Store{s.fast, s.slow} {
 		_, err = at.Refresh(ctx, early.RefreshToken, laptop)
 		ended(t, err, session.IdleTimeout)
-		if _, err := at.Read(ctx, kept.AccessToken, laptop); err != nil {
+		if _, err := at.Validate(ctx, kept.AccessToken, laptop); err != nil {
 			t.Errorf("whose session was used since: %v", err)
 		}
 	}
-	s.whole()
+	s.checkComplete()
 }
 
 // The absolute end stands from the login on, whoever's clock that was by, and neither moves it.

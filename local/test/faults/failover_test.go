@@ -32,11 +32,11 @@ func testFailover(t *testing.T, c *redistest.OwnCluster) {
 	dying.Stop()
 	eventually(t, func() error {
 		for _, g := range []session.Grant{over, stopped} {
-			if _, err := w.Read(ctx, g.AccessToken, laptop); err == nil {
+			if _, err := w.Validate(ctx, g.AccessToken, laptop); err == nil {
 				t.Fatal("who was ended is in again")
 			}
 		}
-		_, err := w.Read(ctx, kept.AccessToken, laptop)
+		_, err := w.Validate(ctx, kept.AccessToken, laptop)
 		return err
 	})
 	nodeTimeout(t, c, redistest.NodeTimeout) // at once, or a node that is slow to answer would be the next
@@ -50,7 +50,7 @@ func testFailover(t *testing.T, c *redistest.OwnCluster) {
 	ended(t, w.refusal(old), session.RefreshReused) // whose grace is over
 	w.end(kept, session.LoggedOut)
 	w.dead(kept)
-	w.whole()
+	w.checkComplete()
 	must(t, replica.Client().ConfigSet(ctx, "cluster-replica-no-failover", "yes").Err())
 	dying.Restart()
 	c.Await()
@@ -99,12 +99,12 @@ func testNoFailover(t *testing.T, c *redistest.OwnCluster) {
 	w.refuses(trials)
 	dying.Restart()
 	c.Await()
-	eventually(t, func() error { _, err := w.Read(ctx, elsewhere.AccessToken, laptop); return err })
+	eventually(t, func() error { _, err := w.Validate(ctx, elsewhere.AccessToken, laptop); return err })
 	w.dead(g)
 	in := w.verifiedAnyhow(w.stranger())
 	_, err := w.Create(ctx, in)
 	must(t, err)
-	w.whole()
+	w.checkComplete()
 }
 
 // What is lost of rate limits and nonces, in a cluster whose shards fail one by one: a nonce that is spent no more meets
@@ -121,7 +121,7 @@ func testLostWrites(t *testing.T, c *redistest.OwnCluster) {
 	w.accept = on(dying, false)
 	kept, gone := w.stranger(), w.stranger()
 	w.accept = on(dying, true)
-	nobody := w.stranger()
+	stranger := w.stranger()
 	flood := w.flooding(w.network(c, dying))
 	var logins []session.Login
 	var grants []session.Grant
@@ -144,7 +144,7 @@ func testLostWrites(t *testing.T, c *redistest.OwnCluster) {
 		}
 		dying.Stop()
 		c.FailOver(replica, "TAKEOVER")
-		eventually(t, func() error { _, err := w.Account(ctx, nobody); return ignore(err, session.ErrNotFound) })
+		eventually(t, func() error { _, err := w.Account(ctx, stranger); return ignore(err, session.ErrNotFound) })
 	})
 	for i, in := range logins {
 		must(t, w.SpendNonce(ctx, in.Nonce, terms)) // it was un-spent

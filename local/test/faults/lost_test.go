@@ -28,7 +28,7 @@ var losses = []loss{
 	}},
 	{"logout everywhere", func(w *world, who common.Address) (lose, back func()) {
 		g, other := w.signIn(who), w.signIn(who)
-		lose = func() { _, err := w.EndAll(ctx, g.Session.ID, session.Revoked, laptop.By()); must(w.t, err) }
+		lose = func() { _, err := w.RevokeAll(ctx, g.Session.ID, session.Revoked, laptop.Actor()); must(w.t, err) }
 		return lose, func() { w.opens(g); w.opens(other) }
 	}},
 	{"revocation", func(w *world, who common.Address) (lose, back func()) {
@@ -75,7 +75,7 @@ var losses = []loss{
 	{"login", func(w *world, who common.Address) (lose, back func()) {
 		var g session.Grant
 		return func() { g = w.signIn(who) }, func() {
-			_, err := w.Read(ctx, g.AccessToken, laptop)
+			_, err := w.Validate(ctx, g.AccessToken, laptop)
 			wants(w.t, "its access token", err, token.ErrInvalid)
 			_, err = w.Refresh(ctx, g.RefreshToken, laptop)
 			wants(w.t, "its refresh token", err, token.ErrInvalid)
@@ -99,7 +99,7 @@ var losses = []loss{
 				w.t.Error("one message made two sessions")
 			}
 			w.opens(g)
-			_, err := w.Read(ctx, first.AccessToken, laptop)
+			_, err := w.Validate(ctx, first.AccessToken, laptop)
 			wants(w.t, "the token that was lost", err, token.ErrInvalid)
 		}
 	}},
@@ -107,7 +107,7 @@ var losses = []loss{
 		g := w.signIn(who)
 		var next session.Grant
 		return func() { next = w.refreshed(g) }, func() {
-			_, err := w.Read(ctx, next.AccessToken, laptop)
+			_, err := w.Validate(ctx, next.AccessToken, laptop)
 			ended(w.t, err, session.StoreReset) // told as what it is, and not as theft
 			ended(w.t, w.refusal(g), session.StoreReset)
 		}
@@ -154,7 +154,7 @@ var losses = []loss{
 	{"hold of a changed device", func(w *world, who common.Address) (lose, back func()) {
 		g := w.signIn(who)
 		elsewhere := func() {
-			_, err := w.Read(ctx, g.AccessToken, phone)
+			_, err := w.Validate(ctx, g.AccessToken, phone)
 			wants(w.t, "another device", err, session.ErrStepUp)
 		}
 		return elsewhere, func() { w.opens(g); elsewhere() }
@@ -163,7 +163,7 @@ var losses = []loss{
 		g := w.signIn(who)
 		w.prefers(g, `{"theme":"dark"}`)
 		return func() { w.prefers(g, `{"theme":"light"}`) }, func() {
-			_, p, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+			_, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 			must(w.t, err)
 			if string(p.JSON) != `{"theme":"dark"}` {
 				w.t.Errorf("after a lost change the preferences are %s", p.JSON)
@@ -182,7 +182,7 @@ var losses = []loss{
 
 func (w *world) end(g session.Grant, reason session.Reason) {
 	w.t.Helper()
-	over, err := w.End(ctx, g.Session.ID, reason, operator)
+	over, err := w.Revoke(ctx, g.Session.ID, reason, operator)
 	must(w.t, err)
 	if !over.ByThis {
 		w.t.Errorf("ended before: %v", over)
@@ -197,9 +197,9 @@ func (w *world) gives(who common.Address, roles ...string) {
 
 func (w *world) prefers(g session.Grant, json string) {
 	w.t.Helper()
-	a, old, err := w.ReadPreferences(ctx, g.AccessToken, laptop)
+	a, old, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 	must(w.t, err)
-	_, err = w.SetPreferences(ctx, a, old, []byte(json), laptop.By())
+	_, err = w.SetPreferences(ctx, a, old, []byte(json), laptop.Actor())
 	must(w.t, err)
 }
 
@@ -238,7 +238,7 @@ func (w *world) loses(failOver func(lose func())) {
 		})
 	}
 	w.t = t
-	w.whole()
+	w.checkComplete()
 	w.noStrangers()
 }
 
@@ -294,7 +294,7 @@ func TestLostWrites_minReplicas(t *testing.T) {
 	w.end(over, session.LoggedOut)
 	replica.FallBehind(primary)
 	for _, reason := range []session.Reason{session.LoggedOut, session.RevokedByAdmin} {
-		_, err := w.End(ctx, g.Session.ID, reason, operator)
+		_, err := w.Revoke(ctx, g.Session.ID, reason, operator)
 		wants(t, "an end that no replica would have", err, session.ErrUnavailable)
 	}
 	w.opens(g) // nothing was half done
@@ -305,5 +305,5 @@ func TestLostWrites_minReplicas(t *testing.T) {
 	w.redis, w.rdb = replica.Redis, replica.Client()
 	w.opens(g)
 	w.dead(over)
-	w.whole()
+	w.checkComplete()
 }

@@ -14,8 +14,8 @@ import (
 	"latchkey/shared/token"
 )
 
-// memory bounds what a Redis may use, in bytes; 0 is no bound, 1 is less than it has.
-func (w *world) memory(bytes string) {
+// limitMemory bounds what a Redis may use, in bytes; 0 is no bound, 1 is less than it has.
+func (w *world) limitMemory(bytes string) {
 	w.t.Helper()
 	w.redis.EachPrimary(w.t, func(node *redis.Client) { must(w.t, node.ConfigSet(ctx, "maxmemory", bytes).Err()) })
 }
@@ -26,10 +26,10 @@ func testMemoryFull(t *testing.T, w *world) {
 	for _, a := range acts {
 		tr := w.try(a)
 		before := w.dump("")
-		w.memory("1")
+		w.limitMemory("1")
 		got, err := tr.ask()
 		unchanged := maps.Equal(before, w.dump(""))
-		w.memory("0")
+		w.limitMemory("0")
 		switch {
 		case tr.needsMemory:
 			wants(t, tr.name, err, session.ErrUnavailable)
@@ -44,7 +44,7 @@ func testMemoryFull(t *testing.T, w *world) {
 		default:
 			tr.right("with memory full", got, err)
 		}
-		w.whole()
+		w.checkComplete()
 		w.clear()
 	}
 }
@@ -58,14 +58,14 @@ func TestMemoryFull_sweep(t *testing.T) {
 	w := newWorld(t, redistest.ServerWith(t).Redis, nil)
 	g := w.signIn(w.stranger())
 	w.clock.add(31 * time.Minute)
-	w.memory("1")
+	w.limitMemory("1")
 	done, err := w.Sweep(ctx)
 	if done.Ended != 1 || err != nil && !errors.Is(err, session.ErrUnavailable) { // the sum may be refused
 		t.Errorf("swept %+v, %v", done, err)
 	}
-	w.memory("0")
+	w.limitMemory("0")
 	w.dead(g)
-	w.whole()
+	w.checkComplete()
 }
 
 // Where Redis evicts, all that has a TTL may be gone: sessions and nonces. Nobody gets in by it, nothing that ended comes
@@ -84,11 +84,11 @@ func TestEviction(t *testing.T) {
 	unspent, _, err := w.IssueNonce(ctx, terms)
 	must(t, err)
 
-	w.memory("1")
+	w.limitMemory("1")
 	for w.volatile() > 0 {
 		_ = w.rdb.Set(ctx, "more", "x", 0).Err() // refused in the end, when nothing is left to evict
 	}
-	w.memory("0")
+	w.limitMemory("0")
 	for _, gone := range []session.Grant{g, over, stopped, edits} {
 		w.dead(gone)
 	}
@@ -107,7 +107,7 @@ func TestEviction(t *testing.T) {
 	w.clock.add(time.Minute) // to the one in which the sweeper recounts those buckets
 	_, err = w.Sweep(ctx)
 	must(t, err)
-	w.whole()
+	w.checkComplete()
 }
 
 // volatile is how many keys have a TTL.
@@ -140,7 +140,7 @@ func TestKeysLost(t *testing.T) {
 				continue // without a TTL nothing is evicted
 			}
 			must(t, w.rdb.Unlink(ctx, key).Err())
-			a, err := w.Read(ctx, g.AccessToken, laptop)
+			a, err := w.Validate(ctx, g.AccessToken, laptop)
 			if err == nil && a.Session.ID != g.Session.ID || err != nil && !isDeath(err) {
 				t.Errorf("without %q: %v", key, err)
 			}
@@ -153,7 +153,7 @@ func TestKeysLost(t *testing.T) {
 			must(t, w.rdb.RestoreReplace(ctx, key, ttl, value).Err())
 		}
 		w.opens(g)
-		w.whole()
+		w.checkComplete()
 	})
 }
 
@@ -173,11 +173,11 @@ func TestKeysLost_all(t *testing.T) {
 	}
 	_, err = w.StepUp(ctx, a, laptop)
 	wants(t, "a step-up", err, token.ErrInvalid)
-	_, err = w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+	_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 	wants(t, "a logout", err, token.ErrInvalid)
 	second, err := w.Create(ctx, in) // whose nonce was spent, and whose signature verified, before
 	must(t, err)
 	w.opens(second)
 	w.dead(g)
-	w.whole()
+	w.checkComplete()
 }

@@ -56,24 +56,24 @@ func (s *soak) strike(over context.Context) {
 
 // share strikes a third of the scripts for a moment.
 func (s *soak) share(fault redistest.Fault) {
-	s.judge(fault)
+	s.inject(fault)
 	s.proxies.Cut() // what is silent stays so
 }
 
-func (s *soak) judge(fault redistest.Fault) {
-	s.proxies.Judge(func(request []byte) redistest.Fault {
+func (s *soak) inject(fault redistest.Fault) {
+	s.proxies.Decide(func(request []byte) redistest.Fault {
 		if redistest.Script(request) && rand.IntN(3) == 0 {
 			return fault
 		}
 		return redistest.None
 	})
 	s.moment()
-	s.proxies.Judge(nil)
+	s.proxies.Decide(nil)
 }
 
 // late has some scripts arrive when who sent them has given up, and has asked again.
 func (s *soak) late() {
-	s.judge(redistest.Late)
+	s.inject(redistest.Late)
 	time.Sleep(1500 * time.Millisecond) // nearly twice what a client waits for a reply
 	for _, proxy := range s.proxies {
 		s.delivered += proxy.Deliver()
@@ -153,5 +153,5 @@ func (s *soak) move() {
 		m.Move(key)
 		time.Sleep(10 * time.Millisecond)
 	}
-	m.Finish()
+	m.Complete()
 }

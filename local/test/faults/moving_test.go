@@ -73,7 +73,7 @@ func testHalfMoved(t *testing.T, c *redistest.OwnCluster) {
 				tr.travels(c, fmt.Sprintf("%s, slot %d", name, i), tr.slots(c, nonces)[i], path, &answered, &refused)
 				empty()
 			}
-			w.whole()
+			w.checkComplete()
 			w.clear()
 		}
 	}
@@ -121,7 +121,7 @@ func (tr *trial) travels(c *redistest.OwnCluster, what string, slot int, path []
 		got, err := tr.ask()
 		if err == nil {
 			*answered++
-			m.Finish()
+			m.Complete()
 			if step > 0 && tr.loose {
 				tr.settled(what, true)
 			} else {
@@ -132,7 +132,7 @@ func (tr *trial) travels(c *redistest.OwnCluster, what string, slot int, path []
 		*refused++
 		wants(w.t, fmt.Sprintf("%s, %s, step %d", tr.name, what, step), err, session.ErrUnavailable)
 	}
-	m.Finish()
+	m.Complete()
 	if !tr.loose && !maps.Equal(but(before, "admins"), but(w.dump(""), "admins")) {
 		w.t.Errorf("%s, %s: refused, and changed something", tr.name, what)
 	}
@@ -189,7 +189,7 @@ func (l load) round() {
 	if l.until("login", login, "ok", "spent") != "ok" {
 		return
 	}
-	read := func() (string, error) { _, err := w.Read(ctx, g.AccessToken, laptop); return answer(err) }
+	read := func() (string, error) { _, err := w.Validate(ctx, g.AccessToken, laptop); return answer(err) }
 	l.until("read", read, "ok")
 	l.until("refresh", func() (string, error) {
 		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
@@ -200,7 +200,7 @@ func (l load) round() {
 	}, "ok")
 	l.until("read again", read, "ok")
 	l.until("logout", func() (string, error) {
-		return overAnswer(w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By()))
+		return overAnswer(w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor()))
 	}, "logged_out now", "logged_out")
 	l.until("read at last", read, "logged_out")
 }
@@ -233,13 +233,13 @@ func testMovingLoad(t *testing.T, c *redistest.OwnCluster) {
 		for _, one := range m.Keys(100) {
 			m.Move(one)
 		}
-		m.Finish()
+		m.Complete()
 		select {
 		case <-done:
 			busy = false
 		default:
 		}
 	}
-	w.whole()
+	w.checkComplete()
 	t.Logf("%d slots moved, %d calls were unavailable", moved, refused.Load())
 }

@@ -53,7 +53,7 @@ func TestServerFrozen(t *testing.T) {
 	for _, tr := range trials {
 		tr.settled("frozen", true)
 	}
-	first.whole()
+	first.checkComplete()
 }
 
 // Connections that died in silence while a function was frozen, be it by a proxy between that forgot them: the first
@@ -69,7 +69,7 @@ func TestDeadConnections(t *testing.T) {
 		if struck() != 1 {
 			t.Error("no connection was dead")
 		}
-		w.proxies.Judge(nil)
+		w.proxies.Decide(nil)
 		w.proxies.Cut() // now they are closed, which the client is told
 		w.opens(g)
 		w.rehearse()
@@ -86,7 +86,7 @@ func TestScriptsForgotten(t *testing.T) {
 		got, err := tr.ask()
 		tr.right("with no script known", got, err)
 	}
-	w.whole()
+	w.checkComplete()
 	if known := own.Client().InfoMap(ctx, "memory").Val()["Memory"]["number_of_cached_scripts"]; strings.TrimSpace(known) == "0" {
 		t.Error("nothing was asked by its name")
 	}

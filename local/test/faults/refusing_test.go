@@ -31,7 +31,7 @@ func TestReadOnly(t *testing.T) {
 		_, err := tr.ask()
 		wants(t, tr.name, err, session.ErrUnavailable)
 	}
-	_, err := w.Read(ctx, g.AccessToken, laptop) // whose activity is due
+	_, err := w.Validate(ctx, g.AccessToken, laptop) // whose activity is due
 	wants(t, "activity", err, session.ErrUnavailable)
 	if !maps.Equal(before, w.dump("")) {
 		t.Error("a replica took a change")
@@ -64,17 +64,17 @@ func TestLoading(t *testing.T) {
 			t.Fatal("it has loaded before it was seen to load")
 		}
 	}
-	unavailable(t, "a validation", func(limited context.Context) error { _, err := w.Read(limited, g.AccessToken, laptop); return err })
+	unavailable(t, "a validation", func(limited context.Context) error { _, err := w.Validate(limited, g.AccessToken, laptop); return err })
 	unavailable(t, "a nonce", func(limited context.Context) error { _, _, err := w.IssueNonce(limited, terms); return err })
 	unavailable(t, "a logout", func(limited context.Context) error {
-		_, err := w.End(limited, g.Session.ID, session.LoggedOut, laptop.By())
+		_, err := w.Revoke(limited, g.Session.ID, session.LoggedOut, laptop.Actor())
 		return err
 	})
 	unavailable(t, "health", func(limited context.Context) error { _, err := w.Check(limited); return err })
 	must(t, loading.Client().ConfigSet(ctx, "key-load-delay", "0").Err())
 	loading.CatchUp(primary)
 	loading.Promote()
-	eventually(t, func() error { _, err := w.Read(ctx, g.AccessToken, laptop); return err })
+	eventually(t, func() error { _, err := w.Validate(ctx, g.AccessToken, laptop); return err })
 	w.rdb, w.redis = loading.Client(), loading.Redis
 	w.rehearse()
 }

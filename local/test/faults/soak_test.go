@@ -78,7 +78,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 		d, err := history.NewDriver(w.client, history.Config{
 			Rules: session.Options{
 				Prefix: w.redis.Prefix, Idle: 4 * time.Minute, Absolute: 12 * time.Minute, Access: 100 * time.Second, Grace: 45 * time.Second,
-				Touch: 30 * time.Second, StepUp: 5 * time.Minute, StateQuota: 1 << 10, Limit: 2, RoleLimits: map[string]int{"editor": 3},
+				Touch: 30 * time.Second, StepUp: 5 * time.Minute, StateQuota: 1 << 10, SessionLimit: 2, RoleLimits: map[string]int{"editor": 3},
 			},
 			Clients: 3, Accounts: 3, Operations: 30, Step: 40 * time.Second, Skew: 30 * time.Second, Faults: 0.02,
 			Sweeping: i == 0, Patience: 8 * time.Second, Unheard: 4,
@@ -116,23 +116,23 @@ func (s *soak) drive(over context.Context, i int, seed uint64) {
 func (s *soak) recount() {
 	s.t.Helper()
 	for _, w := range s.worlds {
-		w.whole()
+		w.checkComplete()
 	}
 	for i, d := range s.drivers {
 		store := d.Store(24 * time.Hour)
 		if done, err := store.Sweep(ctx); err != nil || !done.Complete || done.Active != 0 || done.Damaged != 0 {
 			s.t.Errorf("sweeping what driver %d left: %+v, %v", i, done, err)
 		}
-		s.worlds[i].whole()
+		s.worlds[i].checkComplete()
 	}
 }
 
 // report writes down what was done, for make to print.
 func (s *soak) report(seed uint64) {
 	s.t.Helper()
-	var did history.Tally
+	var did history.Progress
 	for _, d := range s.drivers {
-		did.Add(d.Tally())
+		did.Add(d.Progress())
 	}
 	var faults []string
 	total := 0

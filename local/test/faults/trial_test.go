@@ -51,8 +51,8 @@ func (tr *trial) right(what, got string, err error) {
 		tr.w.t.Errorf("%s, %s: answered %q, %v, want %q", tr.name, what, got, err, tr.answers[0])
 		return
 	}
-	if told := tr.w.of(tr.user, tr.logged); !slices.Equal(told, tr.events) {
-		tr.w.t.Errorf("%s, %s: told %q, want %q", tr.name, what, told, tr.events)
+	if logged := tr.w.of(tr.user, tr.logged); !slices.Equal(logged, tr.events) {
+		tr.w.t.Errorf("%s, %s: told %q, want %q", tr.name, what, logged, tr.events)
 	}
 	tr.happened(what)
 }

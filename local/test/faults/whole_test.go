@@ -24,8 +24,8 @@ const (
 	indexParts = 8
 )
 
-// live is a session in a record.
-type live struct {
+// liveEntry is a session in a record.
+type liveEntry struct {
 	random     string
 	idle       uint64
 	generation uint32
@@ -37,7 +37,7 @@ type live struct {
 // stored is a record.
 type stored struct {
 	roles string
-	live  []live
+	live  []liveEntry
 	ended []string // randoms
 }
 
@@ -47,7 +47,7 @@ func parseRecord(raw string) (stored, error) {
 	}
 	rec, rest := stored{roles: raw[headSize : headSize+int(raw[31])]}, raw[headSize+int(raw[31]):]
 	for range raw[32] {
-		rec.live = append(rec.live, live{
+		rec.live = append(rec.live, liveEntry{
 			random: rest[:16], idle: number(rest[28:34]), generation: uint32(number(rest[40:44])), chain: number(rest[175:183]),
 			transport: rest[183], class: rest[184],
 		})
@@ -96,8 +96,8 @@ func (w *world) kinds(u token.UserID) (kinds []string) {
 	return kinds
 }
 
-// whole asserts that nothing is half done: see problems.
-func (w *world) whole() {
+// checkComplete asserts that nothing is half done: see problems.
+func (w *world) checkComplete() {
 	w.t.Helper()
 	for _, problem := range w.problems() {
 		w.t.Error(problem)
@@ -252,9 +252,9 @@ func TestWhole(t *testing.T) {
 	w := newWorld(t, redistest.Server(t), nil)
 	who := w.stranger()
 	g, over := w.signIn(who), w.signIn(who)
-	_, err := w.End(ctx, over.Session.ID, session.LoggedOut, session.By{})
+	_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, session.Actor{})
 	must(t, err)
-	w.whole()
+	w.checkComplete()
 	u := w.UserOf(who)
 	restore := func(key string) func() {
 		value, ttl := w.rdb.Dump(ctx, key).Val(), max(0, w.rdb.PTTL(ctx, key).Val())
@@ -281,5 +281,5 @@ func TestWhole(t *testing.T) {
 		}
 		back()
 	}
-	w.whole()
+	w.checkComplete()
 }

@@ -22,7 +22,7 @@ var opening = regexp.MustCompile(`^\*\d+\r\n\$\d+\r\n(hello|cluster|asking)\r\n`
 // how many were struck so far.
 func (w *world) strike(fault redistest.Fault, first, times int) (struck func() int) {
 	var asked, n atomic.Int64
-	w.proxies.Judge(func(request []byte) redistest.Fault {
+	w.proxies.Decide(func(request []byte) redistest.Fault {
 		if opening.Match(request) {
 			return redistest.None
 		}
@@ -49,7 +49,7 @@ func TestCut(t *testing.T) {
 					tr := w.try(a)
 					struck := w.strike(fault, number, 1)
 					got, err := tr.ask()
-					w.proxies.Judge(nil)
+					w.proxies.Decide(nil)
 					if struck() == 0 {
 						if number == 1 {
 							t.Errorf("%s asks for nothing", a.name)
@@ -60,7 +60,7 @@ func TestCut(t *testing.T) {
 				}
 			}
 		}
-		w.whole()
+		w.checkComplete()
 	})
 }
 
@@ -72,13 +72,13 @@ func TestCut_twice(t *testing.T) {
 		w.rehearse()
 		for _, a := range acts {
 			for when, fault := range cuts {
-				told := false
+				logged := false
 				for number := 1; ; number++ {
 					tr := w.try(a)
 					before := w.dump("")
 					struck := w.strike(fault, number, 4) // a pipeline in a cluster is asked up to four times
 					got, err := tr.ask()
-					w.proxies.Judge(nil)
+					w.proxies.Decide(nil)
 					if struck() == 0 {
 						break
 					}
@@ -86,17 +86,17 @@ func TestCut_twice(t *testing.T) {
 						tr.right(when+", in vain", got, err)
 						continue
 					}
-					told = true
+					logged = true
 					wants(t, a.name, err, session.ErrUnavailable)
 					unchanged := maps.Equal(before, w.dump(""))
 					if number == 1 && fault == redistest.CutBefore && !unchanged {
 						t.Errorf("%s: never arrived, and changed something", a.name)
 					}
 					tr.settled(when, !unchanged)
-					w.whole()
+					w.checkComplete()
 					w.clear()
 				}
-				if !told {
+				if !logged {
 					t.Errorf("%s, %s: nobody was told", a.name, when)
 				}
 			}
@@ -129,7 +129,7 @@ func atOnce(t *testing.T, r redistest.Redis, fault redistest.Fault, times int) [
 			one := &all[i]
 			struck := one.w.strike(fault, 1, times)
 			one.answer, one.err = one.ask()
-			one.w.proxies.Judge(nil)
+			one.w.proxies.Decide(nil)
 			one.struck = struck()
 		})
 	}
@@ -150,7 +150,7 @@ func TestDelay(t *testing.T) {
 						t.Errorf("%s: %d requests were struck", one.name, one.struck)
 					}
 				}
-				newWorld(t, r, nil).whole()
+				newWorld(t, r, nil).checkComplete()
 			})
 		})
 	}
@@ -174,7 +174,7 @@ func TestDelay_late(t *testing.T) {
 			}
 			tr.right("late", one.answer, one.err)
 		}
-		newWorld(t, r, nil).whole()
+		newWorld(t, r, nil).checkComplete()
 	})
 }
 
@@ -190,7 +190,7 @@ func TestDelay_forGood(t *testing.T) {
 				}
 				one.settled(name, fault == redistest.Silence)
 			}
-			newWorld(t, r, nil).whole()
+			newWorld(t, r, nil).checkComplete()
 		})
 	}
 }
@@ -203,9 +203,9 @@ func TestDelay_nearDeadline(t *testing.T) {
 	unavailable(t, "a request without an answer", func(limited context.Context) error {
 		near, cancel := context.WithTimeout(limited, 50*time.Millisecond)
 		defer cancel()
-		_, err := w.Read(near, g.AccessToken, laptop)
+		_, err := w.Validate(near, g.AccessToken, laptop)
 		return err
 	})
-	w.proxies.Judge(nil)
+	w.proxies.Decide(nil)
 	w.opens(g)
 }

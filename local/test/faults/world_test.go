@@ -41,7 +41,7 @@ var (
 		IP: netip.MustParseAddr("203.0.113.78"), Transport: session.Cookie,
 		Device: session.Device{Name: "Phone", Browser: "Safari", OS: "iOS", Class: session.Mobile},
 	}
-	operator = session.By{Device: "Operator's desk"}
+	operator = session.Actor{Device: "Operator's desk"}
 )
 
 // clock is the injected clock: it stands until it is moved.
@@ -179,7 +179,7 @@ func (w *world) signIn(who common.Address) session.Grant {
 // opens asserts that a session is open.
 func (w *world) opens(g session.Grant) session.Access {
 	w.t.Helper()
-	a, err := w.Read(ctx, g.AccessToken, laptop)
+	a, err := w.Validate(ctx, g.AccessToken, laptop)
 	must(w.t, err)
 	if a.Session.ID != g.Session.ID {
 		w.t.Fatalf("opened session %v, want %v", a.Session.ID, g.Session.ID)
@@ -190,7 +190,7 @@ func (w *world) opens(g session.Grant) session.Access {
 // dead asserts that neither token of a grant opens anything.
 func (w *world) dead(g session.Grant) {
 	w.t.Helper()
-	_, err := w.Read(ctx, g.AccessToken, laptop)
+	_, err := w.Validate(ctx, g.AccessToken, laptop)
 	_, again := w.Refresh(ctx, g.RefreshToken, laptop)
 	if !isDeath(err) || !isDeath(again) {
 		w.t.Errorf("the access token is answered with %v, the refresh token with %v", err, again)

@@ -13,32 +13,32 @@ import (
 type book struct {
 	mu       sync.Mutex
 	numbers  map[token.ID]int
-	grants   map[held]session.Grant
+	grants   map[tokenPair]session.Grant
 	accounts map[int]*purse
 	forks    int
 }
 
-// held names the tokens of one generation.
-type held struct{ session, generation int }
+// tokenPair names the tokens of one generation.
+type tokenPair struct{ session, generation int }
 
 // purse is what was handed out for an account.
 type purse struct {
 	// all are in the order in which they were handed out, each once.
-	all []held
+	all []tokenPair
 	// newest is the newest generation of each session that was handed out, and sessions are these in their order.
 	newest   map[int]int
 	sessions []int
 }
 
 func newBook() *book {
-	return &book{numbers: map[token.ID]int{}, grants: map[held]session.Grant{}, accounts: map[int]*purse{}}
+	return &book{numbers: map[token.ID]int{}, grants: map[tokenPair]session.Grant{}, accounts: map[int]*purse{}}
 }
 
 // grant returns the tokens that a call presents: the zero grant where it presents none.
 func (b *book) grant(c Call) session.Grant {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.grants[held{c.Session, c.Generation}]
+	return b.grants[tokenPair{c.Session, c.Generation}]
 }
 
 // take writes down what a call was granted, and returns the generation: the presented one where the token came back,
@@ -46,7 +46,7 @@ func (b *book) grant(c Call) session.Grant {
 func (b *book) take(c Call, g session.Grant) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	h := held{c.Session, 0}
+	h := tokenPair{c.Session, 0}
 	if c.Kind == Refresh {
 		h.generation = c.Generation
 		if g.RefreshToken != b.grants[h].RefreshToken {
@@ -76,7 +76,7 @@ func (b *book) purse(account int) *purse {
 	return p
 }
 
-func (p *purse) put(h held) {
+func (p *purse) put(h tokenPair) {
 	p.all = append(p.all, h)
 	if newest, known := p.newest[h.session]; !known {
 		p.sessions = append(p.sessions, h.session)
@@ -88,12 +88,12 @@ func (p *purse) put(h held) {
 
 // draw picks something that was handed out for an account: mostly something recent, as clients hold it, at times
 // something old, as a thief or a tab that slept does. It is not ok where there is nothing.
-func (b *book) draw(account int, random *rand.Rand) (h held, ok bool) {
+func (b *book) draw(account int, random *rand.Rand) (h tokenPair, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := b.purse(account).all
 	if len(all) == 0 {
-		return held{}, false
+		return tokenPair{}, false
 	}
 	if random.IntN(8) == 0 {
 		return all[random.IntN(len(all))], true
@@ -102,13 +102,13 @@ func (b *book) draw(account int, random *rand.Rand) (h held, ok bool) {
 }
 
 // last are the newest tokens of every session of an account.
-func (b *book) last(account int) []held {
+func (b *book) last(account int) []tokenPair {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.purse(account)
-	var all []held
+	var all []tokenPair
 	for _, s := range p.sessions {
-		all = append(all, held{s, p.newest[s]})
+		all = append(all, tokenPair{s, p.newest[s]})
 	}
 	return all
 }

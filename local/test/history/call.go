@@ -40,16 +40,16 @@ type Call struct {
 	Kind Kind
 	// Account is the number of the account.
 	Account int
-	// Operation is the number of the operation. What is asked again is the same one.
-	Operation int
+	// Number is the number of the operation. What is asked again is the same one.
+	Number int
 	// Now is the caller's clock, since the history's beginning.
 	Now time.Duration
 	// Session is the number of the session that a login makes, or to which the presented token belongs; 0 for none.
 	Session int
 	// Generation is that of the presented token.
 	Generation int
-	// Carried is the number of the session whose token came along with a login; 0 for none.
-	Carried int
+	// Presented is the number of the session whose token came along with a login; 0 for none.
+	Presented int
 	// Roles are those of SetRoles, comma separated.
 	Roles string
 }
@@ -105,15 +105,15 @@ type Event struct {
 // String is the call in one line.
 func (c Call) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "#%d at %v: %v", c.Operation, c.Now, c.Kind)
+	fmt.Fprintf(&b, "#%d at %v: %v", c.Number, c.Now, c.Kind)
 	if c.Session != 0 {
 		fmt.Fprintf(&b, " s%d", c.Session)
 	}
 	if c.Kind == Validate || c.Kind == Refresh {
 		fmt.Fprintf(&b, " g%d", c.Generation)
 	}
-	if c.Carried != 0 {
-		fmt.Fprintf(&b, " in place of s%d", c.Carried)
+	if c.Presented != 0 {
+		fmt.Fprintf(&b, " in place of s%d", c.Presented)
 	}
 	if c.Kind == SetRoles {
 		fmt.Fprintf(&b, " %q", c.Roles)

@@ -46,8 +46,8 @@ func (s *script) end() (at int64) {
 }
 
 func (s *script) add(c history.Call, a history.Answer, called, returned int64) {
-	if c.Operation == 0 {
-		c.Operation = 1000 + len(s.ops)
+	if c.Number == 0 {
+		c.Number = 1000 + len(s.ops)
 	}
 	s.ops = append(s.ops, history.Operation{Call: c, Answer: a, Called: called, Returned: returned})
 }
@@ -101,12 +101,12 @@ func evicting(number int, now time.Duration, evicted ...int) history.Answer {
 func refused(err error) history.Answer { return history.Answer{Refused: err} }
 func counted(n int) history.Answer     { return history.Answer{Count: n} }
 
-func over(reason session.Reason, at time.Duration) history.Answer {
+func endedAnswer(reason session.Reason, at time.Duration) history.Answer {
 	return history.Answer{Refused: history.ErrEnded, Reason: reason, At: at}
 }
 
 func ends(reason session.Reason, at time.Duration) history.Answer {
-	a := over(reason, at)
+	a := endedAnswer(reason, at)
 	a.ByThis = true
 	return a
 }

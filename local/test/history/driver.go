@@ -33,8 +33,8 @@ type Config struct {
 	Unheard int
 }
 
-// Tally is what a driver has done so far.
-type Tally struct {
+// Progress is what a driver has done so far.
+type Progress struct {
 	// Histories were run, with these operations.
 	Histories  int
 	Operations map[Kind]int
@@ -51,8 +51,8 @@ type Driver struct {
 	*Runner
 	config Config
 
-	mu    sync.Mutex
-	tally Tally
+	mu       sync.Mutex
+	progress Progress
 	// operations and accounts are the numbers given out last. No two histories share an account.
 	operations atomic.Int64
 	accounts   int
@@ -64,14 +64,14 @@ func NewDriver(client redis.UniversalClient, config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{Runner: r, config: config, tally: Tally{Operations: map[Kind]int{}, Answers: map[string]int{}}}, nil
+	return &Driver{Runner: r, config: config, progress: Progress{Operations: map[Kind]int{}, Answers: map[string]int{}}}, nil
 }
 
-// Tally is what was done in all histories so far; it may be asked for while one runs.
-func (d *Driver) Tally() Tally {
+// Progress is what was done in all histories so far; it may be asked for while one runs.
+func (d *Driver) Progress() Progress {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t := d.tally
+	t := d.progress
 	t.Operations, t.Answers = maps.Clone(t.Operations), maps.Clone(t.Answers)
 	return t
 }
@@ -114,7 +114,7 @@ func (d *Driver) Run(ctx context.Context, seed uint64) History {
 	<-swept
 	h.lookAround(ctx)
 	d.mu.Lock()
-	d.tally.Histories++
+	d.progress.Histories++
 	d.mu.Unlock()
 	return h.history
 }
@@ -174,7 +174,7 @@ func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
 	if len(accounts) == 0 {
 		return Call{}, false
 	}
-	c := Call{Operation: int(h.operations.Add(1)), Account: accounts[random.IntN(len(accounts))]}
+	c := Call{Number: int(h.operations.Add(1)), Account: accounts[random.IntN(len(accounts))]}
 	n := random.IntN(100)
 	for _, w := range weights {
 		if c.Kind = w.kind; n < w.weight {
@@ -182,33 +182,33 @@ func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
 		}
 		n -= w.weight
 	}
-	held, ok := h.book.draw(c.Account, random)
+	pair, ok := h.book.draw(c.Account, random)
 	if !ok && (c.Kind == Validate || c.Kind == Refresh || c.Kind == LogOut || c.Kind == RevokeOthers) {
 		c.Kind = LogIn
 	}
 	switch c.Kind {
 	case LogIn:
-		h.chooseLogin(&c, random, last, held)
+		h.chooseLogin(&c, random, last, pair)
 	case RevokeAll:
 		if random.IntN(2) == 0 { // else as an admin
-			c.Session = held.session
+			c.Session = pair.session
 		}
 	case SetRoles:
 		c.Roles = [...]string{"", "editor", "editor,auditor"}[random.IntN(3)]
 	case Validate, Refresh:
-		c.Session, c.Generation = held.session, held.generation
+		c.Session, c.Generation = pair.session, pair.generation
 	case LogOut, RevokeOthers:
-		c.Session = held.session
+		c.Session = pair.session
 	}
 	return c, true
 }
 
 // chooseLogin is at times the very login that the client has just done, and at times one that carries a session.
-func (h *run) chooseLogin(c *Call, random *rand.Rand, last Call, held held) {
-	c.Session = c.Operation
+func (h *run) chooseLogin(c *Call, random *rand.Rand, last Call, pair tokenPair) {
+	c.Session = c.Number
 	switch random.IntN(6) {
 	case 0:
-		c.Carried = held.session
+		c.Presented = pair.session
 	case 1:
 		if last.Kind == LogIn {
 			c.Session, c.Account = last.Session, last.Account
@@ -263,12 +263,12 @@ func (h *run) write(op Operation, unheard Attempts) {
 func (h *run) count(op Operation, unheard Attempts) {
 	h.Driver.mu.Lock()
 	defer h.Driver.mu.Unlock()
-	h.tally.Operations[op.Call.Kind]++
+	h.progress.Operations[op.Call.Kind]++
 	if op.Answer.Lost {
-		h.tally.Lost++
+		h.progress.Lost++
 		return
 	}
-	h.tally.Repeated += unheard.Ran + unheard.Unknown
+	h.progress.Repeated += unheard.Ran + unheard.Unknown
 	refused := ""
 	if op.Answer.Refused != nil {
 		refused = op.Answer.Refused.Error()
@@ -276,12 +276,12 @@ func (h *run) count(op Operation, unheard Attempts) {
 	if op.Answer.Reason != 0 {
 		refused = op.Answer.Reason.String()
 	}
-	h.tally.Answers[refused]++
+	h.progress.Answers[refused]++
 }
 
 // sweep is one sweep, which to each account is an operation of its own.
 func (h *run) sweep(ctx context.Context) {
-	op := Operation{Client: h.config.Clients, Call: Call{Kind: Sweep, Operation: int(h.operations.Add(1)), Now: h.tick(0)}}
+	op := Operation{Client: h.config.Clients, Call: Call{Kind: Sweep, Number: int(h.operations.Add(1)), Now: h.tick(0)}}
 	op.Called = h.order.Add(1)
 	var unheard Attempts
 	op.Answer, unheard = h.Do(ctx, op.Call, NoFault)
@@ -299,11 +299,11 @@ func (h *run) sweep(ctx context.Context) {
 func (h *run) lookAround(ctx context.Context) {
 	for _, account := range h.accounts {
 		look := func(c Call) {
-			c.Account, c.Operation, c.Now = account, int(h.operations.Add(1)), h.tick(0)
+			c.Account, c.Number, c.Now = account, int(h.operations.Add(1)), h.tick(0)
 			h.record(ctx, 0, c, NoFault)
 		}
-		for _, held := range h.book.last(account) {
-			look(Call{Kind: Validate, Session: held.session, Generation: held.generation})
+		for _, pair := range h.book.last(account) {
+			look(Call{Kind: Validate, Session: pair.session, Generation: pair.generation})
 		}
 		look(Call{Kind: ReadAccount})
 		look(Call{Kind: ReadActivity})

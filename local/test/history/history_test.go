@@ -23,7 +23,7 @@ func rules(prefix string) session.Options {
 	return session.Options{
 		Prefix: prefix, Idle: 4 * time.Minute, Absolute: 12 * time.Minute, Access: 3 * time.Minute, Grace: 45 * time.Second,
 		Touch: 30 * time.Second, StepUp: 5 * time.Minute, StateQuota: 1 << 10,
-		Limit: 2, RoleLimits: map[string]int{"editor": 3},
+		SessionLimit: 2, RoleLimits: map[string]int{"editor": 3},
 	}
 }
 
@@ -75,9 +75,9 @@ func TestHistory_linearizable(t *testing.T) {
 			}
 			check(t, d.Run(ctx, seed))
 		}
-		sound(t, d, int(histories)*config.Accounts)
-		told(t, d.Tally())
-		must(t, report.Write("histories-"+r.Name, fmt.Sprintf("on %s: %v, violations 0", engines[r.Name], d.Tally())))
+		describe(t, d, int(histories)*config.Accounts)
+		logProgress(t, d.Progress())
+		must(t, report.Write("histories-"+r.Name, fmt.Sprintf("on %s: %v, violations 0", engines[r.Name], d.Progress())))
 	})
 }
 
@@ -93,13 +93,13 @@ func TestHistory_swept(t *testing.T) {
 	for seed := range uint64(5) {
 		check(t, d.Run(ctx, seed))
 	}
-	if did := d.Tally(); did.Operations[history.Sweep] < 5 || did.Answers["idle_timeout"] == 0 {
+	if did := d.Progress(); did.Operations[history.Sweep] < 5 || did.Answers["idle_timeout"] == 0 {
 		t.Errorf("it did %+v", did)
 	}
 }
 
-// sound compares, once the sweeper has passed, what the counters tell with what the accounts have.
-func sound(t *testing.T, d *history.Driver, accounts int) {
+// describe compares, once the sweeper has passed, what the counters tell with what the accounts have.
+func describe(t *testing.T, d *history.Driver, accounts int) {
 	t.Helper()
 	now := 10 * time.Minute // when many a history's sessions still live
 	s := d.Store(now)
@@ -117,8 +117,8 @@ func sound(t *testing.T, d *history.Driver, accounts int) {
 	}
 }
 
-// told asserts that there was something to check: every kind of operation, of answer and of fault.
-func told(t *testing.T, did history.Tally) {
+// logProgress asserts that there was something to check: every kind of operation, of answer and of fault.
+func logProgress(t *testing.T, did history.Progress) {
 	t.Helper()
 	for _, kind := range []history.Kind{
 		history.LogIn, history.Validate, history.Refresh, history.LogOut, history.RevokeAll, history.RevokeOthers, history.Block,

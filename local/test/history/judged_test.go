@@ -10,7 +10,7 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 	"ended stays ended": {
 		kept: func(s *script) {
 			s.did(call(history.LogOut, 1, second), ends(session.LoggedOut, second))
-			s.did(validate(1, 0, 2*second), over(session.LoggedOut, second))
+			s.did(validate(1, 0, 2*second), endedAnswer(session.LoggedOut, second))
 		},
 		broken: func(s *script) {
 			s.did(call(history.LogOut, 1, second), ends(session.LoggedOut, second))
@@ -20,7 +20,7 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 	"an end is told with its reason and time": {
 		kept: func(s *script) {
 			s.did(call(history.LogOut, 1, second), ends(session.LoggedOut, second))
-			s.did(call(history.LogOut, 1, minute), over(session.LoggedOut, second))
+			s.did(call(history.LogOut, 1, minute), endedAnswer(session.LoggedOut, second))
 		},
 		broken: func(s *script) {
 			s.did(call(history.LogOut, 1, second), ends(session.LoggedOut, second))
@@ -111,7 +111,7 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 		kept: func(s *script) {
 			s.did(logIn(2, second), evicting(2, second))
 			s.did(call(history.RevokeAll, 0, minute), counted(2))
-			s.did(validate(2, 0, minute), over(session.Revoked, minute))
+			s.did(validate(2, 0, minute), endedAnswer(session.Revoked, minute))
 		},
 		broken: func(s *script) {
 			s.did(logIn(2, second), evicting(2, second))
@@ -150,7 +150,7 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 	"a block ends what there is": {
 		kept: func(s *script) {
 			s.did(call(history.Block, 0, second), done)
-			s.did(validate(1, 0, minute), over(session.AccountBlocked, second))
+			s.did(validate(1, 0, minute), endedAnswer(session.AccountBlocked, second))
 		},
 		broken: func(s *script) {
 			s.did(call(history.Block, 0, second), done)
@@ -166,7 +166,7 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 		},
 	},
 	"an idle session is over": {
-		kept:   func(s *script) { s.did(refresh(1, 0, 4*minute), over(session.IdleTimeout, 4*minute)) },
+		kept:   func(s *script) { s.did(refresh(1, 0, 4*minute), endedAnswer(session.IdleTimeout, 4*minute)) },
 		broken: func(s *script) { s.did(refresh(1, 0, 4*minute), rotated(1, 1, 0, 4*minute)) },
 	},
 	"activity is written once each interval": {
@@ -193,10 +193,10 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 	},
 	"what returned before happened before": {
 		kept: func(s *script) {
-			s.atOnce(op(validate(1, 0, second), over(session.Revoked, second)), op(call(history.RevokeAll, 0, second), counted(1)))
+			s.atOnce(op(validate(1, 0, second), endedAnswer(session.Revoked, second)), op(call(history.RevokeAll, 0, second), counted(1)))
 		},
 		broken: func(s *script) {
-			s.did(validate(1, 0, second), over(session.Revoked, second))
+			s.did(validate(1, 0, second), endedAnswer(session.Revoked, second))
 			s.did(call(history.RevokeAll, 0, second), counted(1))
 		},
 	},
@@ -204,11 +204,11 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 		kept: func(s *script) {
 			s.lost(call(history.RevokeAll, 0, second))
 			s.did(validate(1, 0, 2*second), shows(1, 0, 0))
-			s.did(validate(1, 0, 2*second), over(session.Revoked, second))
+			s.did(validate(1, 0, 2*second), endedAnswer(session.Revoked, second))
 		},
 		broken: func(s *script) { // and then it has happened
 			s.lost(call(history.RevokeAll, 0, second))
-			s.did(validate(1, 0, 2*second), over(session.Revoked, second))
+			s.did(validate(1, 0, 2*second), endedAnswer(session.Revoked, second))
 			s.did(validate(1, 0, 2*second), shows(1, 0, 0))
 		},
 	},
@@ -218,35 +218,35 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 			s.did(call(history.RevokeAll, 0, minute), counted(1))
 		},
 		broken: func(s *script) { // not before it was asked for
-			s.did(validate(1, 0, second), over(session.LoggedOut, second))
+			s.did(validate(1, 0, second), endedAnswer(session.LoggedOut, second))
 			s.lost(call(history.LogOut, 1, second))
 		},
 	},
 	"a lost answer is of something that happened once": {
 		kept: func(s *script) {
 			s.lost(call(history.RevokeAll, 0, second))
-			s.did(validate(1, 0, second), over(session.Revoked, second))
+			s.did(validate(1, 0, second), endedAnswer(session.Revoked, second))
 			s.did(logIn(2, minute), evicting(2, minute))
 			s.did(validate(2, 0, minute), shows(2, minute, minute))
 		},
 		broken: func(s *script) {
 			s.lost(call(history.RevokeAll, 0, second))
-			s.did(validate(1, 0, second), over(session.Revoked, second))
+			s.did(validate(1, 0, second), endedAnswer(session.Revoked, second))
 			s.did(logIn(2, minute), evicting(2, minute))
-			s.did(validate(2, 0, minute), over(session.Revoked, second))
+			s.did(validate(2, 0, minute), endedAnswer(session.Revoked, second))
 		},
 	},
 	"what is asked again finds its own rotation": {
 		kept: func(s *script) {
 			c := refresh(1, 0, minute)
-			c.Operation = 7
+			c.Number = 7
 			s.lost(c)
 			s.did(refresh(1, 0, minute), repeated(1, 1, 0, minute))
 			s.did(c, rotated(1, 1, 0, minute))
 		},
 		broken: func(s *script) { // two operations are told that they rotated
 			c := refresh(1, 0, minute)
-			c.Operation = 7
+			c.Number = 7
 			s.lost(c)
 			s.did(refresh(1, 0, minute), rotated(1, 1, 0, minute))
 			s.did(c, rotated(1, 1, 0, minute))
@@ -255,16 +255,16 @@ var judged = map[string]struct{ kept, broken func(s *script) }{
 	"what is asked again counts as it did": {
 		kept: func(s *script) {
 			c := call(history.RevokeAll, 0, minute)
-			c.Operation = 7
+			c.Number = 7
 			s.lost(c)
-			s.did(validate(1, 0, minute), over(session.Revoked, minute))
+			s.did(validate(1, 0, minute), endedAnswer(session.Revoked, minute))
 			s.did(c, counted(1))
 		},
 		broken: func(s *script) {
 			c := call(history.RevokeAll, 0, minute)
-			c.Operation = 7
+			c.Number = 7
 			s.lost(c)
-			s.did(validate(1, 0, minute), over(session.Revoked, minute))
+			s.did(validate(1, 0, minute), endedAnswer(session.Revoked, minute))
 			s.did(c, counted(0))
 		},
 	},

@@ -33,7 +33,7 @@ type lockstep struct {
 // do has both do what is asked for, under a fault, and compares what they say.
 func (l *lockstep) do(t *rapid.T, c history.Call, fault history.Fault) {
 	*l.asked++
-	c.Account, c.Operation = l.account, *l.asked
+	c.Account, c.Number = l.account, *l.asked
 	c.Now = l.clock + time.Duration(rapid.IntRange(-30, 30).Draw(t, "skew"))*time.Second
 	got, _ := l.Do(ctx, c, fault)
 	t.Logf("%v, %v: %v", c, fault, got)
@@ -112,7 +112,7 @@ func (l *lockstep) logIn(t *rapid.T) {
 	c := history.Call{Kind: history.LogIn, Session: *l.asked + 1}
 	switch rapid.IntRange(0, 7).Draw(t, "special") {
 	case 1:
-		c.Carried = l.token(t)[0]
+		c.Presented = l.token(t)[0]
 	case 2:
 		if l.login.Session != 0 && l.clock-l.login.Now < 5*time.Minute {
 			c.Session = l.login.Session
@@ -144,7 +144,7 @@ func (l *lockstep) settled(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if live := l.model.Live(); statistics.Active != live || statistics.Users != min(live, 1) {
+	if live := l.model.LiveSessions(); statistics.Active != live || statistics.Users != min(live, 1) {
 		t.Fatalf("the counters have %d sessions of %d accounts, and should have %d of one", statistics.Active, statistics.Users, live)
 	}
 }

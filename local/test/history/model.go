@@ -39,7 +39,7 @@ func (m *Model) Apply(c Call) Answer {
 	case Block, Unblock, SetRoles:
 		return m.once(c, func() int { m.change(c); return 0 })
 	case Sweep:
-		m.finish(c, 0, func(s live) bool { return s.due(c.Now) })
+		m.endSessions(c, 0, func(s liveSession) bool { return s.expired(c.Now) })
 		return Answer{}
 	case ReadRoles:
 		return Answer{Roles: m.roles}
@@ -57,19 +57,19 @@ func (m *Model) Apply(c Call) Answer {
 func (m *Model) logIn(c Call) Answer {
 	now := c.Now
 	absolute := now + m.rules.Absolute
-	s := live{
-		session: c.Session, login: c.Operation, created: now, seen: now, idle: min(now+m.rules.Idle, absolute), absolute: absolute,
+	s := liveSession{
+		session: c.Session, login: c.Number, created: now, seen: now, idle: min(now+m.rules.Idle, absolute), absolute: absolute,
 		accessEnd: min(now+m.rules.Access, absolute), rotated: longAgo,
 	}
 	granted := func() Answer { return Answer{Facts: s.facts(), Evicted: m.evictedBy(c)} }
 	if i := m.find(c.Session); i >= 0 {
-		if m.live[i].login == c.Operation {
+		if m.live[i].login == c.Number {
 			return granted()
 		}
 		return Answer{Refused: session.ErrNonceSpent}
 	}
 	if e := m.recall(c.Session); e != nil {
-		if e.login == c.Operation {
+		if e.login == c.Number {
 			return granted()
 		}
 		return Answer{Refused: session.ErrNonceSpent}
@@ -77,19 +77,19 @@ func (m *Model) logIn(c Call) Answer {
 	if m.blocked {
 		return Answer{Refused: session.ErrBlocked}
 	}
-	stays := func(l live) bool { return !l.due(now) && l.session != c.Carried }
+	stays := func(l liveSession) bool { return !l.expired(now) && l.session != c.Presented }
 	if m.rules.LimitPolicy == session.Deny && count(m.live, stays) >= m.limit() {
-		return Answer{Refused: session.ErrLimit}
+		return Answer{Refused: session.ErrSessionLimit}
 	}
-	m.finish(c, 0, func(l live) bool { return l.due(now) })
-	m.finish(c, session.LoggedOut, func(l live) bool { return l.session == c.Carried })
+	m.endSessions(c, 0, func(l liveSession) bool { return l.expired(now) })
+	m.endSessions(c, session.LoggedOut, func(l liveSession) bool { return l.session == c.Presented })
 	for len(m.live) >= m.limit() {
-		oldest := slices.MinFunc(m.live, func(a, b live) int { return cmp.Compare(a.seen, b.seen) }).session
-		m.finish(c, session.Evicted, func(l live) bool { return l.session == oldest })
+		oldest := slices.MinFunc(m.live, func(a, b liveSession) int { return cmp.Compare(a.seen, b.seen) }).session
+		m.endSessions(c, session.Evicted, func(l liveSession) bool { return l.session == oldest })
 	}
 	m.live = append(m.live, s)
 	m.tidy(now)
-	m.note(Event{Type: session.EventLogin, At: now, Session: c.Session})
+	m.emit(Event{Type: session.EventLogin, At: now, Session: c.Session})
 	return granted()
 }
 
@@ -106,7 +106,7 @@ func (m *Model) validate(c Call) Answer {
 	}
 	switch {
 	case c.Generation > s.generation:
-		return m.over(c, session.StoreReset)
+		return m.endOne(c, session.StoreReset)
 	case c.Generation < s.generation-1, c.Now >= end:
 		return Answer{Refused: session.ErrTokenExpired}
 	}
@@ -124,24 +124,24 @@ func (m *Model) refresh(c Call) Answer {
 	if s == nil {
 		return refusal
 	}
-	own, within := s.rotation == c.Operation, c.Now < s.rotated+m.rules.Grace
+	own, within := s.rotation == c.Number, c.Now < s.rotated+m.rules.Grace
 	switch {
 	case c.Generation > s.generation:
-		return m.over(c, session.StoreReset)
+		return m.endOne(c, session.StoreReset)
 	case c.Generation == s.generation-1 && own:
 		return Answer{Generation: s.generation, Facts: s.facts()}
 	case c.Generation < s.generation-1 && c.Now < s.rotated:
 		return Answer{Refused: token.ErrInvalid}
 	case c.Generation < s.generation-1, c.Generation < s.generation && !within:
-		return m.over(c, session.RefreshReused)
+		return m.endOne(c, session.RefreshReused)
 	case within:
 		return Answer{Generation: s.generation, Facts: s.facts(), Repeated: true}
 	}
 	s.generation++
 	s.seen, s.idle = max(s.seen, c.Now), m.slid(*s, c.Now)
 	s.formerEnd, s.accessEnd = s.accessEnd, min(c.Now+m.rules.Access, s.absolute)
-	s.rotated, s.rotation = c.Now, c.Operation
-	m.note(Event{Type: session.EventRefresh, At: c.Now, Session: c.Session})
+	s.rotated, s.rotation = c.Now, c.Number
+	m.emit(Event{Type: session.EventRefresh, At: c.Now, Session: c.Session})
 	return Answer{Generation: s.generation, Facts: s.facts()}
 }
 
@@ -150,15 +150,15 @@ func (m *Model) logOut(c Call) Answer {
 	if m.find(c.Session) < 0 {
 		return m.gone(c)
 	}
-	return m.over(c, session.LoggedOut)
+	return m.endOne(c, session.LoggedOut)
 }
 
 // revoke ends all sessions, or all others. With a witness, whose session must be known, that one ends last. What is
 // counted is what ended by this and not by a deadline.
 func (m *Model) revoke(c Call) Answer {
-	others := func(s live) bool { return s.session != c.Session }
+	others := func(s liveSession) bool { return s.session != c.Session }
 	if c.Kind == RevokeOthers {
-		return m.once(c, func() int { return m.finish(c, session.Revoked, others) })
+		return m.once(c, func() int { return m.endSessions(c, session.Revoked, others) })
 	}
 	if c.Session != 0 && m.find(c.Session) < 0 && !m.answered(c) {
 		if a := m.gone(c); a.Reason == 0 {
@@ -166,8 +166,8 @@ func (m *Model) revoke(c Call) Answer {
 		}
 	}
 	return m.once(c, func() int {
-		n := m.finish(c, session.Revoked, others)
-		return n + m.finish(c, session.Revoked, func(live) bool { return true })
+		n := m.endSessions(c, session.Revoked, others)
+		return n + m.endSessions(c, session.Revoked, func(liveSession) bool { return true })
 	})
 }
 
@@ -176,14 +176,14 @@ func (m *Model) change(c Call) {
 	switch {
 	case c.Kind == SetRoles && m.roles != c.Roles:
 		m.roles = c.Roles
-		m.note(Event{Type: session.EventRoles, At: c.Now})
+		m.emit(Event{Type: session.EventRoles, At: c.Now})
 	case c.Kind == Block && !m.blocked:
-		m.finish(c, session.AccountBlocked, func(live) bool { return true })
+		m.endSessions(c, session.AccountBlocked, func(liveSession) bool { return true })
 		m.blocked, m.blockedAt = true, c.Now
-		m.note(Event{Type: session.EventBlocked, At: c.Now})
+		m.emit(Event{Type: session.EventBlocked, At: c.Now})
 	case c.Kind == Unblock && m.blocked:
 		m.blocked, m.blockedAt = false, 0
-		m.note(Event{Type: session.EventUnblocked, At: c.Now})
+		m.emit(Event{Type: session.EventUnblocked, At: c.Now})
 	default:
 		return
 	}
@@ -194,7 +194,7 @@ func (m *Model) change(c Call) {
 func (m *Model) account(c Call) Answer {
 	a := Answer{Roles: m.roles, Blocked: m.blocked, BlockedAt: m.blockedAt}
 	for _, s := range m.live {
-		if !s.due(c.Now) {
+		if !s.expired(c.Now) {
 			a.Sessions = append(a.Sessions, s.facts())
 		}
 	}
@@ -204,12 +204,12 @@ func (m *Model) account(c Call) Answer {
 
 // open finds the session of a token while it lives, or says why not. A deadline that has passed is told and not written
 // down.
-func (m *Model) open(c Call) (*live, Answer) {
+func (m *Model) open(c Call) (*liveSession, Answer) {
 	i := m.find(c.Session)
 	if i < 0 {
 		return nil, m.gone(c)
 	}
-	if s := m.live[i]; s.due(c.Now) {
+	if s := m.live[i]; s.expired(c.Now) {
 		reason, at := s.end(c.Now, 0)
 		return nil, Answer{Refused: ErrEnded, Reason: reason, At: at}
 	}
@@ -222,21 +222,21 @@ func (m *Model) gone(c Call) Answer {
 	if e == nil || e.forget <= c.Now {
 		return Answer{Refused: token.ErrInvalid}
 	}
-	return Answer{Refused: ErrEnded, Reason: e.reason, At: e.at, ByThis: e.by == c.Operation}
+	return Answer{Refused: ErrEnded, Reason: e.reason, At: e.at, ByThis: e.by == c.Number}
 }
 
-// over ends a listed session and says so.
-func (m *Model) over(c Call, reason session.Reason) Answer {
+// endOne ends a listed session and says so.
+func (m *Model) endOne(c Call, reason session.Reason) Answer {
 	why, at := m.live[m.find(c.Session)].end(c.Now, reason)
-	m.finish(c, reason, func(s live) bool { return s.session == c.Session })
+	m.endSessions(c, reason, func(s liveSession) bool { return s.session == c.Session })
 	return Answer{Refused: ErrEnded, Reason: why, At: at, ByThis: true}
 }
 
-// finish ends the sessions that are picked, and returns how many ended for that reason. Whose deadline has passed ended
+// endSessions ends the sessions that are picked, and returns how many ended for that reason. Whose deadline has passed ended
 // then, and by that.
-func (m *Model) finish(c Call, reason session.Reason, picked func(live) bool) (n int) {
+func (m *Model) endSessions(c Call, reason session.Reason, picked func(liveSession) bool) (n int) {
 	before := len(m.live)
-	m.live = slices.DeleteFunc(m.live, func(s live) bool {
+	m.live = slices.DeleteFunc(m.live, func(s liveSession) bool {
 		if !picked(s) {
 			return false
 		}
@@ -244,8 +244,8 @@ func (m *Model) finish(c Call, reason session.Reason, picked func(live) bool) (n
 		if why == reason {
 			n++
 		}
-		m.ended = append(m.ended, ended{s.session, s.login, c.Operation, why, at, max(s.absolute, c.Now) + memory})
-		m.note(Event{Type: session.EventEnded, At: at, Session: s.session, Reason: why})
+		m.ended = append(m.ended, ended{s.session, s.login, c.Number, why, at, max(s.absolute, c.Now) + memory})
+		m.emit(Event{Type: session.EventEnded, At: at, Session: s.session, Reason: why})
 		return true
 	})
 	if len(m.live) < before {

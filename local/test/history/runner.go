@@ -87,7 +87,7 @@ func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
 
 // plain is the sentinel that an error wraps, or the error itself where it is none that a caller may meet.
 func plain(err error) error {
-	for _, known := range []error{token.ErrInvalid, session.ErrTokenExpired, session.ErrBlocked, session.ErrLimit, session.ErrNonceSpent} {
+	for _, known := range []error{token.ErrInvalid, session.ErrTokenExpired, session.ErrBlocked, session.ErrSessionLimit, session.ErrNonceSpent} {
 		if errors.Is(err, known) && !errors.Is(err, session.ErrDamaged) {
 			return known
 		}
@@ -96,20 +96,20 @@ func plain(err error) error {
 }
 
 func (r *Runner) do(ctx context.Context, s *session.Store, c Call) (Answer, error) {
-	held := r.book.grant(c)
-	id := held.Session.ID
+	pair := r.book.grant(c)
+	id := pair.Session.ID
 	switch c.Kind {
 	case LogIn:
 		g, err := s.Create(ctx, r.login(c))
 		return r.granted(c, g, err)
 	case Validate:
-		a, err := s.Read(ctx, held.AccessToken, visitor)
+		a, err := s.Validate(ctx, pair.AccessToken, visitor)
 		return Answer{Facts: r.book.facts(a.Session), Roles: joined(a.User)}, err
 	case Refresh:
-		g, err := s.Refresh(ctx, held.RefreshToken, visitor)
+		g, err := s.Refresh(ctx, pair.RefreshToken, visitor)
 		return r.granted(c, g, err)
 	case LogOut:
-		over, err := s.End(ctx, id, session.LoggedOut, visitor.By())
+		over, err := s.Revoke(ctx, id, session.LoggedOut, visitor.Actor())
 		if err == nil {
 			err = over
 		}
@@ -117,7 +117,7 @@ func (r *Runner) do(ctx context.Context, s *session.Store, c Call) (Answer, erro
 	case RevokeAll:
 		return r.revokeAll(ctx, s, c, id)
 	case RevokeOthers:
-		n, err := s.EndOthers(ctx, id, session.Revoked, visitor.By())
+		n, err := s.RevokeOthers(ctx, id, session.Revoked, visitor.Actor())
 		return Answer{Count: n}, err
 	}
 	return r.administer(ctx, s, c)
@@ -128,11 +128,11 @@ func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answ
 	address := addressOf(c.Account)
 	switch c.Kind {
 	case Block:
-		return Answer{}, s.Block(ctx, address, false, visitor.By())
+		return Answer{}, s.Block(ctx, address, false, visitor.Actor())
 	case Unblock:
-		return Answer{}, s.Unblock(ctx, address, visitor.By())
+		return Answer{}, s.Unblock(ctx, address, visitor.Actor())
 	case SetRoles:
-		_, err := s.SetRoles(ctx, address, split(c.Roles), false, visitor.By())
+		_, err := s.SetRoles(ctx, address, split(c.Roles), false, visitor.Actor())
 		return Answer{}, err
 	case Sweep:
 		_, err := s.Sweep(ctx)
@@ -152,10 +152,10 @@ func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answ
 
 func (r *Runner) revokeAll(ctx context.Context, s *session.Store, c Call, witness token.ID) (Answer, error) {
 	if c.Session == 0 {
-		n, err := s.EndAllOf(ctx, s.UserOf(addressOf(c.Account)), session.Revoked, visitor.By())
+		n, err := s.RevokeAllOf(ctx, s.UserOf(addressOf(c.Account)), session.Revoked, visitor.Actor())
 		return Answer{Count: n}, err
 	}
-	n, err := s.EndAll(ctx, witness, session.Revoked, visitor.By())
+	n, err := s.RevokeAll(ctx, witness, session.Revoked, visitor.Actor())
 	return Answer{Count: n}, err
 }
 
@@ -185,9 +185,9 @@ func (r *Runner) Activity(ctx context.Context, s *session.Store, account int) ([
 }
 
 func (r *Runner) login(c Call) session.Login {
-	carried := r.book.grant(Call{Session: c.Carried}).AccessToken
+	presented := r.book.grant(Call{Session: c.Presented}).AccessToken
 	return session.Login{
-		Nonce: fmt.Sprint("login ", c.Session), Address: addressOf(c.Account), ChainID: 1, Client: visitor, Carried: carried,
+		Nonce: fmt.Sprint("login ", c.Session), Address: addressOf(c.Account), ChainID: 1, Client: visitor, Presented: presented,
 	}
 }
 

@@ -16,15 +16,15 @@ type state struct {
 	blocked   bool
 	blockedAt time.Duration
 	roles     string
-	live      []live   // in the order of their logins
-	ended     []ended  // in the order of their ends
-	answers   []answer // by operation
+	live      []liveSession // in the order of their logins
+	ended     []ended       // in the order of their ends
+	answers   []answer      // by operation
 	events    int
 	digest    uint64 // of all events whatever their order, so that orders which lead to the same are the same
 	log       *logged
 }
 
-type live struct {
+type liveSession struct {
 	session, generation  int
 	login, rotation      int // the operations that began it and that rotated it last
 	created              time.Duration
@@ -40,7 +40,7 @@ type ended struct {
 	at, forget time.Duration
 }
 
-type answer struct{ operation, count int }
+type answer struct{ number, count int }
 
 type logged struct {
 	Event
@@ -48,10 +48,10 @@ type logged struct {
 }
 
 const (
-	longAgo    = -1 << 40 * time.Millisecond
-	remembered = 16             // ended sessions, and those of late; what is older is unknown
-	late       = time.Hour / 4  // while a login may be under way
-	memory     = 24 * time.Hour // of an ended session, beyond its absolute end and from when that was written down
+	longAgo   = -1 << 40 * time.Millisecond
+	endedKept = 16             // ended sessions, and those of late; what is older is unknown
+	late      = time.Hour / 4  // while a login may be under way
+	memory    = 24 * time.Hour // of an ended session, beyond its absolute end and from when that was written down
 )
 
 var digests = maphash.MakeSeed()
@@ -83,8 +83,8 @@ func (m *Model) String() string {
 	return fmt.Sprintf("blocked %v, roles %q, live %+v, ended %+v", m.blocked, m.roles, m.live, m.ended)
 }
 
-// Live is how many sessions are listed, also those whose deadline has passed and was not written down yet.
-func (m *Model) Live() int { return len(m.live) }
+// LiveSessions is how many sessions are listed, also those whose deadline has passed and was not written down yet.
+func (m *Model) LiveSessions() int { return len(m.live) }
 
 // Events are those of the account, newest first.
 func (m *Model) Events() []Event {
@@ -98,28 +98,28 @@ func (m *Model) Events() []Event {
 // tidy forgets what need not be remembered, each time that the account is written.
 func (m *Model) tidy(now time.Duration) {
 	m.ended = slices.DeleteFunc(m.ended, func(e ended) bool { return e.forget <= now })
-	for len(m.ended) > 255 || len(m.ended) > remembered && m.ended[0].at <= now-late {
+	for len(m.ended) > 255 || len(m.ended) > endedKept && m.ended[0].at <= now-late {
 		m.ended = m.ended[1:]
 	}
 }
 
 // once does what has an answer that is kept for the operation, and after that returns the answer.
 func (m *Model) once(c Call, do func() int) Answer {
-	i, found := slices.BinarySearchFunc(m.answers, c.Operation, func(a answer, op int) int { return cmp.Compare(a.operation, op) })
+	i, found := slices.BinarySearchFunc(m.answers, c.Number, func(a answer, op int) int { return cmp.Compare(a.number, op) })
 	if !found {
-		m.answers = slices.Insert(m.answers, i, answer{c.Operation, do()})
+		m.answers = slices.Insert(m.answers, i, answer{c.Number, do()})
 	}
 	return Answer{Count: m.answers[i].count}
 }
 
 func (m *Model) answered(c Call) bool {
-	return slices.ContainsFunc(m.answers, func(a answer) bool { return a.operation == c.Operation })
+	return slices.ContainsFunc(m.answers, func(a answer) bool { return a.number == c.Number })
 }
 
 func (m *Model) evictedBy(c Call) []int {
 	var all []int
 	for _, e := range m.ended {
-		if e.by == c.Operation && e.reason == session.Evicted {
+		if e.by == c.Number && e.reason == session.Evicted {
 			all = append(all, e.session)
 		}
 	}
@@ -135,7 +135,7 @@ func (m *Model) limit() int {
 		}
 	}
 	if !found {
-		most = m.rules.Limit
+		most = m.rules.SessionLimit
 	}
 	if most <= 0 {
 		return session.MaxSessions
@@ -144,7 +144,7 @@ func (m *Model) limit() int {
 }
 
 func (m *Model) find(number int) int {
-	return slices.IndexFunc(m.live, func(s live) bool { return s.session == number })
+	return slices.IndexFunc(m.live, func(s liveSession) bool { return s.session == number })
 }
 
 func (m *Model) recall(number int) *ended {
@@ -155,24 +155,24 @@ func (m *Model) recall(number int) *ended {
 	return &m.ended[i]
 }
 
-func (m *Model) note(e Event) {
+func (m *Model) emit(e Event) {
 	m.events++
 	m.digest += e.digest()
 	m.log = &logged{e, m.log}
 }
 
 // slid is the idle end of a session that is active now: never earlier than it was, nor behind the absolute end.
-func (m *Model) slid(s live, now time.Duration) time.Duration {
+func (m *Model) slid(s liveSession, now time.Duration) time.Duration {
 	return max(s.idle, min(now+m.rules.Idle, s.absolute))
 }
 
-func (s live) due(now time.Duration) bool { return now >= s.idle || now >= s.absolute }
+func (s liveSession) expired(now time.Duration) bool { return now >= s.idle || now >= s.absolute }
 
 // end is why and when a session is over that somebody ends now for that reason: where a deadline has passed it ended
 // then, by that. The idle end never lies behind the absolute end.
-func (s live) end(now time.Duration, reason session.Reason) (session.Reason, time.Duration) {
+func (s liveSession) end(now time.Duration, reason session.Reason) (session.Reason, time.Duration) {
 	switch {
-	case !s.due(now):
+	case !s.expired(now):
 		return reason, now
 	case s.idle < s.absolute:
 		return session.IdleTimeout, s.idle
@@ -180,9 +180,9 @@ func (s live) end(now time.Duration, reason session.Reason) (session.Reason, tim
 	return session.AbsoluteTimeout, s.absolute
 }
 
-func (s live) facts() Facts { return Facts{s.session, s.created, s.seen, s.idle, s.absolute} }
+func (s liveSession) facts() Facts { return Facts{s.session, s.created, s.seen, s.idle, s.absolute} }
 
-func count(all []live, picked func(live) bool) (n int) {
+func count(all []liveSession, picked func(liveSession) bool) (n int) {
 	for _, s := range all {
 		if picked(s) {
 			n++

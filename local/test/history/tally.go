@@ -8,7 +8,7 @@ import (
 )
 
 // Add adds what another driver did.
-func (t *Tally) Add(other Tally) {
+func (t *Progress) Add(other Progress) {
 	t.Histories += other.Histories
 	t.Lost += other.Lost
 	t.Repeated += other.Repeated
@@ -24,7 +24,7 @@ func (t *Tally) Add(other Tally) {
 }
 
 // String is the tally in a few lines, for people.
-func (t Tally) String() string {
+func (t Progress) String() string {
 	total := 0
 	var kinds []string
 	for _, kind := range slices.Sorted(maps.Keys(t.Operations)) {

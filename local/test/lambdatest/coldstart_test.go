@@ -87,10 +87,10 @@ func TestSizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]string{}
+	said := map[string]string{}
 	column := map[string]int{"arm64": 2, "amd64": 3}[*arch]
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
-		told[m[1]] = m[column]
+		said[m[1]] = m[column]
 	}
 	dir := lambdatest.BuildFor(t, root, "linux", *arch)
 	names := binaries(t, dir)
@@ -104,13 +104,13 @@ func TestSizes(t *testing.T) {
 		if got > bound {
 			t.Errorf("%s has %d bytes, over %d", name, got, bound)
 		}
-		megabytes, err := strconv.ParseFloat(told[name], 64)
+		megabytes, err := strconv.ParseFloat(said[name], 64)
 		if err != nil || float64(got)/1e6 > megabytes*1.05 || float64(got)/1e6 < megabytes*0.95 {
-			t.Errorf("PERFORMANCE.md tells %q MB of %s, which has %.1f", told[name], name, float64(got)/1e6)
+			t.Errorf("PERFORMANCE.md tells %q MB of %s, which has %.1f", said[name], name, float64(got)/1e6)
 		}
 	}
-	if len(told) != len(names) {
-		t.Errorf("PERFORMANCE.md has %d functions, there are %d", len(told), len(names))
+	if len(said) != len(names) {
+		t.Errorf("PERFORMANCE.md has %d functions, there are %d", len(said), len(names))
 	}
 }
 

@@ -27,8 +27,8 @@ const (
 	broken   outcome = "BROKEN"   // nothing was learnt: it did not apply, compile or run
 )
 
-// verdict is an outcome, and a few lines that tell why.
-type verdict struct {
+// trialResult is an outcome, and a few lines that tell why.
+type trialResult struct {
 	outcome outcome
 	lines   []string
 }
@@ -51,7 +51,7 @@ func (b bench) holds(ctx context.Context, all []mutation) error {
 			return err
 		}
 		for _, name := range names {
-			if v := judge(events, name); v.outcome != survived {
+			if v := classify(events, name); v.outcome != survived {
 				faults = errors.Join(faults, fmt.Errorf("without a mutation %s in %s does not pass: %s", name, pkg, strings.Join(v.lines, "\n")))
 			}
 		}
@@ -60,16 +60,16 @@ func (b bench) holds(ctx context.Context, all []mutation) error {
 }
 
 // try runs a mutation's test with it.
-func (b bench) try(ctx context.Context, m mutation) verdict {
+func (b bench) try(ctx context.Context, m mutation) trialResult {
 	overlay, err := b.overlay(m)
 	if err != nil {
-		return verdict{broken, []string{err.Error()}}
+		return trialResult{broken, []string{err.Error()}}
 	}
 	events, err := b.goTest(ctx, m.pkg(), []string{m.test}, "-overlay="+overlay)
 	if err != nil {
-		return verdict{broken, []string{err.Error()}}
+		return trialResult{broken, []string{err.Error()}}
 	}
-	return judge(events, m.test)
+	return classify(events, m.test)
 }
 
 // overlay writes the mutated file and what tells go test to read it in place of the other.
@@ -142,8 +142,8 @@ var crash = regexp.MustCompile(`^panic: |^fatal error: |Error compiling script`)
 // asserted is the beginning of what a test says that fails.
 var asserted = regexp.MustCompile(`^\s+\w+_test\.go:\d+: `)
 
-// judge reads what a test came to.
-func judge(events []event, test string) verdict {
+// classify reads what a test came to.
+func classify(events []event, test string) trialResult {
 	result, said, errs := "", []string{}, []string{}
 	for _, e := range events {
 		within := e.Test == test || strings.HasPrefix(e.Test, test+"/")
@@ -159,13 +159,13 @@ func judge(events []event, test string) verdict {
 	}
 	switch {
 	case len(errs) > 0:
-		return verdict{broken, few(errs)}
+		return trialResult{broken, few(errs)}
 	case result == "pass":
-		return verdict{survived, []string{"the test passes"}}
+		return trialResult{survived, []string{"the test passes"}}
 	case result == "fail" && len(said) > 0:
-		return verdict{caught, few(said)}
+		return trialResult{caught, few(said)}
 	}
-	return verdict{broken, []string{"the test says nothing: is there one of that name, and does it run here?"}}
+	return trialResult{broken, []string{"the test says nothing: is there one of that name, and does it run here?"}}
 }
 
 // few are the first two of some lines, not all of each: that says enough.

@@ -83,9 +83,9 @@ func chosen(all []mutation, names []string) ([]mutation, error) {
 
 // tryAll tries mutations side by side, as many as there are processors, and tells in the list's order what came of them.
 func (b bench) tryAll(ctx context.Context, all []mutation, out io.Writer) error {
-	results := make([]chan verdict, len(all))
+	results := make([]chan trialResult, len(all))
 	for i := range results {
-		results[i] = make(chan verdict, 1)
+		results[i] = make(chan trialResult, 1)
 	}
 	next := make(chan int)
 	for range runtime.NumCPU() {

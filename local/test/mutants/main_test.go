@@ -157,7 +157,7 @@ func TestJudge(t *testing.T) {
 		"it panics":             {[]event{said, {"output", "TestA", "panic: oh [recovered]\n"}, fail}, broken},
 		"a script does not run": {[]event{{"output", "TestA", "    a_test.go:7: ERR Error compiling script (new function): <string> at EOF\n"}, fail}, broken},
 	} {
-		if got := judge(c.events, "TestA"); got.outcome != c.want || got.outcome != survived && len(got.lines) == 0 {
+		if got := classify(c.events, "TestA"); got.outcome != c.want || got.outcome != survived && len(got.lines) == 0 {
 			t.Errorf("%s: judged %+v, want %s", name, got, c.want)
 		}
 	}
@@ -175,8 +175,8 @@ var files = map[string]string{
 		"func TestFails(t *testing.T) {\n\tt.Error(\"always\")\n}\n",
 }
 
-// listed writes that project with a list of these entries.
-func listed(t *testing.T, entries ...string) string {
+// project writes that project with a list of these entries.
+func project(t *testing.T, entries ...string) string {
 	t.Helper()
 	folder := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(folder, "p", "lua"), 0o700))
@@ -192,7 +192,7 @@ func TestRun(t *testing.T) {
 	of := func(test, name, file, change string) string {
 		return strings.Replace(entry(name, file, change), "TestIt", test, 1)
 	}
-	folder := listed(t, of("p.TestFolder", "embedded-folder", "p/lua/q.lua", "-third\n+fourth"), of("TestTwo", "three", "p/p.go", "-return 2\n+return 3"), of("TestScript", "script", "p/p.lua", "-first\n+other"),
+	folder := project(t, of("p.TestFolder", "embedded-folder", "p/lua/q.lua", "-third\n+fourth"), of("TestTwo", "three", "p/p.go", "-return 2\n+return 3"), of("TestScript", "script", "p/p.lua", "-first\n+other"),
 		of("TestScript", "unseen", "p/p.lua", "-second"), of("TestTwo", "text", "p/p.go", "-return 2\n+return \"2\""),
 		of("TestTwo", "moved", "p/p.go", "-return 4"))
 	var out strings.Builder
@@ -217,7 +217,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), folder, []string{"four"}, &out); err == nil || !strings.Contains(err.Error(), `"four"`) {
 		t.Errorf("an unknown name: %v", err)
 	}
-	failing := listed(t, of("TestFails", "three", "p/p.go", "-return 2\n+return 3"))
+	failing := project(t, of("TestFails", "three", "p/p.go", "-return 2\n+return 3"))
 	if err := run(t.Context(), failing, nil, &out); err == nil || !strings.Contains(err.Error(), "without a mutation TestFails") {
 		t.Errorf("a test that fails anyway: %v", err)
 	}

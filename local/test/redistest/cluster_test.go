@@ -118,7 +118,7 @@ func TestClusterWith_migrate(t *testing.T) {
 	if err := from.Client().Get(ctx, one).Err(); err == nil || !strings.HasPrefix(err.Error(), "ASK") {
 		t.Errorf("moved: %v", err)
 	}
-	m.Finish()
+	m.Complete()
 	c.Await()
 	if got := to.Client().MGet(ctx, one, two).Val(); fmt.Sprint(got) != "[1 2]" {
 		t.Errorf("afterwards it holds %v", got)
@@ -226,7 +226,7 @@ func TestProxy(t *testing.T) {
 			t.Errorf("%s: counted %d afterwards, want %d", name, got, count)
 		}
 	}
-	proxy.Judge(redistest.Delay(50*time.Millisecond, isIncr))
+	proxy.Decide(redistest.Delay(50*time.Millisecond, isIncr))
 	began := time.Now()
 	must(t, client.Incr(ctx, key).Err())
 	if time.Since(began) < 50*time.Millisecond {

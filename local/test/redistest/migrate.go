@@ -43,9 +43,9 @@ func (m *Migration) Move(keys ...string) {
 	}
 }
 
-// Finish moves what is left, gives the slot to its new node, and returns when all running nodes know. Until they do, who
+// Complete moves what is left, gives the slot to its new node, and returns when all running nodes know. Until they do, who
 // moves the slot on meets nodes that disagree about it.
-func (m *Migration) Finish() {
+func (m *Migration) Complete() {
 	m.cluster.t.Helper()
 	for keys := m.Keys(100); len(keys) > 0; keys = m.Keys(100) {
 		m.Move(keys...)

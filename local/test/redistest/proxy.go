@@ -37,7 +37,7 @@ const (
 type Proxy struct {
 	Addr   string
 	target atomic.Pointer[string]
-	judge  atomic.Pointer[func(request []byte) Fault]
+	decide atomic.Pointer[func(request []byte) Fault]
 	listen net.Listener
 
 	mu     sync.Mutex
@@ -69,20 +69,20 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Judge has every request from now on judged; nil lets all pass. It is asked from several goroutines at once. A request
+// Decide has every request from now on judged; nil lets all pass. It is asked from several goroutines at once. A request
 // is what a client sent in one go: a command, or a pipeline of several.
-func (p *Proxy) Judge(judge func(request []byte) Fault) {
-	if judge == nil {
-		p.judge.Store(nil)
+func (p *Proxy) Decide(decide func(request []byte) Fault) {
+	if decide == nil {
+		p.decide.Store(nil)
 		return
 	}
-	p.judge.Store(&judge)
+	p.decide.Store(&decide)
 }
 
 // Once strikes the first request that want picks, and lets all others pass. It returns how often it struck: 0 or 1.
 func (p *Proxy) Once(fault Fault, want func(request []byte) bool) (struck func() int) {
 	var n atomic.Int64
-	p.Judge(func(request []byte) Fault {
+	p.Decide(func(request []byte) Fault {
 		if want(request) && n.CompareAndSwap(0, 1) {
 			return fault
 		}
@@ -205,8 +205,8 @@ func (l *link) requests() {
 		if err != nil {
 			return
 		}
-		if judge := l.proxy.judge.Load(); judge != nil && Fault(l.fate.Load()) == None {
-			l.fate.Store(int64((*judge)(buffer[:n])))
+		if decide := l.proxy.decide.Load(); decide != nil && Fault(l.fate.Load()) == None {
+			l.fate.Store(int64((*decide)(buffer[:n])))
 		}
 		switch Fault(l.fate.Load()) {
 		case CutBefore:
@@ -257,10 +257,10 @@ func NewProxies(t testing.TB, addrs ...string) Proxies {
 	return all
 }
 
-// Judge has every request to any of them judged, see Proxy.Judge.
-func (p Proxies) Judge(judge func(request []byte) Fault) {
+// Decide has every request to any of them judged, see Proxy.Judge.
+func (p Proxies) Decide(decide func(request []byte) Fault) {
 	for _, proxy := range p {
-		proxy.Judge(judge)
+		proxy.Decide(decide)
 	}
 }
 

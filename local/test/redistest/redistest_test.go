@@ -154,7 +154,7 @@ func TestCounting(t *testing.T) {
 			if err != nil && !errors.Is(err, redis.Nil) {
 				t.Fatalf("%s: %v", what, err)
 			}
-			if got := c.Trips(); got != want {
+			if got := c.RoundTrips(); got != want {
 				t.Errorf("%s: %d trips, want %d", what, got, want)
 			}
 			c.Reset()

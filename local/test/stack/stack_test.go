@@ -480,8 +480,8 @@ func TestStack_api(t *testing.T) {
 		"allowCredentials": "true", "maxAge": "600", "allowHeaders/3": "if-none-match",
 	})
 	// SAM fills in this parameter by itself, from what it is told.
-	told := []string{"SiweDomains=c.example.com", "Origins=https://c.example.com,https://d.example.com"}
-	s = carryOut(translated(t, "template.yaml", told...), told...)
+	logged := []string{"SiweDomains=c.example.com", "Origins=https://c.example.com,https://d.example.com"}
+	s = carryOut(translated(t, "template.yaml", logged...), logged...)
 	_, api = s.one(t, "AWS::ApiGatewayV2::Api")
 	expect(t, "CORS", api.at("Body", "x-amazon-apigateway-cors"), map[string]string{"allowOrigins": `["https://c.example.com","https://d.example.com"]`})
 }

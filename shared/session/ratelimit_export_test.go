@@ -21,10 +21,10 @@ func (s *Store) CountRefresh(ctx context.Context, limit int, u token.UserID, ip 
 	return s.countAlone(ctx, s.accountNetworkRate(refreshRate, limit, u, ip))
 }
 
-func (s *Store) countAlone(ctx context.Context, limit rate) error {
+func (s *Store) countAlone(ctx context.Context, limit rateLimit) error {
 	c := limit.count(s.now())
 	if err := script.Pipeline(ctx, s.rdb, c); err != nil {
 		return err
 	}
-	return limit.verdict(c.Reply)
+	return limit.result(c.Reply)
 }

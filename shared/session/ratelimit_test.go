@@ -417,12 +417,12 @@ func TestLimit_roundTrips(t *testing.T) {
 			counting.Reset()
 			nonce, _, err := s.IssueNonce(ctx, from("2001:db8::1"))
 			must(t, err)
-			if n := counting.Trips(); n != want {
+			if n := counting.RoundTrips(); n != want {
 				t.Errorf("scripts known %v: asking took %d round trips, want %d", known, n, want)
 			}
 			counting.Reset()
 			must(t, s.SpendNonce(ctx, nonce, from("2001:db8::1")))
-			if n := counting.Trips(); n != want {
+			if n := counting.RoundTrips(); n != want {
 				t.Errorf("scripts known %v: spending took %d round trips, want %d", known, n, want)
 			}
 		}
@@ -598,12 +598,12 @@ func TestFailures_roundTrips(t *testing.T) {
 		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)
 		must(t, s.CountFailure(ctx))
-		if n := counting.Trips(); n != 1 {
+		if n := counting.RoundTrips(); n != 1 {
 			t.Errorf("counting took %d round trips", n)
 		}
 		counting.Reset()
-		if n, err := s.Failures(ctx); n != 1 || err != nil || counting.Trips() != 1 {
-			t.Errorf("%d failures, %v, in %d round trips", n, err, counting.Trips())
+		if n, err := s.Failures(ctx); n != 1 || err != nil || counting.RoundTrips() != 1 {
+			t.Errorf("%d failures, %v, in %d round trips", n, err, counting.RoundTrips())
 		}
 	})
 }

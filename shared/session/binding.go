@@ -5,34 +5,34 @@ import (
 	"latchkey/shared/token"
 )
 
-// traits are what is compared of a client: keyed hashes, bound to the session, so that equal devices look unlike in Redis.
-type traits struct {
+// clientBinding are what is compared of a client: keyed hashes, bound to the session, so that equal devices look unlike in Redis.
+type clientBinding struct {
 	// bare and full are of the device, without and with the id that the client sent.
-	bare, full   [traitSize]byte
+	bare, full   [bindingHashSize]byte
 	notEvaluated bool
-	network      [traitSize]byte
+	network      [bindingHashSize]byte
 	noNetwork    bool // the request could not have shown one
 	noID         bool // nor a device id
 }
 
-// traits makes them for a session.
-func (s *Store) traits(key seal.KeyID, id token.ID, client Client) (traits, error) {
+// bindingOf makes them for a session.
+func (s *Store) bindingOf(key seal.KeyID, id token.ID, client Client) (clientBinding, error) {
 	d := client.Device
 	device := [][]byte{id.User[:], id.Session[:], []byte(d.Browser), []byte(d.OS), {byte(d.Class)}, []byte(d.ID)}
 	bare, err := s.keys.MAC(key, seal.Device, device[:len(device)-1]...)
 	if err != nil {
-		return traits{}, err
+		return clientBinding{}, err
 	}
 	full, err := s.keys.MAC(key, seal.Device, device...)
 	if err != nil {
-		return traits{}, err
+		return clientBinding{}, err
 	}
 	network, err := s.keys.MAC(key, seal.Network, id.User[:], id.Session[:], []byte(networkOf(client.IP).String()))
 	if err != nil {
-		return traits{}, err
+		return clientBinding{}, err
 	}
-	return traits{
-		bare: [traitSize]byte(bare), full: [traitSize]byte(full), network: [traitSize]byte(network),
+	return clientBinding{
+		bare: [bindingHashSize]byte(bare), full: [bindingHashSize]byte(full), network: [bindingHashSize]byte(network),
 		notEvaluated: client.NotEvaluated, noNetwork: client.NotEvaluated && !client.IP.IsValid(),
 		noID: client.NoDeviceID,
 	}, nil
@@ -40,7 +40,7 @@ func (s *Store) traits(key seal.KeyID, id token.ID, client Client) (traits, erro
 
 // devices are both hashes as scripts take them; nothing where the request could show no device, and no second one where it
 // could show no id.
-func (c traits) devices() []byte {
+func (c clientBinding) devices() []byte {
 	if c.notEvaluated {
 		return []byte{}
 	}
@@ -51,7 +51,7 @@ func (c traits) devices() []byte {
 }
 
 // networks is the hash as scripts take it; nothing where the request could show no network.
-func (c traits) networks() []byte {
+func (c clientBinding) networks() []byte {
 	if c.noNetwork {
 		return []byte{}
 	}
@@ -59,7 +59,7 @@ func (c traits) networks() []byte {
 }
 
 // device is the hash that a session is bound to, or is compared with: a device id counts where the login sent one.
-func (c traits) device(flags byte) [traitSize]byte {
+func (c clientBinding) device(flags byte) [bindingHashSize]byte {
 	if flags&flagDeviceID != 0 {
 		return c.full
 	}
@@ -76,13 +76,13 @@ func boundWith(d Device) byte {
 
 // changed tells whether a change of device or network is due to be recorded before the touch interval is over: what judge
 // in prelude.lua decides for good.
-func (s *Store) changed(e entry, c traits) bool {
-	held := e.flags&flagHeld != 0
-	due := func(policy Policy, bound, last, seen [traitSize]byte) bool {
+func (s *Store) changed(e entry, c clientBinding) bool {
+	stepUpRequired := e.flags&flagStepUpRequired != 0
+	due := func(policy Policy, bound, last, seen [bindingHashSize]byte) bool {
 		switch {
 		case policy == PolicyOff, seen == bound:
 			return false
-		case policy == PolicyLog, policy == PolicyStepUp && held:
+		case policy == PolicyLog, policy == PolicyStepUp && stepUpRequired:
 			return seen != last && last == bound
 		}
 		return true

@@ -35,7 +35,7 @@ func TestRead_refusesWithoutATrip(t *testing.T) {
 			"other alphabet": strings.ReplaceAll(strings.ReplaceAll(g.AccessToken[4:], "-", "+"), "_", "/"),
 			"other keys":     foreign,
 		} {
-			_, err := s.Read(ctx, text, laptop)
+			_, err := s.Validate(ctx, text, laptop)
 			if text == g.AccessToken {
 				t.Fatalf("%s: the token was not changed", name)
 			}
@@ -45,7 +45,7 @@ func TestRead_refusesWithoutATrip(t *testing.T) {
 				wants(t, err, token.ErrInvalid)
 			}
 		}
-		if n := counting.Trips(); n != 0 {
+		if n := counting.RoundTrips(); n != 0 {
 			t.Errorf("%d trips for forged tokens", n)
 		}
 	})
@@ -84,14 +84,14 @@ func TestRead_deadlines(t *testing.T) {
 		w.clock.add(30*time.Minute - time.Millisecond)
 		w.opens(g)
 		w.clock.add(30 * time.Minute)
-		_, err := w.Read(ctx, g.AccessToken, laptop)
+		_, err := w.Validate(ctx, g.AccessToken, laptop)
 		over := wantsEnded(t, err, session.IdleTimeout)
 		if !over.At.Equal(w.clock.now()) || over.ByThis {
 			t.Errorf("told %+v, want the deadline %v", over, w.clock.now())
 		}
 		_, err = w.Refresh(ctx, g.RefreshToken, laptop)
 		wantsEnded(t, err, session.IdleTimeout)
-		_, err = session.NewStore(w.product, w.ring, untouched(w.opts), w.clock.now).Read(ctx, g.AccessToken, laptop)
+		_, err = session.NewStore(w.product, w.ring, untouched(w.opts), w.clock.now).Validate(ctx, g.AccessToken, laptop)
 		wantsEnded(t, err, session.IdleTimeout) // by the reader alone: no script looks again
 		if n := len(w.stored(g).Live); n != 1 {
 			t.Error("a passed deadline was written down by a reader")
@@ -125,7 +125,7 @@ func TestRead_absoluteEnd(t *testing.T) {
 			t.Errorf("touched, and idle end is %v", end)
 		}
 		w.clock.add(time.Millisecond)
-		_, err := w.Read(ctx, g.AccessToken, laptop)
+		_, err := w.Validate(ctx, g.AccessToken, laptop)
 		if over := wantsEnded(t, err, session.AbsoluteTimeout); !over.At.Equal(begin.Add(12 * time.Hour)) {
 			t.Errorf("ended at %v", over.At)
 		}
@@ -150,19 +150,19 @@ func TestRead_generations(t *testing.T) {
 		w.clock.add(45*time.Second - time.Millisecond)
 		w.opens(g0) // superseded, within the grace
 		w.clock.add(time.Millisecond)
-		_, err = w.Read(ctx, g0.AccessToken, laptop)
+		_, err = w.Validate(ctx, g0.AccessToken, laptop)
 		wants(t, err, session.ErrTokenExpired)
 		g2, err := w.Refresh(ctx, g1.RefreshToken, laptop)
 		must(t, err)
-		_, err = w.Read(ctx, g0.AccessToken, laptop)
+		_, err = w.Validate(ctx, g0.AccessToken, laptop)
 		wants(t, err, session.ErrTokenExpired) // never theft
 		w.opens(g2)
 		w.clock.add(15 * time.Minute)
-		_, err = w.Read(ctx, g2.AccessToken, laptop)
+		_, err = w.Validate(ctx, g2.AccessToken, laptop)
 		wants(t, err, session.ErrTokenExpired)
 
 		forged := tokentest.Forge(w.ring, g2.AccessToken, w.ring, func(_ *uint32, secret *[32]byte) { secret[5] ^= 1 })
-		_, err = w.Read(ctx, forged, laptop)
+		_, err = w.Validate(ctx, forged, laptop)
 		wants(t, err, token.ErrInvalid)
 		if n := len(w.stored(g2).Live); n != 1 {
 			t.Error("reading ended the session")
@@ -176,7 +176,7 @@ func TestRead_wrongTransport(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		other := laptop
 		other.Transport = session.Bearer
-		_, err := w.Read(ctx, g.AccessToken, other)
+		_, err := w.Validate(ctx, g.AccessToken, other)
 		wants(t, err, token.ErrInvalid)
 		_, err = w.Refresh(ctx, g.RefreshToken, other)
 		wants(t, err, token.ErrInvalid)
@@ -190,7 +190,7 @@ func TestRead_storeReset(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		for name, present := range map[string]func(session.Grant) error{
-			"read":    func(g session.Grant) error { _, err := w.Read(ctx, g.AccessToken, laptop); return err },
+			"read":    func(g session.Grant) error { _, err := w.Validate(ctx, g.AccessToken, laptop); return err },
 			"refresh": func(g session.Grant) error { _, err := w.Refresh(ctx, g.RefreshToken, laptop); return err },
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -228,12 +228,12 @@ func TestRead_laggingReplica(t *testing.T) {
 		w.clock.add(time.Minute)
 		g1, err := w.Refresh(ctx, g.RefreshToken, laptop)
 		must(t, err)
-		_, err = lagging.Read(ctx, g1.AccessToken, laptop)
+		_, err = lagging.Validate(ctx, g1.AccessToken, laptop)
 		wants(t, err, session.ErrUnavailable)
 		w.clock.add(time.Minute)
 		g2, err := w.Refresh(ctx, g1.RefreshToken, laptop)
 		must(t, err)
-		_, err = lagging.Read(ctx, g1.AccessToken, laptop) // what is written is ahead of this token
+		_, err = lagging.Validate(ctx, g1.AccessToken, laptop) // what is written is ahead of this token
 		wants(t, err, session.ErrUnavailable)
 		w.opens(g2)
 	})
@@ -250,7 +250,7 @@ func TestRead_damagedPayload(t *testing.T) {
 		kid[2] ^= 1
 		for name, value := range map[string]string{"swapped": foreign, "cut": honest[:len(honest)-1], "empty": "", "json": `{"address":"0x"}`, "key id": string(kid)} {
 			must(t, w.rdb.Set(ctx, key, value, 0).Err())
-			_, err := w.Read(ctx, g.AccessToken, laptop)
+			_, err := w.Validate(ctx, g.AccessToken, laptop)
 			if !errors.Is(err, token.ErrInvalid) || !errors.Is(err, session.ErrDamaged) {
 				t.Errorf("%s: got %v, want an invalid token that is worth an alarm", name, err)
 			}
@@ -273,7 +273,7 @@ func TestRead_payloadIsBoundToFacts(t *testing.T) {
 			g := w.signIn(alice, laptop)
 			key := w.RecordKey(g.Session.ID)
 			must(t, w.rdb.SetRange(ctx, key, at, "\x7f").Err())
-			_, err := w.Read(ctx, g.AccessToken, laptop)
+			_, err := w.Validate(ctx, g.AccessToken, laptop)
 			if !errors.Is(err, token.ErrInvalid) || !errors.Is(err, session.ErrDamaged) {
 				t.Errorf("with another %s it is answered with %v", name, err)
 			}
@@ -293,7 +293,7 @@ func TestTouch_movesOnlyForward(t *testing.T) {
 		s := w.on(counting, w.clock)
 		read := func() session.Session {
 			t.Helper()
-			a, err := s.Read(ctx, g.AccessToken, laptop)
+			a, err := s.Validate(ctx, g.AccessToken, laptop)
 			must(t, err)
 			return a.Session
 		}
@@ -310,7 +310,7 @@ func TestTouch_movesOnlyForward(t *testing.T) {
 		if again := read(); again.LastSeenAt != got.LastSeenAt || again.IdleEnd != got.IdleEnd {
 			t.Errorf("a clock behind moved %v to %v", got.IdleEnd, again.IdleEnd)
 		}
-		if n := counting.Trips(); n != 4 {
+		if n := counting.RoundTrips(); n != 4 {
 			t.Errorf("%d trips, want three reads and one touch", n)
 		}
 	})
@@ -327,7 +327,7 @@ func TestTouch_overtaken(t *testing.T) {
 			w.clock.add(20 * time.Second)
 			later = w.opens(g)
 		}), w.clock)
-		got, err := s.Read(ctx, g.AccessToken, laptop)
+		got, err := s.Validate(ctx, g.AccessToken, laptop)
 		must(t, err)
 		if got.Session.LastSeenAt != later.Session.LastSeenAt || got.Session.IdleEnd != later.Session.IdleEnd {
 			t.Errorf("seen %v, after it was seen %v", got.Session.LastSeenAt, later.Session.LastSeenAt)
@@ -343,10 +343,10 @@ func TestTouch_looksAgain(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		s := w.on(w.beforeScript(func() {
-			_, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+			_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 			must(t, err)
 		}), w.clock)
-		_, err := s.Read(ctx, g.AccessToken, laptop)
+		_, err := s.Validate(ctx, g.AccessToken, laptop)
 		wantsEnded(t, err, session.LoggedOut)
 		w.dead(g)
 	})

@@ -19,9 +19,9 @@ import (
 type rotation struct {
 	*world // the one that has it
 
-	late  *session.Store
-	trips *redistest.CountingClient
-	asked atomic.Int64
+	late     *session.Store
+	counting *redistest.CountingClient
+	asked    atomic.Int64
 	// answer is what the late one is told; nil gives it the key.
 	answer error
 }
@@ -38,12 +38,12 @@ func newRotation(t *testing.T, r redistest.Redis) *rotation {
 		must(t, err)
 		return ring
 	}
-	x := &rotation{world: newWorld(t, r), trips: redistest.Counting(t, r)}
+	x := &rotation{world: newWorld(t, r), counting: redistest.Counting(t, r)}
 	former, next := ring(1), ring(1, 2)
 	x.ring = next
 	x.Store = x.on(x.product, x.clock)
 	opts := x.opts
-	opts.Learn = func(_ context.Context, id seal.KeyID) error {
+	opts.FetchKey = func(_ context.Context, id seal.KeyID) error {
 		x.asked.Add(1)
 		if x.answer != nil {
 			return x.answer
@@ -53,27 +53,27 @@ func newRotation(t *testing.T, r redistest.Redis) *rotation {
 		}
 		return seal.ErrUnknownKey
 	}
-	x.late = session.NewStore(x.trips, former, opts, x.clock.now)
+	x.late = session.NewStore(x.counting, former, opts, x.clock.now)
 	return x
 }
 
 // expect asserts how often the late instance asked for a key and went to Redis since the last time.
-func (x *rotation) expect(what string, asked, trips int) {
+func (x *rotation) expect(what string, asked, roundTrips int) {
 	x.t.Helper()
 	if got := int(x.asked.Swap(0)); got != asked {
 		x.t.Errorf("%s: asked %d times for a key, want %d", what, got, asked)
 	}
-	if got := x.trips.Trips(); got != trips {
-		x.t.Errorf("%s: %d trips, want %d", what, got, trips)
+	if got := x.counting.RoundTrips(); got != roundTrips {
+		x.t.Errorf("%s: %d trips, want %d", what, got, roundTrips)
 	}
-	x.trips.Reset()
+	x.counting.Reset()
 }
 
 // An instance that meets a key before it has heard of it takes it up, once, and serves.
 func TestLearn_takesUpAKey(t *testing.T) {
 	calls := map[string]func(x *rotation, g session.Grant) error{
 		"read": func(x *rotation, g session.Grant) error {
-			_, err := x.late.Read(ctx, g.AccessToken, laptop)
+			_, err := x.late.Validate(ctx, g.AccessToken, laptop)
 			return err
 		},
 		"refresh": func(x *rotation, g session.Grant) error {
@@ -81,7 +81,7 @@ func TestLearn_takesUpAKey(t *testing.T) {
 			return err
 		},
 		"present": func(x *rotation, g session.Grant) error {
-			_, err := x.late.PresentRefresh(ctx, g.RefreshToken, laptop.Transport)
+			_, err := x.late.InspectRefresh(ctx, g.RefreshToken, laptop.Transport)
 			return err
 		},
 	}
@@ -91,10 +91,10 @@ func TestLearn_takesUpAKey(t *testing.T) {
 				x := newRotation(t, r)
 				g := x.signIn(alice, laptop)
 				must(t, session.LoadScripts(ctx, x.rdb))
-				x.trips.Reset()
+				x.counting.Reset()
 				must(t, call(x, g))
 				x.expect("the first call", 1, 1)
-				_, err := x.late.Read(ctx, g.AccessToken, laptop)
+				_, err := x.late.Validate(ctx, g.AccessToken, laptop)
 				if name != "refresh" {
 					must(t, err)
 				}
@@ -120,7 +120,7 @@ func TestLearn_opensWhatWasSealed(t *testing.T) {
 		g, err := x.late.Create(ctx, x.login(alice, laptop)) // under the former key, which the other has too
 		must(t, err)
 		a, p := x.preferences(g)
-		_, err = x.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+		_, err = x.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 		must(t, err)
 		_, err = x.PutState(ctx, a, "k", []byte(`1`), 0, session.StateCondition{})
 		must(t, err)
@@ -133,7 +133,7 @@ func TestLearn_opensWhatWasSealed(t *testing.T) {
 		waives bool // what cannot be opened is left out
 	}{
 		"preferences": {call: func(x *rotation, g session.Grant, _ session.Access) (bool, error) {
-			_, p, err := x.late.ReadPreferences(ctx, g.AccessToken, laptop)
+			_, p, err := x.late.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 			return string(p.JSON) == `{"a":1}`, err
 		}},
 		"state": {call: func(x *rotation, _ session.Grant, a session.Access) (bool, error) {
@@ -146,7 +146,7 @@ func TestLearn_opensWhatWasSealed(t *testing.T) {
 		}},
 		"activity": {waives: true, call: func(x *rotation, _ session.Grant, a session.Access) (bool, error) {
 			events, _, err := x.late.Activity(ctx, a.User.ID, "", 10)
-			return len(events) > 0 && events[0].By.Device == "Phone", err
+			return len(events) > 0 && events[0].Actor.Device == "Phone", err
 		}},
 		"sessions": {waives: true, call: func(x *rotation, g session.Grant, _ session.Access) (bool, error) {
 			account, err := x.late.Account(ctx, alice)
@@ -177,7 +177,7 @@ func TestLearn_noSuchKey(t *testing.T) {
 	x := newRotation(t, redistest.Embedded(t))
 	x.answer = seal.ErrUnknownKey
 	g := x.signIn(alice, laptop)
-	_, err := x.late.Read(ctx, g.AccessToken, laptop)
+	_, err := x.late.Validate(ctx, g.AccessToken, laptop)
 	wants(t, err, token.ErrInvalid)
 	_, err = x.late.Refresh(ctx, g.RefreshToken, laptop)
 	wants(t, err, token.ErrInvalid)
@@ -188,11 +188,11 @@ func TestLearn_noSuchKey(t *testing.T) {
 	former, err := x.late.Create(ctx, x.login(alice, laptop))
 	must(t, err)
 	a, p := x.preferences(former)
-	_, err = x.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.By())
+	_, err = x.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 	must(t, err)
 	_, err = x.PutState(ctx, a, "k", []byte(`1`), 0, session.StateCondition{})
 	must(t, err)
-	if _, p, err := x.late.ReadPreferences(ctx, former.AccessToken, laptop); err != nil || string(p.JSON) != session.EmptyPreferences {
+	if _, p, err := x.late.ValidateWithPreferences(ctx, former.AccessToken, laptop); err != nil || string(p.JSON) != session.EmptyPreferences {
 		t.Errorf("preferences %s, %v", p.JSON, err)
 	}
 	_, err = x.late.State(ctx, a, "k")
@@ -209,9 +209,9 @@ func TestLearn_cannotTell(t *testing.T) {
 	x := newRotation(t, redistest.Embedded(t))
 	g := x.signIn(alice, laptop)
 	opts := x.opts
-	opts.Learn = func(context.Context, seal.KeyID) error { return errors.New("away") }
-	late := session.NewStore(x.trips, newRing(t, x.opts.Prefix), opts, x.clock.now)
-	_, err := late.Read(ctx, g.AccessToken, laptop)
+	opts.FetchKey = func(context.Context, seal.KeyID) error { return errors.New("away") }
+	late := session.NewStore(x.counting, newRing(t, x.opts.Prefix), opts, x.clock.now)
+	_, err := late.Validate(ctx, g.AccessToken, laptop)
 	wants(t, err, session.ErrUnavailable)
 	if errors.Is(err, token.ErrInvalid) {
 		t.Errorf("called invalid: %v", err)
@@ -227,10 +227,10 @@ func TestLearn_isNotAskedForForgeries(t *testing.T) {
 	x := newRotation(t, redistest.Embedded(t))
 	g, err := x.late.Create(ctx, x.login(alice, laptop))
 	must(t, err)
-	x.expect("a login", 0, x.trips.Trips())
+	x.expect("a login", 0, x.counting.RoundTrips())
 	forged := tokentest.Forge(x.ring, g.AccessToken, newStranger(t, g.AccessToken), func(*uint32, *[32]byte) {})
 	for _, text := range []string{"", "lka_", "lkr_" + g.AccessToken[4:], g.AccessToken[:len(g.AccessToken)-1], forged, strings.ToUpper(g.AccessToken)} {
-		_, err := x.late.Read(ctx, text, laptop)
+		_, err := x.late.Validate(ctx, text, laptop)
 		wants(t, err, token.ErrInvalid)
 		_, err = x.late.SessionOf(ctx, text)
 		wants(t, err, token.ErrInvalid)

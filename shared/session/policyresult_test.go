@@ -20,9 +20,9 @@ func elsewhere() session.Client {
 }
 
 // listening collects what the store tells of.
-func listening(told *[]session.Event) func(*session.Options) {
+func listening(emitted *[]session.Event) func(*session.Options) {
 	return func(o *session.Options) {
-		o.Audit = func(_ context.Context, e session.Event) { *told = append(*told, e) }
+		o.Audit = func(_ context.Context, e session.Event) { *emitted = append(*emitted, e) }
 	}
 }
 
@@ -51,36 +51,36 @@ func TestRead_changedDevice(t *testing.T) {
 	} {
 		t.Run(c.policy.String(), func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-				var told []session.Event
-				w := newWorld(t, r, listening(&told), func(o *session.Options) { o.DevicePolicy = c.policy })
+				var emitted []session.Event
+				w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy = c.policy })
 				g := w.signIn(alice, laptop)
 				other := laptop
 				other.Device = phone.Device
 				for range 3 {
-					_, err := w.Read(ctx, g.AccessToken, other)
+					_, err := w.Validate(ctx, g.AccessToken, other)
 					c.want(t, err)
 				}
 				third := laptop
 				third.Device.OS = "Windows"
 				for range 2 { // at once it is one change too many; after the touch interval it is written down
-					_, err := w.Read(ctx, g.AccessToken, third)
+					_, err := w.Validate(ctx, g.AccessToken, third)
 					c.want(t, err)
 					w.clock.add(w.opts.Touch)
 				}
-				_, err := w.Read(ctx, g.AccessToken, third)
+				_, err := w.Validate(ctx, g.AccessToken, third)
 				c.want(t, err)
-				if n := count(told, session.EventDevice); n != c.events {
+				if n := count(emitted, session.EventDevice); n != c.events {
 					t.Errorf("%d events of a changed device, want %d", n, c.events)
 				}
 				ended := 0
 				if c.policy == session.PolicyRevoke {
 					ended = 1
 				}
-				if n := count(told, session.EventEnded); n != ended {
+				if n := count(emitted, session.EventEnded); n != ended {
 					t.Errorf("%d ended, want %d", n, ended)
 				}
 				// Going back to the device of the login changes nothing: a verdict sticks.
-				_, err = w.Read(ctx, g.AccessToken, laptop)
+				_, err = w.Validate(ctx, g.AccessToken, laptop)
 				c.want(t, err)
 			})
 		})
@@ -89,21 +89,21 @@ func TestRead_changedDevice(t *testing.T) {
 
 func TestRead_changedNetwork(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told))
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted))
 		g := w.signIn(alice, laptop)
 		for _, ip := range []string{"203.0.113.1", "203.0.113.254", "::ffff:203.0.113.9"} { // the same /24
 			c := laptop
 			c.IP = netip.MustParseAddr(ip)
-			if a, err := w.Read(ctx, g.AccessToken, c); err != nil || a.Session.LastIP != laptop.IP {
+			if a, err := w.Validate(ctx, g.AccessToken, c); err != nil || a.Session.LastIP != laptop.IP {
 				t.Errorf("from %s: %v, %v", ip, a.Session.LastIP, err)
 			}
 		}
-		if n := count(told, session.EventNetwork); n != 0 {
+		if n := count(emitted, session.EventNetwork); n != 0 {
 			t.Errorf("%d changes within one network", n)
 		}
 		for range 3 {
-			a, err := w.Read(ctx, g.AccessToken, elsewhere())
+			a, err := w.Validate(ctx, g.AccessToken, elsewhere())
 			must(t, err)
 			if a.Session.LastIP != elsewhere().IP || a.Session.IP != laptop.IP {
 				t.Errorf("the login was from %v, the last change to %v", a.Session.IP, a.Session.LastIP)
@@ -112,11 +112,11 @@ func TestRead_changedNetwork(t *testing.T) {
 		if a := w.opens(g); a.Session.LastIP != elsewhere().IP {
 			t.Errorf("the last recorded change is to %v", a.Session.LastIP)
 		}
-		if n := count(told, session.EventNetwork); n != 1 {
+		if n := count(emitted, session.EventNetwork); n != 1 {
 			t.Errorf("%d events of one change", n)
 		}
-		e := told[len(told)-1]
-		if e.Outcome() != "allowed" || e.By.IP != elsewhere().IP || e.Session != g.Session.ID {
+		e := emitted[len(emitted)-1]
+		if e.Outcome() != "allowed" || e.Actor.IP != elsewhere().IP || e.Session != g.Session.ID {
 			t.Errorf("told %+v", e)
 		}
 	})
@@ -128,10 +128,10 @@ func TestRead_privacyAddresses(t *testing.T) {
 	g := w.signIn(alice, phone)
 	rotated := phone
 	rotated.IP = netip.MustParseAddr("2001:db8:aa:bb:ffff:1:2:3")
-	_, err := w.Read(ctx, g.AccessToken, rotated)
+	_, err := w.Validate(ctx, g.AccessToken, rotated)
 	must(t, err)
 	rotated.IP = netip.MustParseAddr("2001:db8:aa:bc::17")
-	_, err = w.Read(ctx, g.AccessToken, rotated)
+	_, err = w.Validate(ctx, g.AccessToken, rotated)
 	wantsEnded(t, err, session.HijackSuspected)
 }
 
@@ -140,12 +140,12 @@ func TestRead_notEvaluated(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		_, err := w.Read(ctx, g.AccessToken, session.Client{IP: laptop.IP, Transport: session.Cookie, NotEvaluated: true})
+		_, err := w.Validate(ctx, g.AccessToken, session.Client{IP: laptop.IP, Transport: session.Cookie, NotEvaluated: true})
 		must(t, err)
 		w.clock.add(time.Minute)
 		_, err = w.Refresh(ctx, g.RefreshToken, session.Client{IP: laptop.IP, Transport: session.Cookie, NotEvaluated: true})
 		must(t, err)
-		_, err = w.Read(ctx, g.AccessToken, session.Client{IP: laptop.IP, Transport: session.Cookie})
+		_, err = w.Validate(ctx, g.AccessToken, session.Client{IP: laptop.IP, Transport: session.Cookie})
 		wants(t, err, session.ErrStepUp)
 	})
 }
@@ -154,22 +154,22 @@ func TestRead_notEvaluated(t *testing.T) {
 func TestRead_notEvaluatedNetwork(t *testing.T) {
 	for _, policy := range []session.Policy{session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke} {
 		redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-			var told []session.Event
-			w := newWorld(t, r, listening(&told), func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = policy, policy })
+			var emitted []session.Event
+			w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = policy, policy })
 			g := w.signIn(alice, laptop)
 			for range 3 { // the second and third are recorded as activity
-				a, err := w.Read(ctx, g.AccessToken, session.Client{Transport: session.Cookie, NotEvaluated: true})
+				a, err := w.Validate(ctx, g.AccessToken, session.Client{Transport: session.Cookie, NotEvaluated: true})
 				must(t, err)
 				if a.Session.LastIP != laptop.IP || !a.Session.LastSeenAt.Equal(w.clock.now()) && w.clock.now().Sub(a.Session.LastSeenAt) >= w.opts.Touch {
 					t.Errorf("last seen %v from %v at %v", a.Session.LastSeenAt, a.Session.LastIP, w.clock.now())
 				}
 				w.clock.add(time.Minute)
 			}
-			if n := count(told, session.EventNetwork) + count(told, session.EventDevice) + count(told, session.EventEnded); n > 0 {
+			if n := count(emitted, session.EventNetwork) + count(emitted, session.EventDevice) + count(emitted, session.EventEnded); n > 0 {
 				t.Errorf("%v: %d changes were told", policy, n)
 			}
 			w.opens(g)
-			_, err := w.Read(ctx, g.AccessToken, session.Client{Device: laptop.Device, Transport: session.Cookie})
+			_, err := w.Validate(ctx, g.AccessToken, session.Client{Device: laptop.Device, Transport: session.Cookie})
 			if (err != nil) != (policy != session.PolicyLog) { // one that could have shown an address, and did not
 				t.Errorf("%v: %v", policy, err)
 			}
@@ -180,41 +180,41 @@ func TestRead_notEvaluatedNetwork(t *testing.T) {
 // A held session rotates and stays held, whatever device it is shown from, until a fresh signature.
 func TestStepUp(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told []session.Event
-		w := newWorld(t, r, listening(&told))
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted))
 		g := w.signIn(alice, laptop)
 		w.clock.add(10 * time.Minute)
-		held, err := w.Refresh(ctx, g.RefreshToken, phone)
+		stepUpRequired, err := w.Refresh(ctx, g.RefreshToken, phone)
 		must(t, err)
-		if !held.Session.StepUpRequired {
+		if !stepUpRequired.Session.StepUpRequired {
 			t.Error("a refresh from another device does not hold the session")
 		}
 		for _, client := range []session.Client{phone, laptop} { // a thief who copies the user agent has gained nothing
-			_, err = w.Read(ctx, held.AccessToken, client)
+			_, err = w.Validate(ctx, stepUpRequired.AccessToken, client)
 			wants(t, err, session.ErrStepUp)
 		}
-		a, err := w.ReadHeld(ctx, held.AccessToken, laptop)
+		a, err := w.ValidateStepUp(ctx, stepUpRequired.AccessToken, laptop)
 		must(t, err)
 		if !a.Session.StepUpRequired || a.Session.ElevatedUntil.After(w.clock.now()) {
 			t.Errorf("held as %+v", a.Session)
 		}
 		w.clock.add(time.Minute)
-		again, err := w.Refresh(ctx, held.RefreshToken, laptop)
+		again, err := w.Refresh(ctx, stepUpRequired.RefreshToken, laptop)
 		must(t, err)
 		if !again.Session.StepUpRequired {
 			t.Error("a rotation released the session")
 		}
 
-		a, err = w.Present(ctx, again.AccessToken, session.Cookie)
+		a, err = w.Inspect(ctx, again.AccessToken, session.Cookie)
 		must(t, err)
 		up, err := w.StepUp(ctx, a, phone)
 		must(t, err)
 		if s := up.Session; s.StepUpRequired || !s.ElevatedUntil.Equal(w.clock.now().Add(w.opts.StepUp)) || s.Device.Name != phone.Device.Name {
 			t.Errorf("renewed as %+v", s)
 		}
-		_, err = w.Read(ctx, up.AccessToken, phone)
+		_, err = w.Validate(ctx, up.AccessToken, phone)
 		must(t, err)
-		_, err = w.Read(ctx, again.AccessToken, phone)
+		_, err = w.Validate(ctx, again.AccessToken, phone)
 		wants(t, err, session.ErrTokenExpired) // over at once
 		_, err = w.Refresh(ctx, again.RefreshToken, phone)
 		wants(t, err, token.ErrInvalid) // and no theft: another tab may have sent it at the same moment
@@ -227,10 +227,10 @@ func TestStepUp(t *testing.T) {
 		if next.Session.StepUpRequired {
 			t.Error("held again on the device that it is bound to")
 		}
-		if count(told, session.EventDevice) != 1 || count(told, session.EventStepUp) != 1 {
-			t.Errorf("told %+v", told)
+		if count(emitted, session.EventDevice) != 1 || count(emitted, session.EventStepUp) != 1 {
+			t.Errorf("told %+v", emitted)
 		}
-		_, err = w.Read(ctx, next.AccessToken, laptop) // the device of the login is another one now
+		_, err = w.Validate(ctx, next.AccessToken, laptop) // the device of the login is another one now
 		wants(t, err, session.ErrStepUp)
 	})
 }
@@ -240,7 +240,7 @@ func TestStepUp_overtaken(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		a, err := w.PresentRefresh(ctx, g.RefreshToken, session.Cookie)
+		a, err := w.InspectRefresh(ctx, g.RefreshToken, session.Cookie)
 		must(t, err)
 		w.clock.add(time.Minute)
 		s := w.on(w.beforeScript(func() {
@@ -260,9 +260,9 @@ func TestStepUp_overtakenByTheEnd(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		a, err := w.Present(ctx, g.AccessToken, session.Cookie)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
-		_, err = w.End(ctx, g.Session.ID, session.Revoked, laptop.By())
+		_, err = w.Revoke(ctx, g.Session.ID, session.Revoked, laptop.Actor())
 		must(t, err)
 		_, err = w.StepUp(ctx, a, laptop)
 		wantsEnded(t, err, session.Revoked)
@@ -278,25 +278,25 @@ func TestPresent(t *testing.T) {
 		next, err := w.Refresh(ctx, g.RefreshToken, laptop)
 		must(t, err)
 		for _, grant := range []session.Grant{g, next} {
-			_, err := w.Present(ctx, grant.AccessToken, session.Cookie)
+			_, err := w.Inspect(ctx, grant.AccessToken, session.Cookie)
 			must(t, err)
-			_, err = w.PresentRefresh(ctx, grant.RefreshToken, session.Cookie)
+			_, err = w.InspectRefresh(ctx, grant.RefreshToken, session.Cookie)
 			must(t, err)
 			// Each in its own place: attack case 26.
-			_, err = w.Present(ctx, grant.RefreshToken, session.Cookie)
+			_, err = w.Inspect(ctx, grant.RefreshToken, session.Cookie)
 			wants(t, err, token.ErrInvalid)
-			_, err = w.PresentRefresh(ctx, grant.AccessToken, session.Cookie)
+			_, err = w.InspectRefresh(ctx, grant.AccessToken, session.Cookie)
 			wants(t, err, token.ErrInvalid)
 		}
-		_, err = w.Present(ctx, next.AccessToken, session.Bearer)
+		_, err = w.Inspect(ctx, next.AccessToken, session.Bearer)
 		wants(t, err, token.ErrInvalid)
-		_, err = w.PresentRefresh(ctx, next.RefreshToken, session.Bearer)
+		_, err = w.InspectRefresh(ctx, next.RefreshToken, session.Bearer)
 		wants(t, err, token.ErrInvalid)
 		w.clock.add(w.opts.Grace)
-		_, err = w.PresentRefresh(ctx, g.RefreshToken, session.Cookie)
+		_, err = w.InspectRefresh(ctx, g.RefreshToken, session.Cookie)
 		wants(t, err, token.ErrInvalid)
 		w.opens(next) // which was not called theft
-		_, err = w.Present(ctx, "lka_nothing", session.Cookie)
+		_, err = w.Inspect(ctx, "lka_nothing", session.Cookie)
 		wants(t, err, token.ErrInvalid)
 	})
 }
@@ -307,12 +307,12 @@ func TestRead_holdsWithFullMemory(t *testing.T) {
 	w := newWorld(t, own.Redis)
 	g, second := w.signIn(alice, laptop), w.signIn(bob, laptop)
 	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
-	_, err := w.Read(ctx, g.AccessToken, phone)
+	_, err := w.Validate(ctx, g.AccessToken, phone)
 	wants(t, err, session.ErrStepUp)
 	must(t, w.Block(ctx, bob, false, operator))
 	w.dead(second)
 	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "0").Err())
-	_, err = w.Read(ctx, g.AccessToken, laptop)
+	_, err = w.Validate(ctx, g.AccessToken, laptop)
 	wants(t, err, session.ErrStepUp)
 }
 
@@ -329,7 +329,7 @@ func TestRead_changeRace(t *testing.T) {
 		})
 		g := w.signIn(alice, laptop)
 		together(20, func(int) {
-			_, err := w.Read(ctx, g.AccessToken, phone)
+			_, err := w.Validate(ctx, g.AccessToken, phone)
 			wants(t, err, session.ErrStepUp)
 		})
 		if n := verdicts.Load(); n != 2 {
@@ -345,7 +345,7 @@ func TestStepUp_lateTokens(t *testing.T) {
 		w := newWorld(t, r)
 		renew := func(access string) session.Grant {
 			t.Helper()
-			a, err := w.Present(ctx, access, session.Cookie)
+			a, err := w.Inspect(ctx, access, session.Cookie)
 			must(t, err)
 			g, err := w.StepUp(ctx, a, laptop)
 			must(t, err)

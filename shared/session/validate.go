@@ -23,29 +23,29 @@ type Access struct {
 	payload payload
 }
 
-// Read validates an access token. It fails with ErrInvalidToken, ErrTokenExpired, EndedError, ErrUnavailable, ErrStepUp
+// Validate validates an access token. It fails with ErrInvalidToken, ErrTokenExpired, EndedError, ErrUnavailable, ErrStepUp
 // where the session is held, or ErrDamaged where the record itself cannot be read. A forged token costs no trip, a good
 // one costs one, and a second where activity or a change of device or network is due to be recorded.
-func (s *Store) Read(ctx context.Context, text string, client Client) (Access, error) {
-	a, _, err := s.read(ctx, text, client)
-	return a.unlessHeld(err)
+func (s *Store) Validate(ctx context.Context, text string, client Client) (Access, error) {
+	a, _, err := s.validate(ctx, text, client)
+	return a.unlessStepUpRequired(err)
 }
 
-// ReadHeld is Read that also opens a session which is held for a step-up.
-func (s *Store) ReadHeld(ctx context.Context, text string, client Client) (Access, error) {
-	a, _, err := s.read(ctx, text, client)
+// ValidateStepUp is Validate that also opens a session which is held for a step-up.
+func (s *Store) ValidateStepUp(ctx context.Context, text string, client Client) (Access, error) {
+	a, _, err := s.validate(ctx, text, client)
 	return a, err
 }
 
-func (a Access) unlessHeld(err error) (Access, error) {
+func (a Access) unlessStepUpRequired(err error) (Access, error) {
 	if err == nil && a.Session.StepUpRequired {
 		return Access{}, ErrStepUp
 	}
 	return a, err
 }
 
-// read opens a session, held or not. What more is read of its account, by the given keys, comes in the same trip.
-func (s *Store) read(ctx context.Context, text string, client Client, more ...func(token.UserID) string) (Access, script.Reply, error) {
+// validate opens a session, held or not. What more is read of its account, by the given keys, comes in the same trip.
+func (s *Store) validate(ctx context.Context, text string, client Client, more ...func(token.UserID) string) (Access, script.Reply, error) {
 	t, err := s.parse(ctx, token.Access, text)
 	if err != nil {
 		return Access{}, nil, err
@@ -74,14 +74,14 @@ func (s *Store) read(ctx context.Context, text string, client Client, more ...fu
 		return Access{}, nil, err
 	}
 	// e is in rec: a list of all shows it as it stands now, too.
-	if *e, p, err = s.see(ctx, t, *e, p, client, now); err != nil {
+	if *e, p, err = s.recordActivity(ctx, t, *e, p, client, now); err != nil {
 		return Access{}, nil, err
 	}
 	return rec.access(t.ID().User, *e, p), values[2:], nil
 }
 
 func (rec record) access(user token.UserID, e entry, p payload) Access {
-	return Access{Session: e.session(user, p), User: rec.user(user, p.address), rec: rec, entry: e, payload: p}
+	return Access{Session: e.describe(user, p), User: rec.user(user, p.address), rec: rec, entry: e, payload: p}
 }
 
 // load reads a record, and what else stands under those keys: the one trip of a validation. No record means that
@@ -111,17 +111,17 @@ func (s *Store) mget(ctx context.Context, keys []string) (script.Reply, error) {
 // opens finds the session while it lives: listed, and within both deadlines. A deadline that has passed is told and not
 // written down: a reader does not write.
 func (rec *record) opens(id token.ID, now time.Time) (*entry, error) {
-	if gone := rec.remembered(id.Session); gone != nil {
+	if gone := rec.findEnded(id.Session); gone != nil {
 		if !now.Before(gone.forget) {
 			return nil, token.ErrInvalid
 		}
 		return nil, &EndedError{Reason: gone.reason, At: gone.at, Session: id}
 	}
-	e := rec.find(id.Session)
+	e := rec.findLive(id.Session)
 	if e == nil {
 		return nil, token.ErrInvalid
 	}
-	if reason, at, due := e.due(now); due {
+	if reason, at, due := e.expiry(now); due {
 		return nil, &EndedError{Reason: reason, At: at, Session: id}
 	}
 	return e, nil
@@ -148,10 +148,10 @@ func (s *Store) checkAccess(e entry, t token.Token, transport Transport, now tim
 	return nil
 }
 
-// see records activity, and a device or network that changed, where either is due, and returns the session as it then
+// recordActivity records activity, and a device or network that changed, where either is due, and returns the session as it then
 // stands.
-func (s *Store) see(ctx context.Context, t token.Token, e entry, p payload, client Client, now time.Time) (entry, payload, error) {
-	caller, err := s.traits(t.KeyID(), t.ID(), client)
+func (s *Store) recordActivity(ctx context.Context, t token.Token, e entry, p payload, client Client, now time.Time) (entry, payload, error) {
+	caller, err := s.bindingOf(t.KeyID(), t.ID(), client)
 	if err != nil {
 		return e, p, err
 	}
@@ -163,19 +163,19 @@ func (s *Store) see(ctx context.Context, t token.Token, e entry, p payload, clie
 
 // touch records what there is to see. The script looks again, so a session that ended meanwhile stays ended, and a token
 // that a step-up superseded meanwhile neither gains what the signature gave nor is judged against what it bound.
-func (s *Store) touch(ctx context.Context, t token.Token, e entry, p payload, client Client, caller traits) (entry, payload, error) {
+func (s *Store) touch(ctx context.Context, t token.Token, e entry, p payload, client Client, caller clientBinding) (entry, payload, error) {
 	hash, err := t.Hash(s.keys)
 	if err != nil {
 		return e, p, err
 	}
 	id := t.ID()
-	c := s.newChange(id.User, client.By())
+	c := s.newTransaction(id.User, client.Actor())
 	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
 	c.args = []any{
 		id.Session[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(), s.policies(), caller.devices(), caller.networks(),
 		hash, s.opts.Grace.Milliseconds(),
 	}
-	r, err := s.change(ctx, touchScript, c)
+	r, err := s.commit(ctx, touchScript, c)
 	if err != nil {
 		return e, p, err
 	}
@@ -188,17 +188,17 @@ func (s *Store) touch(ctx context.Context, t token.Token, e entry, p payload, cl
 	}
 	after, err := decodeEntry(r.Text(1))
 	if err == nil && after.lastNetwork != e.lastNetwork {
-		p = s.moved(ctx, id, after, p, client.IP)
+		p = s.updateLastIP(ctx, id, after, p, client.IP)
 	}
 	return after, p, err
 }
 
-// moved keeps the last address in the payload up to date, once a change of network was recorded. It is for people to
+// updateLastIP keeps the last address in the payload up to date, once a change of network was recorded. It is for people to
 // read: a failure costs only that, and a payload that is gone is not written again, nor one that changed since.
-func (s *Store) moved(ctx context.Context, id token.ID, e entry, p payload, ip netip.Addr) payload {
+func (s *Store) updateLastIP(ctx context.Context, id token.ID, e entry, p payload, ip netip.Addr) payload {
 	p.lastIP = ip
 	if sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode()); err == nil {
-		_, _ = s.run(ctx, movedScript, s.sessionKeys(id), millis(s.now()), e.op[:], id.Session[:], e.lastNetwork[:], sealed)
+		_, _ = s.run(ctx, movedScript, s.sessionKeys(id), millis(s.now()), e.idem[:], id.Session[:], e.lastNetwork[:], sealed)
 	}
 	return p
 }
@@ -206,7 +206,7 @@ func (s *Store) moved(ctx context.Context, id token.ID, e entry, p payload, ip n
 // reset ends a session whose record is older than a token that we made: Redis has lost a write, most likely by promoting
 // a replica. It is told as what it is and not as theft.
 func (s *Store) reset(ctx context.Context, t token.Token, client Client) error {
-	r, err := s.end(ctx, t.ID(), StoreReset, int64(t.Generation()), noRoles, client.By())
+	r, err := s.revoke(ctx, t.ID(), StoreReset, int64(t.Generation()), anyRoles, client.Actor())
 	if err != nil {
 		return err
 	}

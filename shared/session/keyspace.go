@@ -29,55 +29,59 @@ import (
 //	prefix:admins                    who has the role admin
 //	prefix:sum                       the sweeper's sum
 
-// buckets is how many there are.
-const buckets = 1 << 12
+// partitions is how many there are.
+const partitions = 1 << 12
 
-// indexParts is how many sorted sets a bucket's index has at most: x0, which is filled first, and one of the others for
+// indexSegments is how many sorted sets a bucket's index has at most: x0, which is filled first, and one of the others for
 // each subject, so that all stay small.
-const indexParts = 8
+const indexSegments = 8
 
-func (s *Store) bucket(u token.UserID) string { return s.bucketNumber(bucketOf(u)) }
+func (s *Store) partition(u token.UserID) string { return s.partitionPrefix(partitionOf(u)) }
 
-func (s *Store) bucketNumber(n int) string {
+func (s *Store) partitionPrefix(n int) string {
 	return s.opts.Prefix + ":{" + hex.EncodeToString([]byte{byte(n >> 4), byte(n << 4)})[:3] + "}:"
 }
 
-func bucketOf(u token.UserID) int { return int(u[0])<<4 | int(u[1])>>4 }
+func partitionOf(u token.UserID) int { return int(u[0])<<4 | int(u[1])>>4 }
 
-// indexPart is the subject's own part of the index, 1 to 7: by the bits behind the bucket's.
-func indexPart(u token.UserID) int { return 1 + int(u[1]&15)*(indexParts-1)/16 }
+// segmentOf is the subject's own part of the index, 1 to 7: by the bits behind the bucket's.
+func segmentOf(u token.UserID) int { return 1 + int(u[1]&15)*(indexSegments-1)/16 }
 
-func (s *Store) indexKey(bucket, part int) string {
-	return s.bucketNumber(bucket) + "x" + strconv.Itoa(part)
+func (s *Store) indexKey(partition, segment int) string {
+	return s.partitionPrefix(partition) + "x" + strconv.Itoa(segment)
 }
 
-func (s *Store) countersKey(bucket int) string { return s.bucketNumber(bucket) + "c" }
+func (s *Store) countersKey(partition int) string { return s.partitionPrefix(partition) + "c" }
 
-func (s *Store) recordKey(u token.UserID) string { return s.memberRecordKey(bucketOf(u), string(u[:])) }
+func (s *Store) recordKey(u token.UserID) string {
+	return s.memberRecordKey(partitionOf(u), string(u[:]))
+}
 func (s *Store) activityKey(u token.UserID) string {
-	return s.memberActivityKey(bucketOf(u), string(u[:]))
+	return s.memberActivityKey(partitionOf(u), string(u[:]))
 }
-func (s *Store) preferencesKey(u token.UserID) string { return s.bucket(u) + "p" + string(u[:]) }
+func (s *Store) preferencesKey(u token.UserID) string { return s.partition(u) + "p" + string(u[:]) }
 
 // memberRecordKey and memberActivityKey are those of a member of a bucket's index. It should be a user id; what is none
 // names keys that do not exist.
-func (s *Store) memberRecordKey(bucket int, member string) string {
-	return s.bucketNumber(bucket) + "u" + member
+func (s *Store) memberRecordKey(partition int, member string) string {
+	return s.partitionPrefix(partition) + "u" + member
 }
 
-func (s *Store) memberActivityKey(bucket int, member string) string {
-	return s.bucketNumber(bucket) + "a" + member
+func (s *Store) memberActivityKey(partition int, member string) string {
+	return s.partitionPrefix(partition) + "a" + member
 }
 
-// memoryKey holds an operation's answer for as long as it may be asked for again.
-func (s *Store) memoryKey(u token.UserID, op script.IdempotencyKey) string {
-	return s.bucket(u) + "o" + string(op[:])
+// replyCacheKey holds an operation's answer for as long as it may be asked for again.
+func (s *Store) replyCacheKey(u token.UserID, idem script.IdempotencyKey) string {
+	return s.partition(u) + "o" + string(idem[:])
 }
 
 func (s *Store) payloadKey(id token.ID) string {
-	return s.bucket(id.User) + "s" + string(id.Session[:])
+	return s.partition(id.User) + "s" + string(id.Session[:])
 }
-func (s *Store) stateKey(id token.ID) string { return s.bucket(id.User) + "d" + string(id.Session[:]) }
+func (s *Store) stateKey(id token.ID) string {
+	return s.partition(id.User) + "d" + string(id.Session[:])
+}
 
 // sessionKeys are what a validation reads.
 func (s *Store) sessionKeys(id token.ID) []string {
@@ -86,9 +90,9 @@ func (s *Store) sessionKeys(id token.ID) []string {
 
 // subjectKeys are the keys that every script begins with which changes a record; see subject in prelude.lua.
 func (s *Store) subjectKeys(u token.UserID) []string {
-	bucket := bucketOf(u)
+	partition := partitionOf(u)
 	return []string{
-		s.recordKey(u), s.countersKey(bucket), s.indexKey(bucket, 0), s.indexKey(bucket, indexPart(u)), s.activityKey(u),
+		s.recordKey(u), s.countersKey(partition), s.indexKey(partition, 0), s.indexKey(partition, segmentOf(u)), s.activityKey(u),
 	}
 }
 
@@ -105,10 +109,10 @@ func (s *Store) limitKey(slot, name string, who ...[]byte) string {
 	return slot + "l" + string(s.keys.Lookup(seal.RateLimit, append([][]byte{[]byte(name)}, who...)...)[:16])
 }
 
-func (s *Store) failuresKey(part, hour int64) string {
-	return fmt.Sprintf("%s:f%d:%d", s.opts.Prefix, part, hour)
+func (s *Store) failuresKey(segment, hour int64) string {
+	return fmt.Sprintf("%s:f%d:%d", s.opts.Prefix, segment, hour)
 }
 
 func (s *Store) adminsKey() string { return s.opts.Prefix + ":admins" }
 
-func (s *Store) sumKey() string { return s.opts.Prefix + ":sum" }
+func (s *Store) summaryKey() string { return s.opts.Prefix + ":sum" }

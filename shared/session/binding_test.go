@@ -9,11 +9,11 @@ import (
 	"latchkey/shared/token"
 )
 
-func (w *world) traits(id token.ID, c session.Client) session.Traits {
+func (w *world) binding(id token.ID, c session.Client) session.Binding {
 	w.t.Helper()
-	traits, err := w.Traits(id, c)
+	binding, err := w.Binding(id, c)
 	must(w.t, err)
-	return traits
+	return binding
 }
 
 // Equal devices and networks look unlike in two sessions, be they of one account or not.
@@ -22,12 +22,12 @@ func TestTraits_boundToTheSession(t *testing.T) {
 	mine := token.ID{User: token.UserID{1}, Session: [16]byte{2}}
 	otherUser, otherRandom := mine, mine
 	otherUser.User[0], otherRandom.Session[0] = 3, 3
-	own := w.traits(mine, laptop)
-	if again := w.traits(mine, laptop); again != own {
+	own := w.binding(mine, laptop)
+	if again := w.binding(mine, laptop); again != own {
 		t.Errorf("the same client gives %x and %x", own, again)
 	}
 	for name, id := range map[string]token.ID{"account": otherUser, "session": otherRandom} {
-		got := w.traits(id, laptop)
+		got := w.binding(id, laptop)
 		if got.Bare == own.Bare || got.Full == own.Full {
 			t.Errorf("the device looks alike in another %s", name)
 		}
@@ -46,7 +46,7 @@ func TestTraits_listed(t *testing.T) {
 		w.signIn(alice, laptop)
 		g := w.signIn(alice, withID)
 		live := w.stored(g).Live
-		bare, full := w.traits(live[0].ID, laptop), w.traits(live[1].ID, withID)
+		bare, full := w.binding(live[0].ID, laptop), w.binding(live[1].ID, withID)
 		if live[0].Device != bare.Bare || live[0].Network != bare.Network {
 			t.Errorf("listed is %x, want %x", live[0], bare)
 		}
@@ -63,7 +63,7 @@ func TestTraits_device(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	id := token.ID{User: token.UserID{1}}
 	base := session.Device{Name: "Laptop", Browser: "Firefox", OS: "Linux", Class: session.Desktop, ID: "device-1"}
-	own := w.traits(id, session.Client{Device: base})
+	own := w.binding(id, session.Client{Device: base})
 	for name, c := range map[string]struct {
 		change     func(*session.Device)
 		bare, full bool // whether it is still the same
@@ -78,7 +78,7 @@ func TestTraits_device(t *testing.T) {
 	} {
 		device := base
 		c.change(&device)
-		got := w.traits(id, session.Client{Device: device})
+		got := w.binding(id, session.Client{Device: device})
 		if (got.Bare == own.Bare) != c.bare || (got.Full == own.Full) != c.full {
 			t.Errorf("another %s: same without id %v, with id %v", name, got.Bare == own.Bare, got.Full == own.Full)
 		}
@@ -93,7 +93,7 @@ func TestTraits_network(t *testing.T) {
 		if ip != "" {
 			c.IP = netip.MustParseAddr(ip)
 		}
-		return w.traits(token.ID{User: token.UserID{1}}, c).Network
+		return w.binding(token.ID{User: token.UserID{1}}, c).Network
 	}
 	for _, c := range []struct {
 		a, b string

@@ -40,11 +40,11 @@ const (
 	refreshRate = "refresh"
 )
 
-// wide is how many times the limit of an IPv6 /64 its /48 may ask: a site has 65536 of them.
-const wide = 8
+// siteFactor is how many times the limit of an IPv6 /64 its /48 may ask: a site has 65536 of them.
+const siteFactor = 8
 
-// rate is a rate limit as a script takes it: keys of one slot, and the size of each. The zero value limits nothing.
-type rate struct {
+// rateLimit is a rate limit as a script takes it: keys of one slot, and the size of each. The zero value limits nothing.
+type rateLimit struct {
 	name  string
 	keys  []string
 	sizes []int
@@ -53,35 +53,35 @@ type rate struct {
 // networkRate limits what a network asks before it is known for which account: an IPv4 address to limit requests a
 // minute; an IPv6 /64 to that, and its /48 to eight times as many. Where no address is known, all that is unknown is one
 // network. A limit of 0 limits nothing.
-func (s *Store) networkRate(name string, limit int, ip netip.Addr) rate {
+func (s *Store) networkRate(name string, limit int, ip netip.Addr) rateLimit {
 	return s.rateIn(s.nonceSlot(s.networkTag(ip)), name, limit, networks(ip))
 }
 
 // accountRate limits what is asked for an account, wherever from.
-func (s *Store) accountRate(name string, limit int, u token.UserID) rate {
-	return s.rateIn(s.bucket(u), name, limit, [][]byte{nil}, u[:])
+func (s *Store) accountRate(name string, limit int, u token.UserID) rateLimit {
+	return s.rateIn(s.partition(u), name, limit, [][]byte{nil}, u[:])
 }
 
 // accountNetworkRate limits what a network asks for an account.
-func (s *Store) accountNetworkRate(name string, limit int, u token.UserID, ip netip.Addr) rate {
-	return s.rateIn(s.bucket(u), name, limit, networks(ip), u[:])
+func (s *Store) accountNetworkRate(name string, limit int, u token.UserID, ip netip.Addr) rateLimit {
+	return s.rateIn(s.partition(u), name, limit, networks(ip), u[:])
 }
 
-func (s *Store) rateIn(slot, name string, limit int, networks [][]byte, who ...[]byte) rate {
-	r := rate{name: name}
+func (s *Store) rateIn(slot, name string, limit int, networks [][]byte, who ...[]byte) rateLimit {
+	r := rateLimit{name: name}
 	if limit <= 0 {
 		return r
 	}
 	for _, network := range networks {
 		r.keys = append(r.keys, s.limitKey(slot, name, append(who, network)...))
 		r.sizes = append(r.sizes, limit)
-		limit *= wide
+		limit *= siteFactor
 	}
 	return r
 }
 
 // arg is the sizes as limited_here takes them.
-func (r rate) arg() string {
+func (r rateLimit) arg() string {
 	sizes := make([]string, len(r.sizes))
 	for i, n := range r.sizes {
 		sizes[i] = strconv.Itoa(n)
@@ -90,7 +90,7 @@ func (r rate) arg() string {
 }
 
 // refusal is the error of a script that answered LIMITED and in how many milliseconds the next would pass.
-func (r rate) refusal(wait int64) error {
+func (r rateLimit) refusal(wait int64) error {
 	if len(r.sizes) == 0 || wait < 0 {
 		return ErrDamaged
 	}
@@ -120,12 +120,12 @@ func (s *Store) networkTag(ip netip.Addr) string {
 }
 
 // count is the script that counts a request, to be sent together with what it is for.
-func (r rate) count(now time.Time) *script.Call {
+func (r rateLimit) count(now time.Time) *script.Call {
 	return &script.Call{Script: limitScript, Keys: r.keys, Args: []any{millis(now), r.arg()}}
 }
 
-// verdict reads its answer.
-func (r rate) verdict(answer script.Reply) error {
+// result reads its answer.
+func (r rateLimit) result(answer script.Reply) error {
 	switch answer.Outcome() {
 	case outcomeDone:
 		return nil

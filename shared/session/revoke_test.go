@@ -14,14 +14,14 @@ func TestEnd(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g, other := w.signIn(alice, laptop), w.signIn(alice, phone)
-		over, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+		over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		if over.Reason != session.LoggedOut || !over.ByThis || !over.At.Equal(w.clock.now()) {
 			t.Errorf("told %+v", over)
 		}
 		at := over.At
 		w.clock.add(time.Minute)
-		over, err = w.End(ctx, g.Session.ID, session.RevokedByAdmin, laptop.By())
+		over, err = w.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, laptop.Actor())
 		must(t, err)
 		if over.Reason != session.LoggedOut || over.ByThis || !over.At.Equal(at) {
 			t.Errorf("the second time told %+v", over)
@@ -30,11 +30,11 @@ func TestEnd(t *testing.T) {
 		w.opens(other)
 		unknown := g.Session.ID
 		unknown.Session[0] ^= 1
-		_, err = w.End(ctx, unknown, session.LoggedOut, laptop.By())
+		_, err = w.Revoke(ctx, unknown, session.LoggedOut, laptop.Actor())
 		wants(t, err, token.ErrInvalid)
 		stranger := g.Session.ID
 		stranger.User[5] ^= 1
-		_, err = w.End(ctx, stranger, session.LoggedOut, laptop.By())
+		_, err = w.Revoke(ctx, stranger, session.LoggedOut, laptop.Actor())
 		wants(t, err, token.ErrInvalid)
 	})
 }
@@ -46,7 +46,7 @@ func TestEnd_afterDeadline(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		deadline := g.Session.IdleEnd
 		w.clock.add(time.Hour)
-		over, err := w.End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+		over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		if over.Reason != session.IdleTimeout || !over.At.Equal(deadline) {
 			t.Errorf("told %+v", over)
@@ -62,7 +62,7 @@ func TestEnd_longAfterDeadline(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		w.clock.add(10 * 24 * time.Hour)
 		var lost atomic.Int64
-		over, err := w.on(w.losing(&lost), w.clock).End(ctx, g.Session.ID, session.LoggedOut, laptop.By())
+		over, err := w.on(w.losing(&lost), w.clock).Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		if lost.Load() != 1 || over.Reason != session.IdleTimeout || !over.At.Equal(g.Session.IdleEnd) || !over.ByThis {
 			t.Errorf("%d replies were lost, told %+v", lost.Load(), over)
@@ -78,12 +78,12 @@ func TestEndAll_afterDeadline(t *testing.T) {
 		w.clock.add(20 * time.Minute)
 		g := w.signIn(alice, phone)
 		w.clock.add(20 * time.Minute)
-		n, err := w.EndAll(ctx, g.Session.ID, session.Revoked, laptop.By())
+		n, err := w.RevokeAll(ctx, g.Session.ID, session.Revoked, laptop.Actor())
 		must(t, err)
 		if n != 1 {
 			t.Errorf("ended %d, want the one that lived", n)
 		}
-		_, err = w.Read(ctx, old.AccessToken, laptop)
+		_, err = w.Validate(ctx, old.AccessToken, laptop)
 		if over := wantsEnded(t, err, session.IdleTimeout); !over.At.Equal(old.Session.IdleEnd) {
 			t.Errorf("ended at %v, want the deadline %v", over.At, old.Session.IdleEnd)
 		}
@@ -116,10 +116,10 @@ func TestEndAll(t *testing.T) {
 		w := newWorld(t, r)
 		all := []session.Grant{w.signIn(alice, laptop), w.signIn(alice, phone), w.signIn(alice, laptop)}
 		other := w.signIn(bob, laptop)
-		_, err := w.End(ctx, all[0].Session.ID, session.LoggedOut, laptop.By())
+		_, err := w.Revoke(ctx, all[0].Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 
-		n, err := w.EndAll(ctx, all[0].Session.ID, session.Revoked, laptop.By()) // a remembered session is witness enough
+		n, err := w.RevokeAll(ctx, all[0].Session.ID, session.Revoked, laptop.Actor()) // a remembered session is witness enough
 		must(t, err)
 		if n != 2 {
 			t.Errorf("ended %d sessions, want 2", n)
@@ -127,20 +127,20 @@ func TestEndAll(t *testing.T) {
 		for _, g := range all {
 			w.dead(g)
 		}
-		_, err = w.Read(ctx, all[1].AccessToken, laptop)
+		_, err = w.Validate(ctx, all[1].AccessToken, laptop)
 		wantsEnded(t, err, session.Revoked)
 		w.opens(other)
 		if s := w.stored(all[0]); s.Epoch != 1 {
 			t.Errorf("epoch is %d", s.Epoch)
 		}
-		if n, err = w.EndAll(ctx, all[1].Session.ID, session.Revoked, laptop.By()); err != nil || n != 0 {
+		if n, err = w.RevokeAll(ctx, all[1].Session.ID, session.Revoked, laptop.Actor()); err != nil || n != 0 {
 			t.Errorf("the second time ended %d, %v", n, err)
 		}
 		w.opens(w.signIn(alice, laptop)) // logins that come after it live
 
 		forgotten := all[0].Session.ID
 		forgotten.Session[3] ^= 1
-		_, err = w.EndAll(ctx, forgotten, session.Revoked, laptop.By())
+		_, err = w.RevokeAll(ctx, forgotten, session.Revoked, laptop.Actor())
 		wants(t, err, token.ErrInvalid)
 	})
 }
@@ -148,7 +148,7 @@ func TestEndAll(t *testing.T) {
 // Invariant 5: nothing that took effect before a revoke-all survives it, whatever races it.
 func TestEndAll_race(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, func(o *session.Options) { o.Limit = 0 })
+		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 0 })
 		for range 10 {
 			before := []session.Grant{w.signIn(alice, laptop), w.signIn(alice, phone)}
 			logins := []session.Login{w.login(alice, laptop), w.login(alice, laptop), w.login(alice, laptop)}
@@ -162,9 +162,9 @@ func TestEndAll_race(t *testing.T) {
 				case i < 5:
 					_, _ = w.Refresh(ctx, before[0].RefreshToken, laptop)
 				case i < 7:
-					_, _ = w.Read(ctx, before[1].AccessToken, phone)
+					_, _ = w.Validate(ctx, before[1].AccessToken, phone)
 				default:
-					if _, err := w.EndAll(ctx, before[0].Session.ID, session.Revoked, laptop.By()); err != nil {
+					if _, err := w.RevokeAll(ctx, before[0].Session.ID, session.Revoked, laptop.Actor()); err != nil {
 						t.Error(err)
 					}
 				}
@@ -176,7 +176,7 @@ func TestEndAll_race(t *testing.T) {
 			}
 			w.dead(before[0])
 			w.dead(before[1])
-			_, err := w.EndAll(ctx, before[0].Session.ID, session.Revoked, laptop.By())
+			_, err := w.RevokeAll(ctx, before[0].Session.ID, session.Revoked, laptop.Actor())
 			must(t, err)
 		}
 	})
@@ -206,12 +206,12 @@ func TestEnd_fullMemory(t *testing.T) {
 		t.Error("activity was recorded with memory full")
 	}
 
-	over, err := w.End(ctx, all[0].Session.ID, session.LoggedOut, laptop.By())
+	over, err := w.Revoke(ctx, all[0].Session.ID, session.LoggedOut, laptop.Actor())
 	must(t, err)
 	if over.Reason != session.LoggedOut || !over.ByThis {
 		t.Errorf("told %+v", over)
 	}
-	_, err = w.Read(ctx, all[0].AccessToken, laptop)
+	_, err = w.Validate(ctx, all[0].AccessToken, laptop)
 	wantsEnded(t, err, session.LoggedOut)
 	_, err = w.Refresh(ctx, all[1].RefreshToken, laptop) // stolen, as the grace is over
 	wantsEnded(t, err, session.RefreshReused)
@@ -219,7 +219,7 @@ func TestEnd_fullMemory(t *testing.T) {
 	if n := len(w.stored(all[0]).Live); n != 3 {
 		t.Errorf("%d sessions are listed, want 3", n)
 	}
-	n, err := w.EndAll(ctx, all[2].Session.ID, session.Revoked, laptop.By())
+	n, err := w.RevokeAll(ctx, all[2].Session.ID, session.Revoked, laptop.Actor())
 	must(t, err)
 	if n != 3 {
 		t.Errorf("ended %d, want 3", n)

@@ -17,7 +17,7 @@ func (s *Store) parse(ctx context.Context, kind token.Kind, text string) (token.
 	if !errors.Is(err, seal.ErrUnknownKey) {
 		return t, err
 	}
-	if err := s.learn(ctx, t.KeyID()); err != nil {
+	if err := s.fetchKey(ctx, t.KeyID()); err != nil {
 		return token.Token{}, err
 	}
 	return token.Parse(s.keys, kind, text)
@@ -31,18 +31,18 @@ func (s *Store) open(ctx context.Context, rec seal.Record, sealed []byte) ([]byt
 		return plain, err
 	}
 	id, _ := seal.KeyOf(sealed)
-	if err := s.learn(ctx, id); err != nil {
+	if err := s.fetchKey(ctx, id); err != nil {
 		return nil, err
 	}
 	return s.keys.Open(rec, sealed)
 }
 
-// learn asks for a key that the ring does not have. It fails with errUnknownKey or ErrUnavailable.
-func (s *Store) learn(ctx context.Context, id seal.KeyID) error {
-	if s.opts.Learn == nil {
+// fetchKey asks for a key that the ring does not have. It fails with errUnknownKey or ErrUnavailable.
+func (s *Store) fetchKey(ctx context.Context, id seal.KeyID) error {
+	if s.opts.FetchKey == nil {
 		return token.ErrUnknownKey
 	}
-	err := s.opts.Learn(ctx, id)
+	err := s.opts.FetchKey(ctx, id)
 	switch {
 	case err == nil:
 		return nil

@@ -1,0 +1,129 @@
+package session
+
+import (
+	"context"
+	"encoding/base64"
+	"net/netip"
+	"time"
+
+	"latchkey/shared/script"
+	"latchkey/shared/seal"
+	"latchkey/shared/token"
+)
+
+// transaction is one run of a script that changes a subject's record, and with it, in the same step, the bucket's counters
+// and index and the subject's activity.
+type transaction struct {
+	user  token.UserID
+	idem  script.IdempotencyKey
+	now   time.Time
+	actor Actor
+	// keys and args are the script's own, behind those that all have.
+	keys []string
+	args []any
+}
+
+// newTransaction begins one.
+func (s *Store) newTransaction(user token.UserID, actor Actor) transaction {
+	return transaction{user: user, idem: script.NewIdempotencyKey(), now: s.now(), actor: actor}
+}
+
+// commit runs a script and hands on the events that it wrote.
+func (s *Store) commit(ctx context.Context, lua script.Script, c transaction) (script.Reply, error) {
+	detail, err := s.sealActor(c.user, c.idem, c.now, c.actor)
+	if err != nil {
+		return nil, err
+	}
+	args := append([]any{
+		millis(c.now), c.idem[:], c.user[:], detail, s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep),
+	}, c.args...)
+	r, emitted, err := s.runEmitting(ctx, lua, append(s.subjectKeys(c.user), c.keys...), args...)
+	if err != nil {
+		return nil, err
+	}
+	return r, s.audit(ctx, emitted, c.actor)
+}
+
+// Sizes of an event: its head, see note in prelude.lua, and with the user id in front as scripts tell it.
+const (
+	eventHeadSize = 1 + 6 + script.KeySize + 1 + 16 + 1
+	emittedSize   = 16 + eventHeadSize
+)
+
+// audit tells of the events that a script wrote.
+func (s *Store) audit(ctx context.Context, emitted string, actor Actor) error {
+	if len(emitted)%emittedSize != 0 {
+		return ErrDamaged
+	}
+	for ; emitted != "" && s.opts.Audit != nil; emitted = emitted[emittedSize:] {
+		e := eventOf(token.UserID([]byte(emitted[:16])), emitted[16:emittedSize])
+		if e.Reason != IdleTimeout && e.Reason != AbsoluteTimeout {
+			e.Actor = actor
+		}
+		s.opts.Audit(ctx, e)
+	}
+	return nil
+}
+
+// eventOf reads the head of an event.
+func eventOf(user token.UserID, head string) Event {
+	e := Event{User: user, ID: base64.RawURLEncoding.EncodeToString([]byte(head[1 : 2+6+script.KeySize]))}
+	r := reader{head}
+	e.Type, e.Time = EventType(r.byte()), r.time()
+	r.skip(script.KeySize + 1)
+	e.Session.User = user
+	r.into(e.Session.Session[:])
+	if what := r.byte(); e.Type == EventEnded {
+		e.Reason = Reason(what)
+	} else {
+		e.PolicyResult = Policy(what)
+	}
+	return e
+}
+
+// sealActor hides who asks from whoever reads Redis. It is bound to account and operation: every event of one operation
+// carries the same, and no other can be given it. Nobody is nothing.
+func (s *Store) sealActor(user token.UserID, idem script.IdempotencyKey, now time.Time, actor Actor) ([]byte, error) {
+	if actor == (Actor{}) || s.opts.ActivityMax == 0 {
+		return []byte{}, nil
+	}
+	ip, device := actor.IP.AsSlice(), actor.Device[:min(len(actor.Device), 255)]
+	plain := append([]byte{byte(len(ip))}, ip...)
+	plain = append(append(plain, byte(len(device))), device...)
+	if actor.User != (token.UserID{}) {
+		plain = append(plain, actor.User[:]...)
+	}
+	return s.keys.Seal(s.keys.Current(now), activityOf(user, string(idem[:])), plain)
+}
+
+// openActor reads it back. What does not open, such as after its key was removed, is nobody.
+func (s *Store) openActor(ctx context.Context, user token.UserID, idem, sealed string) Actor {
+	plain, err := s.open(ctx, activityOf(user, idem), []byte(sealed))
+	if err != nil {
+		return Actor{}
+	}
+	ip, rest, ok := field(plain)
+	device, account, also := field(rest)
+	if !ok || !also {
+		return Actor{}
+	}
+	actor := Actor{Device: string(device)}
+	actor.IP, _ = netip.AddrFromSlice(ip)
+	if len(account) == len(actor.User) {
+		actor.User = token.UserID(account)
+	}
+	return actor
+}
+
+// field takes a length byte and that many bytes off the front.
+func field(b []byte) (value, rest []byte, ok bool) {
+	if len(b) == 0 || len(b) < 1+int(b[0]) {
+		return nil, nil, false
+	}
+	end := 1 + int(b[0])
+	return b[1:end], b[end:], true
+}
+
+func activityOf(user token.UserID, idem string) seal.Record {
+	return seal.Record{Kind: "activity", Owner: user[:], Facts: []byte(idem)}
+}
