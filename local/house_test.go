@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"latchkey/local/gateway"
-	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
 // root is the project's folder, seen from this package's.
@@ -218,22 +218,22 @@ func TestHouse_readmeConfiguration(t *testing.T) {
 			rows = append(rows, strings.TrimSpace(line))
 		}
 	}
-	for _, v := range boot.Variables() {
+	for _, v := range config.Variables() {
 		want = append(want, fmt.Sprintf("| `%s` | %s | %s |", v.Name, v.Default, v.Meaning))
 	}
 	if !slices.Equal(rows, want) {
-		t.Errorf("README's table of variables is not that of shared/boot, whose lines are\n%s", strings.Join(want, "\n"))
+		t.Errorf("README's table of variables is not that of shared/config, whose lines are\n%s", strings.Join(want, "\n"))
 	}
 }
 
 func TestHouse_templateVariables(t *testing.T) {
 	var want []string
-	for _, v := range boot.Variables() {
+	for _, v := range config.Variables() {
 		if v.Name != "PORT" { // the local server's alone
 			want = append(want, v.Name)
 		}
 	}
-	same(t, "shared/boot", want, "template.yaml", template(t).Variables)
+	same(t, "shared/config", want, "template.yaml", template(t).Variables)
 }
 
 // floors are the packages from the ground up. One imports only what lies on a floor
@@ -243,6 +243,7 @@ var floors = [][]string{
 	{"shared/session", "shared/wallet"},
 	{"shared/api"},
 	{"shared/authorizer"},
+	{"shared/config"},
 	{"shared/boot"},
 	{"functions", "local"},
 }
@@ -251,6 +252,7 @@ var floors = [][]string{
 var strangers = [][]string{
 	{"net/http", "github.com/aws", "github.com/awslabs", "github.com/redis"},
 	{"net/http", "github.com/aws", "github.com/awslabs"},
+	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
 	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
 	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
 	{},

@@ -24,6 +24,7 @@ import (
 	"latchkey/local/gateway"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
 const usage = `Usage: local [-template file]
@@ -59,7 +60,7 @@ func run(ctx context.Context, templatePath string, getenv func(string) string, o
 	log := boot.NewLogger(errs)
 	boot.LogLibraries(log)
 
-	cfg, err := boot.Load(local(getenv))
+	cfg, err := config.Load(local(getenv))
 	if err != nil {
 		return fmt.Errorf("the configuration is not usable:\n%w", err)
 	}
@@ -129,7 +130,7 @@ func embed() (*miniredis.Miniredis, error) {
 }
 
 // functions puts each handler behind the adapter that it has as a Lambda.
-func functions(service *boot.Service, cfg boot.Config) map[string]lambda.Handler {
+func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handler {
 	all := map[string]lambda.Handler{
 		sweeper: service.Keep(boot.NewSweep(service.API.Sweep)),
 		guard:   service.Keep(authorizer.New(service.API, cfg.AuthorizerRules)),
@@ -141,9 +142,9 @@ func functions(service *boot.Service, cfg boot.Config) map[string]lambda.Handler
 }
 
 // ready is the line for the person who waits.
-func ready(cfg boot.Config, guards bool) string {
+func ready(cfg config.Config, guards bool) string {
 	url := fmt.Sprintf("http://localhost:%d", cfg.Port)
-	made := cfg.MadeUp
+	made := cfg.Generated
 	if cfg.Redis.Host == "" {
 		made = append(made, "an embedded Redis")
 	}

@@ -17,6 +17,7 @@ import (
 	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
 // hot is a function without the process around it: an event in, a response out, on a real redis-server.
@@ -34,7 +35,7 @@ func newHot(b testing.TB) hot {
 		name, value, _ := strings.Cut(pair, "=")
 		env[name] = value
 	}
-	cfg, err := boot.Load(func(name string) string { return env[name] })
+	cfg, err := config.Load(func(name string) string { return env[name] })
 	if err != nil {
 		b.Fatal(err)
 	}

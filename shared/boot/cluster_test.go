@@ -16,12 +16,13 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
-func cluster(t *testing.T, r boot.Redis) *redis.ClusterClient {
+func cluster(t *testing.T, r config.Redis) *redis.ClusterClient {
 	t.Helper()
 	r.Cluster, r.PoolSize = true, 4
-	c, ok := boot.Client(boot.Config{Redis: r}).(*redis.ClusterClient)
+	c, ok := boot.Client(config.Config{Redis: r}).(*redis.ClusterClient)
 	if !ok {
 		t.Fatal("no cluster client")
 	}
@@ -30,7 +31,7 @@ func cluster(t *testing.T, r boot.Redis) *redis.ClusterClient {
 }
 
 func TestCluster_options(t *testing.T) {
-	o := cluster(t, boot.Redis{Addr: "127.0.0.1:1"}).Options()
+	o := cluster(t, config.Redis{Addr: "127.0.0.1:1"}).Options()
 	if o.MaxRetries != -1 || o.MaxRedirects != 1 || o.DialerRetries != 1 || !o.ContextTimeoutEnabled || !o.DisableIdentity ||
 		o.ReadOnly || o.RouteByLatency || o.RouteRandomly || o.PipelinePoolSize >= 0 || o.ConnMaxLifetime >= 12*time.Hour {
 		t.Errorf("%+v", o)
@@ -68,7 +69,7 @@ func TestCluster_repeatsNothing(t *testing.T) {
 		return "+OK\r\n"
 	})
 	owner.Store(&f.addr)
-	c := cluster(t, boot.Redis{Addr: f.addr})
+	c := cluster(t, config.Redis{Addr: f.addr})
 	if err := c.Set(context.Background(), "x", "1", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestCluster_redirects(t *testing.T) {
 		first, second := node(t, &owner, answer), node(t, &owner, answer)
 		owner.Store(&first.addr)
 		other.Store(&second.addr)
-		c := cluster(t, boot.Redis{Addr: first.addr})
+		c := cluster(t, config.Redis{Addr: first.addr})
 		if got, err := c.Get(ctx, "x").Result(); err != nil || got != "v" {
 			t.Errorf("%s: %q, %v", kind, got, err)
 		}
@@ -123,7 +124,7 @@ func TestCluster_recoversAtOnce(t *testing.T) {
 	key := func(name string) string { return server.Prefix + ":{b}:" + name }
 	own := func() {
 		t.Helper()
-		admin := client(t, boot.Redis{Addr: server.Addr})
+		admin := client(t, config.Redis{Addr: server.Addr})
 		_ = admin.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", "0", "16383").Err() // known already after a restart
 		patience := time.NewTicker(20 * time.Millisecond)                 // a node waits two seconds before it takes writes
 		defer patience.Stop()
@@ -137,7 +138,7 @@ func TestCluster_recoversAtOnce(t *testing.T) {
 		t.Fatal("the cluster does not come up")
 	}
 	own()
-	c := cluster(t, boot.Redis{Addr: server.Addr, Username: server.Username, Password: boot.Secret(server.Password)})
+	c := cluster(t, config.Redis{Addr: server.Addr, Username: server.Username, Password: config.Secret(server.Password)})
 	if err := c.Ping(ctx).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func TestCluster_recoversAtOnce(t *testing.T) {
 func TestCluster_tls(t *testing.T) {
 	ctx := context.Background()
 	good := trustedAuthority(t).server(t, "127.0.0.1", time.Now().Add(time.Hour))
-	r := boot.Redis{Addr: good.Addr, Host: "cache.example", Password: "open sesame", TLS: true}
+	r := config.Redis{Addr: good.Addr, Host: "cache.example", Password: "open sesame", TLS: true}
 	// The server is no cluster and says so, to a client that trusted it with a command.
 	if err := cluster(t, r).Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "cluster support disabled") {
 		t.Errorf("the node's own name: %v", err)

@@ -8,6 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/seal"
+
+	"latchkey/shared/config"
 )
 
 // What tests look at, and steer, that callers have no use for.
@@ -22,7 +24,7 @@ type Around struct {
 func (a Around) surroundings() surroundings { return surroundings{a.Getenv, a.Now, a.Log} }
 
 // NewServiceIn is New.
-func NewServiceIn(a Around, cfg Config) (*Service, error) {
+func NewServiceIn(a Around, cfg config.Config) (*Service, error) {
 	return newService(context.Background(), cfg, a.surroundings())
 }
 
@@ -30,12 +32,12 @@ func NewServiceIn(a Around, cfg Config) (*Service, error) {
 func NewRotationIn(a Around) (*Rotation, error) { return newRotation(a.surroundings()) }
 
 // ClientIn is Client, with the password that Secrets Manager keeps where there is one.
-func ClientIn(a Around, r Redis) (redis.UniversalClient, error) {
-	return reachRedis(context.Background(), Config{Redis: r}, a.surroundings())
+func ClientIn(a Around, r config.Redis) (redis.UniversalClient, error) {
+	return reachRedis(context.Background(), config.Config{Redis: r}, a.surroundings())
 }
 
 // ConnectToken is what a new connection shows to ElastiCache.
-func ConnectToken(a Around, r Redis) (username, token string, err error) {
+func ConnectToken(a Around, r config.Redis) (username, token string, err error) {
 	return connectToken{surroundings: a.surroundings(), user: r.Username, cache: r.CacheName, serverless: r.Serverless}.
 		credentials(context.Background())
 }

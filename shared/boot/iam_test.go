@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
 )
@@ -46,7 +47,7 @@ func TestConnectToken(t *testing.T) {
 	getenv := role("")
 	for _, serverless := range []bool{false, true} {
 		around := boot.Around{Getenv: getenv, Now: newClock(start).now}
-		r := boot.Redis{IAM: true, Username: "latchkey-app", CacheName: "Latchkey-Cache", Serverless: serverless}
+		r := config.Redis{IAM: true, Username: "latchkey-app", CacheName: "Latchkey-Cache", Serverless: serverless}
 		user, token, err := boot.ConnectToken(around, r)
 		if err != nil || user != "latchkey-app" {
 			t.Fatalf("%q, %v", user, err)
@@ -88,7 +89,7 @@ func TestConnectToken_missing(t *testing.T) {
 			}
 			return role("")(asked)
 		}
-		_, token, err := boot.ConnectToken(boot.Around{Getenv: getenv, Now: time.Now}, boot.Redis{Username: "app", CacheName: "cache"})
+		_, token, err := boot.ConnectToken(boot.Around{Getenv: getenv, Now: time.Now}, config.Redis{Username: "app", CacheName: "cache"})
 		if err == nil || token != "" || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %q, %v", name, token, err)
 		}
@@ -105,7 +106,7 @@ type guarded struct {
 func newGuarded(t *testing.T) guarded {
 	t.Helper()
 	server := trustedAuthority(t).server(t, "127.0.0.1", time.Now().Add(time.Hour))
-	return guarded{t, server.Addr, client(t, boot.Redis{Addr: server.Addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})}
+	return guarded{t, server.Addr, client(t, config.Redis{Addr: server.Addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})}
 }
 
 func (g guarded) takes(password string) {
@@ -115,7 +116,7 @@ func (g guarded) takes(password string) {
 	}
 }
 
-func (g guarded) client(around boot.Around, r boot.Redis) *redis.Client {
+func (g guarded) client(around boot.Around, r config.Redis) *redis.Client {
 	g.t.Helper()
 	r.Addr, r.Host, r.TLS, r.PoolSize = g.addr, "127.0.0.1", true, 20
 	c, err := boot.ClientIn(around, r)
@@ -140,7 +141,7 @@ func occupied(t *testing.T, c *redis.Client) {
 func TestClient_iam(t *testing.T) {
 	ctx, g, clock := context.Background(), newGuarded(t), newClock(start)
 	around := boot.Around{Getenv: role(""), Now: clock.now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
-	r := boot.Redis{IAM: true, Username: "app", CacheName: "cache"}
+	r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
 	c := g.client(around, r)
 	for range 3 {
 		_, token, err := boot.ConnectToken(around, r)
@@ -167,7 +168,7 @@ func TestClient_iamConnectionCut(t *testing.T) {
 	ctx, g, clock := context.Background(), newGuarded(t), newClock(start)
 	credentials := role("")
 	around := boot.Around{Getenv: func(name string) string { return credentials(name) }, Now: clock.now, Log: slog.New(slog.DiscardHandler)}
-	r := boot.Redis{IAM: true, Username: "app", CacheName: "cache"}
+	r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
 	takesNow := func() {
 		t.Helper()
 		_, token, err := boot.ConnectToken(around, r)

@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"latchkey/shared/seal"
+
+	"latchkey/shared/config"
 )
 
 // refreshAfter is how old an instance's keys may be when an invocation begins. A key that was taken away opens nothing
@@ -21,7 +23,7 @@ type keeper struct {
 }
 
 // newKeeper fetches the keys.
-func newKeeper(ctx context.Context, cfg Config, s surroundings) (*keeper, error) {
+func newKeeper(ctx context.Context, cfg config.Config, s surroundings) (*keeper, error) {
 	k := new(keeper)
 	k.source = newSource(s, "SESSION_KEYS_SECRET_ARN", cfg.KeysSecretARN, func(text string) error {
 		next, err := ringOf(text, cfg.Session.Prefix, cfg.Local)
@@ -47,7 +49,7 @@ func ringOf(text, scope string, local bool) (*seal.Ring, error) {
 		return nil, err
 	}
 	for _, m := range d.Masters {
-		if problem := weakness(m.Secret); problem != "" && !local {
+		if problem := config.Weakness(m.Secret); problem != "" && !local {
 			return nil, fmt.Errorf("%s: %s", m.Name, problem)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
 	"latchkey/shared/seal"
 )
 
@@ -43,7 +44,7 @@ func serving(t *testing.T, s *secrets, c *clock, log io.Writer) *boot.Service {
 	return service
 }
 
-func keyedConfig(t *testing.T, addr string) boot.Config {
+func keyedConfig(t *testing.T, addr string) config.Config {
 	t.Helper()
 	cfg := mustLoad(t, deployed("SESSION_KEYS_SECRET_ARN", keysARN, "SESSION_SECRET", "", "SESSION_ENCRYPTION_KEY", ""))
 	cfg.Redis.Addr = addr

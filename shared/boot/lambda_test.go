@@ -314,7 +314,7 @@ func TestInvoke_call(t *testing.T) {
 }
 
 func TestNew_wantsRedis(t *testing.T) {
-	if _, err := boot.New(mustLoad(t, local()), boot.NewLogger(io.Discard)); err == nil {
+	if _, err := boot.New(mustLoad(t, map[string]string{"APP_ENV": "local"}), boot.NewLogger(io.Discard)); err == nil {
 		t.Error("a service without a Redis was made")
 	}
 }

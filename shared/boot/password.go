@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/config"
 )
 
 // password is Redis' credential out of Secrets Manager. Every new connection takes what is held, and where Redis refuses
@@ -21,7 +23,7 @@ type password struct {
 type credential struct{ username, password string }
 
 // newPassword fetches the credential.
-func newPassword(ctx context.Context, r Redis, s surroundings) (*password, error) {
+func newPassword(ctx context.Context, r config.Redis, s surroundings) (*password, error) {
 	p := new(password)
 	p.source = newSource(s, "REDIS_PASSWORD_SECRET_ARN", r.PasswordSecretARN, func(text string) error {
 		next, err := parseCredential(text, r.Username)

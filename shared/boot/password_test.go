@@ -12,6 +12,7 @@ import (
 
 	"latchkey/local/test/lambdatest"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
 func TestParseCredential(t *testing.T) {
@@ -40,7 +41,7 @@ func TestClient_rotatedPassword(t *testing.T) {
 	s := newSecrets(t, `{"username":"app","password":"one"}`)
 	g.takes("one")
 	var log lambdatest.Output
-	client := g.client(s.around(c, &log), boot.Redis{PasswordSecretARN: passwordARN})
+	client := g.client(s.around(c, &log), config.Redis{PasswordSecretARN: passwordARN})
 	s.expect(t, "the start", 1)
 	if who, err := client.Do(ctx, "ACL", "WHOAMI").Text(); err != nil || who != "app" {
 		t.Fatalf("%q, %v", who, err)
@@ -87,7 +88,7 @@ func TestClient_rotatedPassword_race(t *testing.T) {
 	ctx, g, c := context.Background(), newGuarded(t), newClock(start)
 	s := newSecrets(t, "one")
 	var log lambdatest.Output
-	client := g.client(s.around(c, &log), boot.Redis{PasswordSecretARN: passwordARN, Username: "app"})
+	client := g.client(s.around(c, &log), config.Redis{PasswordSecretARN: passwordARN, Username: "app"})
 	g.takes("two")
 	s.holds("two")
 	s.calls()
@@ -116,7 +117,7 @@ func TestClient_rotatedPassword_race(t *testing.T) {
 func TestClient_passwordMissing(t *testing.T) {
 	s := newSecrets(t, `{"password":""}`)
 	var log lambdatest.Output
-	c, err := boot.ClientIn(s.around(newClock(start), &log), boot.Redis{Addr: "127.0.0.1:1", PasswordSecretARN: passwordARN})
+	c, err := boot.ClientIn(s.around(newClock(start), &log), config.Redis{Addr: "127.0.0.1:1", PasswordSecretARN: passwordARN})
 	if err == nil || c != nil || !strings.HasPrefix(err.Error(), "REDIS_PASSWORD_SECRET_ARN: ") {
 		t.Errorf("%v", err)
 	}

@@ -10,10 +10,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-)
 
-// lambdaPoolSize is more than enough for an instance that serves one request at a time.
-const lambdaPoolSize = 4
+	"latchkey/shared/config"
+)
 
 // The client's deadlines. A trip takes at most a dial and a reply, and the store makes it at most twice: with a Redis that
 // accepts and never answers, or whose packets vanish, the caller has its 503 after two to four of the 10 seconds that a
@@ -34,12 +33,12 @@ const (
 
 // Client makes the Redis client of a configuration whose password is no secret of Secrets Manager. It connects when first
 // used.
-func Client(cfg Config) redis.UniversalClient {
+func Client(cfg config.Config) redis.UniversalClient {
 	return newClient(cfg.Redis, here(slog.Default()), nil)
 }
 
 // newClient makes a client. The password is nil where none is kept in Secrets Manager.
-func newClient(r Redis, s surroundings, p *password) redis.UniversalClient {
+func newClient(r config.Redis, s surroundings, p *password) redis.UniversalClient {
 	o := options(r)
 	switch {
 	case r.IAM:
@@ -59,7 +58,7 @@ func newClient(r Redis, s surroundings, p *password) redis.UniversalClient {
 	return client
 }
 
-func options(r Redis) *redis.UniversalOptions {
+func options(r config.Redis) *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Addrs:    []string{r.Addr},
 		Username: r.Username,
@@ -94,7 +93,7 @@ func options(r Redis) *redis.UniversalOptions {
 
 // dialer connects within the context's deadline, TLS handshake included. go-redis' own looks at the context only
 // without TLS.
-func dialer(r Redis) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func dialer(r config.Redis) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	dial := plain.DialContext
 	if r.TLS {
@@ -114,7 +113,7 @@ func dialer(r Redis) func(ctx context.Context, network, addr string) (net.Conn, 
 
 // serverName is what a certificate must be for: the configured host, or in a cluster the node's own, which the cluster
 // has named.
-func serverName(r Redis, addr string) string {
+func serverName(r config.Redis, addr string) string {
 	if host, _, err := net.SplitHostPort(addr); err == nil && r.Cluster {
 		return host
 	}

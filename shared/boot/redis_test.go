@@ -18,14 +18,15 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
-func client(t *testing.T, r boot.Redis) *redis.Client {
+func client(t *testing.T, r config.Redis) *redis.Client {
 	t.Helper()
 	if r.PoolSize == 0 {
 		r.PoolSize = 4
 	}
-	c, ok := boot.Client(boot.Config{Redis: r}).(*redis.Client)
+	c, ok := boot.Client(config.Config{Redis: r}).(*redis.Client)
 	if !ok {
 		t.Fatal("no single-node client")
 	}
@@ -35,7 +36,7 @@ func client(t *testing.T, r boot.Redis) *redis.Client {
 
 // Connections are given up before ElastiCache does, which ends each after twelve hours (attack case 65).
 func TestClient_options(t *testing.T) {
-	o := client(t, boot.Redis{Addr: "127.0.0.1:1"}).Options()
+	o := client(t, config.Redis{Addr: "127.0.0.1:1"}).Options()
 	// MaxRetries is 0 here where it was given as -1.
 	if o.MaxRetries != 0 || o.DialerRetries != 1 || !o.ContextTimeoutEnabled || !o.DisableIdentity || o.MinIdleConns != 0 {
 		t.Errorf("%+v", o)
@@ -149,7 +150,7 @@ func TestClient_opensWithOneCommand(t *testing.T) {
 		}
 		return "+PONG\r\n"
 	})
-	c := client(t, boot.Redis{Addr: f.addr, Username: "app", Password: "pw"})
+	c := client(t, config.Redis{Addr: f.addr, Username: "app", Password: "pw"})
 	if opened, _ := f.seen(); opened != 0 {
 		t.Fatal("connected before it was used")
 	}
@@ -177,7 +178,7 @@ func TestClient_repeatsNothing(t *testing.T) {
 		}
 		return ""
 	})
-	if err := client(t, boot.Redis{Addr: f.addr}).Incr(context.Background(), "x").Err(); err == nil {
+	if err := client(t, config.Redis{Addr: f.addr}).Incr(context.Background(), "x").Err(); err == nil {
 		t.Fatal("no error")
 	}
 	if _, commands := f.seen(); !slices.Equal(commands, []string{"hello 2", "incr x"}) {
@@ -199,7 +200,7 @@ func silent(t *testing.T) string {
 func TestClient_silentServer(t *testing.T) {
 	for _, tls := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls %v", tls), func(t *testing.T) {
-			c := client(t, boot.Redis{Addr: silent(t), Host: "127.0.0.1", TLS: tls})
+			c := client(t, config.Redis{Addr: silent(t), Host: "127.0.0.1", TLS: tls})
 			began := time.Now()
 			if err := c.Ping(context.Background()).Err(); !isTimeout(err) {
 				t.Errorf("got %v", err)
@@ -229,7 +230,7 @@ func isTimeout(err error) bool {
 func TestClient_recoversAtOnce(t *testing.T) {
 	ctx := context.Background()
 	server := redistest.ServerWith(t)
-	c := client(t, boot.Redis{Addr: server.Addr, Username: server.Username, Password: boot.Secret(server.Password)})
+	c := client(t, config.Redis{Addr: server.Addr, Username: server.Username, Password: config.Secret(server.Password)})
 	for range 2 {
 		server.Stop()
 		for range 20 {
@@ -250,10 +251,10 @@ func TestClient_password(t *testing.T) {
 	server := redistest.ServerWith(t, "--requirepass", "open sesame", "--user", "app", "on", ">hush", "~*", "+@all")
 	for _, tt := range []struct {
 		username string
-		password boot.Secret
+		password config.Secret
 		ok       bool
 	}{{"", "open sesame", true}, {"app", "hush", true}, {"app", "open sesame", false}, {"", "hush", false}, {"", "", false}} {
-		err := client(t, boot.Redis{Addr: server.Addr, Username: tt.username, Password: tt.password}).Ping(ctx).Err()
+		err := client(t, config.Redis{Addr: server.Addr, Username: tt.username, Password: tt.password}).Ping(ctx).Err()
 		if (err == nil) != tt.ok {
 			t.Errorf("%q with %q: %v", tt.username, string(tt.password), err)
 		}

@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"latchkey/shared/seal"
+
+	"latchkey/shared/config"
 )
 
 // activationDelay is how long after its making a key becomes active. Every instance that serves looks at the document
@@ -54,14 +56,9 @@ func RunRotation() {
 }
 
 func newRotation(s surroundings) (*Rotation, error) {
-	var cfg Config
-	arn := s.getenv("SESSION_KEYS_SECRET_ARN")
-	err := setSecretARN(func(c *Config) *string { return &c.KeysSecretARN })(&cfg, arn)
-	if err == nil && arn == "" {
-		err = errors.New("is needed; it names the secret whose keys are rotated")
-	}
+	arn, err := config.LoadKeysSecretARN(s.getenv)
 	if err != nil {
-		return nil, fmt.Errorf("SESSION_KEYS_SECRET_ARN: %w", err)
+		return nil, err
 	}
 	return &Rotation{surroundings: s, client: s.secretsManager(arn), arn: arn}, nil
 }

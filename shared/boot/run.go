@@ -17,31 +17,32 @@ import (
 
 	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
+	"latchkey/shared/config"
 )
 
 // Run is a function's main: it serves one route as a Lambda and does not return. What is wrong with the configuration
 // goes to the log in one entry, and the process ends with status 1. On SIGTERM, which Lambda sends before it takes an
 // instance away, the connections to Redis are closed and the process ends with status 0.
 func Run(route func(*api.API) http.Handler) {
-	run(func(cfg Config, service *Service) lambda.Handler {
+	run(func(cfg config.Config, service *Service) lambda.Handler {
 		return NewLambda(route(service.API), cfg.API.Domains[0])
 	})
 }
 
 // RunSweep is the main of the function that a schedule calls. It does as Run does, with the sweep in place of a route.
 func RunSweep() {
-	run(func(_ Config, service *Service) lambda.Handler { return NewSweep(service.API.Sweep) })
+	run(func(_ config.Config, service *Service) lambda.Handler { return NewSweep(service.API.Sweep) })
 }
 
 // RunAuthorizer is the main of the function that guards other APIs. It does as Run does, with API Gateway's questions in
 // place of a route.
 func RunAuthorizer() {
-	run(func(cfg Config, service *Service) lambda.Handler {
+	run(func(cfg config.Config, service *Service) lambda.Handler {
 		return authorizer.New(service.API, cfg.AuthorizerRules)
 	})
 }
 
-func run(handler func(Config, *Service) lambda.Handler) {
+func run(handler func(config.Config, *Service) lambda.Handler) {
 	out := &lines{w: os.Stdout}
 	log := NewLogger(out)
 	LogLibraries(log)
@@ -85,14 +86,14 @@ func CollectLess(getenv func(string) string) {
 	}
 }
 
-func start(getenv func(string) string, log *slog.Logger, metric func(api.Metric, float64)) (Config, *Service, error) {
-	cfg, err := Load(getenv)
+func start(getenv func(string) string, log *slog.Logger, metric func(api.Metric, float64)) (config.Config, *Service, error) {
+	cfg, err := config.Load(getenv)
 	if err != nil {
 		return cfg, nil, err
 	}
 	// Every function is a process of its own: keys that one made up would be worthless to the next.
-	if len(cfg.MadeUp) > 0 {
-		return cfg, nil, errors.New(strings.Join(cfg.MadeUp, ", ") + ": a function makes up no key; set the same for all functions")
+	if len(cfg.Generated) > 0 {
+		return cfg, nil, errors.New(strings.Join(cfg.Generated, ", ") + ": a function makes up no key; set the same for all functions")
 	}
 	cfg.API.Metric = metric
 	service, err := New(cfg, log)

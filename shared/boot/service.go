@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/api"
+	"latchkey/shared/config"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
 )
@@ -28,11 +29,11 @@ type Service struct {
 // New builds a service. It fails where secrets of Secrets Manager cannot be had: a service without keys can do nothing.
 // A Redis that is away is no failure: the handlers answer 503, and find it again. It is connected to only while a secret
 // is waited for.
-func New(cfg Config, log *slog.Logger) (*Service, error) {
+func New(cfg config.Config, log *slog.Logger) (*Service, error) {
 	return newService(context.Background(), cfg, here(log))
 }
 
-func newService(ctx context.Context, cfg Config, s surroundings) (*Service, error) {
+func newService(ctx context.Context, cfg config.Config, s surroundings) (*Service, error) {
 	if cfg.Redis.Addr == "" {
 		return nil, errors.New("REDIS_HOST: is needed; only the local server has a Redis of its own")
 	}
@@ -50,7 +51,7 @@ func newService(ctx context.Context, cfg Config, s surroundings) (*Service, erro
 }
 
 // reach gets the keys and the connection to Redis side by side.
-func reach(ctx context.Context, cfg Config, s surroundings) (client redis.UniversalClient, ring *seal.Ring, keys *keeper, err error) {
+func reach(ctx context.Context, cfg config.Config, s surroundings) (client redis.UniversalClient, ring *seal.Ring, keys *keeper, err error) {
 	var errClient, errRing error
 	var both sync.WaitGroup
 	both.Go(func() { client, errClient = reachRedis(ctx, cfg, s) })
@@ -65,7 +66,7 @@ func reach(ctx context.Context, cfg Config, s surroundings) (client redis.Univer
 	return client, ring, keys, nil
 }
 
-func reachKeys(ctx context.Context, cfg Config, s surroundings) (*seal.Ring, *keeper, error) {
+func reachKeys(ctx context.Context, cfg config.Config, s surroundings) (*seal.Ring, *keeper, error) {
 	if cfg.KeysSecretARN != "" {
 		keys, err := newKeeper(ctx, cfg, s)
 		if err != nil {
@@ -81,7 +82,7 @@ func reachKeys(ctx context.Context, cfg Config, s surroundings) (*seal.Ring, *ke
 	return ring, nil, nil
 }
 
-func reachRedis(ctx context.Context, cfg Config, s surroundings) (redis.UniversalClient, error) {
+func reachRedis(ctx context.Context, cfg config.Config, s surroundings) (redis.UniversalClient, error) {
 	var secret *password
 	if cfg.Redis.PasswordSecretARN != "" {
 		var err error

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"latchkey/local/test/redistest"
-	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
 // authority signs certificates for servers.
@@ -119,7 +119,7 @@ func trustedAuthority(t *testing.T) authority {
 func TestClient_tls(t *testing.T) {
 	ctx := context.Background()
 	server := trustedAuthority(t).server(t, "127.0.0.1", time.Now().Add(time.Hour))
-	r := boot.Redis{Addr: server.Addr, Host: "127.0.0.1", Username: server.Username, Password: boot.Secret(server.Password), TLS: true}
+	r := config.Redis{Addr: server.Addr, Host: "127.0.0.1", Username: server.Username, Password: config.Secret(server.Password), TLS: true}
 	c := client(t, r)
 	for range 3 {
 		if err := c.Ping(ctx).Err(); err != nil {
@@ -129,10 +129,10 @@ func TestClient_tls(t *testing.T) {
 	if stats := c.PoolStats(); stats.TotalConns != 1 {
 		t.Errorf("%d connections for one caller", stats.TotalConns)
 	}
-	for name, spoil := range map[string]func(*boot.Redis){
-		"no password":    func(r *boot.Redis) { r.Password = "" },
-		"wrong password": func(r *boot.Redis) { r.Password = "open" },
-		"no TLS":         func(r *boot.Redis) { r.TLS = false },
+	for name, spoil := range map[string]func(*config.Redis){
+		"no password":    func(r *config.Redis) { r.Password = "" },
+		"wrong password": func(r *config.Redis) { r.Password = "open" },
+		"no TLS":         func(r *config.Redis) { r.TLS = false },
 	} {
 		spoiled := r
 		spoil(&spoiled)
@@ -153,7 +153,7 @@ func TestClient_tlsFailsClosed(t *testing.T) {
 		"no TLS":            redistest.ServerWith(t).Addr,
 	}
 	for name, addr := range servers {
-		c := client(t, boot.Redis{Addr: addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})
+		c := client(t, config.Redis{Addr: addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})
 		if err := c.Ping(ctx).Err(); err == nil {
 			t.Errorf("%s: answered", name)
 		} else {

@@ -1,8 +1,7 @@
-// Package boot turns the environment into a running function: variables into Config, Config into the key ring, the Redis
-// client, the session store and the HTTP edge, and API Gateway events into HTTP requests for that edge, a schedule's into sweeps.
-//
-// It is the only place that reads the environment, and the only one that knows of Lambda.
-package boot
+// Package config turns environment variables into a [Config]. It reports every
+// problem at once and does no I/O: [Load] is given the function that reads a
+// variable.
+package config
 
 import (
 	"errors"
@@ -14,62 +13,78 @@ import (
 	"latchkey/shared/session"
 )
 
-// Config is all that a process is told from outside. Load makes it; Variables documents it.
+// Config is the configuration of a process. [Load] makes it and [Variables]
+// documents it.
 type Config struct {
-	// Local is APP_ENV=local: keys may be made up, cookies go without Secure, and a refused login says why.
+	// Local is set by APP_ENV=local. Keys may then be generated, cookies are
+	// sent without Secure, and a refused login says why.
 	Local bool
-	// Port is where the local server listens. A Lambda has no use for it.
+	// Port is where the local server listens. A Lambda does not use it.
 	Port int
-	// SessionSecret feeds every MAC and, as the environment's lookup key, names the accounts: at least 32 bytes.
+	// SessionSecret has at least 32 bytes. Every MAC is derived from it, and so
+	// is the key that names accounts.
 	SessionSecret Secret
-	// KeysSecretARN names the secret of Secrets Manager that holds the keys; then SessionSecret and EncryptionKey are empty.
+	// KeysSecretARN names the secret of Secrets Manager that holds the keys. If
+	// it is set, SessionSecret and EncryptionKey are empty.
 	KeysSecretARN string
-	// EncryptionKey feeds the seals: exactly 32 bytes, already decoded.
+	// EncryptionKey has exactly 32 bytes, already decoded. Records are sealed
+	// with it.
 	EncryptionKey Secret
-	// MadeUp names the variables whose values were drawn at random because nobody gave them: local only, and gone when
-	// the process ends.
-	MadeUp []string
-	// Redis is where and how to reach the store.
+	// Generated names the variables that were not set and got a random value.
+	// Only local processes have such values, and lose them when they end.
+	Generated []string
+	// Redis says how to connect to Redis.
 	Redis Redis
-	// Session are the rules of sessions.
+	// Session has the rules of sessions.
 	Session session.Options
 	// API is the configuration of the HTTP edge.
 	API api.Config
-	// AuthorizerRules are what the authorizer wants of routes, beside a live session.
+	// AuthorizerRules are the permissions that the authorizer requires for
+	// routes, besides a live session. None requires a session alone.
 	AuthorizerRules []authorizer.Rule
 }
 
-// Redis is how to reach the store.
+// Redis says how to connect to Redis.
 type Redis struct {
-	// Host and Port are REDIS_HOST and REDIS_PORT. An empty Host means the embedded engine, and is possible only where
-	// Config.Local is set.
+	// Host and Port are REDIS_HOST and REDIS_PORT. An empty Host stands for the
+	// embedded engine, which only a local process may have.
 	Host string
 	Port int
-	// Addr is what is dialled, host:port. Load derives it; whoever starts an embedded engine fills it in.
+	// Addr is the address that is dialled, as host:port. Load derives it. The
+	// caller that starts an embedded engine sets it.
 	Addr string
-	// Username and Password are empty where the server wants none. A password without a username is for the server's
-	// default user.
+	// Username and Password are empty if the server requires neither. A
+	// password without a username belongs to the server's default user.
 	Username string
 	Password Secret
-	// PasswordSecretARN names the secret of Secrets Manager that holds the password; then Password is empty.
+	// PasswordSecretARN names the secret of Secrets Manager that holds the
+	// password. If it is set, Password is empty.
 	PasswordSecretARN string
-	// TLS wants a certificate for Host from an authority that the system trusts, at TLS 1.2 or above; in a cluster, for
-	// the host of each node.
+	// TLS requires TLS 1.2 or later and a certificate for Host from an
+	// authority that the system trusts. In a cluster the certificate is for
+	// each node's host.
 	TLS bool
-	// Cluster speaks Redis Cluster: Host is any of its nodes, or its configuration endpoint.
+	// Cluster makes the client speak Redis Cluster. Host is then any of its
+	// nodes or its configuration endpoint.
 	Cluster bool
-	// IAM signs in to ElastiCache by the function's role, as the user Username of the cache CacheName; Serverless where
-	// that is a serverless one.
+	// IAM signs in to ElastiCache with the function's role, as the user
+	// Username of the cache CacheName. Serverless says that it is a serverless
+	// cache.
 	IAM        bool
 	CacheName  string
 	Serverless bool
-	// PoolSize bounds the connections. Load sets it for a Lambda, which serves one request at a time; 0 leaves it to the
-	// client, which takes ten for each processor.
+	// PoolSize is the largest number of connections. Load sets it for a Lambda.
+	// 0 stands for the client's default of ten for each processor.
 	PoolSize int
 }
 
-// Load reads the variables that Variables lists. An empty value is an unset one. The error lists every problem at once,
-// one a line, each with the variable's name and what to do; it never holds the value of a secret.
+// lambdaPoolSize is more than enough for an instance that serves one request at
+// a time.
+const lambdaPoolSize = 4
+
+// Load reads the variables that [Variables] lists. An empty value counts as an
+// unset variable. The error has one line for each problem, with the variable's
+// name and what to do. It never holds the value of a secret.
 func Load(getenv func(string) string) (Config, error) {
 	c := Config{
 		Redis: Redis{PoolSize: lambdaPoolSize},
@@ -89,7 +104,7 @@ func Load(getenv func(string) string) (Config, error) {
 	return c, nil
 }
 
-// complete fills in what follows from the variables.
+// complete derives what the variables leave open.
 func (c *Config) complete() {
 	c.API.Local = c.Local
 	c.API.SessionLimit = c.Session.Limit
@@ -106,8 +121,9 @@ func (c *Config) complete() {
 	}
 }
 
-// contradictions are values that are each right and cannot hold together. A value that is missing or was refused takes
-// part in none, so that one mistake is reported once.
+// contradictions finds values that are valid alone and do not fit together. A
+// value that is missing or was refused is not compared, so that one mistake is
+// reported once.
 func (c *Config) contradictions() []error {
 	s := c.Session
 	var problems []error
@@ -129,7 +145,7 @@ func (c *Config) contradictions() []error {
 	return append(problems, c.Redis.contradictions(c.Local)...)
 }
 
-// contradictions are those of how to reach the store.
+// contradictions finds the values of Redis that do not fit together.
 func (r Redis) contradictions(local bool) []error {
 	var problems []error
 	check := func(broken bool, problem string) {

@@ -1,4 +1,4 @@
-package boot
+package config
 
 import (
 	"errors"
@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// localDomain is the default domain of the local server; PORT stands for its port.
+// localDomain is the default domain of the local server. PORT stands for its
+// port.
 const localDomain = "localhost:PORT"
 
 func setDomains(c *Config, value string) error {
@@ -34,7 +35,8 @@ func setDomains(c *Config, value string) error {
 	return nil
 }
 
-// localHost is the local server's host and port as a browser writes them: without the port that http implies.
+// localHost is the local server's host and port as a browser writes them,
+// without the port that http implies.
 func localHost(port int) string {
 	if port == 80 {
 		return "localhost"
@@ -55,7 +57,8 @@ func setOrigins(c *Config, value string) error {
 	return nil
 }
 
-// originsOf are the origins of pages on those domains. Locally a page may come over http as well.
+// originsOf returns the origins of pages on those domains. Locally that
+// includes http.
 func originsOf(domains []string, local bool) []string {
 	var origins []string
 	for _, domain := range domains {
@@ -67,8 +70,9 @@ func originsOf(domains []string, local bool) []string {
 	return origins
 }
 
-// domainProblem says what is wrong with an RFC 3986 authority as EIP-4361 takes it for a domain, compared byte for byte
-// with what wallets sign; empty where nothing is.
+// domainProblem says what is wrong with a domain of EIP-4361, which is an RFC
+// 3986 authority. It is compared byte for byte with the domain that wallets
+// sign. The result is empty if nothing is wrong.
 func domainProblem(domain string, local bool) string {
 	switch {
 	case strings.Contains(domain, "://"):
@@ -81,7 +85,8 @@ func domainProblem(domain string, local bool) string {
 	return hostProblem(domain)
 }
 
-// originProblem says what is wrong with an origin as browsers send it (RFC 6454, section 6.2); empty where nothing is.
+// originProblem says what is wrong with an origin, as browsers send it (RFC
+// 6454, section 6.2). The result is empty if nothing is wrong.
 func originProblem(origin string, local bool) string {
 	scheme, host, found := strings.Cut(origin, "://")
 	switch {
@@ -106,7 +111,8 @@ var lowerHost = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-
 // maxHost is the longest name that DNS resolves.
 const maxHost = 253
 
-// hostProblem says what is wrong with host or host:port; empty where nothing is.
+// hostProblem says what is wrong with host or host:port. The result is empty if
+// nothing is wrong.
 func hostProblem(value string) string {
 	host, number, hasPort := strings.Cut(value, ":")
 	switch {
@@ -127,7 +133,8 @@ func hostProblem(value string) string {
 	return ""
 }
 
-// quote names the item of a list that has the problem, unless it may hold credentials.
+// quote names the item of a list that has the problem, unless it may hold
+// credentials.
 func quote(item, problem string) error {
 	if len(item) > 80 || strings.Contains(item, "@") {
 		return fmt.Errorf("one item %s", problem)

@@ -1,4 +1,4 @@
-package boot_test
+package config_test
 
 import (
 	"encoding/base64"
@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/shared/boot"
+	"latchkey/shared/config"
 	"latchkey/shared/session"
 )
 
@@ -23,7 +23,8 @@ const (
 	key    = "Q4x9WbZ1tRk6VnMj0Sg8FyCo3LpHd5Ea"
 )
 
-// deployed is a complete configuration outside local, with changes; a change to "" unsets.
+// deployed is a complete configuration outside local, with changes; a change to
+// "" unsets.
 func deployed(changes ...string) map[string]string {
 	return changed(map[string]string{
 		"SESSION_SECRET":         secret,
@@ -44,11 +45,11 @@ func changed(env map[string]string, pairs []string) map[string]string {
 	return env
 }
 
-func load(env map[string]string) (boot.Config, error) {
-	return boot.Load(func(name string) string { return env[name] })
+func load(env map[string]string) (config.Config, error) {
+	return config.Load(func(name string) string { return env[name] })
 }
 
-func mustLoad(t *testing.T, env map[string]string) boot.Config {
+func mustLoad(t *testing.T, env map[string]string) config.Config {
 	t.Helper()
 	cfg, err := load(env)
 	if err != nil {
@@ -57,7 +58,8 @@ func mustLoad(t *testing.T, env map[string]string) boot.Config {
 	return cfg
 }
 
-// The table is part of the contract towards operators: names, order and defaults keep their values.
+// The table is part of the contract towards operators: names, order and
+// defaults keep their values.
 func TestVariables_contract(t *testing.T) {
 	want := [][2]string{
 		{"APP_ENV", "production"},
@@ -104,7 +106,7 @@ func TestVariables_contract(t *testing.T) {
 		{"LOGOUT_CLEAR_SITE_DATA", "none"},
 	}
 	var got [][2]string
-	for _, v := range boot.Variables() {
+	for _, v := range config.Variables() {
 		got = append(got, [2]string{v.Name, v.Default})
 		if v.Meaning == "" {
 			t.Errorf("%s is not documented", v.Name)
@@ -117,11 +119,11 @@ func TestVariables_contract(t *testing.T) {
 
 func TestLoad_readsOnlyDocumentedVariables(t *testing.T) {
 	documented := map[string]bool{}
-	for _, v := range boot.Variables() {
+	for _, v := range config.Variables() {
 		documented[v.Name] = true
 	}
 	env := deployed()
-	_, err := boot.Load(func(name string) string {
+	_, err := config.Load(func(name string) string {
 		if !documented[name] {
 			t.Errorf("%s is read and not documented", name)
 		}
@@ -148,16 +150,16 @@ func TestLoad_defaults(t *testing.T) {
 	if !reflect.DeepEqual(cfg.Session, wantSession) {
 		t.Errorf("session: %+v", cfg.Session)
 	}
-	if cfg.Local || cfg.Port != 3000 || cfg.MadeUp != nil {
-		t.Errorf("local %v, port %d, made up %v", cfg.Local, cfg.Port, cfg.MadeUp)
+	if cfg.Local || cfg.Port != 3000 || cfg.Generated != nil {
+		t.Errorf("local %v, port %d, made up %v", cfg.Local, cfg.Port, cfg.Generated)
 	}
-	wantRedis := boot.Redis{Host: "cache.internal", Port: 6379, Addr: "cache.internal:6379", PoolSize: 4}
+	wantRedis := config.Redis{Host: "cache.internal", Port: 6379, Addr: "cache.internal:6379", PoolSize: 4}
 	if cfg.Redis != wantRedis {
 		t.Errorf("redis: %#v", cfg.Redis)
 	}
 	a := cfg.API
 	if a.Local || !a.AuditLog || a.HealthDetails || a.Statement != "Sign in." || a.ClearSiteData != "" ||
-		a.RedisMode != "single" || a.Version != boot.Version || a.SessionLimit != 5 || len(a.Roles) != 0 || a.Admins != nil {
+		a.RedisMode != "single" || a.Version != config.Version || a.SessionLimit != 5 || len(a.Roles) != 0 || a.Admins != nil {
 		t.Errorf("api: %+v", a)
 	}
 	if !slices.Equal(a.ChainIDs, []uint64{1}) || !slices.Equal(a.Domains, []string{"app.example.com"}) ||
@@ -168,7 +170,7 @@ func TestLoad_defaults(t *testing.T) {
 
 func TestLoad_emptyIsUnset(t *testing.T) {
 	env := deployed()
-	for _, v := range boot.Variables() {
+	for _, v := range config.Variables() {
 		if _, given := env[v.Name]; !given {
 			env[v.Name] = ""
 		}
@@ -190,8 +192,8 @@ func TestLoad_localNeedsNothing(t *testing.T) {
 		!slices.Equal(cfg.API.AllowedOrigins, []string{"http://localhost:4321", "https://localhost:4321"}) {
 		t.Errorf("domains %q, origins %q", cfg.API.Domains, cfg.API.AllowedOrigins)
 	}
-	if !slices.Equal(cfg.MadeUp, []string{"SESSION_SECRET", "SESSION_ENCRYPTION_KEY"}) {
-		t.Errorf("made up: %q", cfg.MadeUp)
+	if !slices.Equal(cfg.Generated, []string{"SESSION_SECRET", "SESSION_ENCRYPTION_KEY"}) {
+		t.Errorf("made up: %q", cfg.Generated)
 	}
 	again := mustLoad(t, local())
 	if len(cfg.SessionSecret) != 32 || len(cfg.EncryptionKey) != 32 || cfg.SessionSecret == cfg.EncryptionKey ||
@@ -203,12 +205,13 @@ func TestLoad_localNeedsNothing(t *testing.T) {
 	}
 }
 
-// Locally the samples of the documents are good enough, and given ones are taken as they are.
+// Locally the samples of the documents are good enough, and given ones are
+// taken as they are.
 func TestLoad_localTakesGivenKeys(t *testing.T) {
 	sample := "your-32-character-encryption-key"
 	cfg := mustLoad(t, local("SESSION_SECRET", strings.Repeat("change-me ", 4), "SESSION_ENCRYPTION_KEY", sample))
-	if string(cfg.EncryptionKey) != sample || cfg.MadeUp != nil {
-		t.Errorf("made up %q", cfg.MadeUp)
+	if string(cfg.EncryptionKey) != sample || cfg.Generated != nil {
+		t.Errorf("made up %q", cfg.Generated)
 	}
 	if _, err := load(local("SESSION_SECRET", "short")); err == nil {
 		t.Error("a short secret was taken")
@@ -238,7 +241,7 @@ func TestLoad_values(t *testing.T) {
 	if !reflect.DeepEqual(cfg.Session, wantSession) {
 		t.Errorf("session: %+v", cfg.Session)
 	}
-	wantRedis := boot.Redis{Host: "2001:db8::7", Port: 6380, Addr: "[2001:db8::7]:6380",
+	wantRedis := config.Redis{Host: "2001:db8::7", Port: 6380, Addr: "[2001:db8::7]:6380",
 		Username: "app", Password: "pass word", TLS: true, PoolSize: 4}
 	if cfg.Redis != wantRedis {
 		t.Errorf("redis: %#v", cfg.Redis)
@@ -279,7 +282,7 @@ func TestSecret_isNeverShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	var logged strings.Builder
-	boot.NewLogger(&logged).Info("started", "config", parts, slog.Any("secret", cfg.SessionSecret))
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("started", "config", parts, slog.Any("secret", cfg.SessionSecret))
 	shown := fmt.Sprintf("%v %+v %#v %s %q %x", cfg, cfg, cfg, cfg.SessionSecret, cfg.EncryptionKey, cfg.Redis.Password) + string(encoded) + logged.String()
 	for _, hidden := range []string{secret, key, "hunter2", hex.EncodeToString([]byte("hunter2"))} {
 		if strings.Contains(shown, hidden) {
@@ -296,7 +299,7 @@ func ExampleLoad() {
 		"SIWE_DOMAINS":            "https://app.example.com",
 		"SESSION_TIMEOUT_MINUTES": "900",
 	}
-	_, err := boot.Load(func(name string) string { return env[name] })
+	_, err := config.Load(func(name string) string { return env[name] })
 	fmt.Println(err)
 	// Output:
 	// SESSION_SECRET: has 9 bytes and needs at least 32; make one with: openssl rand -base64 32

@@ -1,4 +1,4 @@
-package boot_test
+package config_test
 
 import (
 	"fmt"
@@ -35,7 +35,8 @@ func TestLoad_roles(t *testing.T) {
 	}
 }
 
-// Each value is one mistake, which is named. A map that is half understood would hand out other permissions than were meant.
+// Each value is one mistake, which is named. A map that is half understood
+// would hand out other permissions than were meant.
 func TestLoad_rolesProblems(t *testing.T) {
 	tests := []struct{ value, says string }{
 		{`[]`, "not JSON of the form"},
@@ -90,8 +91,8 @@ func TestLoad_rolesProblems(t *testing.T) {
 	mustLoad(t, deployed("ROLES", fmt.Sprintf(`{"a":{}%s}`, strings.Repeat(" ", 2040))))
 }
 
-// FuzzRoles holds that whatever is taken for a role map has only names that fit into the places where they go: lists that
-// are split at spaces and commas.
+// FuzzRoles holds that whatever is taken for a role map has only names that fit
+// into the places where they go: lists that are split at spaces and commas.
 func FuzzRoles(f *testing.F) {
 	f.Add(`{"editor":{"permissions":["posts:write"],"maxSessions":3}}`)
 	f.Add(`{"a":{},"\u0061":{}}`)

@@ -1,4 +1,4 @@
-package boot
+package config
 
 import (
 	"errors"
@@ -38,7 +38,8 @@ func setRedisPort(c *Config, value string) error {
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
-// setRedisHost never repeats the value: what lands here by mistake is a URL with a password in it.
+// setRedisHost never repeats the value: by mistake it may be a URL with a
+// password.
 func setRedisHost(c *Config, value string) error {
 	switch {
 	case value == "" && c.Local:
@@ -103,7 +104,8 @@ func setChainIDs(c *Config, value string) error {
 	return nil
 }
 
-// maxStatement leaves room for the rest of a message, which may have 4096 bytes in all.
+// maxStatement leaves room for the rest of a message, which may have 4096 bytes
+// in all.
 const maxStatement = 1024
 
 func setStatement(c *Config, value string) error {
@@ -119,7 +121,8 @@ func setStatement(c *Config, value string) error {
 
 var clearable = []string{"cache", "cookies", "storage", "executionContexts", "clientHints", "*"}
 
-// setClearSiteData makes the header's value: each word in quotes, as the Clear-Site-Data specification wants them.
+// setClearSiteData makes the header's value: each word in quotes, as the
+// Clear-Site-Data specification requires.
 func setClearSiteData(c *Config, value string) error {
 	var quoted []string
 	for _, item := range list(value) {
@@ -151,12 +154,13 @@ var decimal = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 
 const (
 	day = 24 * time.Hour
-	// year bounds the durations of sessions: beyond it a limit is none, and a typing error is likely.
+	// year bounds the durations of sessions: a longer one is likely a mistake.
 	year = 365 * day
 )
 
-// span makes the setter of a duration that is written as a decimal number of units. It keeps milliseconds, the
-// resolution of everything that is stored.
+// span makes the setter of a duration that is written as a decimal number of
+// units. It rounds to milliseconds, the resolution of everything that is
+// stored.
 func span(unit, most time.Duration, field func(*Config) *time.Duration) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		number, err := strconv.ParseFloat(value, 64)
@@ -173,7 +177,8 @@ func span(unit, most time.Duration, field func(*Config) *time.Duration) func(*Co
 	}
 }
 
-// The bounds of what is counted. A larger number is no limit any more, or costs more in Redis than a session should.
+// The bounds of counts. A larger number would not limit anything, or would cost
+// more in Redis than a session should.
 const (
 	maxRate         = 100_000
 	maxStateQuota   = 256 << 10
@@ -183,8 +188,9 @@ const (
 
 var digits = regexp.MustCompile(`^[0-9]{1,9}$`)
 
-// whole makes the setter of a number from 0 to most. The note says what 0 means.
-func whole(most int, note string, field func(*Config) *int) func(*Config, string) error {
+// integer makes the setter of a number from 0 to most. The note says what 0
+// means.
+func integer(most int, note string, field func(*Config) *int) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		number, err := strconv.Atoi(value)
 		if err != nil || !digits.MatchString(value) || number > most {
@@ -195,7 +201,7 @@ func whole(most int, note string, field func(*Config) *int) func(*Config, string
 	}
 }
 
-// policy makes the setter of what a change of device or network leads to.
+// policy makes the setter of the policy for a change of device or network.
 func policy(field func(*Config) *session.Policy) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		for _, p := range []session.Policy{session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke} {
@@ -218,7 +224,8 @@ func parsePort(value string) (int, error) {
 	return number, nil
 }
 
-// list splits at commas; spaces around an item do not count.
+// list splits at commas and trims spaces around items. An empty text has no
+// items.
 func list(value string) []string {
 	if value == "" {
 		return nil
@@ -230,8 +237,9 @@ func list(value string) []string {
 	return items
 }
 
-// unknown is the problem of a value that is none of those wanted. What is long or holds an @ is not repeated: it may be
-// a secret that was put in the wrong place.
+// unknown is the problem of a value that is not one of those wanted. A value
+// that is long or has an @ is not repeated: it may be a secret in the wrong
+// place.
 func unknown(value, wanted string) error {
 	if len(value) > 40 || strings.Contains(value, "@") {
 		return fmt.Errorf("has a value that does not fit; set it to %s", wanted)

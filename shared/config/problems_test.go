@@ -1,4 +1,4 @@
-package boot_test
+package config_test
 
 import (
 	"encoding/base64"
@@ -7,11 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
-// Each line is one mistake in a configuration that is right otherwise: it gives one problem, which names the variable
-// and says, in these words among others, what is wrong.
+// Each line is one mistake in a configuration that is right otherwise: it gives
+// one problem, which names the variable and says, in these words among others,
+// what is wrong.
 func TestLoad_problems(t *testing.T) {
 	long := strings.Repeat("a", 64) + ".example"
 	tests := []struct{ name, value, says string }{
@@ -141,7 +142,7 @@ func TestLoad_problems(t *testing.T) {
 			t.Errorf("%s=%q was taken", tt.name, tt.value)
 			continue
 		}
-		if !reflect.DeepEqual(cfg, boot.Config{}) {
+		if !reflect.DeepEqual(cfg, config.Config{}) {
 			t.Errorf("%s=%q: half a configuration was handed out", tt.name, tt.value)
 		}
 		lines := strings.Split(err.Error(), "\n")
@@ -215,12 +216,12 @@ func TestLoad_refusesWeakSecrets(t *testing.T) {
 
 func TestIsSample(t *testing.T) {
 	for _, sample := range []string{"your-32-character-encryption-key", "Change-Me-Change-Me-Change-Me-1234", "0123456789abcdef0123456789abcdef"} {
-		if !boot.IsSample(sample) {
+		if !config.IsSample(sample) {
 			t.Errorf("%q is not known", sample)
 		}
 	}
 	for _, good := range []string{secret, key} {
-		if boot.IsSample(good) {
+		if config.IsSample(good) {
 			t.Errorf("%q is taken for a sample", good)
 		}
 	}
@@ -231,7 +232,8 @@ const (
 	passwordARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/redis-AbCdEf"
 )
 
-// What is each right and cannot hold together: each line gives exactly these problems.
+// What is each right and cannot hold together: each line gives exactly these
+// problems.
 func TestLoad_secretsAndSignIn(t *testing.T) {
 	iam := []string{"REDIS_IAM", "true", "REDIS_TLS", "true", "REDIS_USERNAME", "app", "REDIS_CACHE_NAME", "Cache-1"}
 	keys := []string{"SESSION_KEYS_SECRET_ARN", keysARN, "SESSION_SECRET", "", "SESSION_ENCRYPTION_KEY", ""}
@@ -278,13 +280,14 @@ func TestLoad_secretsAndSignIn(t *testing.T) {
 		!cfg.Redis.IAM || cfg.Redis.CacheName != "Cache-1" || !cfg.Redis.Cluster || cfg.Redis.Serverless {
 		t.Errorf("%+v", cfg)
 	}
-	if cfg := mustLoad(t, local("SESSION_KEYS_SECRET_ARN", keysARN)); cfg.MadeUp != nil {
-		t.Errorf("made up %q beside the keys", cfg.MadeUp)
+	if cfg := mustLoad(t, local("SESSION_KEYS_SECRET_ARN", keysARN)); cfg.Generated != nil {
+		t.Errorf("made up %q beside the keys", cfg.Generated)
 	}
 }
 
-// Somebody who starts with a wrong configuration wants to read all that is wrong with it, once, and the log must not
-// hold what they took care to keep out of it.
+// Somebody who starts with a wrong configuration wants to read all that is
+// wrong with it, once, and the log must not hold what they took care to keep
+// out of it.
 func TestLoad_reportsEverythingAtOnce(t *testing.T) {
 	tooShort, notAKey, password := "S3cr3tS3cr3tS3cr3t", "K3yK3yK3yK3yK3y", "p4ssw0rd"
 	env := map[string]string{

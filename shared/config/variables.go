@@ -1,4 +1,4 @@
-package boot
+package config
 
 import (
 	"time"
@@ -10,25 +10,28 @@ import (
 type Variable struct {
 	// Name of the environment variable.
 	Name string
-	// Default is what an unset or empty variable stands for; "none" where it stands for nothing.
+	// Default is the value that an unset or empty variable stands for, in
+	// words: "30", "false (local: true)", or "none".
 	Default string
-	// Meaning says what it does, and which values it takes.
+	// Meaning says what it does and which values it takes, in Markdown.
 	Meaning string
 }
 
-// variable is a Variable as Load works with it.
+// variable is a Variable with the values that Load needs.
 type variable struct {
 	name string
-	// unset is the value of an unset variable, local the one where APP_ENV=local; empty where that is the same.
+	// unset is the value of an unset variable. local takes its place with
+	// APP_ENV=local, unless it is empty.
 	unset, local string
-	// note stands in the documentation beside or in place of the default, where it is no fixed value.
+	// note is written beside the default, or instead of one that is not fixed.
 	note    string
 	meaning string
-	// set checks the value and stores it. Its error says what is wrong and what to do, after the variable's name.
+	// set checks the value and stores it. Its error says what is wrong and what
+	// to do. Load puts the variable's name in front.
 	set func(c *Config, value string) error
 }
 
-// variables are read in this order: a setter may rely on what stands above it.
+// variables are read in this order: a setter may rely on those before its own.
 var variables = []variable{
 	{name: "APP_ENV", unset: "production", set: setEnvironment,
 		meaning: "`production` or `local`; `local` allows cookies over http, made-up keys and login errors that say why. The local server sets it."},
@@ -80,7 +83,7 @@ var variables = []variable{
 		meaning: "How long a superseded refresh token still answers with its successor; less than `ACCESS_TOKEN_MINUTES`."},
 	{name: "SESSION_TOUCH_SECONDS", unset: "30", set: span(time.Second, year, func(c *Config) *time.Duration { return &c.Session.Touch }),
 		meaning: "Activity is recorded at most this often; less than `SESSION_TIMEOUT_MINUTES`."},
-	{name: "MAX_CONCURRENT_SESSIONS", unset: "5", set: whole(session.MaxSessions, "; 0 means 100", func(c *Config) *int { return &c.Session.Limit }),
+	{name: "MAX_CONCURRENT_SESSIONS", unset: "5", set: integer(session.MaxSessions, "; 0 means 100", func(c *Config) *int { return &c.Session.Limit }),
 		meaning: "Live sessions of an account, 0 to 100; 0 means 100."},
 	{name: "SESSION_LIMIT_POLICY", unset: "evict", set: setLimitPolicy,
 		meaning: "At the limit, `evict` ends the session seen longest ago, `deny` refuses the login."},
@@ -88,15 +91,15 @@ var variables = []variable{
 		meaning: "When a session's device changes: `off` compares nothing, `log` records it, `step_up` wants a fresh signature, `revoke` ends the session."},
 	{name: "NETWORK_POLICY", unset: "log", set: policy(func(c *Config) *session.Policy { return &c.Session.NetworkPolicy }),
 		meaning: "The same when its network changes. People who travel change networks: `step_up` and `revoke` will meet them."},
-	{name: "RATE_LIMIT_NONCE_PER_MINUTE", unset: "60", set: whole(maxRate, "; 0 sets no limit", func(c *Config) *int { return &c.Session.NonceRate }),
+	{name: "RATE_LIMIT_NONCE_PER_MINUTE", unset: "60", set: integer(maxRate, "; 0 sets no limit", func(c *Config) *int { return &c.Session.NonceRate }),
 		meaning: "Nonces that one network may ask for in a minute, up to 100000; 0 sets no limit."},
-	{name: "RATE_LIMIT_LOGIN_PER_MINUTE", unset: "30", set: whole(maxRate, "; 0 sets no limit", func(c *Config) *int { return &c.Session.LoginRate }),
+	{name: "RATE_LIMIT_LOGIN_PER_MINUTE", unset: "30", set: integer(maxRate, "; 0 sets no limit", func(c *Config) *int { return &c.Session.LoginRate }),
 		meaning: "Logins that one network may try in a minute, and that one account may make, up to 100000; 0 sets no limit."},
-	{name: "RATE_LIMIT_REFRESH_PER_MINUTE", unset: "60", set: whole(maxRate, "; 0 sets no limit", func(c *Config) *int { return &c.Session.RefreshRate }),
+	{name: "RATE_LIMIT_REFRESH_PER_MINUTE", unset: "60", set: integer(maxRate, "; 0 sets no limit", func(c *Config) *int { return &c.Session.RefreshRate }),
 		meaning: "Refreshes of one account from one network in a minute, up to 100000; 0 sets no limit."},
-	{name: "STATE_QUOTA_BYTES", unset: "16384", set: whole(maxStateQuota, "", func(c *Config) *int { return &c.Session.StateQuota }),
+	{name: "STATE_QUOTA_BYTES", unset: "16384", set: integer(maxStateQuota, "", func(c *Config) *int { return &c.Session.StateQuota }),
 		meaning: "How many bytes of temporary data a session may hold, keys and values together, up to 262144; 0 lets it hold none."},
-	{name: "ACTIVITY_MAX_EVENTS", unset: "50", set: whole(maxActivity, "; 0 keeps none", func(c *Config) *int { return &c.Session.ActivityMax }),
+	{name: "ACTIVITY_MAX_EVENTS", unset: "50", set: integer(maxActivity, "; 0 keeps none", func(c *Config) *int { return &c.Session.ActivityMax }),
 		meaning: "How many events the activity list of an account holds, the newest ones, up to 500; 0 keeps none."},
 	{name: "ACTIVITY_DAYS", unset: "90", set: span(day, maxActivityDays*day, func(c *Config) *time.Duration { return &c.Session.ActivityKeep }),
 		meaning: "How long that list is kept after its last event, up to 3650."},
@@ -116,7 +119,8 @@ var variables = []variable{
 		meaning: "What logout asks the browser to clear for the whole registrable domain: any of `cache`, `cookies`, `storage`, `executionContexts`, `clientHints`, or `*`."},
 }
 
-// Variables lists the configuration in the order of the documentation. Load reads these and no others.
+// Variables lists the configuration in the order of the documentation. [Load]
+// reads these variables and no others.
 func Variables() []Variable {
 	table := make([]Variable, 0, len(variables))
 	for _, v := range variables {
@@ -125,7 +129,8 @@ func Variables() []Variable {
 	return table
 }
 
-// documented is the default in words, such as "30", "none (local: embedded)" or "false (local: true)".
+// documented is the default in words, such as "30", "none (local: embedded)" or
+// "false (local: true)".
 func (v variable) documented() string {
 	note := v.note
 	if v.local != "" {
@@ -144,7 +149,7 @@ func (v variable) documented() string {
 	return v.unset + " (" + note + ")"
 }
 
-// value is what the variable stands for, given what the environment says.
+// value returns the value to use for what the environment has.
 func (v variable) value(given string, local bool) string {
 	switch {
 	case given != "":
@@ -155,7 +160,7 @@ func (v variable) value(given string, local bool) string {
 	return v.unset
 }
 
-// setLimitPolicy stores what happens to a login at the limit.
+// setLimitPolicy sets what happens to a login at the session limit.
 func setLimitPolicy(c *Config, value string) error {
 	policies := map[string]session.LimitPolicy{"evict": session.Evict, "deny": session.Deny}
 	policy, ok := policies[value]

@@ -1,4 +1,4 @@
-package boot
+package config
 
 import (
 	"encoding/json"
@@ -17,7 +17,8 @@ import (
 	"latchkey/shared/siwe"
 )
 
-// maxRoles bounds ROLES: all the variables of a Lambda together may have 4096 bytes.
+// maxRoles bounds ROLES: all the variables of a Lambda together may have 4096
+// bytes.
 const maxRoles = 2048
 
 var (
@@ -42,7 +43,8 @@ func setAdmins(c *Config, value string) error {
 	return nil
 }
 
-// setAuthorizerPermissions reads the rules of the authorizer. A permission that no role gives is an admin's alone.
+// setAuthorizerPermissions reads the rules of the authorizer. If no role grants
+// a permission, only admins have it.
 func setAuthorizerPermissions(c *Config, value string) error {
 	var rules []authorizer.Rule
 	for _, item := range list(value) {
@@ -61,7 +63,8 @@ func setAuthorizerPermissions(c *Config, value string) error {
 	return nil
 }
 
-// setRoles reads the role map. The sessions that a role allows are the store's to know, its permissions the edge's.
+// setRoles reads the role map. The store needs the session limits of roles, and
+// the HTTP edge needs all of it.
 func setRoles(c *Config, value string) error {
 	if len(value) > maxRoles {
 		return fmt.Errorf("has %d bytes; %d at most leave room for a function's other variables", len(value), maxRoles)
@@ -80,8 +83,9 @@ func setRoles(c *Config, value string) error {
 	return nil
 }
 
-// parseRoles reads JSON as strictly as requests are read: encoding/json alone would take the last of two entries of one
-// name, and any spelling of a member's.
+// parseRoles reads JSON as strictly as requests are read. encoding/json alone
+// would use the last of two entries of one name, and ignore the case of
+// members.
 func parseRoles(text string) (map[string]api.Role, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	roles := map[string]api.Role{}
@@ -146,8 +150,8 @@ func parseMaxSessions(d *json.Decoder, role string, to **int) error {
 
 var errNoRoles = errors.New(`is not JSON of the form {"editor":{"permissions":["posts:write"],"maxSessions":3}}`)
 
-// eachMember reads an object and calls member for each name, which then reads its value. It refuses a second member of
-// one name.
+// eachMember reads an object and calls member with each name. The callback
+// reads the value. A second member of one name is an error.
 func eachMember(d *json.Decoder, member func(name string) error) error {
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
 		return errNoRoles

@@ -1,4 +1,4 @@
-package boot
+package config
 
 import (
 	"crypto/rand"
@@ -13,8 +13,8 @@ import (
 	"latchkey/shared/seal"
 )
 
-// Secret is a value that must not be seen. Formatting, logging and encoding it give a placeholder; string(s) gives the
-// value.
+// Secret is a value that must not be shown. Formatting, logging and encoding
+// give a placeholder instead; string(s) is the value.
 type Secret string
 
 const hidden = "[secret]"
@@ -35,19 +35,41 @@ const howToMake = "make one with: openssl rand -base64 32"
 
 var secretARN = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$`)
 
-// setSecretARN makes the setter of a variable that names a secret of Secrets Manager. What is no ARN is not repeated: it
-// may be the secret. It is stored all the same, so that nobody is told besides to set what it takes the place of.
+// setSecretARN makes the setter of a variable that names a secret of Secrets
+// Manager. A value that is not an ARN is stored too: otherwise a second problem
+// would ask for the variables that it replaces.
 func setSecretARN(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		*field(c) = value
-		if value != "" && !secretARN.MatchString(value) {
-			return errors.New("is no ARN of a secret; write it as arn:aws:secretsmanager:<region>:<account>:secret:<name>")
-		}
-		return nil
+		return checkSecretARN(value)
 	}
 }
 
-// replaced checks a variable whose place SESSION_KEYS_SECRET_ARN takes.
+// checkSecretARN accepts an ARN of a secret and the empty value. Its error does
+// not repeat the value, which may be the secret itself.
+func checkSecretARN(value string) error {
+	if value != "" && !secretARN.MatchString(value) {
+		return errors.New("is no ARN of a secret; write it as arn:aws:secretsmanager:<region>:<account>:secret:<name>")
+	}
+	return nil
+}
+
+// LoadKeysSecretARN reads SESSION_KEYS_SECRET_ARN alone, for the function that
+// rotates keys and needs nothing else. The error names the variable and does
+// not repeat its value.
+func LoadKeysSecretARN(getenv func(string) string) (string, error) {
+	arn := getenv("SESSION_KEYS_SECRET_ARN")
+	err := checkSecretARN(arn)
+	if arn == "" {
+		err = errors.New("is needed; it names the secret whose keys are rotated")
+	}
+	if err != nil {
+		return "", fmt.Errorf("SESSION_KEYS_SECRET_ARN: %w", err)
+	}
+	return arn, nil
+}
+
+// replaced checks a variable that SESSION_KEYS_SECRET_ARN replaces.
 func replaced(value string) error {
 	if value != "" {
 		return errors.New("is given beside SESSION_KEYS_SECRET_ARN, which takes its place; leave one of them out")
@@ -60,12 +82,12 @@ func setSessionSecret(c *Config, value string) error {
 		return replaced(value)
 	}
 	if value == "" {
-		return c.makeUp("SESSION_SECRET", &c.SessionSecret)
+		return c.generate("SESSION_SECRET", &c.SessionSecret)
 	}
 	if len(value) < seal.MinSecret {
 		return fmt.Errorf("has %d bytes and needs at least %d; %s", len(value), seal.MinSecret, howToMake)
 	}
-	if problem := weakness(value); problem != "" && !c.Local {
+	if problem := Weakness(value); problem != "" && !c.Local {
 		return fmt.Errorf("%s; %s", problem, howToMake)
 	}
 	c.SessionSecret = Secret(value)
@@ -77,7 +99,7 @@ func setEncryptionKey(c *Config, value string) error {
 		return replaced(value)
 	}
 	if value == "" {
-		return c.makeUp("SESSION_ENCRYPTION_KEY", &c.EncryptionKey)
+		return c.generate("SESSION_ENCRYPTION_KEY", &c.EncryptionKey)
 	}
 	key, ok := decodeKey(value)
 	if !ok {
@@ -87,7 +109,7 @@ func setEncryptionKey(c *Config, value string) error {
 		if form == string(c.SessionSecret) {
 			return fmt.Errorf("is the same as SESSION_SECRET; %s", howToMake)
 		}
-		if problem := weakness(form); problem != "" && !c.Local {
+		if problem := Weakness(form); problem != "" && !c.Local {
 			return fmt.Errorf("%s; %s", problem, howToMake)
 		}
 	}
@@ -95,20 +117,22 @@ func setEncryptionKey(c *Config, value string) error {
 	return nil
 }
 
-// makeUp draws a secret where nobody gave one: only locally, where losing every session with the process harms nobody.
-func (c *Config) makeUp(name string, secret *Secret) error {
+// generate draws a secret for a variable that is not set. It does so only in a
+// local process, where it does no harm to lose all sessions at the end.
+func (c *Config) generate(name string, secret *Secret) error {
 	if !c.Local {
 		return errors.New("is needed; " + howToMake)
 	}
 	drawn := make([]byte, seal.EncryptionKey)
 	_, _ = rand.Read(drawn) // never fails: it ends the process where the system gives no randomness
 	*secret = Secret(drawn)
-	c.MadeUp = append(c.MadeUp, name)
+	c.Generated = append(c.Generated, name)
 	return nil
 }
 
-// decodeKey reads 32 bytes written as they are, in hex, or in either base64 alphabet with or without padding. The three
-// differ in length, so no value has two readings.
+// decodeKey reads 32 bytes that are written as they are, in hex, or in either
+// base64 alphabet with or without padding. The three differ in length, so no
+// value has two readings.
 func decodeKey(value string) ([]byte, bool) {
 	switch len(value) {
 	case seal.EncryptionKey:
@@ -125,13 +149,15 @@ func decodeKey(value string) ([]byte, bool) {
 	return key, err == nil && len(key) == seal.EncryptionKey
 }
 
-// minDistinct is how many different bytes a secret must have. 32 random bytes, and 32 random digits of hex, have fewer
-// than once in a million draws.
+// minDistinct is how many different bytes a secret must have. 32 random bytes,
+// and 32 random digits of hex, have fewer than once in a million draws.
 const minDistinct = 8
 
-// weakness says what is plainly wrong with a secret; empty where nothing is. It is no measure of entropy: it catches
-// what is copied from a document or typed to get past a length check.
-func weakness(secret string) string {
+// Weakness says what is plainly wrong with a secret, in the form "repeats a
+// shorter text". It is empty if nothing is. It does not measure entropy: it
+// catches secrets that were copied from a document or typed to pass a length
+// check. It does not repeat the secret.
+func Weakness(secret string) string {
 	distinct := map[byte]bool{}
 	steps := 0
 	for i := range len(secret) {
@@ -153,8 +179,9 @@ func weakness(secret string) string {
 	return ""
 }
 
-// samples are fragments, in lower case, of the secrets that documents, templates and tutorials give as examples. Each
-// is long enough that no random secret will ever hold it.
+// samples are fragments, in lower case, of the secrets that documents,
+// templates and tutorials give as examples. Each is long enough that no random
+// secret will ever hold it.
 var samples = []string{
 	"0123456789abcdef0123456789abcdef", "0123456789abcdef", "1234567890123456", "abcdefghijklmnop",
 	"change-me", "change_me", "changeme", "change-this", "change_this", "changethis", "changeit",
@@ -167,8 +194,9 @@ var samples = []string{
 	"00000000000000000000000000000000",
 }
 
-// IsSample tells whether a secret is, or holds, one of the well-known examples, in upper or lower case. Outside local
-// such a secret stops the start; whatever this project's own documents show as a secret must be one.
+// IsSample reports whether a secret is or contains one of the well-known
+// examples, in upper or lower case. Outside local such a secret stops the
+// start. A secret that this project's own documents show must be a sample.
 func IsSample(secret string) bool {
 	secret = strings.ToLower(secret)
 	for _, sample := range samples {
