@@ -39,18 +39,18 @@ func TestCluster_options(t *testing.T) {
 }
 
 // node is a fake node of a cluster whose slots all belong to owner.
-func node(t *testing.T, owner *atomic.Pointer[string], answer func(self, command string) string) *fake {
+func node(t *testing.T, owner *atomic.Pointer[string], answer func(self, command string) string) *redistest.Fake {
 	t.Helper()
-	var f *fake
-	f = newFake(t, func(command string) string {
+	var f *redistest.Fake
+	f = redistest.NewFake(t, func(command string) string {
 		switch {
 		case strings.HasPrefix(command, "hello"):
-			return helloReply
+			return redistest.HelloReply
 		case command == "cluster slots":
 			host, port, _ := net.SplitHostPort(*owner.Load())
 			return fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$%d\r\n%s\r\n:%s\r\n$2\r\nid\r\n", len(host), host, port)
 		}
-		return answer(f.addr, command)
+		return answer(f.Addr, command)
 	})
 	return f
 }
@@ -68,15 +68,15 @@ func TestCluster_repeatsNothing(t *testing.T) {
 		}
 		return "+OK\r\n"
 	})
-	owner.Store(&f.addr)
-	c := cluster(t, config.Redis{Addr: f.addr})
+	owner.Store(&f.Addr)
+	c := cluster(t, config.Redis{Addr: f.Addr})
 	if err := c.Set(context.Background(), "x", "1", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Incr(context.Background(), "x").Err(); !errors.Is(err, io.EOF) {
 		t.Errorf("a lost reply is told as %v", err)
 	}
-	if _, commands := f.seen(); !slices.Equal(commandsOf(commands), []string{"set x 1", "incr x"}) {
+	if _, commands := f.Seen(); !slices.Equal(commandsOf(commands), []string{"set x 1", "incr x"}) {
 		t.Errorf("sent %q", commands)
 	}
 }
@@ -99,9 +99,9 @@ func TestCluster_redirects(t *testing.T) {
 			return "$1\r\nv\r\n"
 		}
 		first, second := node(t, &owner, answer), node(t, &owner, answer)
-		owner.Store(&first.addr)
-		other.Store(&second.addr)
-		c := cluster(t, config.Redis{Addr: first.addr})
+		owner.Store(&first.Addr)
+		other.Store(&second.Addr)
+		c := cluster(t, config.Redis{Addr: first.Addr})
 		if got, err := c.Get(ctx, "x").Result(); err != nil || got != "v" {
 			t.Errorf("%s: %q, %v", kind, got, err)
 		}
@@ -109,8 +109,8 @@ func TestCluster_redirects(t *testing.T) {
 		if err := c.Get(ctx, "x").Err(); !redis.HasErrorPrefix(err, kind) {
 			t.Errorf("%s twice: %v", kind, err)
 		}
-		_, atFirst := first.seen()
-		_, atSecond := second.seen()
+		_, atFirst := first.Seen()
+		_, atSecond := second.Seen()
 		if n := len(slices.DeleteFunc(append(commandsOf(atFirst), commandsOf(atSecond)...), func(c string) bool { return c == "asking" })); n != 4 {
 			t.Errorf("%s: %d commands: %q, %q", kind, n, atFirst, atSecond)
 		}
@@ -166,13 +166,13 @@ func TestCluster_recoversAtOnce(t *testing.T) {
 // A node proves to be the one that the cluster named, and not merely the configured host.
 func TestCluster_tls(t *testing.T) {
 	ctx := context.Background()
-	good := trustedAuthority(t).server(t, "127.0.0.1", time.Now().Add(time.Hour))
+	good := trustedAuthority(t).Server(t, "127.0.0.1", time.Now().Add(time.Hour))
 	r := config.Redis{Addr: good.Addr, Host: "cache.example", Password: "open sesame", TLS: true}
 	// The server is no cluster and says so, to a client that trusted it with a command.
 	if err := cluster(t, r).Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "cluster support disabled") {
 		t.Errorf("the node's own name: %v", err)
 	}
-	wrong := trustedAuthority(t).server(t, "cache.example", time.Now().Add(time.Hour))
+	wrong := trustedAuthority(t).Server(t, "cache.example", time.Now().Add(time.Hour))
 	r.Addr = wrong.Addr
 	if err := cluster(t, r).Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("another name: %v", err)

@@ -2,11 +2,10 @@ package boot
 
 import (
 	"context"
-	"log/slog"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/shared/awsenv"
 	"latchkey/shared/seal"
 
 	"latchkey/shared/config"
@@ -14,31 +13,17 @@ import (
 
 // What tests look at, and steer, that callers have no use for.
 
-// Around is what a process finds around it.
-type Around struct {
-	Getenv func(string) string
-	Now    func() time.Time
-	Log    *slog.Logger
-}
-
-func (a Around) surroundings() surroundings { return surroundings{a.Getenv, a.Now, a.Log} }
-
-// NewServiceIn is New.
-func NewServiceIn(a Around, cfg config.Config) (*Service, error) {
-	return newService(context.Background(), cfg, a.surroundings())
-}
-
 // NewRotationIn is the handler of RunRotation.
-func NewRotationIn(a Around) (*Rotation, error) { return newRotation(a.surroundings()) }
+func NewRotationIn(env awsenv.Environment) (*Rotation, error) { return newRotation(env) }
 
 // ClientIn is Client, with the password that Secrets Manager keeps where there is one.
-func ClientIn(a Around, r config.Redis) (redis.UniversalClient, error) {
-	return reachRedis(context.Background(), config.Config{Redis: r}, a.surroundings())
+func ClientIn(env awsenv.Environment, r config.Redis) (redis.UniversalClient, error) {
+	return connectRedis(context.Background(), config.Config{Redis: r}, env)
 }
 
 // ConnectToken is what a new connection shows to ElastiCache.
-func ConnectToken(a Around, r config.Redis) (username, token string, err error) {
-	return connectToken{surroundings: a.surroundings(), user: r.Username, cache: r.CacheName, serverless: r.Serverless}.
+func ConnectToken(env awsenv.Environment, r config.Redis) (username, token string, err error) {
+	return connectToken{env: env, user: r.Username, cache: r.CacheName, serverless: r.Serverless}.
 		credentials(context.Background())
 }
 

@@ -396,13 +396,13 @@ func testThawed(t *testing.T, binaries string) {
 		if runtime.GOOS == "darwin" {
 			t.Skip("macOS has no variable that names the trusted roots")
 		}
-		trusted := newAuthority(t)
-		server := trusted.server(t, "127.0.0.1", time.Now().Add(time.Hour))
-		start := func(env []string, a authority) *function {
-			return startFunction(t, filepath.Join(binaries, "check-health"), append(env, "REDIS_TLS=true", "SSL_CERT_FILE="+a.file(t))...)
+		trusted := redistest.NewAuthority(t)
+		server := trusted.Server(t, "127.0.0.1", time.Now().Add(time.Hour))
+		start := func(env []string, a redistest.Authority) *function {
+			return startFunction(t, filepath.Join(binaries, "check-health"), append(env, "REDIS_TLS=true", "SSL_CERT_FILE="+a.File(t))...)
 		}
 		testThaw(t, server, redistest.NewProxy(t, server.Addr), func(env []string) *function { return start(env, trusted) })
-		stranger := start(environment(t, server.Redis), newAuthority(t))
+		stranger := start(environment(t, server.Redis), redistest.NewAuthority(t))
 		wantStatus(t, stranger.invoke(t, newEvent("GET", "/health")), http.StatusServiceUnavailable)
 	})
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/local/test/awstest"
+	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
 )
 
@@ -74,16 +76,16 @@ func FuzzRotation(f *testing.F) {
 			"SESSION_KEYS_SECRET_ARN": keysARN, "AWS_ENDPOINT_URL": server.URL, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
 		}[name]
 	}
-	rotation, err := boot.NewRotationIn(boot.Around{Getenv: getenv, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	rotation, err := boot.NewRotationIn(awsenv.Environment{Getenv: getenv, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		f.Fatal(err)
 	}
 	steps := []string{"createSecret", "setSecret", "testSecret", "finishSecret"}
 	for _, step := range append(steps, "deleteSecret", "") {
-		f.Add(rotationStep(step, keysARN, "a-token-of-the-event"))
+		f.Add(awstest.RotationStep(step, keysARN, "a-token-of-the-event"))
 	}
-	f.Add(rotationStep("createSecret", keysARN+"x", "a-token-of-the-event"))
-	f.Add(rotationStep("createSecret", keysARN, ""))
+	f.Add(awstest.RotationStep("createSecret", keysARN+"x", "a-token-of-the-event"))
+	f.Add(awstest.RotationStep("createSecret", keysARN, ""))
 	f.Add([]byte(`{"step":"setSecret","SECRETID":"` + keysARN + `","ClientRequestToken":"t","ClientRequestToken":7}`))
 	f.Add([]byte("null"))
 	f.Fuzz(func(t *testing.T, payload []byte) {

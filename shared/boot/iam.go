@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 
+	"latchkey/shared/awsenv"
+
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
@@ -20,7 +22,7 @@ const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 // It is good for 15 minutes, and no longer than the role's credentials. So every connection signs one of its own; that is
 // a matter of microseconds and asks nobody.
 type connectToken struct {
-	surroundings
+	env        awsenv.Environment
 	user       string
 	cache      string
 	serverless bool
@@ -28,11 +30,11 @@ type connectToken struct {
 
 // credentials is what a new connection shows: redis.Options.CredentialsProviderContext.
 func (t connectToken) credentials(ctx context.Context) (username, token string, err error) {
-	role, err := t.Retrieve(ctx)
+	role, err := t.env.Retrieve(ctx)
 	if err != nil {
 		return "", "", err
 	}
-	region := t.getenv("AWS_REGION")
+	region := t.env.Getenv("AWS_REGION")
 	if region == "" {
 		return "", "", errors.New("AWS_REGION: is not set; a Lambda has it")
 	}
@@ -44,7 +46,7 @@ func (t connectToken) credentials(ctx context.Context) (username, token string, 
 	if err != nil {
 		return "", "", fmt.Errorf("signing in to ElastiCache: %w", err)
 	}
-	signed, _, err := v4.NewSigner().PresignHTTP(ctx, role, request, emptyHash, "elasticache", region, t.wall())
+	signed, _, err := v4.NewSigner().PresignHTTP(ctx, role, request, emptyHash, "elasticache", region, t.env.WallTime())
 	if err != nil {
 		return "", "", fmt.Errorf("signing in to ElastiCache: %w", err)
 	}

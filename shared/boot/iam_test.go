@@ -15,6 +15,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/local/test/awstest"
+	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
 	"latchkey/shared/seal"
@@ -44,9 +46,9 @@ func signature(host, query, secret, date, region string) string {
 }
 
 func TestConnectToken(t *testing.T) {
-	getenv := role("")
+	getenv := awstest.Role("")
 	for _, serverless := range []bool{false, true} {
-		around := boot.Around{Getenv: getenv, Now: newClock(start).now}
+		around := awsenv.Environment{Getenv: getenv, Now: awstest.NewClock(awstest.Start).Now}
 		r := config.Redis{IAM: true, Username: "latchkey-app", CacheName: "Latchkey-Cache", Serverless: serverless}
 		user, token, err := boot.ConnectToken(around, r)
 		if err != nil || user != "latchkey-app" {
@@ -87,9 +89,9 @@ func TestConnectToken_missing(t *testing.T) {
 			if asked == name {
 				return ""
 			}
-			return role("")(asked)
+			return awstest.Role("")(asked)
 		}
-		_, token, err := boot.ConnectToken(boot.Around{Getenv: getenv, Now: time.Now}, config.Redis{Username: "app", CacheName: "cache"})
+		_, token, err := boot.ConnectToken(awsenv.Environment{Getenv: getenv, Now: time.Now}, config.Redis{Username: "app", CacheName: "cache"})
 		if err == nil || token != "" || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %q, %v", name, token, err)
 		}
@@ -105,7 +107,7 @@ type guarded struct {
 
 func newGuarded(t *testing.T) guarded {
 	t.Helper()
-	server := trustedAuthority(t).server(t, "127.0.0.1", time.Now().Add(time.Hour))
+	server := trustedAuthority(t).Server(t, "127.0.0.1", time.Now().Add(time.Hour))
 	return guarded{t, server.Addr, client(t, config.Redis{Addr: server.Addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})}
 }
 
@@ -116,7 +118,7 @@ func (g guarded) takes(password string) {
 	}
 }
 
-func (g guarded) client(around boot.Around, r config.Redis) *redis.Client {
+func (g guarded) client(around awsenv.Environment, r config.Redis) *redis.Client {
 	g.t.Helper()
 	r.Addr, r.Host, r.TLS, r.PoolSize = g.addr, "127.0.0.1", true, 20
 	c, err := boot.ClientIn(around, r)
@@ -139,8 +141,8 @@ func occupied(t *testing.T, c *redis.Client) {
 
 // Each connection signs a token of its own: the server takes only the one of that very second.
 func TestClient_iam(t *testing.T) {
-	ctx, g, clock := context.Background(), newGuarded(t), newClock(start)
-	around := boot.Around{Getenv: role(""), Now: clock.now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
+	ctx, g, clock := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
+	around := awsenv.Environment{Getenv: awstest.Role(""), Now: clock.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
 	r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
 	c := g.client(around, r)
 	for range 3 {
@@ -153,7 +155,7 @@ func TestClient_iam(t *testing.T) {
 			t.Fatalf("%q, %v", who, err)
 		}
 		occupied(t, c)
-		clock.add(10 * time.Minute)
+		clock.Add(10 * time.Minute)
 		// The former token is good no more, and the next connection does not show it.
 		if err := c.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "WRONGPASS") {
 			t.Errorf("with a token that the server does not take: %v", err)
@@ -165,9 +167,9 @@ func TestClient_iam(t *testing.T) {
 // twelve hours at the latest, the store asks once more over a new one, which signs anew, with credentials of the role that
 // may be others by then: nobody notices.
 func TestClient_iamConnectionCut(t *testing.T) {
-	ctx, g, clock := context.Background(), newGuarded(t), newClock(start)
-	credentials := role("")
-	around := boot.Around{Getenv: func(name string) string { return credentials(name) }, Now: clock.now, Log: slog.New(slog.DiscardHandler)}
+	ctx, g, clock := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
+	credentials := awstest.Role("")
+	around := awsenv.Environment{Getenv: func(name string) string { return credentials(name) }, Now: clock.Now, Log: slog.New(slog.DiscardHandler)}
 	r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
 	takesNow := func() {
 		t.Helper()
@@ -184,12 +186,12 @@ func TestClient_iamConnectionCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := g.client(around, r)
-	store := session.NewStore(client, ring, session.Options{Prefix: "iam"}, clock.now)
+	store := session.NewStore(client, ring, session.Options{Prefix: "iam"}, clock.Now)
 	terms := session.NonceTerms{Transport: session.Bearer, Purpose: session.ForLogin}
 	for _, cut := range []bool{false, true, true} {
-		clock.add(11 * time.Hour)
+		clock.Add(11 * time.Hour)
 		rotated := func(name string) string {
-			return role("")(name) + map[string]string{"AWS_SECRET_ACCESS_KEY": clock.now().String()}[name]
+			return awstest.Role("")(name) + map[string]string{"AWS_SECRET_ACCESS_KEY": clock.Now().String()}[name]
 		}
 		credentials = rotated
 		takesNow() // the token of before is good no more

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"latchkey/shared/awsenv"
 	"latchkey/shared/seal"
 
 	"latchkey/shared/config"
@@ -23,9 +24,9 @@ type keeper struct {
 }
 
 // newKeeper fetches the keys.
-func newKeeper(ctx context.Context, cfg config.Config, s surroundings) (*keeper, error) {
+func newKeeper(ctx context.Context, cfg config.Config, env awsenv.Environment) (*keeper, error) {
 	k := new(keeper)
-	k.source = newSource(s, "SESSION_KEYS_SECRET_ARN", cfg.KeysSecretARN, func(text string) error {
+	k.source = newSource(env, "SESSION_KEYS_SECRET_ARN", cfg.KeysSecretARN, func(text string) error {
 		next, err := ringOf(text, cfg.Session.Prefix, cfg.Local)
 		switch {
 		case err != nil:
@@ -80,7 +81,7 @@ func (k *keeper) refresh(ctx context.Context) {
 		return
 	}
 	defer k.release()
-	if since := k.wall().Sub(k.taken); since < 0 || since >= refreshAfter {
+	if since := k.env.WallTime().Sub(k.taken); since < 0 || since >= refreshAfter {
 		_ = k.renew(ctx) // which logs it
 	}
 }

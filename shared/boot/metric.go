@@ -3,7 +3,6 @@ package boot
 import (
 	"encoding/json"
 	"io"
-	"sync"
 	"time"
 
 	"latchkey/shared/api"
@@ -48,17 +47,4 @@ func NewMetric(w io.Writer, function string, now func() time.Time) func(api.Metr
 			_, _ = w.Write(append(line, '\n')) // as with the log, there is nobody to tell
 		}
 	}
-}
-
-// lines lets a log and metrics write to one place. Each writes a whole line at a time.
-type lines struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-// Write implements io.Writer.
-func (l *lines) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(line)
 }

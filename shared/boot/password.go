@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
 )
 
@@ -23,9 +24,9 @@ type password struct {
 type credential struct{ username, password string }
 
 // newPassword fetches the credential.
-func newPassword(ctx context.Context, r config.Redis, s surroundings) (*password, error) {
+func newPassword(ctx context.Context, r config.Redis, env awsenv.Environment) (*password, error) {
 	p := new(password)
-	p.source = newSource(s, "REDIS_PASSWORD_SECRET_ARN", r.PasswordSecretARN, func(text string) error {
+	p.source = newSource(env, "REDIS_PASSWORD_SECRET_ARN", r.PasswordSecretARN, func(text string) error {
 		next, err := parseCredential(text, r.Username)
 		if err == nil && next != p.held {
 			p.held = next

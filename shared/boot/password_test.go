@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/local/test/awstest"
 	"latchkey/local/test/lambdatest"
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
@@ -37,47 +38,47 @@ func TestParseCredential(t *testing.T) {
 
 // A password that was rotated is taken up by the connections that come after, and no caller hears of it.
 func TestClient_rotatedPassword(t *testing.T) {
-	ctx, g, c := context.Background(), newGuarded(t), newClock(start)
-	s := newSecrets(t, `{"username":"app","password":"one"}`)
+	ctx, g, c := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
+	s := awstest.NewSecretsManager(t, `{"username":"app","password":"one"}`)
 	g.takes("one")
 	var log lambdatest.Output
-	client := g.client(s.around(c, &log), config.Redis{PasswordSecretARN: passwordARN})
-	s.expect(t, "the start", 1)
+	client := g.client(s.Environment(c, &log), config.Redis{PasswordSecretARN: passwordARN})
+	s.Expect(t, "the start", 1)
 	if who, err := client.Do(ctx, "ACL", "WHOAMI").Text(); err != nil || who != "app" {
 		t.Fatalf("%q, %v", who, err)
 	}
 
 	g.takes("two")
-	s.holds(`{"username":"app","password":"two"}`)
+	s.Set(`{"username":"app","password":"two"}`)
 	if err := client.Ping(ctx).Err(); err != nil {
 		t.Errorf("a connection that is open: %v", err)
 	}
-	s.expect(t, "a connection that is open", 0)
+	s.Expect(t, "a connection that is open", 0)
 	occupied(t, client)
-	c.add(time.Minute)
+	c.Add(time.Minute)
 	if err := client.Ping(ctx).Err(); err != nil {
 		t.Errorf("a new connection: %v", err)
 	}
-	s.expect(t, "a new connection", 1)
+	s.Expect(t, "a new connection", 1)
 
 	// Refused again within the minute: nothing is fetched, and the refusal is the answer.
 	g.takes("three")
-	s.holds("three")
+	s.Set("three")
 	occupied(t, client)
 	for range 3 {
 		if err := client.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "WRONGPASS") {
 			t.Errorf("refused within a minute: %v", err)
 		}
 	}
-	s.expect(t, "refused within a minute", 0)
-	c.add(time.Minute)
-	s.fails(func(w http.ResponseWriter, _ *http.Request) { refuse(w, "AccessDeniedException", "no") })
+	s.Expect(t, "refused within a minute", 0)
+	c.Add(time.Minute)
+	s.Fail(func(w http.ResponseWriter, _ *http.Request) { awstest.Refuse(w, "AccessDeniedException", "no") })
 	for range 3 {
 		if err := client.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "WRONGPASS") {
 			t.Errorf("while nobody can tell: %v", err)
 		}
 	}
-	s.expect(t, "while nobody can tell", 1)
+	s.Expect(t, "while nobody can tell", 1)
 	if entries, err := log.Entries(); err != nil || len(entries) != 1 || entries[0]["variable"] != "REDIS_PASSWORD_SECRET_ARN" {
 		t.Errorf("logged %s, %v", &log, err)
 	}
@@ -85,14 +86,14 @@ func TestClient_rotatedPassword(t *testing.T) {
 
 // However many are refused at once, the new password is fetched once and all are served; a pipeline too.
 func TestClient_rotatedPassword_race(t *testing.T) {
-	ctx, g, c := context.Background(), newGuarded(t), newClock(start)
-	s := newSecrets(t, "one")
+	ctx, g, c := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
+	s := awstest.NewSecretsManager(t, "one")
 	var log lambdatest.Output
-	client := g.client(s.around(c, &log), config.Redis{PasswordSecretARN: passwordARN, Username: "app"})
+	client := g.client(s.Environment(c, &log), config.Redis{PasswordSecretARN: passwordARN, Username: "app"})
 	g.takes("two")
-	s.holds("two")
-	s.calls()
-	c.add(time.Minute)
+	s.Set("two")
+	s.Calls()
+	c.Add(time.Minute)
 	var all sync.WaitGroup
 	for i := range 10 {
 		all.Go(func() {
@@ -111,13 +112,13 @@ func TestClient_rotatedPassword_race(t *testing.T) {
 		})
 	}
 	all.Wait()
-	s.expect(t, "ten callers", 1)
+	s.Expect(t, "ten callers", 1)
 }
 
 func TestClient_passwordMissing(t *testing.T) {
-	s := newSecrets(t, `{"password":""}`)
+	s := awstest.NewSecretsManager(t, `{"password":""}`)
 	var log lambdatest.Output
-	c, err := boot.ClientIn(s.around(newClock(start), &log), config.Redis{Addr: "127.0.0.1:1", PasswordSecretARN: passwordARN})
+	c, err := boot.ClientIn(s.Environment(awstest.NewClock(awstest.Start), &log), config.Redis{Addr: "127.0.0.1:1", PasswordSecretARN: passwordARN})
 	if err == nil || c != nil || !strings.HasPrefix(err.Error(), "REDIS_PASSWORD_SECRET_ARN: ") {
 		t.Errorf("%v", err)
 	}

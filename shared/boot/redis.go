@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
 )
 
@@ -34,15 +35,15 @@ const (
 // Client makes the Redis client of a configuration whose password is no secret of Secrets Manager. It connects when first
 // used.
 func Client(cfg config.Config) redis.UniversalClient {
-	return newClient(cfg.Redis, here(slog.Default()), nil)
+	return newClient(cfg.Redis, awsenv.New(slog.Default()), nil)
 }
 
 // newClient makes a client. The password is nil where none is kept in Secrets Manager.
-func newClient(r config.Redis, s surroundings, p *password) redis.UniversalClient {
+func newClient(r config.Redis, env awsenv.Environment, p *password) redis.UniversalClient {
 	o := options(r)
 	switch {
 	case r.IAM:
-		o.CredentialsProviderContext = connectToken{surroundings: s, user: r.Username, cache: r.CacheName, serverless: r.Serverless}.credentials
+		o.CredentialsProviderContext = connectToken{env: env, user: r.Username, cache: r.CacheName, serverless: r.Serverless}.credentials
 	case p != nil:
 		o.CredentialsProviderContext = p.credentials
 	}

@@ -1,16 +1,13 @@
 package boot_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -49,109 +46,17 @@ func TestClient_options(t *testing.T) {
 	}
 }
 
-// fake is a server that speaks as much RESP as a connection opens with, records what it is sent, and answers commands
-// as it is told; a handler that returns "" hangs up.
-type fake struct {
-	addr string
-
-	mu       sync.Mutex
-	opened   int
-	commands []string
-}
-
-func newFake(t *testing.T, answer func(command string) string) *fake {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fake{addr: l.Addr().String()}
-	var serving sync.WaitGroup
-	t.Cleanup(func() { _ = l.Close(); serving.Wait() })
-	serving.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { _ = conn.Close() })
-			serving.Go(func() { f.serve(conn, answer) })
-		}
-	})
-	return f
-}
-
-func (f *fake) serve(conn net.Conn, answer func(string) string) {
-	defer conn.Close()
-	f.mu.Lock()
-	f.opened++
-	f.mu.Unlock()
-	in := bufio.NewReader(conn)
-	for {
-		command, err := readCommand(in)
-		if err != nil {
-			return
-		}
-		f.mu.Lock()
-		f.commands = append(f.commands, command)
-		f.mu.Unlock()
-		reply := answer(command)
-		if reply == "" {
-			return
-		}
-		if _, err := io.WriteString(conn, reply); err != nil {
-			return
-		}
-	}
-}
-
-func (f *fake) seen() (opened int, commands []string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.opened, slices.Clone(f.commands)
-}
-
-// readCommand reads one array of bulk strings and returns it in one line.
-func readCommand(in *bufio.Reader) (string, error) {
-	var words []string
-	line, err := in.ReadString('\n')
-	if err != nil {
-		return "", err
-	}
-	count, err := strconv.Atoi(strings.Trim(line, "*\r\n"))
-	if err != nil {
-		return "", err
-	}
-	for range count {
-		if line, err = in.ReadString('\n'); err != nil {
-			return "", err
-		}
-		size, err := strconv.Atoi(strings.Trim(line, "$\r\n"))
-		if err != nil {
-			return "", err
-		}
-		word := make([]byte, size+2)
-		if _, err := io.ReadFull(in, word); err != nil {
-			return "", err
-		}
-		words = append(words, string(word[:size]))
-	}
-	return strings.Join(words, " "), nil
-}
-
-const helloReply = "*2\r\n$5\r\nproto\r\n:2\r\n"
-
 // Every word that a connection opens with is a round trip before the first answer.
 func TestClient_opensWithOneCommand(t *testing.T) {
 	ctx := context.Background()
-	f := newFake(t, func(command string) string {
+	f := redistest.NewFake(t, func(command string) string {
 		if strings.HasPrefix(command, "hello") {
-			return helloReply
+			return redistest.HelloReply
 		}
 		return "+PONG\r\n"
 	})
-	c := client(t, config.Redis{Addr: f.addr, Username: "app", Password: "pw"})
-	if opened, _ := f.seen(); opened != 0 {
+	c := client(t, config.Redis{Addr: f.Addr, Username: "app", Password: "pw"})
+	if opened, _ := f.Seen(); opened != 0 {
 		t.Fatal("connected before it was used")
 	}
 	if err := c.Ping(ctx).Err(); err != nil {
@@ -163,7 +68,7 @@ func TestClient_opensWithOneCommand(t *testing.T) {
 	if _, err := pipeline.Exec(ctx); err != nil {
 		t.Fatal(err)
 	}
-	opened, commands := f.seen()
+	opened, commands := f.Seen()
 	want := []string{"hello 2 auth app pw", "ping", "ping", "ping"}
 	if opened != 1 || !slices.Equal(commands, want) {
 		t.Errorf("%d connections, sent %q", opened, commands)
@@ -172,16 +77,16 @@ func TestClient_opensWithOneCommand(t *testing.T) {
 
 // A reply that is lost must not make the client run the command again: only its caller knows whether that is harmless.
 func TestClient_repeatsNothing(t *testing.T) {
-	f := newFake(t, func(command string) string {
+	f := redistest.NewFake(t, func(command string) string {
 		if strings.HasPrefix(command, "hello") {
-			return helloReply
+			return redistest.HelloReply
 		}
 		return ""
 	})
-	if err := client(t, config.Redis{Addr: f.addr}).Incr(context.Background(), "x").Err(); err == nil {
+	if err := client(t, config.Redis{Addr: f.Addr}).Incr(context.Background(), "x").Err(); err == nil {
 		t.Fatal("no error")
 	}
-	if _, commands := f.seen(); !slices.Equal(commands, []string{"hello 2", "incr x"}) {
+	if _, commands := f.Seen(); !slices.Equal(commands, []string{"hello 2", "incr x"}) {
 		t.Errorf("sent %q", commands)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"latchkey/shared/awsenv"
 	"latchkey/shared/seal"
 
 	"latchkey/shared/config"
@@ -37,7 +38,7 @@ const (
 // made (docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html). Keys are only ever
 // added: everything that the former ones made stays good. It writes no key to the log.
 type Rotation struct {
-	surroundings
+	env    awsenv.Environment
 	client *secretsmanager.Client
 	arn    string
 }
@@ -47,7 +48,7 @@ type Rotation struct {
 func RunRotation() {
 	log := NewLogger(os.Stdout)
 	LogLibraries(log)
-	rotation, err := newRotation(here(log))
+	rotation, err := newRotation(awsenv.New(log))
 	if err != nil {
 		log.Error("configuration", "problems", []string{err.Error()})
 		os.Exit(1)
@@ -55,12 +56,12 @@ func RunRotation() {
 	lambda.StartWithOptions(rotation, lambda.WithEnableSIGTERM(func() { os.Exit(0) }))
 }
 
-func newRotation(s surroundings) (*Rotation, error) {
-	arn, err := config.LoadKeysSecretARN(s.getenv)
+func newRotation(env awsenv.Environment) (*Rotation, error) {
+	arn, err := config.LoadKeysSecretARN(env.Getenv)
 	if err != nil {
 		return nil, err
 	}
-	return &Rotation{surroundings: s, client: s.secretsManager(arn), arn: arn}, nil
+	return &Rotation{env: env, client: env.SecretsManager(arn), arn: arn}, nil
 }
 
 // rotationEvent is one step of a rotation, as Secrets Manager asks for it.
@@ -92,7 +93,7 @@ func (r *Rotation) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if err := r.step(ctx, step, e.Token); err != nil {
 		return nil, fmt.Errorf("rotating keys, %s: %w", e.Step, err)
 	}
-	r.log.InfoContext(ctx, "rotation", "step", e.Step, "version", e.Token)
+	r.env.Log.InfoContext(ctx, "rotation", "step", e.Step, "version", e.Token)
 	return []byte("null"), nil
 }
 
@@ -115,7 +116,7 @@ func (r *Rotation) step(ctx context.Context, step func(context.Context, string) 
 func (r *Rotation) stages(ctx context.Context) (map[string][]string, error) {
 	about, err := r.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &r.arn})
 	if err != nil {
-		return nil, cloudFault(err)
+		return nil, describe(err)
 	}
 	if !aws.ToBool(about.RotationEnabled) {
 		return nil, errors.New("rotation is not enabled for the secret")
@@ -133,7 +134,7 @@ func (r *Rotation) create(ctx context.Context, token string) error {
 	if err != nil {
 		return err
 	}
-	next := current.Next(newSecret(), r.wall().Add(activationDelay))
+	next := current.Next(newSecret(), r.env.WallTime().Add(activationDelay))
 	if _, err := seal.ParseDocument(next.Text()); err != nil {
 		return fmt.Errorf("the next document is not usable: %w", err)
 	}
@@ -141,7 +142,7 @@ func (r *Rotation) create(ctx context.Context, token string) error {
 		SecretId: &r.arn, ClientRequestToken: &token, SecretString: aws.String(next.Text()), VersionStages: []string{stagePending},
 	})
 	if err != nil {
-		return cloudFault(err)
+		return describe(err)
 	}
 	return nil
 }
@@ -174,7 +175,7 @@ func (r *Rotation) tested(ctx context.Context, token string) (version string, er
 		return "", err
 	}
 	news := len(pending.Masters) > len(current.Masters)
-	if news && pending.Newest().ActiveFrom.Before(r.wall().Add(2*refreshAfter)) {
+	if news && pending.Newest().ActiveFrom.Before(r.env.WallTime().Add(2*refreshAfter)) {
 		return "", errors.New("the new key would become active before every instance knows it; " + startAnew)
 	}
 	return version, nil
@@ -194,7 +195,7 @@ func (r *Rotation) finish(ctx context.Context, token string) error {
 		SecretId: &r.arn, VersionStage: aws.String(stageCurrent), MoveToVersionId: &token, RemoveFromVersionId: &version,
 	})
 	if err != nil {
-		return cloudFault(err)
+		return describe(err)
 	}
 	return nil
 }
@@ -213,7 +214,7 @@ func (r *Rotation) document(ctx context.Context, token *string, stage string) (d
 		return nil, "", fmt.Errorf("%s: %w", stage, errNoValue)
 	}
 	if err != nil {
-		return nil, "", cloudFault(err)
+		return nil, "", describe(err)
 	}
 	if d, err = seal.ParseDocument(aws.ToString(out.SecretString)); err != nil {
 		return nil, "", fmt.Errorf("%s: %w", stage, err)

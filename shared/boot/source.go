@@ -3,6 +3,8 @@ package boot
 import (
 	"context"
 	"time"
+
+	"latchkey/shared/awsenv"
 )
 
 // retryAfter is how long a secret is not asked for again, whatever came of the last time: whoever makes tokens up can make
@@ -11,7 +13,7 @@ const retryAfter = time.Minute
 
 // source is a secret that is fetched at the start and again while the process runs. It is safe for concurrent use.
 type source struct {
-	surroundings
+	env awsenv.Environment
 	// variable names the secret in the log.
 	variable string
 	fetch    func(context.Context) (string, error)
@@ -25,8 +27,8 @@ type source struct {
 	err   error     // what came of the last time
 }
 
-func newSource(s surroundings, variable, arn string, take func(string) error) source {
-	return source{surroundings: s, variable: variable, fetch: s.secret(arn), take: take, turn: make(chan struct{}, 1)}
+func newSource(env awsenv.Environment, variable, arn string, take func(string) error) source {
+	return source{env: env, variable: variable, fetch: fetcher(env, arn), take: take, turn: make(chan struct{}, 1)}
 }
 
 // hold waits for the turn. It fails where ctx is done first.
@@ -44,13 +46,13 @@ func (s *source) release() { <-s.turn }
 // renew fetches the secret, unless that was tried within the last minute: then what came of it holds. A failure leaves
 // the former text in use, and is logged. The turn must be held.
 func (s *source) renew(ctx context.Context) error {
-	now := s.wall()
+	now := s.env.WallTime()
 	if since := now.Sub(s.tried); since >= 0 && since < retryAfter {
 		return s.err
 	}
 	s.tried = now
 	if s.err = s.read(ctx); s.err != nil {
-		s.log.WarnContext(ctx, "secret not renewed", "variable", s.variable, "error", s.err.Error())
+		s.env.Log.WarnContext(ctx, "secret not renewed", "variable", s.variable, "error", s.err.Error())
 		return s.err
 	}
 	s.taken = now
@@ -59,7 +61,7 @@ func (s *source) renew(ctx context.Context) error {
 
 // start fetches the secret for the first time.
 func (s *source) start(ctx context.Context) error {
-	s.tried = s.wall()
+	s.tried = s.env.WallTime()
 	s.taken, s.err = s.tried, s.read(ctx)
 	return s.err
 }

@@ -1,4 +1,4 @@
-package boot_test
+package awstest
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// howToGetMoto tells what a machine without moto lacks.
+// howToGetMoto says what a machine without moto lacks.
 const howToGetMoto = "no moto_server found: pip install 'moto[server]'"
 
 var shared struct {
@@ -22,9 +22,10 @@ var shared struct {
 	keep *os.File
 }
 
-// moto is the address of a stand-in for AWS that all tests of this binary share: moto's server, which ends with the
-// binary. Where it is not installed the test is skipped, and says so; with CI=true it fails instead.
-func moto(t *testing.T) string {
+// Moto returns the URL of moto's server, a stand-in for AWS. All tests of a
+// binary share one, which ends with the binary. If moto is not installed the
+// test is skipped and says so; with CI=true it fails instead.
+func Moto(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("moto_server")
 	if err != nil {
@@ -41,7 +42,8 @@ func moto(t *testing.T) string {
 	return shared.url
 }
 
-// guard kills the server when its standard input ends, which is when this binary does, however it does.
+// guard kills the server when its standard input ends, which is when this
+// binary does, however it does.
 const guard = `
 exec 3<&0
 "$@" 3<&- </dev/null &
@@ -54,7 +56,8 @@ kill -9 "$watch" 2>/dev/null
 
 var running = regexp.MustCompile(`Running on (http://127\.0\.0\.1:[0-9]+)`)
 
-// startMoto starts the server on a port that the system chooses, and waits until it says which.
+// startMoto starts the server on a port that the system chooses, and waits
+// until it says which.
 func startMoto(path string) (string, error) {
 	in, keep, err := os.Pipe()
 	if err != nil {
