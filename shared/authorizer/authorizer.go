@@ -19,14 +19,12 @@ import (
 	"time"
 
 	"latchkey/shared/api"
+	"latchkey/shared/lambdahttp"
 )
 
 // patience is how long a decision may take. API Gateway waits ten seconds for an authorizer, and its answer to one that is
 // late is 500.
 const patience = 3 * time.Second
-
-// reserve is kept back from the function's own deadline, where that is nearer: a denial must still get out.
-const reserve = 500 * time.Millisecond
 
 // errUnauthorized makes REST and WebSocket APIs answer 401. They compare the message: it is this word and no other.
 var errUnauthorized = errors.New("Unauthorized")
@@ -43,7 +41,7 @@ func New(a *api.API, rules []Rule) *Authorizer { return &Authorizer{api: a, rule
 
 // Invoke decides over one event. Its only error is Unauthorized: what else goes wrong denies.
 func (z *Authorizer) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	ctx, cancel := inTime(ctx)
+	ctx, cancel := lambdahttp.WithReserve(ctx, patience)
 	defer cancel()
 	e, s := decode(payload)
 	who, verdict := z.api.Authorize(ctx, e.guarded(s, z.rules))
@@ -57,13 +55,4 @@ func (z *Authorizer) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 		z.api.Count(api.Denials)
 	}
 	return s.deny(e)
-}
-
-// inTime is ctx with the deadline of a decision.
-func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	end := time.Now().Add(patience)
-	if last, ok := ctx.Deadline(); ok && last.Add(-reserve).Before(end) {
-		end = last.Add(-reserve)
-	}
-	return context.WithDeadline(ctx, end)
 }

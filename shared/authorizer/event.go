@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"latchkey/shared/api"
+	"latchkey/shared/lambdahttp"
 )
 
 // event has the members of every shape that a decision needs, by the names of API Gateway's documentation. identitySource
@@ -157,9 +158,7 @@ func (e *event) sourceIP(s shape) (netip.Addr, bool) {
 	if s == http2 {
 		text = e.Context.HTTP.SourceIP
 	}
-	// Each address in one spelling, or one client would have several: IPv4 within IPv6, and zones.
-	ip, err := netip.ParseAddr(text)
-	return ip.Unmap().WithZone(""), err == nil
+	return lambdahttp.SourceIP(text)
 }
 
 // method of the request. A handshake is a GET (RFC 6455, section 4.1).

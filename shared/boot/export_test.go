@@ -36,9 +36,6 @@ func (s *Service) Has(id seal.KeyID) bool { return s.keys.ring.Has(id) }
 // Refresh does what an invocation begins with.
 func (s *Service) Refresh() { s.keys.refresh(context.Background()) }
 
-// SendWhole makes a dialler's connections send chunked requests at once.
-var SendWhole = sendWhole
-
 // ParseCredential reads a password's secret.
 func ParseCredential(text, username string) (string, string, error) {
 	c, err := parseCredential(text, username)

@@ -17,6 +17,7 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
+	"latchkey/shared/lambdahttp"
 	"latchkey/shared/seal"
 )
 
@@ -166,7 +167,7 @@ func TestKeys_refresh(t *testing.T) {
 	_, second := keyIDs(t, awstest.TwoKeys)
 	s.Calls()
 	s.Set(awstest.OneKey)
-	function := service.Keep(boot.NewSweep(func(context.Context) error { return nil }))
+	function := service.Keep(lambdahttp.NewSweep(func(context.Context) error { return nil }))
 	invoke := func(what string, calls int, has bool) {
 		t.Helper()
 		if _, err := function.Invoke(context.Background(), nil); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"latchkey/shared/awsenv"
+	"latchkey/shared/lambdahttp"
 	"latchkey/shared/seal"
 
 	"latchkey/shared/config"
@@ -74,7 +75,7 @@ type rotationEvent struct {
 // Invoke implements lambda.Handler. An error makes the step one that failed: Secrets Manager tries again, and the version
 // that is current stays so.
 func (r *Rotation) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	ctx, cancel := inTime(ctx)
+	ctx, cancel := lambdahttp.WithReserve(ctx, 0)
 	defer cancel()
 	var e rotationEvent
 	if err := json.Unmarshal(payload, &e); err != nil || e.Token == "" {

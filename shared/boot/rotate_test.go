@@ -19,10 +19,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"latchkey/local/test/awstest"
+	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
+	"latchkey/shared/lambdahttp"
 	"latchkey/shared/seal"
 )
 
@@ -53,24 +55,24 @@ func newInstance(t *testing.T, v *awstest.Vault, r redistest.Redis) instance {
 }
 
 // invoke calls a route as one invocation does; without what an invocation begins with where met is set.
-func (i instance) invoke(route func(*api.API) http.Handler, e event, met bool) response {
+func (i instance) invoke(route func(*api.API) http.Handler, e lambdatest.Event, met bool) lambdatest.Response {
 	i.t.Helper()
-	f := i.Keep(boot.NewLambda(route(i.API), host))
+	f := i.Keep(lambdahttp.NewHandler(route(i.API), host))
 	if met {
-		f = boot.NewLambda(route(i.API), host)
+		f = lambdahttp.NewHandler(route(i.API), host)
 	}
-	payload, err := f.Invoke(context.Background(), e.json(i.t))
+	payload, err := f.Invoke(context.Background(), e.JSON(i.t))
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	return decodeResponse(i.t, payload)
+	return lambdatest.DecodeResponse(i.t, payload)
 }
 
 func (i instance) login() tokens {
 	i.t.Helper()
-	e := newEvent("POST", "/auth/login")
-	text, err := json.Marshal(signed(i.t, func(query string) response {
-		e := newEvent("GET", "/auth/nonce")
+	e := lambdatest.NewEvent("POST", "/auth/login")
+	text, err := json.Marshal(signed(i.t, func(query string) lambdatest.Response {
+		e := lambdatest.NewEvent("GET", "/auth/nonce")
 		e.RawQueryString = "transport=bearer" + query
 		return i.invoke((*api.API).Nonce, e, false)
 	}))
@@ -81,16 +83,16 @@ func (i instance) login() tokens {
 	return tokensOf(i.t, i.invoke((*api.API).Login, e, false))
 }
 
-func (i instance) profile(access string, met bool) response {
+func (i instance) profile(access string, met bool) lambdatest.Response {
 	i.t.Helper()
-	e := newEvent("GET", "/api/profile")
+	e := lambdatest.NewEvent("GET", "/api/profile")
 	e.Headers["authorization"] = "Bearer " + access
 	return i.invoke((*api.API).Profile, e, met)
 }
 
 func (i instance) refresh(refresh string) tokens {
 	i.t.Helper()
-	e := newEvent("POST", "/auth/refresh")
+	e := lambdatest.NewEvent("POST", "/auth/refresh")
 	e.Body, e.Headers["content-type"] = `{"refreshToken":"`+refresh+`"}`, "application/json"
 	return tokensOf(i.t, i.invoke((*api.API).Refresh, e, false))
 }
@@ -216,7 +218,7 @@ func TestRotation_refuses(t *testing.T) {
 	token := v.Ask()
 	refused("no event", invoke(`{`), "no step")
 	refused("empty event", invoke(`{}`), "no step")
-	refused("an HTTP event", invoke(string(newEvent("GET", "/health").json(t))), "no step")
+	refused("an HTTP event", invoke(string(lambdatest.NewEvent("GET", "/health").JSON(t))), "no step")
 	refused("another secret", invoke(string(awstest.RotationStep("createSecret", v.ARN+"x", token))), "another secret")
 	refused("unknown step", v.Step("deleteSecret", token), "no step that is known")
 	refused("unknown token", v.Step("createSecret", "token"), "not pending")
@@ -288,7 +290,7 @@ func testRotation(t *testing.T, binaries string) {
 		}
 	}
 	health := startFunction(t, filepath.Join(binaries, "check-health"), append(served, env...)...)
-	wantStatus(t, health.invoke(t, newEvent("GET", "/health")), http.StatusOK)
+	wantStatus(t, health.invoke(t, lambdatest.NewEvent("GET", "/health")), http.StatusOK)
 
 	f.Signal(t, syscall.SIGTERM)
 	if status := f.ExitStatus(t); status != 0 {

@@ -16,6 +16,7 @@ import (
 	"latchkey/shared/authorizer"
 	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
+	"latchkey/shared/lambdahttp"
 )
 
 // Run is the main of a function with a route: it serves the route as a Lambda
@@ -25,14 +26,14 @@ import (
 // process ends with status 0.
 func Run(route func(*api.API) http.Handler) {
 	run(func(cfg config.Config, service *Service) lambda.Handler {
-		return NewLambda(route(service.API), cfg.API.Domains[0])
+		return lambdahttp.NewHandler(route(service.API), cfg.API.Domains[0])
 	})
 }
 
 // RunSweep is the main of the function that a schedule calls. It differs from
 // [Run] in that it sweeps and serves no route.
 func RunSweep() {
-	run(func(_ config.Config, service *Service) lambda.Handler { return NewSweep(service.API.Sweep) })
+	run(func(_ config.Config, service *Service) lambda.Handler { return lambdahttp.NewSweep(service.API.Sweep) })
 }
 
 // RunAuthorizer is the main of the function that guards other APIs. It differs
@@ -77,7 +78,7 @@ func start(env awsenv.Environment, out io.Writer) (config.Config, *Service, erro
 	}
 	// Lambda sets the name. Without it the log is not CloudWatch's, and nothing
 	// reads metrics out of it.
-	cfg.API.Metric = NewMetric(out, env.Getenv("AWS_LAMBDA_FUNCTION_NAME"), env.Now)
+	cfg.API.Metric = lambdahttp.NewMetric(out, env.Getenv("AWS_LAMBDA_FUNCTION_NAME"), env.Now)
 	service, err := NewService(context.Background(), cfg, env)
 	return cfg, service, err
 }
@@ -89,7 +90,7 @@ func start(env awsenv.Environment, out io.Writer) (config.Config, *Service, erro
 func coalesceReplies() {
 	if t, ok := http.DefaultTransport.(*http.Transport); ok {
 		t.DisableCompression = true
-		t.DialContext = sendWhole(t.DialContext)
+		t.DialContext = lambdahttp.Coalesce(t.DialContext)
 	}
 }
 

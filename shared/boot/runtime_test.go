@@ -22,11 +22,11 @@ func startFunction(t *testing.T, binary string, environment ...string) *function
 }
 
 // invoke hands over one event of an HTTP API and returns the response, which must come before the deadline.
-func (f *function) invoke(t *testing.T, e event) response {
+func (f *function) invoke(t *testing.T, e lambdatest.Event) lambdatest.Response {
 	t.Helper()
-	result := f.Invoke(t, e.json(t))
+	result := f.Invoke(t, e.JSON(t))
 	if result.Failed {
 		t.Fatalf("%s failed: %s", f.Name, result.Payload)
 	}
-	return decodeResponse(t, result.Payload)
+	return lambdatest.DecodeResponse(t, result.Payload)
 }

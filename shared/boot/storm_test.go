@@ -12,6 +12,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 )
 
@@ -82,7 +83,7 @@ func testLoginStorm(t *testing.T, s storm, r redistest.Redis) {
 	}
 	messages, granted := make([]map[string]string, stormCalls), make([]tokens, stormCalls)
 	s.each(stormCalls, func(one system, i int) {
-		messages[i] = signedBy(t, account, func(query string) response { return one.nonce(t, query) })
+		messages[i] = signedBy(t, account, func(query string) lambdatest.Response { return one.nonce(t, query) })
 	})
 	stop, most := make(chan struct{}), make(chan int)
 	go func() { most <- mostSessions(t, r, stop) }()

@@ -1,4 +1,8 @@
-package boot
+// Package lambdahttp serves an [http.Handler] as a Lambda behind an API Gateway
+// HTTP API: events become requests and responses are sent back. It also has
+// what else a Lambda needs around a handler: the function that a schedule
+// calls, the metric format of CloudWatch, and the deadline of an invocation.
+package lambdahttp
 
 import (
 	"cmp"
@@ -6,11 +10,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/awslabs/aws-lambda-go-api-proxy/core"
@@ -20,15 +22,12 @@ import (
 	"latchkey/shared/api"
 )
 
-// errNotHTTP does not say what was wrong: the event may hold a token, and Lambda logs the error.
+// errNotHTTP does not say what is wrong: the event may hold a token, and Lambda
+// logs the error.
 var errNotHTTP = errors.New("the event is not one of an API Gateway HTTP API, payload format 2.0")
 
-// answerReserve is kept back from a function's deadline, so that a handler that waited for Redis to the last can still
-// say 503 itself, and a sweep can log what it did.
-const answerReserve = 500 * time.Millisecond
-
-// httpEvent has the members of an event that are read. What API Gateway says twice is read in one place: the query is the
-// raw one.
+// httpEvent has the members of an event that are read. Of members that API
+// Gateway sends in two forms it has one: of the query the raw one.
 //
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 type httpEvent struct {
@@ -51,86 +50,85 @@ type httpEvent struct {
 	} `json:"requestContext"`
 }
 
-// anyText puts U+FFFD in the place of what is not UTF-8: clients may have sent it.
+// anyText replaces bytes that are not UTF-8 by U+FFFD: a client may have sent
+// them.
 var anyText = jsontext.AllowInvalidUTF8(true)
 
-// Lambda serves a handler behind API Gateway HTTP APIs, payload format 2.0. It implements lambda.Handler.
+// Handler serves an [http.Handler] behind an API Gateway HTTP API with payload
+// format 2.0. It implements lambda.Handler.
 //
-// The adapter makes a request of an event; what is done around it keeps three things that the adapter does not. Requests
-// arrive with the header values that were sent: the adapter splits most of them at commas. What cannot be a request is
-// answered as one, with 400: the adapter would print it and fail. And what only the gateway knows reaches the handler as an
-// api.Call in the context, out of reach of any header, and as the request's path values.
-type Lambda struct {
+// AWS's adapter makes a request of an event. The code around it does three
+// things that the adapter does not. It passes header values on as they were
+// sent: the adapter splits most of them at commas. It answers 400 to an event
+// that is not a valid request: the adapter would print it and fail. And it
+// passes on what only the gateway knows, as an [api.Call] in the context, which
+// no header can forge, and as the request's path values.
+type Handler struct {
 	handler http.Handler
 	host    string
 	adapter core.RequestAccessorV2
 }
 
-// NewLambda serves handler, whose requests are all taken to be for host (as host or host:port): the Host header is the
-// client's word and does not count.
-func NewLambda(handler http.Handler, host string) *Lambda {
-	return &Lambda{handler: handler, host: host}
+// NewHandler returns a function that serves handler. Every request is taken to
+// be for host, which is a host or host:port. The Host header is ignored,
+// because the client chooses it.
+func NewHandler(handler http.Handler, host string) *Handler {
+	return &Handler{handler: handler, host: host}
 }
 
-// Invoke implements lambda.Handler: one event in, one response out, both JSON. An event that is not of an HTTP API is an
-// error, which the gateway answers with 500.
-func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+// Invoke implements lambda.Handler. It takes one event and returns one
+// response, both JSON. It returns an error for an event that is not one of an
+// HTTP API, and if the handler wrote nothing; the gateway then answers 500.
+func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	event := new(httpEvent)
 	if err := json.Unmarshal(payload, event, anyText); err != nil || event.Context.HTTP.Method == "" {
 		return nil, errNotHTTP
 	}
-	ctx, cancel := inTime(ctx)
+	ctx, cancel := WithReserve(ctx, 0)
 	defer cancel()
 	call := event.call()
 	if call.Malformed = !event.wellFormed(); call.Malformed {
 		event.empty()
 	}
-	request, err := l.request(event)
+	request, err := h.request(event)
 	if err != nil {
 		return nil, err
 	}
-	a := newAnswer()
-	l.handler.ServeHTTP(a, request.WithContext(api.WithCall(ctx, call)))
-	return a.encode()
+	response := newResponseWriter()
+	h.handler.ServeHTTP(response, request.WithContext(api.WithCall(ctx, call)))
+	return response.encode()
 }
 
-// request is the event as a request.
-func (l *Lambda) request(event *httpEvent) (*http.Request, error) {
-	// Without headers and cookies, which the adapter would take apart.
+// request makes a request of an event.
+func (h *Handler) request(event *httpEvent) (*http.Request, error) {
+	// Without headers and cookies: the adapter would split their values.
 	of := events.APIGatewayV2HTTPRequest{
 		RawPath: event.RawPath, RawQueryString: event.RawQueryString, Body: event.Body, IsBase64Encoded: event.IsBase64Encoded,
 	}
-	of.RequestContext.DomainName = l.host
+	of.RequestContext.DomainName = h.host
 	of.RequestContext.HTTP.Method, of.RequestContext.HTTP.Path = event.Context.HTTP.Method, event.Context.HTTP.Path
 	of.RequestContext.HTTP.SourceIP = event.Context.HTTP.SourceIP
-	r, err := l.adapter.EventToRequest(of)
+	r, err := h.adapter.EventToRequest(of)
 	if err != nil {
 		return nil, err
 	}
-	r.Host, r.Header = l.host, event.header()
-	// Decoded by the gateway, once. What is in them does not have to be in the path again: its raw form is decoded twice.
+	r.Host, r.Header = h.host, event.header()
+	// The gateway has decoded them once. The path cannot be matched against the
+	// route instead: its raw form would be decoded twice.
 	for name, value := range event.PathParameters {
 		r.SetPathValue(name, value)
 	}
 	return r, nil
 }
 
-// inTime is ctx with a deadline that leaves the reserve; without a deadline it is ctx.
-func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return ctx, func() {}
-	}
-	return context.WithDeadline(ctx, deadline.Add(-answerReserve))
-}
-
-// sentHeaders are the headers of an event, by canonical name. Names in several spellings are one header, with its values in
-// the order of the event.
+// sentHeaders are the headers of an event, by canonical name. A name in several
+// spellings is one header, with its values in the order of the event.
 type sentHeaders http.Header
 
 var errHeaders = errors.New("headers that are no object")
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom. Decoded as what they become, headers are not put into a map twice.
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom]. Headers are decoded into
+// their final form, so that there is only one map.
 func (h *sentHeaders) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	start, err := d.ReadToken()
 	if err != nil || start.Kind() == 'n' {
@@ -182,8 +180,9 @@ func readName(d *jsontext.Decoder) (string, error) {
 	return http.CanonicalHeaderKey(string(name)), nil
 }
 
-// usualNames has, as they stand in events, the names that API Gateway adds or nearly every client sends: no text is made of
-// them.
+// usualNames has the names that API Gateway adds or that nearly every client
+// sends, in the form that they have in events. Reading one of them allocates
+// nothing.
 var usualNames = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
@@ -196,28 +195,29 @@ var usualNames = func() map[string]string {
 	return names
 }()
 
-// header has the headers as they were sent. Cookies come in a list of their own; a cookie header beside it repeats them
-// and does not count.
+// header returns the headers as they were sent. Cookies have a list of their
+// own; a cookie header beside it repeats them and is ignored.
 func (e *httpEvent) header() http.Header {
 	header := http.Header(e.Headers)
 	if header == nil {
 		header = http.Header{}
 	}
-	delete(header, "Host") // as net/http's server has it: Request.Host is the only place
+	delete(header, "Host") // as in net/http's server, which sets Request.Host alone
 	if len(e.Cookies) > 0 {
 		header["Cookie"] = []string{strings.Join(e.Cookies, "; ")}
 	}
 	return header
 }
 
-// wellFormed tells whether the adapter can make a request of the event.
+// wellFormed reports whether the adapter can make a request of the event.
 func (e *httpEvent) wellFormed() bool {
 	if e.IsBase64Encoded {
 		if _, err := base64.StdEncoding.DecodeString(e.Body); err != nil {
 			return false
 		}
 	}
-	// A gateway's path ends before ? and holds no #; with either, path and query would not be the ones it routed by.
+	// A path from the gateway has no ? or #. With one of them, path and query
+	// would not be those that it routed by.
 	path := cmp.Or(e.RawPath, e.Context.HTTP.Path)
 	if strings.ContainsAny(path, "?#") || strings.Contains(e.RawQueryString, "#") {
 		return false
@@ -228,26 +228,26 @@ func (e *httpEvent) wellFormed() bool {
 	if e.RawQueryString == "" && e.Context.HTTP.Method == http.MethodGet && strings.IndexFunc(path, unusual) < 0 {
 		return true
 	}
-	// What the adapter will do.
+	// The adapter will do the same.
 	_, err := http.NewRequest(e.Context.HTTP.Method, "https://host/"+strings.TrimPrefix(path, "/")+"?"+e.RawQueryString, nil)
 	return err == nil
 }
 
-// unusual is what the paths of most requests do not have.
+// unusual reports whether a character is rare in the paths of requests.
 func unusual(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '/' || r == '-' || r == '_')
 }
 
-// empty leaves nothing in the event that could be malformed.
+// empty removes everything from the event that could be malformed.
 func (e *httpEvent) empty() {
 	e.Context.HTTP.Method = http.MethodGet
 	e.RawPath, e.RawQueryString = "/", ""
 	e.Body, e.IsBase64Encoded = "", false
 }
 
-// call is what the gateway itself says of a request. An address that is none is the zero one.
+// call returns what the gateway itself says about a request. A source that is
+// not an IP address becomes the zero address.
 func (e *httpEvent) call() api.Call {
-	// Each address in one spelling, or one client would have several: IPv4 within IPv6, and zones.
-	source, _ := netip.ParseAddr(e.Context.HTTP.SourceIP)
-	return api.Call{SourceIP: source.Unmap().WithZone(""), RequestID: e.Context.RequestID, Route: e.RouteKey}
+	source, _ := SourceIP(e.Context.HTTP.SourceIP)
+	return api.Call{SourceIP: source, RequestID: e.Context.RequestID, Route: e.RouteKey}
 }

@@ -1,4 +1,4 @@
-package boot
+package lambdahttp
 
 import (
 	"encoding/json"
@@ -8,10 +8,11 @@ import (
 	"latchkey/shared/api"
 )
 
-// namespace is where the metrics stand in CloudWatch.
+// namespace is the namespace of the metrics in CloudWatch.
 const namespace = "Latchkey"
 
-// emf is a line of CloudWatch's embedded metric format, beside the metric's own member.
+// emf is the metadata of a line of CloudWatch's embedded metric format. The
+// value of the metric is a member beside it.
 //
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 type emf struct {
@@ -30,8 +31,10 @@ type emfMetric struct {
 	Unit string `json:"Unit"`
 }
 
-// NewMetric writes each number that it is told as one line, which CloudWatch takes out of the log as a metric of that
-// function. Without a function's name it is nil: nobody would take them.
+// NewMetric returns a function that writes each value of a metric as one line.
+// CloudWatch reads such lines out of the log, as metrics of that function of
+// Lambda. Without a name of a function the process is not a Lambda, and
+// NewMetric returns nil.
 func NewMetric(w io.Writer, function string, now func() time.Time) func(api.Metric, float64) {
 	if function == "" {
 		return nil
@@ -44,7 +47,7 @@ func NewMetric(w io.Writer, function string, now func() time.Time) func(api.Metr
 			"FunctionName": function, string(m): value,
 		})
 		if err == nil {
-			_, _ = w.Write(append(line, '\n')) // as with the log, there is nobody to tell
+			_, _ = w.Write(append(line, '\n')) // as with the log, an error has nowhere to go
 		}
 	}
 }

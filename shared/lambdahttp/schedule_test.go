@@ -1,4 +1,4 @@
-package boot_test
+package lambdahttp_test
 
 import (
 	"context"
@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/shared/boot"
+	"latchkey/shared/lambdahttp"
 )
 
 func TestSweep_stopsBeforeItsDeadline(t *testing.T) {
 	deadline := time.Now().Add(time.Minute)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	sweep := boot.NewSweep(func(ctx context.Context) error {
+	sweep := lambdahttp.NewSweep(func(ctx context.Context) error {
 		given, ok := ctx.Deadline()
 		if left := deadline.Sub(given); !ok || left < 100*time.Millisecond || left > 2*time.Second {
 			t.Errorf("%v kept back", left)
@@ -25,10 +25,11 @@ func TestSweep_stopsBeforeItsDeadline(t *testing.T) {
 	}
 }
 
-// What the schedule sends is not looked at, so nothing in it can fail or steer a sweep.
+// What the schedule sends is not looked at, so nothing in it can fail or steer
+// a sweep.
 func TestSweep_ignoresItsEvent(t *testing.T) {
 	calls := 0
-	sweep := boot.NewSweep(func(context.Context) error { calls++; return nil })
+	sweep := lambdahttp.NewSweep(func(context.Context) error { calls++; return nil })
 	payloads := []string{"", "null", "{", `{"requestContext":{"http":{"method":"GET"}}}`, "\xff"}
 	for _, payload := range payloads {
 		if _, err := sweep.Invoke(context.Background(), []byte(payload)); err != nil {
@@ -42,7 +43,7 @@ func TestSweep_ignoresItsEvent(t *testing.T) {
 
 func TestSweep_fails(t *testing.T) {
 	away := errors.New("away")
-	sweep := boot.NewSweep(func(context.Context) error { return away })
+	sweep := lambdahttp.NewSweep(func(context.Context) error { return away })
 	if answer, err := sweep.Invoke(context.Background(), nil); !errors.Is(err, away) || answer != nil {
 		t.Errorf("answered %q, %v", answer, err)
 	}

@@ -1,4 +1,4 @@
-package boot_test
+package lambdahttp_test
 
 import (
 	"bytes"
@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"latchkey/shared/api"
-	"latchkey/shared/boot"
+	"latchkey/shared/lambdahttp"
 )
 
-// The line is as CloudWatch's specification of the embedded metric format wants it: each metric and each dimension that the
-// metadata names is a member beside them, values are numbers, dimensions are texts.
+// The line is as CloudWatch's specification of the embedded metric format wants
+// it: each metric and each dimension that the metadata names is a member beside
+// them, values are numbers, dimensions are texts.
 func TestNewMetric(t *testing.T) {
 	var out bytes.Buffer
-	metric := boot.NewMetric(&out, "stack-LogInFunction-AbC", func() time.Time { return time.UnixMilli(1795341600123) })
+	metric := lambdahttp.NewMetric(&out, "stack-LogInFunction-AbC", func() time.Time { return time.UnixMilli(1795341600123) })
 	metric(api.FailedLogins, 1)
 	metric(api.Sessions, 12345)
 	metric(api.Sessions, 0)
@@ -44,7 +45,7 @@ func TestNewMetric(t *testing.T) {
 			t.Errorf("the timestamp is no whole number: %s", line)
 		}
 	}
-	if boot.NewMetric(&out, "", time.Now) != nil {
+	if lambdahttp.NewMetric(&out, "", time.Now) != nil {
 		t.Error("a process that is no Lambda writes metrics")
 	}
 }

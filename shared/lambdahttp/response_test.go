@@ -1,4 +1,4 @@
-package boot
+package lambdahttp
 
 import (
 	"encoding/base64"
@@ -11,8 +11,9 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// FuzzAnswer holds that a response says what the handler said, read by another reader as the type of AWS' own package.
-func FuzzAnswer(f *testing.F) {
+// FuzzResponse holds that a response says what the handler said, read by
+// another reader as the type of AWS' own package.
+func FuzzResponse(f *testing.F) {
 	f.Add(200, "Content-Type", "application/json", "a=1; Path=/", `{"a":"<&>\u2028é"}`)
 	f.Add(204, "X-Odd", "a\"b\\c\x00\x7f\xff", "", "")
 	f.Add(503, "Retry-After", "1", "a=\xff", "\x00\xff\xfe binary")
@@ -21,7 +22,7 @@ func FuzzAnswer(f *testing.F) {
 			status = http.StatusOK // none was given
 		}
 		name = "X-" + strings.ToValidUTF8(name, "") // never Set-Cookie, which has a list of its own
-		a := newAnswer()
+		a := newResponseWriter()
 		a.header[name] = []string{value, "second"}
 		a.header["Set-Cookie"] = []string{cookie, "last=1"}
 		a.WriteHeader(status)
@@ -52,11 +53,11 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-func TestAnswer_silence(t *testing.T) {
-	if raw, err := newAnswer().encode(); err == nil {
+func TestResponse_silence(t *testing.T) {
+	if raw, err := newResponseWriter().encode(); err == nil {
 		t.Errorf("a handler that says nothing answered %s", raw)
 	}
-	a := newAnswer()
+	a := newResponseWriter()
 	_, _ = a.Write([]byte("x"))
 	if raw, err := a.encode(); err != nil || !strings.Contains(string(raw), `"statusCode":200,`) {
 		t.Errorf("%s, %v", raw, err)

@@ -1,4 +1,4 @@
-package boot_test
+package lambdahttp_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"latchkey/shared/boot"
+	"latchkey/shared/lambdahttp"
 )
 
 // counted is a connection that counts what is written to it.
@@ -24,8 +24,9 @@ func (c counted) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A chunked request goes out in one write and arrives as it was; many of them, of every kind, over one connection.
-func TestSendWhole(t *testing.T) {
+// A chunked request goes out in one write and arrives as it was; many of them,
+// of every kind, over one connection.
+func TestCoalesce(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -35,7 +36,7 @@ func TestSendWhole(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	var writes, dials int
-	transport := &http.Transport{DialContext: boot.SendWhole(func(ctx context.Context, network, addr string) (net.Conn, error) {
+	transport := &http.Transport{DialContext: lambdahttp.Coalesce(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		dials++
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		return counted{conn, &writes}, err
@@ -85,14 +86,15 @@ func TestSendWhole(t *testing.T) {
 	}
 }
 
-// However a request is cut into writes, all of it has been sent with its last one.
-func TestSendWhole_cuts(t *testing.T) {
+// However a request is cut into writes, all of it has been sent with its last
+// one.
+func TestCoalesce_cuts(t *testing.T) {
 	const request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n\r\n\r\nab\r\n0\r\n\r\n"
 	marked := strings.Index(request, "chunked") + len("chunked") // what begins with less is no business of it
 	for first := marked; first <= len(request); first++ {
 		for second := first; second <= len(request); second++ {
 			var sent strings.Builder
-			conn, err := boot.SendWhole(func(context.Context, string, string) (net.Conn, error) { return written{to: &sent}, nil })(t.Context(), "", "")
+			conn, err := lambdahttp.Coalesce(func(context.Context, string, string) (net.Conn, error) { return written{to: &sent}, nil })(t.Context(), "", "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,8 +122,8 @@ type written struct {
 func (w written) Write(p []byte) (int, error) { return w.to.Write(p) }
 
 // What cannot be sent fails the request.
-func TestSendWhole_broken(t *testing.T) {
-	transport := &http.Transport{DialContext: boot.SendWhole(func(context.Context, string, string) (net.Conn, error) {
+func TestCoalesce_broken(t *testing.T) {
+	transport := &http.Transport{DialContext: lambdahttp.Coalesce(func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		return ours, theirs.Close()
 	})}

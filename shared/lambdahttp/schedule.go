@@ -1,22 +1,23 @@
-package boot
+package lambdahttp
 
 import (
 	"context"
 	"fmt"
 )
 
-// Sweep serves a schedule. It implements lambda.Handler.
+// Sweep is a function that a schedule calls. It implements lambda.Handler.
 type Sweep struct {
 	sweep func(context.Context) error
 }
 
-// NewSweep calls sweep whenever the schedule says so.
+// NewSweep returns a function that calls sweep for each event.
 func NewSweep(sweep func(context.Context) error) *Sweep { return &Sweep{sweep: sweep} }
 
-// Invoke implements lambda.Handler. The event tells nothing and is not read. An error makes the invocation one that
-// failed; Lambda's library logs it.
+// Invoke implements lambda.Handler. It does not read the event, which says
+// nothing. It returns the error of the sweep, which makes the invocation fail;
+// Lambda's library logs it.
 func (s *Sweep) Invoke(ctx context.Context, _ []byte) ([]byte, error) {
-	ctx, cancel := inTime(ctx)
+	ctx, cancel := WithReserve(ctx, 0)
 	defer cancel()
 	if err := s.sweep(ctx); err != nil {
 		return nil, fmt.Errorf("sweeping: %w", err)
