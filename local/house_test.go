@@ -245,6 +245,7 @@ var floors = [][]string{
 	{"shared/lambdahttp"},
 	{"shared/authorizer"},
 	{"shared/config", "shared/awsenv"},
+	{"shared/secrets"},
 	{"shared/boot"},
 	{"functions", "local"},
 }
@@ -256,6 +257,7 @@ var strangers = [][]string{
 	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
 	{"github.com/redis"},
 	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
+	{},
 	{},
 	{},
 	{},

@@ -133,11 +133,11 @@ func embed() (*miniredis.Miniredis, error) {
 // functions puts each handler behind the adapter that it has as a Lambda.
 func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handler {
 	all := map[string]lambda.Handler{
-		sweeper: service.Keep(lambdahttp.NewSweep(service.API.Sweep)),
-		guard:   service.Keep(authorizer.New(service.API, cfg.AuthorizerRules)),
+		sweeper: service.WithKeyRefresh(lambdahttp.NewSweep(service.API.Sweep)),
+		guard:   service.WithKeyRefresh(authorizer.New(service.API, cfg.AuthorizerRules)),
 	}
 	for id, route := range handlers {
-		all[id] = service.Keep(lambdahttp.NewHandler(route(service.API), cfg.API.Domains[0]))
+		all[id] = service.WithKeyRefresh(lambdahttp.NewHandler(route(service.API), cfg.API.Domains[0]))
 	}
 	return all
 }

@@ -51,11 +51,13 @@ func newHot(b testing.TB) hot {
 
 // serves is the function of a route.
 func (h hot) serves(route func(*api.API) http.Handler) lambda.Handler {
-	return h.service.Keep(lambdahttp.NewHandler(route(h.service.API), host))
+	return h.service.WithKeyRefresh(lambdahttp.NewHandler(route(h.service.API), host))
 }
 
 // authorizes is the authorizer.
-func (h hot) authorizes() lambda.Handler { return h.service.Keep(authorizer.New(h.service.API, nil)) }
+func (h hot) authorizes() lambda.Handler {
+	return h.service.WithKeyRefresh(authorizer.New(h.service.API, nil))
+}
 
 // ask hands over an event and returns the response, whose status must be that.
 func (h hot) ask(f lambda.Handler, event []byte, status int) lambdatest.Response {

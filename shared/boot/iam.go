@@ -8,9 +8,9 @@ import (
 	"net/url"
 	"strings"
 
-	"latchkey/shared/awsenv"
-
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"latchkey/shared/awsenv"
 )
 
 // emptyHash is the SHA-256 of nothing, which is what the request for a connection has for a body.

@@ -10,13 +10,14 @@ import (
 
 	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
+	"latchkey/shared/secrets"
 )
 
 // password is Redis' credential out of Secrets Manager. Every new connection takes what is held, and where Redis refuses
 // that, it is fetched anew: so a credential that was rotated is taken up by those that come after. It implements
 // redis.Hook, to see refusals.
 type password struct {
-	source
+	secret   *secrets.Cached
 	held     credential
 	renewals int // how often the credential became another one
 }
@@ -25,8 +26,9 @@ type credential struct{ username, password string }
 
 // newPassword fetches the credential.
 func newPassword(ctx context.Context, r config.Redis, env awsenv.Environment) (*password, error) {
+	const variable = "REDIS_PASSWORD_SECRET_ARN"
 	p := new(password)
-	p.source = newSource(env, "REDIS_PASSWORD_SECRET_ARN", r.PasswordSecretARN, func(text string) error {
+	p.secret = secrets.NewCached(env, variable, r.PasswordSecretARN, func(text string) error {
 		next, err := parseCredential(text, r.Username)
 		if err == nil && next != p.held {
 			p.held = next
@@ -34,8 +36,8 @@ func newPassword(ctx context.Context, r config.Redis, env awsenv.Environment) (*
 		}
 		return err
 	})
-	if err := p.start(ctx); err != nil {
-		return nil, fmt.Errorf("%s: reading the password: %w", p.variable, err)
+	if err := p.secret.Start(ctx); err != nil {
+		return nil, fmt.Errorf("%s: reading the password: %w", variable, err)
 	}
 	return p, nil
 }
@@ -59,30 +61,30 @@ func parseCredential(text, username string) (credential, error) {
 
 // credentials is what a new connection shows: redis.Options.CredentialsProviderContext.
 func (p *password) credentials(ctx context.Context) (username, secret string, err error) {
-	if err := p.hold(ctx); err != nil {
+	if err := p.secret.Lock(ctx); err != nil {
 		return "", "", err
 	}
-	defer p.release()
+	defer p.secret.Unlock()
 	return p.held.username, p.held.password, nil
 }
 
 // count is how often the credential has changed so far.
 func (p *password) count(ctx context.Context) int {
-	if p.hold(ctx) != nil {
+	if p.secret.Lock(ctx) != nil {
 		return 0
 	}
-	defer p.release()
+	defer p.secret.Unlock()
 	return p.renewals
 }
 
 // renewedSince tells whether the credential is another one than at that count, and fetches it to find out.
 func (p *password) renewedSince(ctx context.Context, count int) bool {
-	if p.hold(ctx) != nil {
+	if p.secret.Lock(ctx) != nil {
 		return false
 	}
-	defer p.release()
+	defer p.secret.Unlock()
 	if p.renewals == count {
-		_ = p.renew(ctx) // which logs it
+		_ = p.secret.Renew(ctx) // which logs it
 	}
 	return p.renewals != count
 }

@@ -17,6 +17,7 @@ import (
 	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
 	"latchkey/shared/lambdahttp"
+	"latchkey/shared/secrets"
 )
 
 // Run is the main of a function with a route: it serves the route as a Lambda
@@ -44,6 +45,19 @@ func RunAuthorizer() {
 	})
 }
 
+// RunRotation is the main of the function that rotates keys. It differs from [Run] in
+// that it needs no Redis. Of the configuration it reads SESSION_KEYS_SECRET_ARN alone.
+func RunRotation() {
+	log := NewLogger(os.Stdout)
+	LogLibraries(log)
+	rotation, err := secrets.NewRotation(awsenv.New(log))
+	if err != nil {
+		log.Error("configuration", "problems", []string{err.Error()})
+		os.Exit(1)
+	}
+	lambda.StartWithOptions(rotation, lambda.WithEnableSIGTERM(func() { os.Exit(0) }))
+}
+
 func run(handler func(config.Config, *Service) lambda.Handler) {
 	out := &lines{w: os.Stdout}
 	log := NewLogger(out)
@@ -62,7 +76,7 @@ func run(handler func(config.Config, *Service) lambda.Handler) {
 	}
 	coalesceReplies()
 	CollectLess(env.Getenv)
-	lambda.StartWithOptions(service.Keep(handler(cfg, service)), lambda.WithEnableSIGTERM(stop))
+	lambda.StartWithOptions(service.WithKeyRefresh(handler(cfg, service)), lambda.WithEnableSIGTERM(stop))
 }
 
 // start makes the service of a function. Metrics are written to out.

@@ -14,6 +14,7 @@ import (
 	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
 	"latchkey/shared/seal"
+	"latchkey/shared/secrets"
 	"latchkey/shared/session"
 )
 
@@ -23,7 +24,7 @@ type Service struct {
 	API *api.API
 
 	redis redis.UniversalClient
-	keys  *keeper // nil where the keys are in the environment
+	keys  *secrets.KeyRing // nil if the keys are in the environment
 }
 
 // New builds a service in the environment of the process, with that log. See
@@ -47,14 +48,14 @@ func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) 
 	rules := cfg.Session
 	rules.Audit = api.Audit(env.Log, cfg.API.AuditLog)
 	if keys != nil {
-		rules.Learn = keys.learn
+		rules.Learn = keys.FetchKey
 	}
 	store := session.NewStore(client, ring, rules, env.Now)
 	return &Service{API: api.New(cfg.API, store, env.Log, env.Now), redis: client, keys: keys}, nil
 }
 
 // connect gets the keys and the connection to Redis side by side.
-func connect(ctx context.Context, cfg config.Config, env awsenv.Environment) (client redis.UniversalClient, ring *seal.Ring, keys *keeper, err error) {
+func connect(ctx context.Context, cfg config.Config, env awsenv.Environment) (client redis.UniversalClient, ring *seal.Ring, keys *secrets.KeyRing, err error) {
 	var errClient, errRing error
 	var both sync.WaitGroup
 	both.Go(func() { client, errClient = connectRedis(ctx, cfg, env) })
@@ -69,13 +70,13 @@ func connect(ctx context.Context, cfg config.Config, env awsenv.Environment) (cl
 	return client, ring, keys, nil
 }
 
-func loadKeys(ctx context.Context, cfg config.Config, env awsenv.Environment) (*seal.Ring, *keeper, error) {
+func loadKeys(ctx context.Context, cfg config.Config, env awsenv.Environment) (*seal.Ring, *secrets.KeyRing, error) {
 	if cfg.KeysSecretARN != "" {
-		keys, err := newKeeper(ctx, cfg, env)
+		keys, err := secrets.NewKeyRing(ctx, cfg, env)
 		if err != nil {
 			return nil, nil, err
 		}
-		return keys.ring, keys, nil
+		return keys.Ring(), keys, nil
 	}
 	secret, encryption := []byte(cfg.SessionSecret), []byte(cfg.EncryptionKey)
 	ring, err := seal.NewRing(cfg.Session.Prefix, secret, seal.EnvironmentKey(secret, encryption))
@@ -102,13 +103,14 @@ func connectRedis(ctx context.Context, cfg config.Config, env awsenv.Environment
 	return client, nil
 }
 
-// Keep is a function with its keys looked after as each invocation begins;
-// where keys are in the environment, it is the function itself.
-func (s *Service) Keep(f lambda.Handler) lambda.Handler {
+// WithKeyRefresh returns a function that fetches old keys again at the start of each
+// invocation of f; see [secrets.KeyRing.WithRefresh]. If the keys are in the
+// environment it returns f.
+func (s *Service) WithKeyRefresh(f lambda.Handler) lambda.Handler {
 	if s.keys == nil {
 		return f
 	}
-	return refreshing{Handler: f, keys: s.keys}
+	return s.keys.WithRefresh(f)
 }
 
 // Close ends the connections to Redis. Requests that are under way fail as if

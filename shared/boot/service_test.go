@@ -5,13 +5,19 @@ import (
 	"context"
 	"io"
 	"log"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"latchkey/local/test/awstest"
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
 	"latchkey/shared/lambdahttp"
 )
 
@@ -118,4 +124,54 @@ func TestInvoke_malformed(t *testing.T) {
 	if printed.Len() > 0 {
 		t.Errorf("printed %s", &printed)
 	}
+}
+
+func keyedConfig(t *testing.T, addr string) config.Config {
+	t.Helper()
+	cfg := mustLoad(t, deployed("SESSION_KEYS_SECRET_ARN", keysARN, "SESSION_SECRET", "", "SESSION_ENCRYPTION_KEY", ""))
+	cfg.Redis.Addr = addr
+	return cfg
+}
+
+// Keys and connection come side by side: here the keys come only once Redis was
+// reached.
+func TestNewService_connectsBesideKeys(t *testing.T) {
+	pinged := make(chan struct{})
+	var once sync.Once
+	f := redistest.NewFake(t, func(command string) string {
+		if strings.HasPrefix(command, "hello") {
+			return redistest.HelloReply
+		}
+		once.Do(func() { close(pinged) })
+		return "+PONG\r\n"
+	})
+	s := awstest.NewSecretsManager(t, awstest.OneKey)
+	s.Before = func() {
+		select {
+		case <-pinged:
+		case <-time.After(10 * time.Second):
+		}
+	}
+	cfg := keyedConfig(t, f.Addr)
+	service, err := boot.NewService(context.Background(), cfg, s.Environment(awstest.NewClock(awstest.Start), io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	if opened, _ := f.Seen(); opened != 1 {
+		t.Errorf("%d connections", opened)
+	}
+	// A Redis that is away keeps no function from starting.
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Redis.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(gone.Addr().(*net.TCPAddr).Port))
+	gone.Close()
+	s.Before = nil
+	without, err := boot.NewService(context.Background(), cfg, s.Environment(awstest.NewClock(awstest.Start), io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = without.Close()
 }

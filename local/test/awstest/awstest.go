@@ -5,7 +5,10 @@ package awstest
 
 import (
 	"sync/atomic"
+	"testing"
 	"time"
+
+	"latchkey/shared/seal"
 )
 
 // Secrets of keys, drawn once for tests. They open nothing.
@@ -56,4 +59,18 @@ func Role(endpoint string) func(string) string {
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint,
 	}
 	return func(name string) string { return variables[name] }
+}
+
+// KeyIDs returns the ids of a document's first and last key.
+func KeyIDs(t testing.TB, document string) (first, last seal.KeyID) {
+	t.Helper()
+	d, err := seal.ParseDocument(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := d.Ring("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring.Current(Start), ring.Current(Start.Add(100 * 24 * time.Hour))
 }

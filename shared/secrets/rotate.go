@@ -1,4 +1,4 @@
-package boot
+package secrets
 
 import (
 	"context"
@@ -6,25 +6,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"latchkey/shared/awsenv"
+	"latchkey/shared/config"
 	"latchkey/shared/lambdahttp"
 	"latchkey/shared/seal"
-
-	"latchkey/shared/config"
 )
 
-// activationDelay is how long after its making a key becomes active. Every instance that serves looks at the document
-// every ten minutes, so all have the key when the first one uses it, and one that could not look for a while has time to.
+// activationDelay is the time from making a key until it becomes active. Every
+// instance that serves fetches the document every ten minutes. So all have the
+// key when the first one uses it, also those that could not fetch it for a
+// while.
 const activationDelay = time.Hour
 
 // The staging labels of a secret's versions.
@@ -33,31 +32,24 @@ const (
 	stagePending = "AWSPENDING"
 )
 
-// Rotation adds a key to the document of keys when Secrets Manager asks for it. It implements lambda.Handler.
+// Rotation adds a key to the document of keys when Secrets Manager asks for it.
+// It implements lambda.Handler. It only adds keys: what the former ones sealed
+// and signed stays valid. It writes no key to the log.
 //
-// Secrets Manager calls it in four steps, each of which it may repeat, with a token that names the version that is to be
-// made (docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html). Keys are only ever
-// added: everything that the former ones made stays good. It writes no key to the log.
+// Secrets Manager calls it in four steps, with a token that names the version
+// to be made, and may repeat each of them.
+//
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
 type Rotation struct {
 	env    awsenv.Environment
 	client *secretsmanager.Client
 	arn    string
 }
 
-// RunRotation is the main of the function that rotates keys. It does as Run does, and needs no Redis: of the configuration
-// it reads SESSION_KEYS_SECRET_ARN alone.
-func RunRotation() {
-	log := NewLogger(os.Stdout)
-	LogLibraries(log)
-	rotation, err := newRotation(awsenv.New(log))
-	if err != nil {
-		log.Error("configuration", "problems", []string{err.Error()})
-		os.Exit(1)
-	}
-	lambda.StartWithOptions(rotation, lambda.WithEnableSIGTERM(func() { os.Exit(0) }))
-}
-
-func newRotation(env awsenv.Environment) (*Rotation, error) {
+// NewRotation returns the function that rotates the secret that
+// SESSION_KEYS_SECRET_ARN names. It returns an error, with the variable's name,
+// if that is not set or not an ARN of a secret.
+func NewRotation(env awsenv.Environment) (*Rotation, error) {
 	arn, err := config.LoadKeysSecretARN(env.Getenv)
 	if err != nil {
 		return nil, err
@@ -65,15 +57,15 @@ func newRotation(env awsenv.Environment) (*Rotation, error) {
 	return &Rotation{env: env, client: env.SecretsManager(arn), arn: arn}, nil
 }
 
-// rotationEvent is one step of a rotation, as Secrets Manager asks for it.
+// rotationEvent is the event of one step of a rotation.
 type rotationEvent struct {
 	Step     string
 	SecretID string `json:"SecretId"`
 	Token    string `json:"ClientRequestToken"`
 }
 
-// Invoke implements lambda.Handler. An error makes the step one that failed: Secrets Manager tries again, and the version
-// that is current stays so.
+// Invoke implements lambda.Handler. After an error Secrets Manager tries again,
+// and the current version stays current.
 func (r *Rotation) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	ctx, cancel := lambdahttp.WithReserve(ctx, 0)
 	defer cancel()
@@ -98,7 +90,8 @@ func (r *Rotation) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return []byte("null"), nil
 }
 
-// step runs one step, provided that such a rotation is under way. One that is through is no error, and nothing is done.
+// step runs one step of a rotation that is under way. If the rotation is
+// complete it does nothing and returns no error.
 func (r *Rotation) step(ctx context.Context, step func(context.Context, string) error, token string) error {
 	stages, err := r.stages(ctx)
 	if err != nil {
@@ -113,7 +106,8 @@ func (r *Rotation) step(ctx context.Context, step func(context.Context, string) 
 	return step(ctx, token)
 }
 
-// stages are the labels of each version. It fails where nobody asked for a rotation.
+// stages returns the staging labels of each version. It returns an error if
+// rotation is not enabled.
 func (r *Rotation) stages(ctx context.Context) (map[string][]string, error) {
 	about, err := r.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &r.arn})
 	if err != nil {
@@ -125,7 +119,7 @@ func (r *Rotation) stages(ctx context.Context) (map[string][]string, error) {
 	return about.VersionIdsToStages, nil
 }
 
-// create writes the next document, unless a run before this one did.
+// create writes the next document, unless an earlier call has.
 func (r *Rotation) create(ctx context.Context, token string) error {
 	_, _, err := r.document(ctx, &token, stagePending)
 	if !errors.Is(err, errNoValue) {
@@ -148,18 +142,19 @@ func (r *Rotation) create(ctx context.Context, token string) error {
 	return nil
 }
 
-// set has nothing to do: there is no other service that must be told of a new key.
+// set does nothing: there is no other service that needs the new key.
 func (r *Rotation) set(context.Context, string) error { return nil }
 
-// test holds the pending document against the current one. It may also be the current one again, by which Secrets Manager
-// tries out a new schedule.
+// test compares the pending document with the current one. They may be the
+// same: Secrets Manager does that to try out a new schedule.
 func (r *Rotation) test(ctx context.Context, token string) error {
 	_, err := r.tested(ctx, token)
 	return err
 }
 
-// tested returns the version that is current, provided that the pending one follows it: made of it, with nothing that was
-// taken out of it meanwhile and without lacking what was added, and with a key that every instance knows before it is used.
+// tested returns the id of the current version if the pending one may replace
+// it: it has all that the current one has and nothing that was removed from
+// that meanwhile, and every instance will know its new key before it is used.
 func (r *Rotation) tested(ctx context.Context, token string) (version string, err error) {
 	pending, _, err := r.document(ctx, &token, stagePending)
 	if err != nil {
@@ -182,11 +177,13 @@ func (r *Rotation) tested(ctx context.Context, token string) (version string, er
 	return version, nil
 }
 
-// startAnew is what an operator does about a pending version that can never become the current one.
+// startAnew says what to do about a pending version that can never become
+// current.
 const startAnew = "take the stage AWSPENDING off it (update-secret-version-stage --remove-from-version-id) and rotate again"
 
-// finish makes the pending version the current one, in place of the very version that it was held against: AWS refuses
-// where that is current no more. Secrets Manager keeps it as AWSPREVIOUS.
+// finish makes the pending version the current one. It replaces the very
+// version that it was compared with: AWS refuses if another one is current by
+// now. Secrets Manager keeps the former one as AWSPREVIOUS.
 func (r *Rotation) finish(ctx context.Context, token string) error {
 	version, err := r.tested(ctx, token)
 	if err != nil {
@@ -201,11 +198,12 @@ func (r *Rotation) finish(ctx context.Context, token string) error {
 	return nil
 }
 
-// errNoValue says that a version has no value yet.
+// errNoValue is returned for a version without a value.
 var errNoValue = errors.New("there is no value")
 
-// document reads a version, and tells its id: that of the token, or whichever has the stage. It fails with errNoValue where
-// that has no value.
+// document reads the version of a token, or the one with that stage if the
+// token is nil, and returns its id too. It returns errNoValue if the version
+// has no value.
 func (r *Rotation) document(ctx context.Context, token *string, stage string) (d *seal.Document, version string, err error) {
 	out, err := r.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
 		SecretId: &r.arn, VersionId: token, VersionStage: &stage,
@@ -223,7 +221,8 @@ func (r *Rotation) document(ctx context.Context, token *string, stage string) (d
 	return d, aws.ToString(out.VersionId), nil
 }
 
-// newSecret draws the secret of a key: letters and digits, as CloudFormation makes the first one, with more than 256 bits.
+// newSecret draws the secret of a key, with more than 256 bits. It has letters
+// and digits, as the first one, which CloudFormation makes.
 func newSecret() string {
 	var b strings.Builder
 	for b.Len() < 64 {

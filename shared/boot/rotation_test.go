@@ -2,36 +2,29 @@ package boot_test
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
-	"io"
-	"log/slog"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"latchkey/local/test/awstest"
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
-	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
 	"latchkey/shared/lambdahttp"
 	"latchkey/shared/seal"
+	"latchkey/shared/secrets"
 )
 
 func newVault(t *testing.T) *awstest.Vault {
 	t.Helper()
 	v := awstest.NewVault(t)
-	rotation, err := boot.NewRotationIn(v.Environment())
+	rotation, err := secrets.NewRotation(v.Environment())
 	v.Must(err)
 	v.Rotation = rotation
 	return v
@@ -54,10 +47,11 @@ func newInstance(t *testing.T, v *awstest.Vault, r redistest.Redis) instance {
 	return instance{service, t}
 }
 
-// invoke calls a route as one invocation does; without what an invocation begins with where met is set.
+// invoke calls a route as one invocation does; without what an invocation
+// begins with where met is set.
 func (i instance) invoke(route func(*api.API) http.Handler, e lambdatest.Event, met bool) lambdatest.Response {
 	i.t.Helper()
-	f := i.Keep(lambdahttp.NewHandler(route(i.API), host))
+	f := i.WithKeyRefresh(lambdahttp.NewHandler(route(i.API), host))
 	if met {
 		f = lambdahttp.NewHandler(route(i.API), host)
 	}
@@ -107,12 +101,13 @@ func keyOf(t *testing.T, token string) seal.KeyID {
 	return seal.KeyID(raw[1:])
 }
 
-// The whole life of a key, from its making to its removal, with instances that learn of it at different moments.
+// The whole life of a key, from its making to its removal, with instances that
+// learn of it at different moments.
 func TestRotation_story(t *testing.T) {
 	v, r := newVault(t), redistest.Embedded(t)
 	early := newInstance(t, v, r)
 	former := early.login()
-	k1, _ := keyIDs(t, awstest.OneKey)
+	k1, _ := awstest.KeyIDs(t, awstest.OneKey)
 	if keyOf(t, former.AccessToken) != k1 {
 		t.Fatal("the first session is not under the first key")
 	}
@@ -123,7 +118,7 @@ func TestRotation_story(t *testing.T) {
 		!document.Masters[1].ActiveFrom.Equal(awstest.Start.Add(time.Hour)) || len(document.Masters[1].Secret) != 64 {
 		t.Fatalf("after the rotation: %v, %v", document, err)
 	}
-	_, k2 := keyIDs(t, v.Text(nil))
+	_, k2 := awstest.KeyIDs(t, v.Text(nil))
 
 	// Known and not yet active: nobody uses it.
 	late := newInstance(t, v, r)
@@ -160,7 +155,8 @@ func TestRotation_story(t *testing.T) {
 		t.Errorf("after the second rotation: %v, %v", document, err)
 	}
 
-	// Taken away by hand: what it opened is shut, at every instance once it has looked.
+	// Taken away by hand: what it opened is shut, at every instance once it has
+	// looked.
 	v.Put(awstest.OneKey)
 	v.Clock.Add(10 * time.Minute)
 	for _, i := range []instance{early, late} {
@@ -179,86 +175,6 @@ func TestRotation_story(t *testing.T) {
 		if strings.Contains(v.Log.String(), m.Secret[:8]) {
 			t.Errorf("the log holds the secret of %s", m.Name)
 		}
-	}
-}
-
-func TestRotation_stages(t *testing.T) {
-	v := newVault(t)
-	token := v.Ask()
-	v.Must(v.Step("createSecret", token))
-	if got := v.Labels(token); !slices.Equal(got, []string{"AWSPENDING"}) || v.Text(nil) != awstest.OneKey {
-		t.Errorf("created: %q", got)
-	}
-	v.Must(v.Step("testSecret", token))
-	v.Must(v.Step("finishSecret", token))
-	if got := v.Labels(token); !slices.Contains(got, "AWSCURRENT") {
-		t.Errorf("finished: %q", got)
-	}
-	if v.Text(nil) == awstest.OneKey {
-		t.Error("the former document is current")
-	}
-}
-
-func TestRotation_refuses(t *testing.T) {
-	v := newVault(t)
-	refused := func(what string, err error, says string) {
-		t.Helper()
-		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), awstest.FirstSecret[:8]) {
-			t.Errorf("%s: %v, want %q", what, err, says)
-		}
-	}
-	invoke := func(payload string) error {
-		answer, err := v.Rotation.Invoke(context.Background(), []byte(payload))
-		if answer != nil && err != nil {
-			t.Errorf("%s: an answer and an error", payload)
-		}
-		return err
-	}
-	refused("rotation off", v.Step("createSecret", "token"), "not enabled")
-	token := v.Ask()
-	refused("no event", invoke(`{`), "no step")
-	refused("empty event", invoke(`{}`), "no step")
-	refused("an HTTP event", invoke(string(lambdatest.NewEvent("GET", "/health").JSON(t))), "no step")
-	refused("another secret", invoke(string(awstest.RotationStep("createSecret", v.ARN+"x", token))), "another secret")
-	refused("unknown step", v.Step("deleteSecret", token), "no step that is known")
-	refused("unknown token", v.Step("createSecret", "token"), "not pending")
-	refused("test before create", v.Step("testSecret", token), "no value")
-	v.Must(v.Step("createSecret", token))
-	stale := token
-
-	// Somebody writes over the pending version: what is not all of the current one, or not usable, is not let through.
-	for says, text := range map[string]string{
-		"has changed since":     strings.Replace(awstest.OneKey, awstest.FirstSecret, awstest.SecondSecret, 1),
-		"no JSON object":        awstest.SecondSecret,
-		"fewer than 8":          strings.TrimSuffix(awstest.OneKey, "}") + `,"k2":"` + strings.Repeat("ab", 32) + `"}`,
-		"lookup names no key":   strings.Replace(awstest.TwoKeys, `"lookup":"k1"`, `"lookup":"k3"`, 1),
-		"is neither lookup":     strings.Replace(awstest.OneKey, `"lookup"`, `"comment":"","lookup"`, 1),
-		"least 32 are needed":   strings.TrimSuffix(awstest.OneKey, "}") + `,"k2":"short"}`,
-		"is that of k1":         strings.TrimSuffix(awstest.OneKey, "}") + `,"k2":"` + awstest.FirstSecret + `"}`,
-		"has changed since the": strings.Replace(awstest.TwoKeys, `"lookup":"k1"`, `"lookup":"k2"`, 1),
-	} {
-		token := rand.Text() + rand.Text()
-		_, err := v.Client.PutSecretValue(context.Background(), &secretsmanager.PutSecretValueInput{
-			SecretId: &v.ARN, ClientRequestToken: &token, SecretString: &text, VersionStages: []string{"AWSPENDING"},
-		})
-		v.Must(err)
-		refused("testing "+says, v.Step("testSecret", token), says)
-	}
-	refused("a token that is pending no more", v.Step("finishSecret", stale), "not pending")
-	if v.Text(nil) != awstest.OneKey {
-		t.Error("a refused rotation changed the current document")
-	}
-	// A schedule is tried out with the current document.
-	again := rand.Text() + rand.Text()
-	_, err := v.Client.PutSecretValue(context.Background(), &secretsmanager.PutSecretValueInput{
-		SecretId: &v.ARN, ClientRequestToken: &again, SecretString: aws.String(awstest.OneKey), VersionStages: []string{"AWSPENDING"},
-	})
-	v.Must(err)
-	v.Must(v.Step("testSecret", again))
-
-	for value, says := range map[string]string{"": "is needed", awstest.FirstSecret: "is no ARN"} {
-		_, err := boot.NewRotationIn(awsenv.Environment{Getenv: func(string) string { return value }, Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
-		refused("SESSION_KEYS_SECRET_ARN="+value, err, says)
 	}
 }
 
@@ -309,54 +225,3 @@ func testRotation(t *testing.T, binaries string) {
 		}
 	}
 }
-
-// What an operator takes out of the current document, or adds to it, while a rotation is under way is neither brought back
-// nor lost: the rotation is refused, also in its last step.
-func TestRotation_editedMeanwhile(t *testing.T) {
-	for name, edit := range map[string]func(two string) string{
-		"a key was taken out": func(string) string { return awstest.OneKey },
-		"a key was added":     func(two string) string { return strings.TrimSuffix(two, "}") + `,"k9":"` + newSecretText() + `"}` },
-	} {
-		t.Run(name, func(t *testing.T) {
-			v := newVault(t)
-			v.Rotate()
-			token := v.Ask()
-			v.Must(v.Step("createSecret", token))
-			v.Must(v.Step("testSecret", token))
-			edited, before := edit(v.Text(nil)), v.Current()
-			put, err := v.Client.PutSecretValue(context.Background(), &secretsmanager.PutSecretValueInput{
-				SecretId: &v.ARN, SecretString: &edited, VersionStages: []string{"EDITED"},
-			})
-			v.Must(err)
-			v.Move("AWSCURRENT", &before, put.VersionId)
-			v.Move("AWSPENDING", nil, &token) // moto takes it off at any change
-			for _, step := range []string{"testSecret", "finishSecret"} {
-				if err := v.Step(step, token); err == nil || !strings.Contains(err.Error(), "has changed since") {
-					t.Errorf("%s: %v", step, err)
-				}
-			}
-			if v.Text(nil) != edited {
-				t.Error("the rotation wrote over what was edited")
-			}
-		})
-	}
-}
-
-// A rotation that comes to its end when its key would be used at once is refused: nobody knows that key yet.
-func TestRotation_tooLate(t *testing.T) {
-	v := newVault(t)
-	token := v.Ask()
-	v.Must(v.Step("createSecret", token))
-	v.Must(v.Step("testSecret", token))
-	v.Clock.Add(45 * time.Minute)
-	for _, step := range []string{"testSecret", "finishSecret"} {
-		if err := v.Step(step, token); err == nil || !strings.Contains(err.Error(), "before every instance knows it") {
-			t.Errorf("%s: %v", step, err)
-		}
-	}
-	if v.Text(nil) != awstest.OneKey {
-		t.Error("the late document is current")
-	}
-}
-
-func newSecretText() string { return (rand.Text() + rand.Text() + rand.Text())[:64] }
