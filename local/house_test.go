@@ -246,6 +246,7 @@ var floors = [][]string{
 	{"shared/authorizer"},
 	{"shared/config", "shared/awsenv"},
 	{"shared/secrets"},
+	{"shared/redisconn"},
 	{"shared/boot"},
 	{"functions", "local"},
 }
@@ -257,6 +258,7 @@ var strangers = [][]string{
 	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
 	{"github.com/redis"},
 	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
+	{},
 	{},
 	{},
 	{},

@@ -13,14 +13,15 @@ import (
 	"latchkey/shared/api"
 	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
+	"latchkey/shared/redisconn"
 	"latchkey/shared/seal"
 	"latchkey/shared/secrets"
 	"latchkey/shared/session"
 )
 
-// Service is the running system: an HTTP edge over a session store over Redis.
+// Service is the running system: an HTTP edge on a session store on Redis.
 type Service struct {
-	// API makes the handlers.
+	// API has the handlers.
 	API *api.API
 
 	redis redis.UniversalClient
@@ -54,7 +55,7 @@ func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) 
 	return &Service{API: api.New(cfg.API, store, env.Log, env.Now), redis: client, keys: keys}, nil
 }
 
-// connect gets the keys and the connection to Redis side by side.
+// connect fetches the keys and connects to Redis, both at the same time.
 func connect(ctx context.Context, cfg config.Config, env awsenv.Environment) (client redis.UniversalClient, ring *seal.Ring, keys *secrets.KeyRing, err error) {
 	var errClient, errRing error
 	var both sync.WaitGroup
@@ -87,17 +88,12 @@ func loadKeys(ctx context.Context, cfg config.Config, env awsenv.Environment) (*
 }
 
 func connectRedis(ctx context.Context, cfg config.Config, env awsenv.Environment) (redis.UniversalClient, error) {
-	var secret *password
-	if cfg.Redis.PasswordSecretARN != "" {
-		var err error
-		if secret, err = newPassword(ctx, cfg.Redis, env); err != nil {
-			return nil, err
-		}
+	client, err := redisconn.New(ctx, cfg.Redis, env)
+	if err != nil {
+		return nil, err
 	}
-	client := newClient(cfg.Redis, env, secret)
 	if cfg.KeysSecretARN != "" {
-		// The keys take as long to come. Whether this succeeds shows at the
-		// first request.
+		// Fetching the keys takes as long. The first request shows whether this succeeded.
 		_ = client.Ping(ctx).Err()
 	}
 	return client, nil

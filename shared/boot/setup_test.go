@@ -12,12 +12,11 @@ const (
 	secret = "vJ8r3TqXz0LmYw5KdB9sHfN2cPgUe7Ai"
 	key    = "Q4x9WbZ1tRk6VnMj0Sg8FyCo3LpHd5Ea"
 
-	keysARN     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/keys-AbCdEf"
-	passwordARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/redis-AbCdEf"
+	keysARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/keys-AbCdEf"
 )
 
-// deployed is a complete configuration outside local, with changes; a change to ""
-// unsets.
+// deployed is a complete configuration outside local, with changes; a change to
+// "" unsets.
 func deployed(changes ...string) map[string]string {
 	env := map[string]string{
 		"SESSION_SECRET":         secret,

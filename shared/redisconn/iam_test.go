@@ -1,4 +1,4 @@
-package boot_test
+package redisconn_test
 
 import (
 	"context"
@@ -17,14 +17,16 @@ import (
 
 	"latchkey/local/test/awstest"
 	"latchkey/shared/awsenv"
-	"latchkey/shared/boot"
 	"latchkey/shared/config"
+	"latchkey/shared/redisconn"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
 )
 
-// signature is that of AWS Signature Version 4 for a presigned request, step by step as it is documented
-// (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html), without any of the SDK.
+// signature is that of AWS Signature Version 4 for a presigned request, step by
+// step as it is documented
+// (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html),
+// without any of the SDK.
 func signature(host, query, secret, date, region string) string {
 	sum := func(text string) string {
 		hash := sha256.Sum256([]byte(text))
@@ -50,7 +52,7 @@ func TestConnectToken(t *testing.T) {
 	for _, serverless := range []bool{false, true} {
 		around := awsenv.Environment{Getenv: getenv, Now: awstest.NewClock(awstest.Start).Now}
 		r := config.Redis{IAM: true, Username: "latchkey-app", CacheName: "Latchkey-Cache", Serverless: serverless}
-		user, token, err := boot.ConnectToken(around, r)
+		user, token, err := redisconn.ConnectToken(around, r)
 		if err != nil || user != "latchkey-app" {
 			t.Fatalf("%q, %v", user, err)
 		}
@@ -91,14 +93,15 @@ func TestConnectToken_missing(t *testing.T) {
 			}
 			return awstest.Role("")(asked)
 		}
-		_, token, err := boot.ConnectToken(awsenv.Environment{Getenv: getenv, Now: time.Now}, config.Redis{Username: "app", CacheName: "cache"})
+		_, token, err := redisconn.ConnectToken(awsenv.Environment{Getenv: getenv, Now: time.Now}, config.Redis{Username: "app", CacheName: "cache"})
 		if err == nil || token != "" || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %q, %v", name, token, err)
 		}
 	}
 }
 
-// guarded is a redis-server over TLS whose user app has the password that was set last.
+// guarded is a redis-server over TLS whose user app has the password that was
+// set last.
 type guarded struct {
 	t     *testing.T
 	addr  string
@@ -121,7 +124,7 @@ func (g guarded) takes(password string) {
 func (g guarded) client(around awsenv.Environment, r config.Redis) *redis.Client {
 	g.t.Helper()
 	r.Addr, r.Host, r.TLS, r.PoolSize = g.addr, "127.0.0.1", true, 20
-	c, err := boot.ClientIn(around, r)
+	c, err := redisconn.New(context.Background(), r, around)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -129,7 +132,8 @@ func (g guarded) client(around awsenv.Environment, r config.Redis) *redis.Client
 	return c.(*redis.Client)
 }
 
-// occupied takes the connections that are open out of the pool, so that the next call opens one.
+// occupied takes the connections that are open out of the pool, so that the
+// next call opens one.
 func occupied(t *testing.T, c *redis.Client) {
 	t.Helper()
 	conn := c.Conn()
@@ -139,14 +143,15 @@ func occupied(t *testing.T, c *redis.Client) {
 	}
 }
 
-// Each connection signs a token of its own: the server takes only the one of that very second.
+// Each connection signs a token of its own: the server takes only the one of
+// that very second.
 func TestClient_iam(t *testing.T) {
 	ctx, g, clock := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
 	around := awsenv.Environment{Getenv: awstest.Role(""), Now: clock.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
 	r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
 	c := g.client(around, r)
 	for range 3 {
-		_, token, err := boot.ConnectToken(around, r)
+		_, token, err := redisconn.ConnectToken(around, r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,16 +161,18 @@ func TestClient_iam(t *testing.T) {
 		}
 		occupied(t, c)
 		clock.Add(10 * time.Minute)
-		// The former token is good no more, and the next connection does not show it.
+		// The former token is good no more, and the next connection does not
+		// show it.
 		if err := c.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "WRONGPASS") {
 			t.Errorf("with a token that the server does not take: %v", err)
 		}
 	}
 }
 
-// Attack case 65: a connection goes on with a token that has expired since, as long as it lasts. Where it is cut, after
-// twelve hours at the latest, the store asks once more over a new one, which signs anew, with credentials of the role that
-// may be others by then: nobody notices.
+// Attack case 65: a connection goes on with a token that has expired since, as
+// long as it lasts. Where it is cut, after twelve hours at the latest, the
+// store asks once more over a new one, which signs anew, with credentials of
+// the role that may be others by then: nobody notices.
 func TestClient_iamConnectionCut(t *testing.T) {
 	ctx, g, clock := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
 	credentials := awstest.Role("")
@@ -173,7 +180,7 @@ func TestClient_iamConnectionCut(t *testing.T) {
 	r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
 	takesNow := func() {
 		t.Helper()
-		_, token, err := boot.ConnectToken(around, r)
+		_, token, err := redisconn.ConnectToken(around, r)
 		if err != nil {
 			t.Fatal(err)
 		}

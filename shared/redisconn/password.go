@@ -1,4 +1,4 @@
-package boot
+package redisconn
 
 import (
 	"context"
@@ -13,13 +13,14 @@ import (
 	"latchkey/shared/secrets"
 )
 
-// password is Redis' credential out of Secrets Manager. Every new connection takes what is held, and where Redis refuses
-// that, it is fetched anew: so a credential that was rotated is taken up by those that come after. It implements
-// redis.Hook, to see refusals.
+// password is a credential of Redis in Secrets Manager. Every new connection
+// uses the one that was fetched last. If Redis refuses it, it is fetched again,
+// so connections that come after a rotation use the new one. It implements
+// [redis.Hook] to see refusals.
 type password struct {
 	secret   *secrets.Cached
-	held     credential
-	renewals int // how often the credential became another one
+	current  credential
+	renewals int // how often the credential has changed
 }
 
 type credential struct{ username, password string }
@@ -30,8 +31,8 @@ func newPassword(ctx context.Context, r config.Redis, env awsenv.Environment) (*
 	p := new(password)
 	p.secret = secrets.NewCached(env, variable, r.PasswordSecretARN, func(text string) error {
 		next, err := parseCredential(text, r.Username)
-		if err == nil && next != p.held {
-			p.held = next
+		if err == nil && next != p.current {
+			p.current = next
 			p.renewals++
 		}
 		return err
@@ -42,8 +43,9 @@ func newPassword(ctx context.Context, r config.Redis, env awsenv.Environment) (*
 	return p, nil
 }
 
-// parseCredential reads a password as it stands, or a JSON object with a password and, where it has one, a username, which
-// then counts instead of the configured one. Other members are whoever's who rotates the secret.
+// parseCredential reads the text of a secret: a password as it is, or a JSON
+// object with a password and possibly a username, which replaces the configured
+// one. Other members are ignored: they belong to whatever rotates the secret.
 func parseCredential(text, username string) (credential, error) {
 	var members struct{ Username, Password *string }
 	switch err := json.Unmarshal([]byte(text), &members); {
@@ -59,16 +61,17 @@ func parseCredential(text, username string) (credential, error) {
 	return credential{username, *members.Password}, nil
 }
 
-// credentials is what a new connection shows: redis.Options.CredentialsProviderContext.
+// credentials returns what a new connection signs in with. It implements
+// CredentialsProviderContext of [redis.Options].
 func (p *password) credentials(ctx context.Context) (username, secret string, err error) {
 	if err := p.secret.Lock(ctx); err != nil {
 		return "", "", err
 	}
 	defer p.secret.Unlock()
-	return p.held.username, p.held.password, nil
+	return p.current.username, p.current.password, nil
 }
 
-// count is how often the credential has changed so far.
+// count returns how often the credential has changed so far.
 func (p *password) count(ctx context.Context) int {
 	if p.secret.Lock(ctx) != nil {
 		return 0
@@ -77,7 +80,8 @@ func (p *password) count(ctx context.Context) int {
 	return p.renewals
 }
 
-// renewedSince tells whether the credential is another one than at that count, and fetches it to find out.
+// renewedSince reports whether the credential has changed since that count, and
+// fetches it to find out.
 func (p *password) renewedSince(ctx context.Context, count int) bool {
 	if p.secret.Lock(ctx) != nil {
 		return false
@@ -89,8 +93,9 @@ func (p *password) renewedSince(ctx context.Context, count int) bool {
 	return p.renewals != count
 }
 
-// retrying runs a call, and once more where Redis refused the credential and there is another one. Such a connection has
-// refused to open, so nothing of the call was done.
+// retrying runs a call, and runs it again if Redis refused the credential and
+// there is another one by now. The connection did not open, so nothing of the
+// call was done.
 func (p *password) retrying(ctx context.Context, call func() error) error {
 	before := p.count(ctx)
 	err := call()
@@ -104,17 +109,17 @@ func refused(err error) bool {
 	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH")
 }
 
-// DialHook implements redis.Hook.
+// DialHook implements [redis.Hook].
 func (p *password) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessHook implements redis.Hook.
+// ProcessHook implements [redis.Hook].
 func (p *password) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		return p.retrying(ctx, func() error { return next(ctx, cmd) })
 	}
 }
 
-// ProcessPipelineHook implements redis.Hook.
+// ProcessPipelineHook implements [redis.Hook].
 func (p *password) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		return p.retrying(ctx, func() error { return next(ctx, cmds) })

@@ -1,4 +1,4 @@
-package boot_test
+package redisconn_test
 
 import (
 	"context"
@@ -15,14 +15,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/redistest"
-	"latchkey/shared/boot"
 	"latchkey/shared/config"
 )
 
 func cluster(t *testing.T, r config.Redis) *redis.ClusterClient {
 	t.Helper()
 	r.Cluster, r.PoolSize = true, 4
-	c, ok := boot.Client(config.Config{Redis: r}).(*redis.ClusterClient)
+	c, ok := newClient(t, r).(*redis.ClusterClient)
 	if !ok {
 		t.Fatal("no cluster client")
 	}
@@ -59,7 +58,8 @@ func commandsOf(commands []string) []string {
 	return slices.DeleteFunc(commands, func(c string) bool { return strings.HasPrefix(c, "hello") || c == "cluster slots" })
 }
 
-// A reply that is lost is not asked for again behind the caller's back, and connecting asks for nothing but the slots.
+// A reply that is lost is not asked for again behind the caller's back, and
+// connecting asks for nothing but the slots.
 func TestCluster_repeatsNothing(t *testing.T) {
 	var owner atomic.Pointer[string]
 	f := node(t, &owner, func(_, command string) string {
@@ -81,7 +81,8 @@ func TestCluster_repeatsNothing(t *testing.T) {
 	}
 }
 
-// A redirect is followed once, MOVED and ASK alike; a second one is the caller's.
+// A redirect is followed once, MOVED and ASK alike; a second one is the
+// caller's.
 func TestCluster_redirects(t *testing.T) {
 	ctx := context.Background()
 	for _, kind := range []string{"MOVED", "ASK"} {
@@ -117,7 +118,8 @@ func TestCluster_redirects(t *testing.T) {
 	}
 }
 
-// The first request after the nodes came back must succeed, however many failed before it.
+// The first request after the nodes came back must succeed, however many failed
+// before it.
 func TestCluster_recoversAtOnce(t *testing.T) {
 	ctx := context.Background()
 	server := redistest.ServerWith(t, "--cluster-enabled", "yes", "--cluster-config-file", t.TempDir()+"/nodes.conf")
@@ -163,12 +165,14 @@ func TestCluster_recoversAtOnce(t *testing.T) {
 	}
 }
 
-// A node proves to be the one that the cluster named, and not merely the configured host.
+// A node proves to be the one that the cluster named, and not merely the
+// configured host.
 func TestCluster_tls(t *testing.T) {
 	ctx := context.Background()
 	good := trustedAuthority(t).Server(t, "127.0.0.1", time.Now().Add(time.Hour))
 	r := config.Redis{Addr: good.Addr, Host: "cache.example", Password: "open sesame", TLS: true}
-	// The server is no cluster and says so, to a client that trusted it with a command.
+	// The server is no cluster and says so, to a client that trusted it with a
+	// command.
 	if err := cluster(t, r).Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "cluster support disabled") {
 		t.Errorf("the node's own name: %v", err)
 	}

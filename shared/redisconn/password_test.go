@@ -1,4 +1,4 @@
-package boot_test
+package redisconn_test
 
 import (
 	"context"
@@ -12,9 +12,11 @@ import (
 
 	"latchkey/local/test/awstest"
 	"latchkey/local/test/lambdatest"
-	"latchkey/shared/boot"
 	"latchkey/shared/config"
+	"latchkey/shared/redisconn"
 )
+
+const passwordARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/redis-AbCdEf"
 
 func TestParseCredential(t *testing.T) {
 	for text, want := range map[string][2]string{
@@ -25,18 +27,19 @@ func TestParseCredential(t *testing.T) {
 		`{"username":"other","password":"pw"}`: {"other", "pw"},
 		`{"username":"","password":"pw","a":[1]}`: {"", "pw"},
 	} {
-		if username, password, err := boot.ParseCredential(text, "app"); err != nil || username != want[0] || password != want[1] {
+		if username, password, err := redisconn.ParseCredential(text, "app"); err != nil || username != want[0] || password != want[1] {
 			t.Errorf("%s: %q %q, %v", text, username, password, err)
 		}
 	}
 	for _, text := range []string{"", "{}", `{"password":""}`, `{"password":null}`, `{"Username":"s3cr3t"}`} {
-		if _, _, err := boot.ParseCredential(text, "app"); err == nil || strings.Contains(err.Error(), "s3cr3t") {
+		if _, _, err := redisconn.ParseCredential(text, "app"); err == nil || strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
 
-// A password that was rotated is taken up by the connections that come after, and no caller hears of it.
+// A password that was rotated is taken up by the connections that come after,
+// and no caller hears of it.
 func TestClient_rotatedPassword(t *testing.T) {
 	ctx, g, c := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
 	s := awstest.NewSecretsManager(t, `{"username":"app","password":"one"}`)
@@ -61,7 +64,8 @@ func TestClient_rotatedPassword(t *testing.T) {
 	}
 	s.Expect(t, "a new connection", 1)
 
-	// Refused again within the minute: nothing is fetched, and the refusal is the answer.
+	// Refused again within the minute: nothing is fetched, and the refusal is
+	// the answer.
 	g.takes("three")
 	s.Set("three")
 	occupied(t, client)
@@ -84,7 +88,8 @@ func TestClient_rotatedPassword(t *testing.T) {
 	}
 }
 
-// However many are refused at once, the new password is fetched once and all are served; a pipeline too.
+// However many are refused at once, the new password is fetched once and all
+// are served; a pipeline too.
 func TestClient_rotatedPassword_race(t *testing.T) {
 	ctx, g, c := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
 	s := awstest.NewSecretsManager(t, "one")
@@ -118,7 +123,7 @@ func TestClient_rotatedPassword_race(t *testing.T) {
 func TestClient_passwordMissing(t *testing.T) {
 	s := awstest.NewSecretsManager(t, `{"password":""}`)
 	var log lambdatest.Output
-	c, err := boot.ClientIn(s.Environment(awstest.NewClock(awstest.Start), &log), config.Redis{Addr: "127.0.0.1:1", PasswordSecretARN: passwordARN})
+	c, err := redisconn.New(context.Background(), config.Redis{Addr: "127.0.0.1:1", PasswordSecretARN: passwordARN}, s.Environment(awstest.NewClock(awstest.Start), &log))
 	if err == nil || c != nil || !strings.HasPrefix(err.Error(), "REDIS_PASSWORD_SECRET_ARN: ") {
 		t.Errorf("%v", err)
 	}

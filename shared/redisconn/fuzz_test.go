@@ -1,15 +1,16 @@
-package boot_test
+package redisconn_test
 
 import (
 	"encoding/json"
 	"strings"
 	"testing"
 
-	"latchkey/shared/boot"
+	"latchkey/shared/redisconn"
 )
 
-// FuzzParseCredential holds that a password is never empty, that a secret which is no JSON object is one as it stands, and
-// that a refusal shows nothing of it.
+// FuzzParseCredential holds that a password is never empty, that a secret which
+// is no JSON object is one as it stands, and that a refusal shows nothing of
+// it.
 func FuzzParseCredential(f *testing.F) {
 	for _, text := range []string{
 		"pass word", "{pass", "12345", `{"password":"pw"}`, `{"username":"","password":"pw","a":[1]}`, "", "{}", "null", `{"password":7}`,
@@ -18,7 +19,7 @@ func FuzzParseCredential(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		username, password, err := boot.ParseCredential(text, "app")
+		username, password, err := redisconn.ParseCredential(text, "app")
 		var object map[string]json.RawMessage
 		isObject := json.Unmarshal([]byte(text), &object) == nil
 		switch {

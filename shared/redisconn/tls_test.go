@@ -1,8 +1,9 @@
-// The client trusts what the system trusts. For this test binary that is a set of roots of its own.
+// The client trusts what the system trusts. For this test binary that is a set
+// of roots of its own.
 
 //go:debug x509usefallbackroots=1
 
-package boot_test
+package redisconn_test
 
 import (
 	"context"
@@ -20,7 +21,8 @@ var trusted struct {
 	redistest.Authority
 }
 
-// trustedAuthority is the one root of this test binary. It can be set only once.
+// trustedAuthority is the one root of this test binary. It can be set only
+// once.
 func trustedAuthority(t *testing.T) redistest.Authority {
 	t.Helper()
 	trusted.once.Do(func() {
@@ -58,7 +60,8 @@ func TestClient_tls(t *testing.T) {
 	}
 }
 
-// A server that cannot prove to be the one asked for gets no word, no password above all.
+// A server that cannot prove to be the one asked for gets no word, no password
+// above all.
 func TestClient_tlsFailsClosed(t *testing.T) {
 	ctx := context.Background()
 	trusted, hour := trustedAuthority(t), time.Now().Add(time.Hour)

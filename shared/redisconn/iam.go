@@ -1,4 +1,4 @@
-package boot
+package redisconn
 
 import (
 	"context"
@@ -11,16 +11,20 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"latchkey/shared/awsenv"
+	"latchkey/shared/config"
 )
 
-// emptyHash is the SHA-256 of nothing, which is what the request for a connection has for a body.
+// emptyHash is the SHA-256 of the empty body of the request for a connection.
 const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// connectToken is what a function shows to ElastiCache in place of a password: a request to connect, signed by its role
-// with Signature Version 4, without the scheme (docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html).
+// connectToken makes the tokens that a function sends to ElastiCache instead of
+// a password. A token is a request to connect, signed by the function's role
+// with Signature Version 4, without its scheme.
 //
-// It is good for 15 minutes, and no longer than the role's credentials. So every connection signs one of its own; that is
-// a matter of microseconds and asks nobody.
+// A token is valid for 15 minutes, and not longer than the role's credentials.
+// So every connection signs its own: that takes microseconds and no call.
+//
+// https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html
 type connectToken struct {
 	env        awsenv.Environment
 	user       string
@@ -28,7 +32,12 @@ type connectToken struct {
 	serverless bool
 }
 
-// credentials is what a new connection shows: redis.Options.CredentialsProviderContext.
+func newConnectToken(r config.Redis, env awsenv.Environment) connectToken {
+	return connectToken{env: env, user: r.Username, cache: r.CacheName, serverless: r.Serverless}
+}
+
+// credentials returns what a new connection signs in with. It implements
+// CredentialsProviderContext of [redis.Options].
 func (t connectToken) credentials(ctx context.Context) (username, token string, err error) {
 	role, err := t.env.Retrieve(ctx)
 	if err != nil {

@@ -1,10 +1,11 @@
-package boot_test
+package redisconn_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -14,16 +15,27 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/redistest"
-	"latchkey/shared/boot"
+	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
+	"latchkey/shared/redisconn"
 )
+
+// newClient makes a client in the environment of the process.
+func newClient(t *testing.T, r config.Redis) redis.UniversalClient {
+	t.Helper()
+	c, err := redisconn.New(context.Background(), r, awsenv.New(slog.Default()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 func client(t *testing.T, r config.Redis) *redis.Client {
 	t.Helper()
 	if r.PoolSize == 0 {
 		r.PoolSize = 4
 	}
-	c, ok := boot.Client(config.Config{Redis: r}).(*redis.Client)
+	c, ok := newClient(t, r).(*redis.Client)
 	if !ok {
 		t.Fatal("no single-node client")
 	}
@@ -31,7 +43,8 @@ func client(t *testing.T, r config.Redis) *redis.Client {
 	return c
 }
 
-// Connections are given up before ElastiCache does, which ends each after twelve hours (attack case 65).
+// Connections are given up before ElastiCache does, which ends each after
+// twelve hours (attack case 65).
 func TestClient_options(t *testing.T) {
 	o := client(t, config.Redis{Addr: "127.0.0.1:1"}).Options()
 	// MaxRetries is 0 here where it was given as -1.
@@ -46,7 +59,8 @@ func TestClient_options(t *testing.T) {
 	}
 }
 
-// Every word that a connection opens with is a round trip before the first answer.
+// Every word that a connection opens with is a round trip before the first
+// answer.
 func TestClient_opensWithOneCommand(t *testing.T) {
 	ctx := context.Background()
 	f := redistest.NewFake(t, func(command string) string {
@@ -75,7 +89,8 @@ func TestClient_opensWithOneCommand(t *testing.T) {
 	}
 }
 
-// A reply that is lost must not make the client run the command again: only its caller knows whether that is harmless.
+// A reply that is lost must not make the client run the command again: only its
+// caller knows whether that is harmless.
 func TestClient_repeatsNothing(t *testing.T) {
 	f := redistest.NewFake(t, func(command string) string {
 		if strings.HasPrefix(command, "hello") {
@@ -131,7 +146,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// The first request after Redis came back must succeed, however many failed before it.
+// The first request after Redis came back must succeed, however many failed
+// before it.
 func TestClient_recoversAtOnce(t *testing.T) {
 	ctx := context.Background()
 	server := redistest.ServerWith(t)
