@@ -2,8 +2,8 @@
 // behind a stand-in for API Gateway, with a Redis of its own unless REDIS_HOST names
 // one. Variables are those of README's table, with APP_ENV=local where it is unset.
 //
-// It listens on the loopback interface only, and what it made up (keys, the embedded
-// Redis) is gone when it ends.
+// It listens on the loopback interface only. Generated keys and the embedded Redis are
+// gone when it ends.
 package main
 
 import (
@@ -130,7 +130,7 @@ func embed() (*miniredis.Miniredis, error) {
 	return engine, nil
 }
 
-// functions puts each handler behind the adapter that it has as a Lambda.
+// functions puts each handler behind the same adapter as in a Lambda.
 func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handler {
 	all := map[string]lambda.Handler{
 		sweeper: service.WithKeyRefresh(lambdahttp.NewSweep(service.API.Sweep)),
@@ -142,20 +142,20 @@ func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handl
 	return all
 }
 
-// ready is the line for the person who waits.
+// ready returns the line that says how to use the server.
 func ready(cfg config.Config, guards bool) string {
 	url := fmt.Sprintf("http://localhost:%d", cfg.Port)
-	made := cfg.Generated
+	generated := cfg.Generated
 	if cfg.Redis.Host == "" {
-		made = append(made, "an embedded Redis")
+		generated = append(generated, "an embedded Redis")
 	}
 	line := "Latchkey listens on " + url + ", for sign-in to " + strings.Join(cfg.API.Domains, ", ")
 	if cfg.Redis.Host != "" {
 		line += ", with Redis at " + cfg.Redis.Addr
 	}
 	line += "."
-	if len(made) > 0 {
-		line += " Made up for this run: " + strings.Join(made, ", ") + "."
+	if len(generated) > 0 {
+		line += " Made up for this run: " + strings.Join(generated, ", ") + "."
 	}
 	if guards {
 		line += " It guards an example of another API, " + url + protectedPrefix + "/orders."

@@ -1,4 +1,4 @@
-package main // the handler table is not exported: a command has no other package
+package main // the handler table is not exported: a command has no external tests
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ import (
 	"latchkey/shared/config"
 )
 
-// root is the project's folder, seen from this package's.
+// root is the project's folder, relative to this package's.
 const root = ".."
 
 func read(t *testing.T, name string) string {
@@ -42,7 +42,7 @@ func template(t *testing.T) *gateway.Template {
 	return parsed
 }
 
-// same reports what only one of two sets has.
+// same reports an error for each member that only one of two sets has.
 func same(t *testing.T, nameA string, a []string, nameB string, b []string) {
 	t.Helper()
 	for _, x := range a {
@@ -72,7 +72,8 @@ func folderOf(id string) string {
 	return strings.ToLower(strings.Join(words, "-"))
 }
 
-// mainText is what every function's main is, but for its name, route, and handler.
+// mainText is the main of every function with a route, without its name, route
+// and handler.
 const mainText = `// Command %s serves %s.
 package main
 
@@ -84,8 +85,8 @@ import (
 func main() { boot.Run((*api.API).%s) }
 `
 
-// unrouted are the mains of the functions that have no route. The local server calls
-// the one that has a schedule, and asks the one that guards.
+// unrouted has the mains of the functions without a route. The local server
+// calls the one with a schedule, and the authorizer.
 var unrouted = map[string]string{
 	sweeper: `// Command sweep-sessions ends sessions whose deadlines have passed, once a minute.
 package main
@@ -110,7 +111,7 @@ func main() { boot.RunAuthorizer() }
 `,
 }
 
-// routed are the functions of the template that have a route.
+// routed returns the functions of the template that have a route.
 func routed(t *testing.T) map[string]gateway.Function {
 	t.Helper()
 	functions := template(t).Functions
@@ -120,7 +121,7 @@ func routed(t *testing.T) map[string]gateway.Function {
 	return functions
 }
 
-func TestHouse_unrouted(t *testing.T) {
+func TestLayout_unrouted(t *testing.T) {
 	for id, want := range unrouted {
 		f, declared := template(t).Functions[id]
 		if !declared || len(f.Routes) > 0 || (f.Schedule > 0) != (id == sweeper) {
@@ -130,14 +131,14 @@ func TestHouse_unrouted(t *testing.T) {
 			t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(id), got, want)
 		}
 	}
-	// Two sweeps at once do no harm, and nothing good either.
+	// Two sweeps at once do no harm, but are of no use.
 	f := template(t).Functions[sweeper]
 	if f.Schedule != time.Minute || f.Timeout >= f.Schedule {
 		t.Errorf("a sweep may take %v and the next comes after %v", f.Timeout, f.Schedule)
 	}
 }
 
-func TestHouse_functions(t *testing.T) {
+func TestLayout_functions(t *testing.T) {
 	declared := routed(t)
 	same(t, "template.yaml", slices.Collect(maps.Keys(declared)), "local/functions.go", slices.Collect(maps.Keys(handlers)))
 	var folders []string
@@ -167,7 +168,7 @@ func TestHouse_functions(t *testing.T) {
 	same(t, "template.yaml", folders, "functions/", found)
 }
 
-func TestHouse_corsMethods(t *testing.T) {
+func TestLayout_corsMethods(t *testing.T) {
 	var methods []string
 	for _, f := range template(t).Functions {
 		for _, route := range f.Routes {
@@ -177,7 +178,7 @@ func TestHouse_corsMethods(t *testing.T) {
 	same(t, "the template's routes", methods, "AllowMethods", template(t).CORS.AllowMethods)
 }
 
-func TestHouse_makefile(t *testing.T) {
+func TestLayout_makefile(t *testing.T) {
 	var targets, want []string
 	for _, m := range regexp.MustCompile(`(?m)^build-(\w+): ; \$\(call compile,(.*)\)$`).FindAllStringSubmatch(read(t, "Makefile"), -1) {
 		targets = append(targets, m[1]+" of "+m[2])
@@ -188,8 +189,8 @@ func TestHouse_makefile(t *testing.T) {
 	same(t, "template.yaml", want, "Makefile", targets)
 }
 
-// section returns README's text between a heading that holds the title and the next
-// heading.
+// section returns README's text between a heading that holds the title and the
+// next heading.
 func section(t *testing.T, title string) string {
 	t.Helper()
 	_, after, found := strings.Cut(read(t, "README.md"), "\n## "+title)
@@ -200,7 +201,7 @@ func section(t *testing.T, title string) string {
 	return text
 }
 
-func TestHouse_readmeEndpoints(t *testing.T) {
+func TestLayout_readmeEndpoints(t *testing.T) {
 	var rows, routes []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^`]*)` \\|").FindAllStringSubmatch(section(t, "Endpoints"), -1) {
 		rows = append(rows, m[1])
@@ -211,7 +212,7 @@ func TestHouse_readmeEndpoints(t *testing.T) {
 	same(t, "template.yaml", routes, "README's table of endpoints", rows)
 }
 
-func TestHouse_readmeConfiguration(t *testing.T) {
+func TestLayout_readmeConfiguration(t *testing.T) {
 	var rows, want []string
 	for line := range strings.Lines(section(t, "Configuration")) {
 		if strings.HasPrefix(line, "| `") {
@@ -226,7 +227,7 @@ func TestHouse_readmeConfiguration(t *testing.T) {
 	}
 }
 
-func TestHouse_templateVariables(t *testing.T) {
+func TestLayout_templateVariables(t *testing.T) {
 	var want []string
 	for _, v := range config.Variables() {
 		if v.Name != "PORT" { // the local server's alone
@@ -236,78 +237,79 @@ func TestHouse_templateVariables(t *testing.T) {
 	same(t, "shared/config", want, "template.yaml", template(t).Variables)
 }
 
-// floors are the packages from the ground up. One imports only what lies on a floor
-// below its own.
-var floors = [][]string{
-	{"shared/siwe", "shared/seal"},
-	{"shared/session", "shared/wallet"},
-	{"shared/api"},
-	{"shared/lambdahttp"},
-	{"shared/authorizer"},
-	{"shared/config", "shared/awsenv"},
-	{"shared/secrets"},
-	{"shared/redisconn"},
-	{"shared/boot"},
-	{"functions", "local"},
+// Import paths, each with all below it, that some layers must not import.
+var (
+	netHTTP = []string{"net/http"}
+	awsSDK  = []string{"github.com/aws", "github.com/awslabs"}
+	goRedis = []string{"github.com/redis"}
+	system  = []string{"os", "io/fs"}
+)
+
+// layers are the folders of packages from the ground up. A package imports only
+// folders that come before its own. Not all of them exist yet.
+var layers = []struct {
+	folder    string
+	forbidden []string
+}{
+	{"shared/siwe", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/strictjson", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/seal", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/wallet", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/script", slices.Concat(netHTTP, awsSDK, system)},
+	{"shared/token", slices.Concat(netHTTP, awsSDK, goRedis, system, []string{"latchkey/shared/script"})},
+	{"shared/session", slices.Concat(netHTTP, awsSDK, system)},
+	{"shared/api", slices.Concat(awsSDK, goRedis, system)},
+	{"shared/lambdahttp", slices.Concat(goRedis, system)},
+	{"shared/authorizer", slices.Concat(awsSDK, goRedis, system)},
+	{"shared/config", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/awsenv", goRedis},
+	{"shared/secrets", slices.Concat(goRedis, system)},
+	{"shared/redisconn", system},
+	{"shared/boot", nil},
+	{"functions", nil},
+	{"local", nil},
 }
 
-// strangers are import paths that a floor must not know, with all below them.
-var strangers = [][]string{
-	{"net/http", "github.com/aws", "github.com/awslabs", "github.com/redis"},
-	{"net/http", "github.com/aws", "github.com/awslabs"},
-	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
-	{"github.com/redis"},
-	{"github.com/aws", "github.com/awslabs", "github.com/redis"},
-	{},
-	{},
-	{},
-	{},
-	{},
-}
-
-// isWithin tells whether a path is a folder or lies in it.
+// isWithin reports whether a path is a folder or lies in it.
 func isWithin(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, folder+"/")
 }
 
-// place finds the floor of a path and the entry there that it belongs to.
-func place(path string) (floor int, entry string) {
-	for floor, entries := range floors {
-		for _, entry := range entries {
-			if isWithin(path, entry) {
-				return floor, entry
-			}
+// layerOf returns the index of a path's layer, or -1 if it is in none.
+func layerOf(path string) int {
+	for i, l := range layers {
+		if isWithin(path, l.folder) {
+			return i
 		}
 	}
-	return -1, ""
+	return -1
 }
 
-func TestHouse_imports(t *testing.T) {
+func TestLayout_imports(t *testing.T) {
 	seen := 0
 	for file, imports := range importsOfFiles(t) {
 		seen++
-		here, entry := place(filepath.ToSlash(filepath.Dir(file)))
-		if here < 0 {
-			t.Errorf("%s is on no floor", file)
+		layer := layerOf(filepath.ToSlash(filepath.Dir(file)))
+		if layer < 0 {
+			t.Errorf("%s is in no layer", file)
 			continue
 		}
 		for _, path := range imports {
 			own, isOwn := strings.CutPrefix(path, "latchkey/")
-			there, other := place(own)
-			if isOwn && there >= here && other != entry {
+			if isOwn && (layerOf(own) < 0 || layerOf(own) > layer) {
 				t.Errorf("%s imports %s, which is not below it", file, path)
 			}
-			if slices.ContainsFunc(strangers[here], func(s string) bool { return isWithin(path, s) }) {
-				t.Errorf("%s imports %s, which its floor must not know", file, path)
+			if slices.ContainsFunc(layers[layer].forbidden, func(f string) bool { return isWithin(path, f) }) {
+				t.Errorf("%s imports %s, which its layer must not know", file, path)
 			}
 		}
 	}
 	if seen < 10 {
-		t.Errorf("only %d files were looked at", seen)
+		t.Errorf("only %d files were read", seen)
 	}
 }
 
-// importsOfFiles reads the imports of every Go file that is no test.
+// importsOfFiles returns the imports of every Go file that is not a test.
 func importsOfFiles(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
@@ -328,7 +330,8 @@ func importsOfFiles(t *testing.T) map[string][]string {
 	return found
 }
 
-// walk visits every file of the project, by its path from the root; what is built, or hidden, is none.
+// walk visits every file of the project that is neither built nor hidden, with
+// its path from the root.
 func walk(t *testing.T, visit func(file string)) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -349,7 +352,7 @@ func walk(t *testing.T, visit func(file string)) {
 	}
 }
 
-func TestHouse_onlyAwsenvReadsTheEnvironment(t *testing.T) {
+func TestLayout_onlyAwsenvReadsTheEnvironment(t *testing.T) {
 	for file := range importsOfFiles(t) {
 		if !isWithin(file, "shared") || isWithin(file, "shared/awsenv") {
 			continue
@@ -360,7 +363,8 @@ func TestHouse_onlyAwsenvReadsTheEnvironment(t *testing.T) {
 	}
 }
 
-// fuzzTests are the names of all fuzz tests, each behind its package's folder.
+// fuzzTests returns the names of all fuzz tests, each with its package's folder
+// in front.
 func fuzzTests(t *testing.T) (found []string) {
 	t.Helper()
 	declared := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
@@ -374,8 +378,9 @@ func fuzzTests(t *testing.T) (found []string) {
 	return found
 }
 
-// Whatever fuzzing found worth keeping is kept, is run by every go test, and is small enough to be read.
-func TestHouse_fuzzCorpora(t *testing.T) {
+// Every fuzz test has inputs that fuzzing found. Every go test runs them, and
+// they are small enough to be read.
+func TestLayout_fuzzCorpora(t *testing.T) {
 	const most, largest = 30, 2 << 10
 	inputs := map[string]int{}
 	walk(t, func(file string) {
@@ -389,7 +394,7 @@ func TestHouse_fuzzCorpora(t *testing.T) {
 	})
 	for target, n := range inputs {
 		if n > most {
-			t.Errorf("%s has %d inputs; keep the %d that tell most", target, n, most)
+			t.Errorf("%s has %d inputs; keep the %d that cover most", target, n, most)
 		}
 	}
 	same(t, "the tests", fuzzTests(t), "testdata/fuzz", slices.Collect(maps.Keys(inputs)))
