@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -178,15 +179,49 @@ func TestLayout_corsMethods(t *testing.T) {
 	same(t, "the template's routes", methods, "AllowMethods", template(t).CORS.AllowMethods)
 }
 
+// sam build runs one target of the Makefile for each function. A dry run prints
+// the command, which must build the function's own folder to where sam looks
+// for it.
 func TestLayout_makefile(t *testing.T) {
-	var targets, want []string
-	for _, m := range regexp.MustCompile(`(?m)^build-(\w+): ; \$\(call compile,(.*)\)$`).FindAllStringSubmatch(read(t, "Makefile"), -1) {
-		targets = append(targets, m[1]+" of "+m[2])
-	}
+	folders := map[string]string{"OrdersFunction": "local/protected-api"}
 	for id := range template(t).Functions {
-		want = append(want, id+" of "+folderOf(id))
+		folders[id] = "functions/" + folderOf(id)
 	}
-	same(t, "template.yaml", want, "Makefile", targets)
+	example, err := gateway.Parse([]byte(read(t, "local/protected-api/template.yaml")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range example.Functions {
+		if folders[id] == "" {
+			t.Errorf("%s of local/protected-api/template.yaml has no target in the Makefile", id)
+		}
+	}
+	for sam, goarch := range map[string]string{"arm64": "arm64", "x86_64": "amd64"} {
+		for id, folder := range folders {
+			read(t, folder+"/main.go") // is there
+			got, err := dryRun("build-"+id, "ARTIFACTS_DIR=/artifacts of sam", "ARCH="+sam)
+			command := regexp.MustCompile(`^CGO_ENABLED=0 GOOS=linux GOARCH=(\S+) go build .* -o "/artifacts of sam/bootstrap" (\S+)\n$`)
+			m := command.FindStringSubmatch(got)
+			if err != nil || m == nil || m[1] != goarch || m[2] != "./"+folder {
+				t.Errorf("make build-%s ARCH=%s: %v, %s", id, sam, err, got)
+			}
+		}
+	}
+	const unknown = "build-WalkDogFunction"
+	if got, err := dryRun(unknown); err == nil || !strings.Contains(got, "no function WalkDogFunction") {
+		t.Errorf("make %s: %v, %s", unknown, err, got)
+	}
+}
+
+// dryRun returns what make prints, of which it runs nothing.
+func dryRun(arguments ...string) (string, error) {
+	command := exec.Command("make", append([]string{"-n", "--no-print-directory"}, arguments...)...)
+	command.Dir = root
+	command.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MAKE") // of a make that runs this test
+	})
+	output, err := command.CombinedOutput()
+	return string(output), err
 }
 
 // section returns README's text between a heading that holds the title and the
