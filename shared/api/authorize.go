@@ -49,13 +49,13 @@ type Identity struct {
 	ExpiresAt string `json:"expiresAt"`
 }
 
-// Verdict is what Authorize decides. The zero value denies.
-type Verdict byte
+// Decision is what Authorize decides. The zero value denies.
+type Decision byte
 
-// The verdicts.
+// The decisions.
 const (
 	// Denied: what was presented does not open, or not this.
-	Denied Verdict = iota
+	Denied Decision = iota
 	// Allowed: the session lives, and its user has what is wanted.
 	Allowed
 	// Unauthenticated: nothing was presented. It denies.
@@ -74,13 +74,13 @@ var errIdentity = errors.New("a value of the identity is too long, or holds what
 // Authorize decides over a request to another API by the rules that hold for this one: where a credential may stand, CSRF,
 // device and network, roles. A session that is held for a step-up is denied. Whatever goes wrong is logged here, and
 // denies; the identity is there with Allowed only.
-func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, verdict Verdict) {
+func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, decision Decision) {
 	x := &exchange{api: a, call: g.Call, id: requestID(g.Call), began: a.now(), failed: eventAuthorize, bare: g.Bare, handshake: g.Handshake}
 	ctx = context.WithValue(ctx, exchangeKey{}, x) // for the store's events; see Audit
 	x.r = (&http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}).WithContext(ctx)
 	defer func() {
 		if p := recover(); p != nil {
-			who, verdict = Identity{}, x.deny(&panicError{p, debug.Stack()})
+			who, decision = Identity{}, x.deny(&panicError{p, debug.Stack()})
 		}
 	}()
 	who, err := x.authorize(g)
@@ -144,7 +144,7 @@ func (x *exchange) checkHandshake() error {
 }
 
 // deny records why a request is not let through.
-func (x *exchange) deny(err error) Verdict {
+func (x *exchange) deny(err error) Decision {
 	x.recordFailure(err)
 	p := problemOf(err, false)
 	x.logFault(p, err)

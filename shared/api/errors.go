@@ -177,7 +177,7 @@ func (x *exchange) writeProblem(err error) {
 	}
 	var rate *session.RateError
 	if errors.As(err, &rate) {
-		tellRate(x.w.Header(), rate)
+		setRateHeaders(x.w.Header(), rate)
 	}
 	if p.forget && !x.linked() {
 		x.forgetCookies()
@@ -194,9 +194,9 @@ func (x *exchange) writeProblem(err error) {
 // retryAfter is when to ask again after a 503, in seconds.
 const retryAfter = "1"
 
-// tellRate says how much there may be of what was too much, and from when there may be more
+// setRateHeaders says how much there may be of what was too much, and from when there may be more
 // (draft-ietf-httpapi-ratelimit-headers).
-func tellRate(header http.Header, rate *session.RateError) {
+func setRateHeaders(header http.Header, rate *session.RateError) {
 	wait := max(1, int64((rate.Retry+time.Second-1)/time.Second))
 	header.Set("Retry-After", strconv.FormatInt(wait, 10))
 	header.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=60", rate.Name, rate.Limit))

@@ -44,14 +44,14 @@ func (z *Authorizer) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 	ctx, cancel := lambdahttp.WithReserve(ctx, patience)
 	defer cancel()
 	e, s := decode(payload)
-	who, verdict := z.api.Authorize(ctx, e.guarded(s, z.rules))
+	who, decision := z.api.Authorize(ctx, e.guarded(s, z.rules))
 	switch {
-	case verdict == api.Allowed:
+	case decision == api.Allowed:
 		return s.allow(e, who, len(z.rules) > 0)
-	case verdict == api.Unauthenticated && s.throws():
+	case decision == api.Unauthenticated && s.throws():
 		z.api.Count(api.Unauthorized)
 		return nil, errUnauthorized
-	case verdict != api.Failed: // a fault was counted as what it is
+	case decision != api.Failed: // a fault was counted as what it is
 		z.api.Count(api.Denials)
 	}
 	return s.deny(e)

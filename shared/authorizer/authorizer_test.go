@@ -165,11 +165,11 @@ func TestInvoke_crossSite(t *testing.T) {
 			w.refused("from nowhere", "origin_not_allowed", at(method))
 			w.refused("cross-site", "origin_not_allowed", at(method, "Origin", origin, "Sec-Fetch-Site", "cross-site"))
 			// A handshake wants the Origin; it is always sent.
-			verdict := "allow"
+			outcome := "allow"
 			if s == webSocket {
-				verdict = "deny"
+				outcome = "deny"
 			}
-			w.wants("same-origin", verdict, at(method, "Sec-Fetch-Site", "same-origin"))
+			w.wants("same-origin", outcome, at(method, "Sec-Fetch-Site", "same-origin"))
 		}
 		if s != webSocket {
 			w.wants("to look at", "allow", at("GET", "Origin", "https://evil.example"))
@@ -251,7 +251,7 @@ func TestInvoke_revokes(t *testing.T) {
 		}
 		w.wants("still", "allow", newEvent(t, s).bearer(g.AccessToken).header("X-Forwarded-For", "198.51.100.1"))
 		elsewhere := newEvent(t, s).bearer(g.AccessToken).set("198.51.100.1", path...)
-		if got := w.decide(elsewhere); got.verdict != "deny" {
+		if got := w.decide(elsewhere); got.outcome != "deny" {
 			t.Errorf("from elsewhere: %v", got)
 		}
 		w.refused("after that", "hijack_suspected", newEvent(t, s).bearer(g.AccessToken))
@@ -317,8 +317,8 @@ func TestInvoke_redisFails(t *testing.T) {
 		t.Helper()
 		began := time.Now()
 		got := w.decide(e)
-		if took := time.Since(began); got.verdict != "deny" || took > 4*time.Second {
-			t.Errorf("%s %s after %v", got.verdict, got.text, took)
+		if took := time.Since(began); got.outcome != "deny" || took > 4*time.Second {
+			t.Errorf("%s %s after %v", got.outcome, got.text, took)
 		}
 		counted := w.counted()
 		if (want == "fault") != (counted[api.Faults] == 1) || (want == "fault") == (counted[api.Denials] == 1) {
@@ -359,7 +359,7 @@ func TestInvoke_redisFails(t *testing.T) {
 				// A nearer deadline of the function's own counts.
 				near, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
 				defer cancel()
-				if got := read(t, func() ([]byte, error) { return w.Invoke(near, e.payload()) }); got.verdict != "deny" || near.Err() != nil {
+				if got := read(t, func() ([]byte, error) { return w.Invoke(near, e.payload()) }); got.outcome != "deny" || near.Err() != nil {
 					t.Errorf("%v, %v", got, near.Err())
 				}
 			})
@@ -454,10 +454,10 @@ func TestInvoke_callersDoNotCross(t *testing.T) {
 				all.Go(func() {
 					for range 50 {
 						got := read(t, func() ([]byte, error) { return w.Invoke(ctx, payload) })
-						if got.verdict != "allow" || got.context["address"] != address || got.context["sessionId"] != g.Session.ID.String() {
+						if got.outcome != "allow" || got.context["address"] != address || got.context["sessionId"] != g.Session.ID.String() {
 							t.Errorf("%s is told %v", address, got)
 						}
-						if got := read(t, func() ([]byte, error) { return w.Invoke(ctx, nobody) }); got.context != nil || got.verdict == "allow" {
+						if got := read(t, func() ([]byte, error) { return w.Invoke(ctx, nobody) }); got.context != nil || got.outcome == "allow" {
 							t.Errorf("nobody is told %v", got)
 						}
 					}
@@ -552,8 +552,8 @@ func TestInvoke_malformed(t *testing.T) {
 		}
 		for name, e := range bad {
 			got := w.decide(e)
-			if got.verdict != "deny" {
-				t.Errorf("%s: %s %s", name, got.verdict, got.text)
+			if got.outcome != "deny" {
+				t.Errorf("%s: %s %s", name, got.outcome, got.text)
 			}
 		}
 		w.wants("after all that", "allow", good())
@@ -572,7 +572,7 @@ func TestInvoke_malformedForms(t *testing.T) {
 		`{"type":"TOKEN","methodArn":` + arn + `,"authorizationToken":null,"requestContext":7}`: {form: "policy", resource: "arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/*"},
 	} {
 		got := read(t, func() ([]byte, error) { return w.Invoke(ctx, []byte(payload)) })
-		if got.verdict != "deny" || got.form != want.form || got.resource != want.resource {
+		if got.outcome != "deny" || got.form != want.form || got.resource != want.resource {
 			t.Errorf("%s: %+v", payload, got)
 		}
 	}
@@ -584,7 +584,7 @@ func TestInvoke_text(t *testing.T) {
 	g := w.signIn(alice, session.Bearer)
 	for _, s := range []shape{http2, restRequest} {
 		good := string(newEvent(t, s).bearer(g.AccessToken).header("X-Name", "caf\u00e9").payload())
-		for name, change := range map[string]struct{ from, to, verdict string }{
+		for name, change := range map[string]struct{ from, to, outcome string }{
 			"as it should be": {"", "", "allow"},
 			"not UTF-8":       {"caf\u00e9", "caf\xe9", "allow"},
 			"a member twice":  {`"headers":{`, `"headers":{},"headers":{`, "deny"},
@@ -592,8 +592,8 @@ func TestInvoke_text(t *testing.T) {
 		} {
 			payload := strings.Replace(good, change.from, change.to, 1)
 			got := read(t, func() ([]byte, error) { return w.Invoke(ctx, []byte(payload)) })
-			if got.verdict != change.verdict || change.from != "" && payload == good {
-				t.Errorf("%s, %s: %s for %s", s, name, got.verdict, payload)
+			if got.outcome != change.outcome || change.from != "" && payload == good {
+				t.Errorf("%s, %s: %s for %s", s, name, got.outcome, payload)
 			}
 		}
 	}
@@ -617,41 +617,41 @@ func TestInvoke_resource(t *testing.T) {
 }
 
 // One validation is one read of Redis; activity that is due is one write more, and what is forged costs none.
-func TestInvoke_trips(t *testing.T) {
+func TestInvoke_roundTrips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w := newWorldOn(t, r, counting)
 		g, c := w.signIn(alice, session.Bearer), w.signIn(alice, session.Cookie)
-		trips := func(what string, want int, e event) {
+		roundTrips := func(what string, want int, e event) {
 			t.Helper()
 			counting.Reset()
 			w.decide(e)
 			if n := counting.Trips(); n != want {
-				t.Errorf("%s, %s: %d trips, want %d", e.shape, what, n, want)
+				t.Errorf("%s, %s: %d round trips, want %d", e.shape, what, n, want)
 			}
 		}
 		w.wait(time.Minute)
 		w.decide(newEvent(t, http2).bearer(g.AccessToken)) // Redis learns the script
 		for _, s := range shapes {
-			trips("bearer", 1, newEvent(t, s).bearer(g.AccessToken))
+			roundTrips("bearer", 1, newEvent(t, s).bearer(g.AccessToken))
 			w.wait(time.Minute)
-			trips("activity", 2, newEvent(t, s).bearer(g.AccessToken))
-			trips("forged", 0, newEvent(t, s).bearer("lka_"+strings.Repeat("A", 119)))
-			trips("nothing", 0, newEvent(t, s))
+			roundTrips("activity", 2, newEvent(t, s).bearer(g.AccessToken))
+			roundTrips("forged", 0, newEvent(t, s).bearer("lka_"+strings.Repeat("A", 119)))
+			roundTrips("nothing", 0, newEvent(t, s))
 			if s != restToken {
 				w.decide(newEvent(t, s).cookie("__Host-session="+c.AccessToken).header("Origin", origin))
-				trips("cookie", 1, newEvent(t, s).cookie("__Host-session="+c.AccessToken).header("Origin", origin))
+				roundTrips("cookie", 1, newEvent(t, s).cookie("__Host-session="+c.AccessToken).header("Origin", origin))
 			}
 		}
 		ended := w.signIn(bob, session.Bearer)
 		_, err := w.store.End(ctx, ended.Session.ID, session.LoggedOut, session.By{})
 		must(t, err)
-		trips("ended", 1, newEvent(t, http2).bearer(ended.AccessToken))
+		roundTrips("ended", 1, newEvent(t, http2).bearer(ended.AccessToken))
 	})
 }
 
 // Metrics and the log tell each refusal once, and never a token.
-func TestInvoke_tells(t *testing.T) {
+func TestInvoke_countsRefusals(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g := w.signIn(alice, session.Bearer)
 		w.wants("allowed", "allow", newEvent(t, s).bearer(g.AccessToken))

@@ -38,7 +38,7 @@ func FuzzInvoke(f *testing.F) {
 		for _, token := range []string{g.RefreshToken, g.AccessToken} {
 			payload := bytes.ReplaceAll(text, []byte("TOKEN"), []byte(token))
 			got := read(t, func() ([]byte, error) { return w.Invoke(ctx, payload) })
-			switch got.verdict {
+			switch got.outcome {
 			case "deny":
 			case "Unauthorized":
 				if got.text != "" {
@@ -49,7 +49,7 @@ func FuzzInvoke(f *testing.F) {
 					t.Errorf("allowed %s", payload)
 				}
 			default:
-				t.Errorf("error %s", got.verdict)
+				t.Errorf("error %s", got.outcome)
 			}
 		}
 		if strings.Contains(w.log.text(), `"stack"`) || strings.Contains(w.log.text(), g.AccessToken) {
@@ -93,11 +93,11 @@ func FuzzParseRule(f *testing.F) {
 		if r.Method != "*" && (r.Method == "" || strings.Trim(r.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") || r.Permission == "" {
 			t.Errorf("%q is taken for %+v", text, r)
 		}
-		whole := r.Path
+		complete := r.Path
 		if r.Prefix {
-			whole += "x"
+			complete += "x"
 		}
-		if whole != path.Clean("/"+whole) || strings.ContainsAny(r.Path, "*{}%\\;?#") || strings.ContainsFunc(r.Path, unicode.IsControl) {
+		if complete != path.Clean("/"+complete) || strings.ContainsAny(r.Path, "*{}%\\;?#") || strings.ContainsFunc(r.Path, unicode.IsControl) {
 			t.Errorf("%q has the path %q", text, r.Path)
 		}
 	})
@@ -144,7 +144,7 @@ func FuzzRules(f *testing.F) {
 		}
 		for _, s := range byPath {
 			got := w.decide(newEvent(t, s).request(method, target, "/{proxy+}").bearer(g.AccessToken))
-			if got.verdict != "allow" {
+			if got.outcome != "allow" {
 				continue
 			}
 			reading := everyReading(target)
@@ -191,10 +191,10 @@ func FuzzARN(f *testing.F) {
 		w.forget()
 		for _, s := range []shape{http1, restRequest, restToken} {
 			got := w.decide(newEvent(t, s).set(arn, "methodArn").bearer(g.AccessToken))
-			if got.verdict == "deny" && (got.form == "simple") != (arn == "") {
+			if got.outcome == "deny" && (got.form == "simple") != (arn == "") {
 				t.Errorf("%s: %q is denied %s", s, arn, got.text)
 			}
-			if got.form == "simple" || got.verdict == "deny" && got.resource == "*" {
+			if got.form == "simple" || got.outcome == "deny" && got.resource == "*" {
 				continue
 			}
 			stage, whole := strings.CutSuffix(got.resource, "/*")
@@ -223,8 +223,8 @@ func FuzzSubprotocol(f *testing.F) {
 		w.forget()
 		lines := strings.Split(strings.ReplaceAll(offered, "TOKEN", g.AccessToken), "\n")
 		got := w.decide(newEvent(t, webSocket).header("Sec-WebSocket-Protocol", lines...))
-		if got.verdict == "allow" && !offers(lines, g.AccessToken) || got.verdict != "allow" && alone.MatchString(offered) {
-			t.Errorf("%q: %s", offered, got.verdict)
+		if got.outcome == "allow" && !offers(lines, g.AccessToken) || got.outcome != "allow" && alone.MatchString(offered) {
+			t.Errorf("%q: %s", offered, got.outcome)
 		}
 	})
 }

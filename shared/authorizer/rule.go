@@ -34,12 +34,12 @@ func ParseRule(text string) (Rule, error) {
 	if method != "*" && (method == "" || strings.ContainsFunc(method, lower)) {
 		return Rule{}, errors.New("has no method in capitals, nor *, in front of its path")
 	}
-	whole := r.Path
+	complete := r.Path
 	if r.Prefix {
-		whole += "x" // anything may follow
+		complete += "x" // anything may follow
 	}
-	clean, ok := cleaned(whole)
-	if !ok || clean != whole || strings.ContainsAny(r.Path, "*{}") {
+	clean, ok := cleaned(complete)
+	if !ok || clean != complete || strings.ContainsAny(r.Path, "*{}") {
 		return Rule{}, errors.New("has a path that no request can have: it begins with /, ends in no other, and * stands only at its end")
 	}
 	return r, nil

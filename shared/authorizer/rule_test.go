@@ -156,13 +156,13 @@ func TestInvoke_pathTricks(t *testing.T) {
 						continue
 					}
 					e := newEvent(t, s).request("GET", path, route)
-					if got := w.decide(e); got.verdict == "allow" {
+					if got := w.decide(e); got.outcome == "allow" {
 						t.Errorf("%s %q by %s without a session: %s", s, path, route, got.text)
 					}
-					if got := w.decide(e.bearer(user.AccessToken)); got.verdict != "deny" {
+					if got := w.decide(e.bearer(user.AccessToken)); got.outcome != "deny" {
 						t.Errorf("%s %q by %s: %s", s, path, route, got.text)
 					}
-					if got := w.decide(e.bearer(clerk.AccessToken)); got.verdict != "deny" {
+					if got := w.decide(e.bearer(clerk.AccessToken)); got.outcome != "deny" {
 						t.Errorf("%s %q by %s, with the permission: %s", s, path, route, got.text)
 					}
 				}
@@ -198,8 +198,8 @@ func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
 		for _, s := range []shape{http1, restRequest, restToken} {
 			e := newEvent(t, s).bearer(g.AccessToken)
 			got := w.decide(e)
-			if got.verdict != "allow" || strings.HasSuffix(got.resource, "/*") || strings.Count(got.resource, "/") < 3 {
-				t.Errorf("%s: %s of %s", s, got.verdict, got.resource)
+			if got.outcome != "allow" || strings.HasSuffix(got.resource, "/*") || strings.Count(got.resource, "/") < 3 {
+				t.Errorf("%s: %s of %s", s, got.outcome, got.resource)
 			}
 		}
 	})
@@ -218,15 +218,15 @@ func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 			open := func(agent string) decision {
 				return w.decide(newEvent(t, webSocket).header("User-Agent", agent).header("Sec-WebSocket-Protocol", "latchkey, "+g.AccessToken))
 			}
-			if got := open("curl/8.5.0"); got.verdict != "allow" {
-				t.Errorf("with id %q: %s", id, got.verdict)
+			if got := open("curl/8.5.0"); got.outcome != "allow" {
+				t.Errorf("with id %q: %s", id, got.outcome)
 			}
 			if id != "" {
 				got := w.decide(newEvent(t, http2).bearer(g.AccessToken).header("X-Device-Id", id))
-				if got.verdict != "allow" {
-					t.Errorf("afterwards, with the id: %s", got.verdict)
+				if got.outcome != "allow" {
+					t.Errorf("afterwards, with the id: %s", got.outcome)
 				}
-			} else if got := open("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"); got.verdict == "allow" {
+			} else if got := open("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"); got.outcome == "allow" {
 				t.Error("another browser opened a session that is bound without an id")
 			}
 		}

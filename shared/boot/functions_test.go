@@ -403,8 +403,8 @@ func testThawed(t *testing.T, binaries string) {
 			return startFunction(t, filepath.Join(binaries, "check-health"), append(env, "REDIS_TLS=true", "SSL_CERT_FILE="+a.File(t))...)
 		}
 		testThaw(t, server, redistest.NewProxy(t, server.Addr), func(env []string) *function { return start(env, trusted) })
-		stranger := start(environment(t, server.Redis), redistest.NewAuthority(t))
-		wantStatus(t, stranger.invoke(t, lambdatest.NewEvent("GET", "/health")), http.StatusServiceUnavailable)
+		untrusted := start(environment(t, server.Redis), redistest.NewAuthority(t))
+		wantStatus(t, untrusted.invoke(t, lambdatest.NewEvent("GET", "/health")), http.StatusServiceUnavailable)
 	})
 }
 

@@ -20,8 +20,8 @@ func TestSweep_stopsBeforeItsDeadline(t *testing.T) {
 		}
 		return nil
 	})
-	if answer, err := sweep.Invoke(ctx, []byte(`{}`)); err != nil || string(answer) != "null" {
-		t.Errorf("answered %q, %v", answer, err)
+	if result, err := sweep.Invoke(ctx, []byte(`{}`)); err != nil || string(result) != "null" {
+		t.Errorf("answered %q, %v", result, err)
 	}
 }
 
@@ -44,7 +44,7 @@ func TestSweep_ignoresItsEvent(t *testing.T) {
 func TestSweep_fails(t *testing.T) {
 	away := errors.New("away")
 	sweep := lambdahttp.NewSweep(func(context.Context) error { return away })
-	if answer, err := sweep.Invoke(context.Background(), nil); !errors.Is(err, away) || answer != nil {
-		t.Errorf("answered %q, %v", answer, err)
+	if result, err := sweep.Invoke(context.Background(), nil); !errors.Is(err, away) || result != nil {
+		t.Errorf("answered %q, %v", result, err)
 	}
 }

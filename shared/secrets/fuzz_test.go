@@ -53,15 +53,15 @@ func FuzzRotation(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		asked.Store(0)
 		about.Store(0)
-		answer, err := rotation.Invoke(context.Background(), payload)
+		result, err := rotation.Invoke(context.Background(), payload)
 		var e struct{ Step, SecretID, ClientRequestToken string }
 		read := json.Unmarshal(payload, &e) == nil
 		calls := int64(0)
 		if read && slices.Contains(steps, e.Step) && e.SecretID == keysARN && e.ClientRequestToken != "" {
 			calls = 1
 		}
-		if err == nil || answer != nil || asked.Load() != calls || about.Load() != calls {
-			t.Fatalf("%q: %q, %v, after %d calls", payload, answer, err, asked.Load())
+		if err == nil || result != nil || asked.Load() != calls || about.Load() != calls {
+			t.Fatalf("%q: %q, %v, after %d calls", payload, result, err, asked.Load())
 		}
 		if len(payload) > 15 && strings.Contains(err.Error(), string(payload)) {
 			t.Errorf("%q is repeated: %v", payload, err)

@@ -79,8 +79,8 @@ func (r *Rotation) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	steps := map[string]func(context.Context, string) error{
 		"createSecret": r.create, "setSecret": r.set, "testSecret": r.test, "finishSecret": r.finish,
 	}
-	step, known := steps[e.Step]
-	if !known {
+	step, ok := steps[e.Step]
+	if !ok {
 		return nil, errors.New("the event is no step that is known")
 	}
 	if err := r.step(ctx, step, e.Token); err != nil {

@@ -54,8 +54,8 @@ func TestRotation_refuses(t *testing.T) {
 		}
 	}
 	invoke := func(payload string) error {
-		answer, err := v.Rotation.Invoke(context.Background(), []byte(payload))
-		if answer != nil && err != nil {
+		result, err := v.Rotation.Invoke(context.Background(), []byte(payload))
+		if result != nil && err != nil {
 			t.Errorf("%s: an answer and an error", payload)
 		}
 		return err
