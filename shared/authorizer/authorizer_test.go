@@ -75,8 +75,8 @@ func forged(token string) string {
 	return token[:20] + other + token[21:]
 }
 
-// Attack case 51: an Authorization that is absent, empty, blank, of another scheme, or as long as a head may be, and a
-// cookie where only bearer counts.
+// Attack case 51: an Authorization that is absent, empty, blank, of another
+// scheme, or as long as a head may be, and a cookie where only bearer counts.
 func TestInvoke_headers(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g, c := w.signIn(alice, session.Bearer), w.signIn(alice, session.Cookie)
@@ -209,7 +209,8 @@ func TestInvoke_subprotocol(t *testing.T) {
 	})
 }
 
-// A session on another device is held, and denied until its wallet has signed; what shows no device is not judged by one.
+// A session on another device is held, and denied until its wallet has signed;
+// what shows no device is not judged by one.
 func TestInvoke_heldForStepUp(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g := w.signIn(alice, session.Bearer)
@@ -227,7 +228,8 @@ func TestInvoke_heldForStepUp(t *testing.T) {
 	})
 }
 
-// The strictest policies hold for what an event shows, and for nothing that it cannot show.
+// The strictest policies hold for what an event shows, and for nothing that it
+// cannot show.
 func TestInvoke_revokes(t *testing.T) {
 	strict := func(s *settings) {
 		s.opts.DevicePolicy, s.opts.NetworkPolicy = session.PolicyRevoke, session.PolicyRevoke
@@ -311,7 +313,8 @@ func slow(t *testing.T, addr string) (proxy string, stop func()) {
 	return l.Addr().String(), func() { mu.Lock(); silent = true; mu.Unlock() }
 }
 
-// Attack case 52: whatever Redis does or says, nobody is let in, in time and without a panic.
+// Attack case 52: whatever Redis does or says, nobody is let in, in time and
+// without a panic.
 func TestInvoke_redisFails(t *testing.T) {
 	away := func(t *testing.T, w *world, want string, e event) {
 		t.Helper()
@@ -336,7 +339,8 @@ func TestInvoke_redisFails(t *testing.T) {
 				e := newEvent(t, s).bearer(w.signIn(alice, session.Bearer).AccessToken)
 				w.wants("before", "allow", e)
 				own.Stop()
-				// Two connections each. After as many failures as its pool holds, ten a CPU, the client waits before it tries again.
+				// Two connections each. After as many failures as its pool
+				// holds, ten a CPU, the client waits before it tries again.
 				for range 4 {
 					away(t, w, "fault", e)
 				}
@@ -402,7 +406,8 @@ func TestInvoke_redisFails(t *testing.T) {
 	}
 }
 
-// Memory that is full on a real server keeps nobody out who is in, and writes nothing.
+// Memory that is full on a real server keeps nobody out who is in, and writes
+// nothing.
 func TestInvoke_memoryFull(t *testing.T) {
 	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
 	w := newWorld(t, own.Redis)
@@ -415,7 +420,8 @@ func TestInvoke_memoryFull(t *testing.T) {
 	w.refused("ended with memory full", "logged_out", newEvent(t, http2).bearer(g.AccessToken))
 }
 
-// Attack case 53: a session that was revoked is denied at the next event. Nothing here remembers that it was allowed.
+// Attack case 53: a session that was revoked is denied at the next event.
+// Nothing here remembers that it was allowed.
 func TestInvoke_revokeThenCall(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		for _, end := range []func(g session.Grant) error{
@@ -439,7 +445,8 @@ func TestInvoke_revokeThenCall(t *testing.T) {
 	})
 }
 
-// Attack case 55: one instance serves many callers, and each is told who it is and nothing of another.
+// Attack case 55: one instance serves many callers, and each is told who it is
+// and nothing of another.
 func TestInvoke_callersDoNotCross(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
@@ -468,7 +475,8 @@ func TestInvoke_callersDoNotCross(t *testing.T) {
 	})
 }
 
-// Attack case 56: what a backend is handed is bounded ASCII, and nothing that a client sent is among it.
+// Attack case 56: what a backend is handed is bounded ASCII, and nothing that a
+// client sent is among it.
 func TestInvoke_contextValues(t *testing.T) {
 	for name, role := range map[string]string{
 		"line break": "a\nb", "carriage return": "a\rb", "NUL": "a\x00", "escape": "\x1b[31m", "unicode": "rôle", "bidi": "a\u202eb", "8 kB": strings.Repeat("x", 8<<10),
@@ -477,7 +485,8 @@ func TestInvoke_contextValues(t *testing.T) {
 			w := newWorld(t, redistest.Embedded(t), func(s *settings) {
 				s.cfg.Roles = map[string]api.Role{"user": {Permissions: []string{role}}}
 			})
-			// The configuration refuses such a name. Where one comes up all the same, nobody is let in with it.
+			// The configuration refuses such a name. Where one comes up all the
+			// same, nobody is let in with it.
 			w.wants(name, "deny", newEvent(t, http2).bearer(w.signIn(alice, session.Bearer).AccessToken))
 			if w.counted()[api.Faults] != 1 || !strings.Contains(w.log.text(), `"level":"ERROR"`) {
 				t.Errorf("logged %s", w.log.text())
@@ -506,7 +515,8 @@ func TestInvoke_contextValues(t *testing.T) {
 	})
 }
 
-// Attack case 58: events that are not as documented are denied, in the form that they show.
+// Attack case 58: events that are not as documented are denied, in the form
+// that they show.
 func TestInvoke_malformed(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g := w.signIn(alice, session.Bearer)
@@ -578,7 +588,8 @@ func TestInvoke_malformedForms(t *testing.T) {
 	}
 }
 
-// An event that two readers would take for two is denied; one with a client's text that is not UTF-8 is read.
+// An event that two readers would take for two is denied; one with a client's
+// text that is not UTF-8 is read.
 func TestInvoke_text(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	g := w.signIn(alice, session.Bearer)
@@ -616,7 +627,8 @@ func TestInvoke_resource(t *testing.T) {
 	}
 }
 
-// One validation is one read of Redis; activity that is due is one write more, and what is forged costs none.
+// One validation is one read of Redis; activity that is due is one write more,
+// and what is forged costs none.
 func TestInvoke_roundTrips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)

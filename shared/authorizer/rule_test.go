@@ -47,7 +47,8 @@ func TestParseRule(t *testing.T) {
 	}
 }
 
-// request makes an event one of a route: as API Gateway would fill in every member that tells of it.
+// request makes an event one of a route: as API Gateway would fill in every
+// member that tells of it.
 func (e event) request(method, path, route string) event {
 	e.method(method)
 	switch e.shape {
@@ -119,8 +120,10 @@ func TestInvoke_permissions(t *testing.T) {
 	})
 }
 
-// Attack case 54: a token that one route lets in is judged again by the route that wants more. The policy names the stage,
-// so whoever caches results must have the route in the key; what is decided here never comes from another route.
+// Attack case 54: a token that one route lets in is judged again by the route
+// that wants more. The policy names the stage, so whoever caches results must
+// have the route in the key; what is decided here never comes from another
+// route.
 func TestInvoke_anotherRouteWantsMore(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "GET /orders=orders:read") })
@@ -134,8 +137,9 @@ func TestInvoke_anotherRouteWantsMore(t *testing.T) {
 	})
 }
 
-// Attack case 57: another spelling of a path, another stage, the API's other name or its catch-all route leads around no
-// rule, and nothing is served without a session.
+// Attack case 57: another spelling of a path, another stage, the API's other
+// name or its catch-all route leads around no rule, and nothing is served
+// without a session.
 func TestInvoke_pathTricks(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /orders=orders:read", "* /orders/*=orders:read") })
@@ -173,7 +177,8 @@ func TestInvoke_pathTricks(t *testing.T) {
 				w.wants(path, "allow", e.bearer(clerk.AccessToken))
 			}
 		}
-		// By whatever name the API was called: the stage, or a base path, stands in front of what the rule names.
+		// By whatever name the API was called: the stage, or a base path,
+		// stands in front of what the rule names.
 		for _, s := range []shape{http2, http1, restRequest} {
 			for _, path := range []string{"/orders/5", "/test/orders/5", "/v1/orders/5", "/shop/v1/orders/5"} {
 				for _, route := range []string{"/orders/{id}", "/orders/{proxy+}", "/{proxy+}", "/{a}/{proxy+}", "$default"} {
@@ -189,8 +194,8 @@ func TestInvoke_pathTricks(t *testing.T) {
 	})
 }
 
-// Attack case 54, where API Gateway caches what it cannot tell apart by route: with rules a policy covers the route that it
-// was asked about and no other.
+// Attack case 54, where API Gateway caches what it cannot tell apart by route:
+// with rules a policy covers the route that it was asked about and no other.
 func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /admin*=secret:write") })
@@ -205,8 +210,9 @@ func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
 	})
 }
 
-// A browser's WebSocket cannot send the header by which its session is bound to a device: that is no other device. One
-// that is bound to a browser's name alone is compared as ever.
+// A browser's WebSocket cannot send the header by which its session is bound to
+// a device: that is no other device. One that is bound to a browser's name
+// alone is compared as ever.
 func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)

@@ -127,7 +127,8 @@ func (w *world) counted() map[api.Metric]float64 {
 	return counted
 }
 
-// signIn is a login as far as the store is concerned, from the device and network of the events below.
+// signIn is a login as far as the store is concerned, from the device and
+// network of the events below.
 func (w *world) signIn(address common.Address, transport session.Transport) session.Grant {
 	w.t.Helper()
 	g, err := w.store.Create(ctx, session.Login{
@@ -196,8 +197,8 @@ func (e event) set(value any, path ...string) event {
 	return e
 }
 
-// header sets a header as the gateway tells of it: format 2.0 in lower case with the values joined, REST and WebSocket the
-// last value and all of them.
+// header sets a header as the gateway tells of it: format 2.0 in lower case
+// with the values joined, REST and WebSocket the last value and all of them.
 func (e event) header(name string, values ...string) event {
 	switch e.shape {
 	case http2:
@@ -264,7 +265,8 @@ type decision struct {
 	text      string
 }
 
-// decide invokes the authorizer and holds its answer to the letter of what API Gateway takes.
+// decide invokes the authorizer and holds its answer to the letter of what API
+// Gateway takes.
 func (w *world) decide(e event) decision {
 	e.t.Helper()
 	return read(e.t, func() ([]byte, error) { return w.Invoke(ctx, e.payload()) })

@@ -1,6 +1,6 @@
 // Package awsenv is what a process finds around it: clock, log, environment
-// variables, and the AWS credentials and clients that follow from them. It is the
-// only package that reads the process's environment.
+// variables, and the AWS credentials and clients that follow from them. It is
+// the only package that reads the process's environment.
 package awsenv
 
 import (
@@ -22,8 +22,8 @@ import (
 // Environment is what a process finds around it. [New] has the process's own;
 // tests set the fields. None may be nil if it is used.
 type Environment struct {
-	// Getenv returns the value of an environment variable, which is empty if the
-	// variable is not set.
+	// Getenv returns the value of an environment variable, which is empty if
+	// the variable is not set.
 	Getenv func(string) string
 	// Now is the clock.
 	Now func() time.Time
@@ -37,14 +37,14 @@ func New(log *slog.Logger) Environment {
 }
 
 // WallTime returns the time of day without a monotonic reading. The monotonic
-// clock stands still while Lambda has frozen an instance, so spans measured with
-// it would be too short.
+// clock stands still while Lambda has frozen an instance, so spans measured
+// with it would be too short.
 func (e Environment) WallTime() time.Time { return e.Now().Round(0) }
 
 // Retrieve implements [aws.CredentialsProvider] with the credentials of the
 // function's role, which Lambda keeps in the environment. Every call reads them
-// anew. The package aws-sdk-go-v2/config would do the same, and would link every
-// other way to get credentials.
+// anew. The package aws-sdk-go-v2/config would do the same, and would link
+// every other way to get credentials.
 func (e Environment) Retrieve(context.Context) (aws.Credentials, error) {
 	c := aws.Credentials{
 		AccessKeyID:     e.Getenv("AWS_ACCESS_KEY_ID"),
@@ -79,8 +79,8 @@ func (e Environment) SecretsManager(arn string) *secretsmanager.Client {
 			Transport: &http.Transport{
 				Proxy:       http.ProxyFromEnvironment,
 				DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
-				// Calls are minutes apart, and the instance may have been frozen in
-				// between: a connection would rarely survive that.
+				// Calls are minutes apart, and the instance may have been
+				// frozen in between: a connection would rarely survive that.
 				DisableKeepAlives: true,
 				ForceAttemptHTTP2: true,
 			},
@@ -92,8 +92,8 @@ func (e Environment) SecretsManager(arn string) *secretsmanager.Client {
 	return secretsmanager.New(o)
 }
 
-// regionOf returns the region of an ARN. The configuration has checked that there
-// is one.
+// regionOf returns the region of an ARN. The configuration has checked that
+// there is one.
 func regionOf(arn string) string {
 	parts := strings.SplitN(arn, ":", 5)
 	return parts[min(3, len(parts)-1)]

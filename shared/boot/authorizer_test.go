@@ -13,7 +13,8 @@ import (
 	"latchkey/local/test/redistest"
 )
 
-// authorizerEvent is one of payload format 2.0, to the protected API of somebody else.
+// authorizerEvent is one of payload format 2.0, to the protected API of
+// somebody else.
 func authorizerEvent(t *testing.T, accessToken string) []byte {
 	t.Helper()
 	headers := map[string]string{"host": "orders.example.com"}
@@ -45,7 +46,8 @@ func tokenEvent(t *testing.T, value string) []byte {
 	return payload
 }
 
-// authorized asks the authorizer, which must answer in time, and tells whether it allows.
+// authorized asks the authorizer, which must answer in time, and reports
+// whether it allows.
 func (s system) authorized(t *testing.T, payload []byte) bool {
 	t.Helper()
 	began := time.Now()
@@ -62,7 +64,8 @@ func (s system) authorized(t *testing.T, payload []byte) bool {
 	return answer.IsAuthorized || strings.Contains(string(result.Payload), `"Effect":"Allow"`)
 }
 
-// The authorizer as a process lets in who is signed in, and nobody else: not after the end, not with Redis away or silent.
+// The authorizer as a process lets in who is signed in, and nobody else: not
+// after the end, not with Redis away or silent.
 func testAuthorizer(t *testing.T, binaries string) {
 	server := redistest.ServerWith(t)
 	s := system{}

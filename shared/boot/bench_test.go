@@ -22,7 +22,8 @@ import (
 	"latchkey/shared/lambdahttp"
 )
 
-// hot is a function without the process around it: an event in, a response out, on a real redis-server.
+// hot is a function without the process around it: an event in, a response out,
+// on a real redis-server.
 type hot struct {
 	b       testing.TB
 	service *boot.Service
@@ -149,7 +150,8 @@ func (h hot) session() tokens {
 	return tokensOf(h.b, h.ask(h.serves((*api.API).Login), h.logins(1, 1)[0], http.StatusOK))
 }
 
-// browses is the event of a profile that a page asks for, with the cookies of its session.
+// browses is the event of a profile that a page asks for, with the cookies of
+// its session.
 func (h hot) browses() lambdatest.Event {
 	nonces, logins := h.serves((*api.API).Nonce), h.serves((*api.API).Login)
 	key, err := crypto.GenerateKey()
@@ -193,14 +195,16 @@ func (h hot) asks(n int) [][]byte {
 	return slices.Repeat([][]byte{[]byte(more + text[1:])}, n)
 }
 
-// path is a function that is called often, with n events for it, and what stands in its answers.
+// path is a function that is called often, with n events for it, and what
+// stands in its answers.
 type path struct {
 	name     string
 	function lambda.Handler
 	events   func(n int) [][]byte
 	wants    string
-	// most is how many allocations one event may take under the race detector, which throws pooled memory away and makes it
-	// a quarter more than it is otherwise: a tenth above what was measured.
+	// most is how many allocations one event may take under the race detector,
+	// which throws pooled memory away and makes it a quarter more than it is
+	// otherwise: a tenth above what was measured.
 	most float64
 }
 
@@ -228,8 +232,8 @@ func (p path) invoke(b testing.TB, event []byte) {
 	}
 }
 
-// BenchmarkInvoke is what a function does with an event, without the process and the loop around it. Each event is new where
-// it can be taken once only.
+// BenchmarkInvoke is what a function does with an event, without the process
+// and the loop around it. Each event is new where it can be taken once only.
 func BenchmarkInvoke(b *testing.B) {
 	for _, p := range newHot(b).paths() {
 		b.Run(p.name, func(b *testing.B) {
@@ -243,7 +247,8 @@ func BenchmarkInvoke(b *testing.B) {
 	}
 }
 
-// What a function allocates for an event is bounded. Trips to Redis are counted in shared/api and shared/authorizer.
+// What a function allocates for an event is bounded. Trips to Redis are counted
+// in shared/api and shared/authorizer.
 func TestInvoke_allocations(t *testing.T) {
 	const runs = 100
 	for _, p := range newHot(t).paths() {

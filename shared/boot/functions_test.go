@@ -23,7 +23,8 @@ import (
 	"latchkey/local/test/redistest"
 )
 
-// TestFunctions drives each function's binary, built as for Lambda, through the Runtime API.
+// TestFunctions drives each function's binary, built as for Lambda, through the
+// Runtime API.
 func TestFunctions(t *testing.T) {
 	binaries := build(t)
 	built, err := os.ReadDir(binaries)
@@ -44,7 +45,8 @@ func TestFunctions(t *testing.T) {
 var functionNames = append([]string{"authorizer", "check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session", "sweep-sessions"},
 	memberFunctions()...)
 
-// others are functions that serve no route and no schedule. Each has a test of its own.
+// others are functions that serve no route and no schedule. Each has a test of
+// its own.
 var others = []string{"rotate-keys"}
 
 // memberCall is a call of a function that wants a live session.
@@ -54,7 +56,8 @@ type memberCall struct {
 	status              int    // for a user who has just signed in and is no admin
 }
 
-// memberCalls are in an order in which each finds what it needs; the last ends what the others need.
+// memberCalls are in an order in which each finds what it needs; the last ends
+// what the others need.
 var memberCalls = []memberCall{
 	{"change-preferences", "PATCH", "/api/preferences", "", `{"theme":"dark"}`, http.StatusOK},
 	{"get-preferences", "GET", "/api/preferences", "", "", http.StatusOK},
@@ -272,7 +275,8 @@ func wantProblem(t *testing.T, r lambdatest.Response, status int, code string) {
 	}
 }
 
-// One session, from the nonce to the logout, through processes that share nothing but Redis.
+// One session, from the nonce to the logout, through processes that share
+// nothing but Redis.
 func testAnswers(t *testing.T, binaries string) {
 	s := startSystem(t, binaries, redistest.Server(t))
 	wantStatus(t, s.health(t), http.StatusOK)
@@ -319,8 +323,8 @@ func testAnswers(t *testing.T, binaries string) {
 	}
 }
 
-// With Redis away, be it gone or silent, every function says so in time; once it is back every function serves, and none was
-// restarted for that.
+// With Redis away, be it gone or silent, every function says so in time; once
+// it is back every function serves, and none was restarted for that.
 func testRedisAway(t *testing.T, binaries string) {
 	server := redistest.ServerWith(t)
 	s := startSystem(t, binaries, server.Redis)
@@ -383,9 +387,11 @@ func testRedisAway(t *testing.T, binaries string) {
 	wantStatus(t, s.logout(t, after.AccessToken), http.StatusNoContent)
 }
 
-// Attack case 64: Lambda freezes a process between events. Its connections may be dead when it thaws, since the server is
-// another or somebody in between has cut them, and over TLS the client learns that only from the request that it sends. The
-// first request is served in its time all the same. Those that died without a word are in local/test/faults.
+// Attack case 64: Lambda freezes a process between events. Its connections may
+// be dead when it thaws, since the server is another or somebody in between has
+// cut them, and over TLS the client learns that only from the request that it
+// sends. The first request is served in its time all the same. Those that died
+// without a word are in local/test/faults.
 func testThawed(t *testing.T, binaries string) {
 	t.Run("plain", func(t *testing.T) {
 		server := redistest.ServerWith(t)

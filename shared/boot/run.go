@@ -45,8 +45,9 @@ func RunAuthorizer() {
 	})
 }
 
-// RunRotation is the main of the function that rotates keys. It differs from [Run] in
-// that it needs no Redis. Of the configuration it reads SESSION_KEYS_SECRET_ARN alone.
+// RunRotation is the main of the function that rotates keys. It differs from
+// [Run] in that it needs no Redis. Of the configuration it reads
+// SESSION_KEYS_SECRET_ARN alone.
 func RunRotation() {
 	log := NewLogger(os.Stdout)
 	LogLibraries(log)

@@ -93,15 +93,16 @@ func connectRedis(ctx context.Context, cfg config.Config, env awsenv.Environment
 		return nil, err
 	}
 	if cfg.KeysSecretARN != "" {
-		// Fetching the keys takes as long. The first request shows whether this succeeded.
+		// Fetching the keys takes as long. The first request shows whether this
+		// succeeded.
 		_ = client.Ping(ctx).Err()
 	}
 	return client, nil
 }
 
-// WithKeyRefresh returns a function that fetches old keys again at the start of each
-// invocation of f; see [secrets.KeyRing.WithRefresh]. If the keys are in the
-// environment it returns f.
+// WithKeyRefresh returns a function that fetches old keys again at the start of
+// each invocation of f; see [secrets.KeyRing.WithRefresh]. If the keys are in
+// the environment it returns f.
 func (s *Service) WithKeyRefresh(f lambda.Handler) lambda.Handler {
 	if s.keys == nil {
 		return f

@@ -24,15 +24,18 @@ import (
 // signedIn is how the store is signed in to by the function's role.
 const signedIn = "REDIS_IAM=true REDIS_TLS=true REDIS_USERNAME=app REDIS_CACHE_NAME=cache"
 
-// besides are what a variable needs of others, to be taken at all; a name without a value unsets.
+// besides are what a variable needs of others, to be taken at all; a name
+// without a value unsets.
 var besides = map[string]string{
 	"SESSION_KEYS_SECRET_ARN": "SESSION_SECRET= SESSION_ENCRYPTION_KEY=",
 	"REDIS_USERNAME":          "REDIS_PASSWORD=p",
 	"REDIS_IAM":               signedIn, "REDIS_CACHE_NAME": signedIn, "REDIS_SERVERLESS": signedIn,
 }
 
-// FuzzLoad holds, for every variable, that a value which is taken keeps its bounds and means what is written; and that a
-// refusal is one line for each problem, begins with a variable's name, and never repeats what may be a secret.
+// FuzzLoad holds, for every variable, that a value which is taken keeps its
+// bounds and means what is written; and that a refusal is one line for each
+// problem, begins with a variable's name, and never repeats what may be a
+// secret.
 func FuzzLoad(f *testing.F) {
 	variables := config.Variables()
 	for i, v := range variables {
@@ -65,7 +68,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// samples are values that are taken, for the fuzzer to begin with; where there are none, the default is one.
+// samples are values that are taken, for the fuzzer to begin with; where there
+// are none, the default is one.
 var samples = map[string][]string{
 	"APP_ENV":                   {"local", "production"},
 	"SESSION_KEYS_SECRET_ARN":   {keysARN},
@@ -88,12 +92,14 @@ var samples = map[string][]string{
 	"AUTHORIZER_PERMISSIONS":    {"GET /orders*=orders:read, POST /orders=orders:write", "GET /a%20b=a"},
 }
 
-// mayBeSecret are the variables into which a secret is put, or comes by mistake.
+// mayBeSecret are the variables into which a secret is put, or comes by
+// mistake.
 var mayBeSecret = []string{
 	"SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "SESSION_KEYS_SECRET_ARN", "REDIS_HOST", "REDIS_PASSWORD", "REDIS_PASSWORD_SECRET_ARN",
 }
 
-// checkRefusal holds a refusal against what it may tell. Other is that of another value, whose words are no secret.
+// checkRefusal holds a refusal against what it may tell. Other is that of
+// another value, whose words are no secret.
 func checkRefusal(t *testing.T, name, value string, cfg config.Config, err, other error) {
 	t.Helper()
 	if !reflect.DeepEqual(cfg, config.Config{}) {
@@ -114,7 +120,8 @@ func checkRefusal(t *testing.T, name, value string, cfg config.Config, err, othe
 	}
 }
 
-// taken tells, by variable, whether a configuration is what a value says, within the bounds that are documented.
+// taken has a check for each variable: whether a configuration is what a value
+// says, within the documented bounds.
 var taken = map[string]func(cfg config.Config, value string) bool{
 	"APP_ENV": func(c config.Config, v string) bool {
 		return c.Local == (v == "local") && c.API.Local == c.Local && (c.Local || v == "production")
@@ -197,7 +204,7 @@ func isARN(v string) bool {
 		parts[3] != "" && url.PathEscape(parts[3]) == parts[3] // a region goes into a host name
 }
 
-// writes tells whether a text is one of the documented spellings of bytes.
+// writes reports whether a text is one of the documented spellings of bytes.
 func writes(text string, raw []byte) bool {
 	return text == string(raw) || strings.EqualFold(text, hex.EncodeToString(raw)) ||
 		slices.ContainsFunc([]*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding},
@@ -230,7 +237,8 @@ func isInteger(most int, of func(config.Config) int) func(config.Config, string)
 	}
 }
 
-// areDomains also holds that a message can name each, and that a URL takes it for its host.
+// areDomains also holds that a message can name each, and that a URL takes it
+// for its host.
 func areDomains(c config.Config, v string) bool {
 	for _, domain := range c.API.Domains {
 		u, err := url.Parse("https://" + domain)
@@ -252,7 +260,8 @@ func areChains(c config.Config, v string) bool {
 	return slices.Equal(texts, items(v))
 }
 
-// areOrigins also holds that each is a scheme and a host and nothing else, in the spelling of a browser.
+// areOrigins also holds that each is a scheme and a host and nothing else, in
+// the spelling of a browser.
 func areOrigins(c config.Config, v string) bool {
 	for _, origin := range c.API.AllowedOrigins {
 		u, err := url.Parse(origin)
@@ -270,7 +279,8 @@ func areAdmins(c config.Config, v string) bool {
 	})
 }
 
-// areRoles holds that the store and the edge know the same roles; FuzzRoles holds of their names what there is.
+// areRoles holds that the store and the edge know the same roles; FuzzRoles
+// holds of their names what there is.
 func areRoles(c config.Config, v string) bool {
 	for name, role := range c.API.Roles {
 		limit, limited := c.Session.RoleLimits[name]

@@ -37,7 +37,7 @@ func FuzzParseCredential(f *testing.F) {
 	})
 }
 
-// holdsText tells whether a member of an object is that text.
+// holdsText reports whether a member of an object is that text.
 func holdsText(object map[string]json.RawMessage, text string) bool {
 	for _, value := range object {
 		var decoded string

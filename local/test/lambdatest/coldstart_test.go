@@ -59,7 +59,7 @@ func size(t testing.TB, path string) int64 {
 	return info.Size()
 }
 
-// linksSDK tells whether a binary has AWS' SDK in it.
+// linksSDK reports whether a binary has AWS' SDK in it.
 func linksSDK(t testing.TB, path string) bool {
 	t.Helper()
 	info, err := buildinfo.ReadFile(path)
