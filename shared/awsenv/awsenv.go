@@ -86,7 +86,8 @@ func (e Environment) SecretsManager(arn string) *secretsmanager.Client {
 			},
 		},
 	}
-	if url := cmp.Or(e.Getenv("AWS_ENDPOINT_URL_SECRETS_MANAGER"), e.Getenv("AWS_ENDPOINT_URL")); url != "" {
+	url := cmp.Or(e.Getenv("AWS_ENDPOINT_URL_SECRETS_MANAGER"), e.Getenv("AWS_ENDPOINT_URL"))
+	if url != "" {
 		o.BaseEndpoint = &url
 	}
 	return secretsmanager.New(o)

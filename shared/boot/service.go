@@ -55,8 +55,11 @@ func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) 
 	return &Service{API: api.New(cfg.API, store, env.Log, env.Now), redis: client, keys: keys}, nil
 }
 
-// connect fetches the keys and connects to Redis, both at the same time.
-func connect(ctx context.Context, cfg config.Config, env awsenv.Environment) (client redis.UniversalClient, ring *seal.Ring, keys *secrets.KeyRing, err error) {
+// connect fetches the keys and connects to Redis, both at the same time. The keys are
+// nil if they are in the environment.
+func connect(
+	ctx context.Context, cfg config.Config, env awsenv.Environment,
+) (client redis.UniversalClient, ring *seal.Ring, keys *secrets.KeyRing, err error) {
 	var errClient, errRing error
 	var both sync.WaitGroup
 	both.Go(func() { client, errClient = connectRedis(ctx, cfg, env) })
@@ -71,7 +74,9 @@ func connect(ctx context.Context, cfg config.Config, env awsenv.Environment) (cl
 	return client, ring, keys, nil
 }
 
-func loadKeys(ctx context.Context, cfg config.Config, env awsenv.Environment) (*seal.Ring, *secrets.KeyRing, error) {
+func loadKeys(
+	ctx context.Context, cfg config.Config, env awsenv.Environment,
+) (*seal.Ring, *secrets.KeyRing, error) {
 	if cfg.KeysSecretARN != "" {
 		keys, err := secrets.NewKeyRing(ctx, cfg, env)
 		if err != nil {
@@ -87,7 +92,9 @@ func loadKeys(ctx context.Context, cfg config.Config, env awsenv.Environment) (*
 	return ring, nil, nil
 }
 
-func connectRedis(ctx context.Context, cfg config.Config, env awsenv.Environment) (redis.UniversalClient, error) {
+func connectRedis(
+	ctx context.Context, cfg config.Config, env awsenv.Environment,
+) (redis.UniversalClient, error) {
 	client, err := redisconn.New(ctx, cfg.Redis, env)
 	if err != nil {
 		return nil, err

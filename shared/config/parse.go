@@ -201,10 +201,14 @@ func integer(most int, note string, field func(*Config) *int) func(*Config, stri
 	}
 }
 
+var policies = []session.Policy{
+	session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke,
+}
+
 // policy makes the setter of the policy for a change of device or network.
 func policy(field func(*Config) *session.Policy) func(*Config, string) error {
 	return func(c *Config, value string) error {
-		for _, p := range []session.Policy{session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke} {
+		for _, p := range policies {
 			if p.String() == value {
 				*field(c) = p
 				return nil

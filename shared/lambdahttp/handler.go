@@ -81,7 +81,8 @@ func NewHandler(handler http.Handler, host string) *Handler {
 // HTTP API, and if the handler wrote nothing; the gateway then answers 500.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	event := new(httpEvent)
-	if err := json.Unmarshal(payload, event, anyText); err != nil || event.Context.HTTP.Method == "" {
+	err := json.Unmarshal(payload, event, anyText)
+	if err != nil || event.Context.HTTP.Method == "" {
 		return nil, errNotHTTP
 	}
 	ctx, cancel := WithReserve(ctx, 0)
@@ -103,10 +104,12 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 func (h *Handler) request(event *httpEvent) (*http.Request, error) {
 	// Without headers and cookies: the adapter would split their values.
 	of := events.APIGatewayV2HTTPRequest{
-		RawPath: event.RawPath, RawQueryString: event.RawQueryString, Body: event.Body, IsBase64Encoded: event.IsBase64Encoded,
+		RawPath: event.RawPath, RawQueryString: event.RawQueryString,
+		Body: event.Body, IsBase64Encoded: event.IsBase64Encoded,
 	}
 	of.RequestContext.DomainName = h.host
-	of.RequestContext.HTTP.Method, of.RequestContext.HTTP.Path = event.Context.HTTP.Method, event.Context.HTTP.Path
+	of.RequestContext.HTTP.Method = event.Context.HTTP.Method
+	of.RequestContext.HTTP.Path = event.Context.HTTP.Path
 	of.RequestContext.HTTP.SourceIP = event.Context.HTTP.SourceIP
 	r, err := h.adapter.EventToRequest(of)
 	if err != nil {
@@ -176,7 +179,8 @@ func readName(d *jsontext.Decoder) (string, error) {
 	if name := usualNames[string(quoted)]; name != "" {
 		return name, nil
 	}
-	name, _ := jsontext.AppendUnquote(nil, quoted) // fails on what is not UTF-8, which becomes U+FFFD
+	// The error is about bytes that are not UTF-8, which become U+FFFD.
+	name, _ := jsontext.AppendUnquote(nil, quoted)
 	return http.CanonicalHeaderKey(string(name)), nil
 }
 
@@ -186,9 +190,11 @@ func readName(d *jsontext.Decoder) (string, error) {
 var usualNames = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
-		"accept", "accept-encoding", "accept-language", "authorization", "content-length", "content-type", "cookie", "host", "origin",
-		"priority", "referer", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode",
-		"sec-fetch-site", "user-agent", "x-amzn-trace-id", "x-device-id", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto",
+		"accept", "accept-encoding", "accept-language", "authorization", "content-length",
+		"content-type", "cookie", "host", "origin", "priority", "referer", "sec-ch-ua",
+		"sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode",
+		"sec-fetch-site", "user-agent", "x-amzn-trace-id", "x-device-id", "x-forwarded-for",
+		"x-forwarded-port", "x-forwarded-proto",
 	} {
 		names[strconv.Quote(name)] = http.CanonicalHeaderKey(name)
 	}
@@ -225,17 +231,20 @@ func (e *httpEvent) wellFormed() bool {
 	if _, err := url.ParseQuery(e.RawQueryString); err != nil {
 		return false
 	}
-	if e.RawQueryString == "" && e.Context.HTTP.Method == http.MethodGet && strings.IndexFunc(path, unusual) < 0 {
+	method := e.Context.HTTP.Method
+	if e.RawQueryString == "" && method == http.MethodGet && strings.IndexFunc(path, unusual) < 0 {
 		return true
 	}
 	// The adapter will do the same.
-	_, err := http.NewRequest(e.Context.HTTP.Method, "https://host/"+strings.TrimPrefix(path, "/")+"?"+e.RawQueryString, nil)
+	target := "https://host/" + strings.TrimPrefix(path, "/") + "?" + e.RawQueryString
+	_, err := http.NewRequest(method, target, nil)
 	return err == nil
 }
 
 // unusual reports whether a character is rare in the paths of requests.
 func unusual(r rune) bool {
-	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '/' || r == '-' || r == '_')
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+		r == '/' || r == '-' || r == '_')
 }
 
 // empty removes everything from the event that could be malformed.

@@ -97,8 +97,9 @@ func options(r config.Redis) *redis.UniversalOptions {
 		WriteTimeout:          replyTimeout,
 		PoolTimeout:           poolTimeout,
 
-		PoolSize:         r.PoolSize,
-		PipelinePoolSize: -1, // pipelines share the pool: a second handshake costs more than it saves
+		PoolSize: r.PoolSize,
+		// Pipelines share the pool: a second handshake would cost more than it saves.
+		PipelinePoolSize: -1,
 		MinIdleConns:     0,
 		ConnMaxIdleTime:  idleTimeout,
 		ConnMaxLifetime:  lifetime,
@@ -112,7 +113,9 @@ func dialer(r config.Redis) func(ctx context.Context, network, addr string) (net
 	dial := plain.DialContext
 	if r.TLS {
 		dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			secure := tls.Dialer{NetDialer: plain, Config: &tls.Config{ServerName: serverName(r, addr), MinVersion: tls.VersionTLS12}}
+			secure := tls.Dialer{NetDialer: plain, Config: &tls.Config{
+				ServerName: serverName(r, addr), MinVersion: tls.VersionTLS12,
+			}}
 			return secure.DialContext(ctx, network, addr)
 		}
 	}

@@ -92,7 +92,9 @@ func (r *Rotation) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 
 // step runs one step of a rotation that is under way. If the rotation is
 // complete it does nothing and returns no error.
-func (r *Rotation) step(ctx context.Context, step func(context.Context, string) error, token string) error {
+func (r *Rotation) step(
+	ctx context.Context, step func(context.Context, string) error, token string,
+) error {
 	stages, err := r.stages(ctx)
 	if err != nil {
 		return err
@@ -134,7 +136,8 @@ func (r *Rotation) create(ctx context.Context, token string) error {
 		return fmt.Errorf("the next document is not usable: %w", err)
 	}
 	_, err = r.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
-		SecretId: &r.arn, ClientRequestToken: &token, SecretString: aws.String(next.Text()), VersionStages: []string{stagePending},
+		SecretId: &r.arn, ClientRequestToken: &token,
+		SecretString: aws.String(next.Text()), VersionStages: []string{stagePending},
 	})
 	if err != nil {
 		return describe(err)
@@ -190,7 +193,8 @@ func (r *Rotation) finish(ctx context.Context, token string) error {
 		return err
 	}
 	_, err = r.client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: &r.arn, VersionStage: aws.String(stageCurrent), MoveToVersionId: &token, RemoveFromVersionId: &version,
+		SecretId: &r.arn, VersionStage: aws.String(stageCurrent),
+		MoveToVersionId: &token, RemoveFromVersionId: &version,
 	})
 	if err != nil {
 		return describe(err)
@@ -204,7 +208,9 @@ var errNoValue = errors.New("there is no value")
 // document reads the version of a token, or the one with that stage if the
 // token is nil, and returns its id too. It returns errNoValue if the version
 // has no value.
-func (r *Rotation) document(ctx context.Context, token *string, stage string) (d *seal.Document, version string, err error) {
+func (r *Rotation) document(
+	ctx context.Context, token *string, stage string,
+) (d *seal.Document, version string, err error) {
 	out, err := r.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
 		SecretId: &r.arn, VersionId: token, VersionStage: &stage,
 	})
