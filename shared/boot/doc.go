@@ -1,4 +1,3 @@
-// Package boot turns the environment into a running function: variables into
-// the key ring, the Redis client, the session store and the HTTP edge, and
-// events into HTTP requests for that edge or into sweeps.
+// Package boot wires the other packages into a running function and has the mains
+// of all functions. It contains no rules of its own.
 package boot
