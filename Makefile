@@ -96,40 +96,14 @@ sam-local: ## serve the functions as built for Lambda, in containers, by sam loc
 clean: ## delete what make build, the tests and sam build left
 	rm -rf build .aws-sam
 
-# sam build calls build-<logical id> with ARTIFACTS_DIR set. It does not tell the architecture.
+# sam build calls build-<logical id> with ARTIFACTS_DIR set. It does not say which architecture it builds for: ARCH does.
 bootstrap = CGO_ENABLED=0 GOOS=linux GOARCH=$(patsubst x86_64,amd64,$(ARCH)) go build $(BUILD_FLAGS) -o "$(ARTIFACTS_DIR)/bootstrap" $(1)
-compile = $(call bootstrap,./functions/$(1))
 
-build-CheckHealthFunction: ; $(call compile,check-health)
-build-IssueNonceFunction: ; $(call compile,issue-nonce)
-build-LogInFunction: ; $(call compile,log-in)
-build-RefreshSessionFunction: ; $(call compile,refresh-session)
-build-LogOutFunction: ; $(call compile,log-out)
-build-GetProfileFunction: ; $(call compile,get-profile)
-build-StepUpFunction: ; $(call compile,step-up)
-build-EraseProfileFunction: ; $(call compile,erase-profile)
-build-GetPreferencesFunction: ; $(call compile,get-preferences)
-build-ChangePreferencesFunction: ; $(call compile,change-preferences)
-build-ListStateFunction: ; $(call compile,list-state)
-build-GetStateFunction: ; $(call compile,get-state)
-build-PutStateFunction: ; $(call compile,put-state)
-build-DeleteStateFunction: ; $(call compile,delete-state)
-build-ListSessionsFunction: ; $(call compile,list-sessions)
-build-EndSessionFunction: ; $(call compile,end-session)
-build-EndOtherSessionsFunction: ; $(call compile,end-other-sessions)
-build-ListActivityFunction: ; $(call compile,list-activity)
-build-CountSessionsFunction: ; $(call compile,count-sessions)
-build-GetUserFunction: ; $(call compile,get-user)
-build-SetRolesFunction: ; $(call compile,set-roles)
-build-BlockUserFunction: ; $(call compile,block-user)
-build-UnblockUserFunction: ; $(call compile,unblock-user)
-build-EraseUserFunction: ; $(call compile,erase-user)
-build-EndUserSessionsFunction: ; $(call compile,end-user-sessions)
-build-RevokeSessionFunction: ; $(call compile,revoke-session)
-build-ListUserActivityFunction: ; $(call compile,list-user-activity)
-build-SweepSessionsFunction: ; $(call compile,sweep-sessions)
-build-AuthorizerFunction: ; $(call compile,authorizer)
-build-RotateKeysFunction: ; $(call compile,rotate-keys)
+# The folder of LogIn is functions/log-in.
+folder  = functions/$(shell echo '$(1)' | sed 's/\([a-z0-9]\)\([A-Z]\)/\1-\2/g' | tr A-Z a-z)
+compile = $(if $(wildcard $(1)/main.go),$(call bootstrap,./$(1)),$(error no function $*Function: there is no $(1)/main.go))
 
-# The example's.
+build-%Function: ; $(call compile,$(call folder,$*))
+
+# The example has a template of its own.
 build-OrdersFunction: ; $(call bootstrap,./local/protected-api)

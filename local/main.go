@@ -2,8 +2,8 @@
 // behind a stand-in for API Gateway, with a Redis of its own unless REDIS_HOST names
 // one. Variables are those of README's table, with APP_ENV=local where it is unset.
 //
-// It listens on the loopback interface only, and what it made up (keys, the embedded
-// Redis) is gone when it ends.
+// It listens on the loopback interface only. Generated keys and the embedded Redis are
+// gone when it ends.
 package main
 
 import (
@@ -24,6 +24,8 @@ import (
 	"latchkey/local/gateway"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
+	"latchkey/shared/lambdahttp"
 )
 
 const usage = `Usage: local [-template file]
@@ -59,7 +61,7 @@ func run(ctx context.Context, templatePath string, getenv func(string) string, o
 	log := boot.NewLogger(errs)
 	boot.LogLibraries(log)
 
-	cfg, err := boot.Load(local(getenv))
+	cfg, err := config.Load(local(getenv))
 	if err != nil {
 		return fmt.Errorf("the configuration is not usable:\n%w", err)
 	}
@@ -128,32 +130,32 @@ func embed() (*miniredis.Miniredis, error) {
 	return engine, nil
 }
 
-// functions puts each handler behind the adapter that it has as a Lambda.
-func functions(service *boot.Service, cfg boot.Config) map[string]lambda.Handler {
+// functions puts each handler behind the same adapter as in a Lambda.
+func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handler {
 	all := map[string]lambda.Handler{
-		sweeper: service.Keep(boot.NewSweep(service.API.Sweep)),
-		guard:   service.Keep(authorizer.New(service.API, cfg.AuthorizerRules)),
+		sweeper: service.WithKeyRefresh(lambdahttp.NewSweep(service.API.Sweep)),
+		guard:   service.WithKeyRefresh(authorizer.New(service.API, cfg.AuthorizerRules)),
 	}
 	for id, route := range handlers {
-		all[id] = service.Keep(boot.NewLambda(route(service.API), cfg.API.Domains[0]))
+		all[id] = service.WithKeyRefresh(lambdahttp.NewHandler(route(service.API), cfg.API.Domains[0]))
 	}
 	return all
 }
 
-// ready is the line for the person who waits.
-func ready(cfg boot.Config, guards bool) string {
+// ready returns the line that says how to use the server.
+func ready(cfg config.Config, guards bool) string {
 	url := fmt.Sprintf("http://localhost:%d", cfg.Port)
-	made := cfg.MadeUp
+	generated := cfg.Generated
 	if cfg.Redis.Host == "" {
-		made = append(made, "an embedded Redis")
+		generated = append(generated, "an embedded Redis")
 	}
 	line := "Latchkey listens on " + url + ", for sign-in to " + strings.Join(cfg.API.Domains, ", ")
 	if cfg.Redis.Host != "" {
 		line += ", with Redis at " + cfg.Redis.Addr
 	}
 	line += "."
-	if len(made) > 0 {
-		line += " Made up for this run: " + strings.Join(made, ", ") + "."
+	if len(generated) > 0 {
+		line += " Made up for this run: " + strings.Join(generated, ", ") + "."
 	}
 	if guards {
 		line += " It guards an example of another API, " + url + protectedPrefix + "/orders."

@@ -81,7 +81,7 @@ Content-Length: 9
 			t.Errorf("%s: got %v, want %v", c.what, c.got, c.want)
 		}
 	}
-	if _, there := raw["pathParameters"]; there {
+	if _, ok := raw["pathParameters"]; ok {
 		t.Error("a route without parameters has pathParameters")
 	}
 	at, err := time.Parse("02/Jan/2006:15:04:05 -0700", e.RequestContext.Time)
@@ -93,7 +93,7 @@ Content-Length: 9
 func TestEvent_leavesOutWhatIsNotThere(t *testing.T) {
 	_, raw := capture(t, "GET /health HTTP/1.1\nHost: localhost\n\n")
 	for _, name := range []string{"body", "cookies", "queryStringParameters", "pathParameters"} {
-		if _, there := raw[name]; there {
+		if _, ok := raw[name]; ok {
 			t.Errorf("%s is there", name)
 		}
 	}

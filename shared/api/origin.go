@@ -27,6 +27,6 @@ func (x *exchange) checkOrigin() error {
 // delete the browser's cookies by that. A browser without Fetch Metadata tells a form's site by its Origin.
 func (x *exchange) linked() bool {
 	site := x.r.Header.Get("Sec-Fetch-Site")
-	tells := site != "" && site != "same-origin" && site != "none" || len(x.r.Header.Values("Origin")) > 0
-	return tells && x.checkOrigin() != nil
+	foreign := site != "" && site != "same-origin" && site != "none" || len(x.r.Header.Values("Origin")) > 0
+	return foreign && x.checkOrigin() != nil
 }

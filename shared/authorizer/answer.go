@@ -6,13 +6,14 @@ import (
 	"latchkey/shared/api"
 )
 
-// simple is the response of an HTTP API with payload format 2.0 and EnableSimpleResponses.
+// simple is the response of an HTTP API with payload format 2.0 and
+// EnableSimpleResponses.
 type simple struct {
 	IsAuthorized bool          `json:"isAuthorized"`
 	Context      *api.Identity `json:"context,omitempty"`
 }
 
-// policy is the response that all others take.
+// policy is the response for every other API.
 type policy struct {
 	PrincipalID    string        `json:"principalId"`
 	PolicyDocument document      `json:"policyDocument"`
@@ -34,8 +35,9 @@ func newPolicy(principal, effect, resource string, who *api.Identity) policy {
 	return policy{principal, document{"2012-10-17", [1]statement{{"execute-api:Invoke", effect, resource}}}, who}
 }
 
-// allow says yes in the form of the shape. Where rules ask more of one route than of another, a policy covers no more than
-// the route it was asked about: one that API Gateway remembers would open the others.
+// allow allows a request, in the form of the shape. If there are rules, a
+// policy covers only the route of the request: API Gateway may cache it, and a
+// wider one would open routes that require more.
 func (s shape) allow(e *event, who api.Identity, ruled bool) ([]byte, error) {
 	if s.simple() {
 		return json.Marshal(simple{true, &who})
@@ -50,8 +52,9 @@ func (s shape) allow(e *event, who api.Identity, ruled bool) ([]byte, error) {
 	return json.Marshal(newPolicy(who.UserID, "Allow", resource, &who))
 }
 
-// deny says no in the form of the shape. An event that shows no form is denied simply: an API that wants a policy takes
-// that for no answer at all and serves nothing, with 500. A policy about no ARN in particular is about all.
+// deny denies a request, in the form of the shape. An event of an unknown shape
+// gets the simple response. An API that requires a policy answers 500 to that,
+// which also denies. Without a valid ARN a policy is about every resource.
 func (s shape) deny(e *event) ([]byte, error) {
 	if s.simple() {
 		return json.Marshal(simple{})

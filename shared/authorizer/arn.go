@@ -5,11 +5,12 @@ import "strings"
 // connectRoute is the one route of a WebSocket API that has an authorizer.
 const connectRoute = "$connect"
 
-// maxResource is the most that API Gateway takes of a policy's resource.
+// maxResource is how long API Gateway lets a policy's resource be.
 const maxResource = 512
 
-// arn is a methodArn or routeArn, split where only API Gateway's own text stands: at the first slash after the id of the
-// API and at the next one. What follows is a path, and a path is the client's.
+// arn is a methodArn or routeArn, split at its first two slashes. What is
+// before them comes from API Gateway. What follows has a path, which the client
+// chooses.
 //
 //	arn:aws:execute-api:<region>:<account>:<api>/<stage>/<method>/<path>
 //	arn:aws:execute-api:<region>:<account>:<api>/<stage>/$connect
@@ -29,7 +30,8 @@ func (e *event) arn() arn {
 	return arn{api, stage, route}
 }
 
-// valid tells whether a policy can name the stage, and nothing beside it: a wildcard in it would.
+// valid reports whether a policy can name the stage and nothing else: a
+// wildcard in the stage would name others.
 func (a arn) valid() bool {
 	fields := strings.Split(a.api, ":")
 	if len(fields) != 6 || fields[0] != "arn" || fields[2] != "execute-api" || fields[5] == "" || a.stage == "" || a.route == "" {
@@ -41,11 +43,13 @@ func (a arn) valid() bool {
 	return !strings.ContainsFunc(a.api+a.stage, odd) && len(a.resource()) <= maxResource
 }
 
-// resource is the whole stage, on purpose. A result that API Gateway caches counts for every route of the authorizer: a
-// policy for the one route that was asked for would deny the next with 403. Where rules make routes differ it is own.
+// resource returns the whole stage. API Gateway uses a cached result for every
+// route of the authorizer, so a policy for one route would deny the next one
+// with 403. If rules make routes differ, own is used instead.
 func (a arn) resource() string { return a.api + "/" + a.stage + "/*" }
 
-// own is the one route that was asked about; not plain where a policy would read more into it, or has no room for it.
+// own returns the route of the request alone. It is not plain if a policy would
+// match more than that route, or if it is too long for a policy.
 func (a arn) own() (resource string, plain bool) {
 	resource = a.api + "/" + a.stage + "/" + a.route
 	return resource, len(resource) <= maxResource && !strings.ContainsAny(a.route, "*?$")

@@ -1,16 +1,19 @@
-// Package authorizer is the Lambda authorizer of API Gateway: it guards any other API with the sessions of this service.
-// Events of every shape come in, decisions go out in the form that the shape wants. What decides is api.Authorize; here is
-// only where each shape keeps what that looks at.
+// Package authorizer is a Lambda authorizer for API Gateway: it guards any
+// other API with the sessions of this service. Events of every shape come in,
+// and decisions go out in the form that the shape requires. [api.API.Authorize]
+// decides; this package knows where each shape has what that needs.
 //
 //	shape                                      allowed and denied                       nothing presented
 //	HTTP API, payload format 2.0               simple response                          isAuthorized false
 //	HTTP API, payload format 1.0               IAM policy                               Deny policy
 //	REST API, REQUEST and TOKEN                IAM policy                               error Unauthorized
 //	WebSocket API, $connect                    IAM policy                               error Unauthorized
-//	anything else                              denied, in the form that its ARN tells
+//	anything else                              denied, in the form that its ARN implies
 //
-// It keeps nothing between two events, so no result crosses from one caller to another, and a session that ended is denied
-// at the next event. It needs no result cache in API Gateway. Where there is one, what it answers here stands for that long.
+// It keeps nothing between two events, so no result reaches another caller, and
+// a session that has ended is denied at the next event. It needs no result
+// cache in API Gateway. If there is one, a decision is used for as long as that
+// keeps it.
 package authorizer
 
 import (
@@ -19,51 +22,43 @@ import (
 	"time"
 
 	"latchkey/shared/api"
+	"latchkey/shared/lambdahttp"
 )
 
-// patience is how long a decision may take. API Gateway waits ten seconds for an authorizer, and its answer to one that is
-// late is 500.
+// patience is how long a decision may take. API Gateway waits ten seconds for
+// an authorizer, and then answers 500.
 const patience = 3 * time.Second
 
-// reserve is kept back from the function's own deadline, where that is nearer: a denial must still get out.
-const reserve = 500 * time.Millisecond
-
-// errUnauthorized makes REST and WebSocket APIs answer 401. They compare the message: it is this word and no other.
+// errUnauthorized makes REST and WebSocket APIs answer 401. They compare the
+// message, so it is exactly this word.
 var errUnauthorized = errors.New("Unauthorized")
 
-// Authorizer decides. It is safe for concurrent use, and implements lambda.Handler without knowing that interface.
+// Authorizer decides on requests to other APIs. It implements lambda.Handler,
+// and is safe for concurrent use.
 type Authorizer struct {
 	api   *api.API
 	rules []Rule
 }
 
-// New makes an authorizer that asks a for every decision. Every rule that matches a request must hold; without rules any
-// live session passes.
+// New returns an authorizer that asks a for every decision. Every rule that
+// matches a request must hold. Without rules every live session is allowed.
 func New(a *api.API, rules []Rule) *Authorizer { return &Authorizer{api: a, rules: rules} }
 
-// Invoke decides over one event. Its only error is Unauthorized: what else goes wrong denies.
+// Invoke decides on one event. Its only error is Unauthorized. After any other
+// error it denies.
 func (z *Authorizer) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	ctx, cancel := inTime(ctx)
+	ctx, cancel := lambdahttp.WithReserve(ctx, patience)
 	defer cancel()
 	e, s := decode(payload)
-	who, result := z.api.Authorize(ctx, e.guarded(s, z.rules))
+	who, decision := z.api.Authorize(ctx, e.guarded(s, z.rules))
 	switch {
-	case result == api.Allowed:
+	case decision == api.Allowed:
 		return s.allow(e, who, len(z.rules) > 0)
-	case result == api.Unauthenticated && s.throws():
+	case decision == api.Unauthenticated && s.throws():
 		z.api.Count(api.Unauthorized)
 		return nil, errUnauthorized
-	case result != api.Failed: // a fault was counted as what it is
+	case decision != api.Failed: // it has been counted as a fault
 		z.api.Count(api.Denials)
 	}
 	return s.deny(e)
-}
-
-// inTime is ctx with the deadline of a decision.
-func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	end := time.Now().Add(patience)
-	if last, ok := ctx.Deadline(); ok && last.Add(-reserve).Before(end) {
-		end = last.Add(-reserve)
-	}
-	return context.WithDeadline(ctx, end)
 }

@@ -75,8 +75,8 @@ func forged(token string) string {
 	return token[:20] + other + token[21:]
 }
 
-// Attack case 51: an Authorization that is absent, empty, blank, of another scheme, or as long as a head may be, and a
-// cookie where only bearer counts.
+// Attack case 51: an Authorization that is absent, empty, blank, of another
+// scheme, or as long as a head may be, and a cookie where only bearer counts.
 func TestInvoke_headers(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g, c := w.signIn(alice, session.Bearer), w.signIn(alice, session.Cookie)
@@ -165,11 +165,11 @@ func TestInvoke_crossSite(t *testing.T) {
 			w.refused("from nowhere", "origin_not_allowed", at(method))
 			w.refused("cross-site", "origin_not_allowed", at(method, "Origin", origin, "Sec-Fetch-Site", "cross-site"))
 			// A handshake wants the Origin; it is always sent.
-			result := "allow"
+			outcome := "allow"
 			if s == webSocket {
-				result = "deny"
+				outcome = "deny"
 			}
-			w.wants("same-origin", result, at(method, "Sec-Fetch-Site", "same-origin"))
+			w.wants("same-origin", outcome, at(method, "Sec-Fetch-Site", "same-origin"))
 		}
 		if s != webSocket {
 			w.wants("to look at", "allow", at("GET", "Origin", "https://evil.example"))
@@ -209,7 +209,8 @@ func TestInvoke_subprotocol(t *testing.T) {
 	})
 }
 
-// A session on another device is held, and denied until its wallet has signed; what shows no device is not judged by one.
+// A session on another device is held, and denied until its wallet has signed;
+// what shows no device is not judged by one.
 func TestInvoke_heldForStepUp(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g := w.signIn(alice, session.Bearer)
@@ -227,7 +228,8 @@ func TestInvoke_heldForStepUp(t *testing.T) {
 	})
 }
 
-// The strictest policies hold for what an event shows, and for nothing that it cannot show.
+// The strictest policies hold for what an event shows, and for nothing that it
+// cannot show.
 func TestInvoke_revokes(t *testing.T) {
 	strict := func(s *settings) {
 		s.opts.DevicePolicy, s.opts.NetworkPolicy = session.PolicyRevoke, session.PolicyRevoke
@@ -251,7 +253,7 @@ func TestInvoke_revokes(t *testing.T) {
 		}
 		w.wants("still", "allow", newEvent(t, s).bearer(g.AccessToken).header("X-Forwarded-For", "198.51.100.1"))
 		elsewhere := newEvent(t, s).bearer(g.AccessToken).set("198.51.100.1", path...)
-		if got := w.decide(elsewhere); got.result != "deny" {
+		if got := w.decide(elsewhere); got.outcome != "deny" {
 			t.Errorf("from elsewhere: %v", got)
 		}
 		w.refused("after that", "hijack_suspected", newEvent(t, s).bearer(g.AccessToken))
@@ -311,14 +313,15 @@ func slow(t *testing.T, addr string) (proxy string, stop func()) {
 	return l.Addr().String(), func() { mu.Lock(); silent = true; mu.Unlock() }
 }
 
-// Attack case 52: whatever Redis does or says, nobody is let in, in time and without a panic.
+// Attack case 52: whatever Redis does or says, nobody is let in, in time and
+// without a panic.
 func TestInvoke_redisFails(t *testing.T) {
 	away := func(t *testing.T, w *world, want string, e event) {
 		t.Helper()
 		began := time.Now()
 		got := w.decide(e)
-		if took := time.Since(began); got.result != "deny" || took > 4*time.Second {
-			t.Errorf("%s %s after %v", got.result, got.text, took)
+		if took := time.Since(began); got.outcome != "deny" || took > 4*time.Second {
+			t.Errorf("%s %s after %v", got.outcome, got.text, took)
 		}
 		counted := w.counted()
 		if (want == "fault") != (counted[api.Faults] == 1) || (want == "fault") == (counted[api.Denials] == 1) {
@@ -336,7 +339,8 @@ func TestInvoke_redisFails(t *testing.T) {
 				e := newEvent(t, s).bearer(w.signIn(alice, session.Bearer).AccessToken)
 				w.wants("before", "allow", e)
 				own.Stop()
-				// Two connections each. After as many failures as its pool holds, ten a CPU, the client waits before it tries again.
+				// Two connections each. After as many failures as its pool
+				// holds, ten a CPU, the client waits before it tries again.
 				for range 4 {
 					away(t, w, "fault", e)
 				}
@@ -359,7 +363,7 @@ func TestInvoke_redisFails(t *testing.T) {
 				// A nearer deadline of the function's own counts.
 				near, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
 				defer cancel()
-				if got := read(t, func() ([]byte, error) { return w.Invoke(near, e.payload()) }); got.result != "deny" || near.Err() != nil {
+				if got := read(t, func() ([]byte, error) { return w.Invoke(near, e.payload()) }); got.outcome != "deny" || near.Err() != nil {
 					t.Errorf("%v, %v", got, near.Err())
 				}
 			})
@@ -402,7 +406,8 @@ func TestInvoke_redisFails(t *testing.T) {
 	}
 }
 
-// Memory that is full on a real server keeps nobody out who is in, and writes nothing.
+// Memory that is full on a real server keeps nobody out who is in, and writes
+// nothing.
 func TestInvoke_memoryFull(t *testing.T) {
 	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
 	w := newWorld(t, own.Redis)
@@ -415,7 +420,8 @@ func TestInvoke_memoryFull(t *testing.T) {
 	w.refused("ended with memory full", "logged_out", newEvent(t, http2).bearer(g.AccessToken))
 }
 
-// Attack case 53: a session that was revoked is denied at the next event. Nothing here remembers that it was allowed.
+// Attack case 53: a session that was revoked is denied at the next event.
+// Nothing here remembers that it was allowed.
 func TestInvoke_revokeThenCall(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		for _, end := range []func(g session.Grant) error{
@@ -439,7 +445,8 @@ func TestInvoke_revokeThenCall(t *testing.T) {
 	})
 }
 
-// Attack case 55: one instance serves many callers, and each is told who it is and nothing of another.
+// Attack case 55: one instance serves many callers, and each is told who it is
+// and nothing of another.
 func TestInvoke_callersDoNotCross(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
@@ -450,14 +457,14 @@ func TestInvoke_callersDoNotCross(t *testing.T) {
 		var all sync.WaitGroup
 		for address, g := range users {
 			for _, s := range shapes {
-				payload, anonymous := newEvent(t, s).bearer(g.AccessToken).payload(), newEvent(t, s).payload()
+				payload, nobody := newEvent(t, s).bearer(g.AccessToken).payload(), newEvent(t, s).payload()
 				all.Go(func() {
 					for range 50 {
 						got := read(t, func() ([]byte, error) { return w.Invoke(ctx, payload) })
-						if got.result != "allow" || got.context["address"] != address || got.context["sessionId"] != g.Session.ID.String() {
+						if got.outcome != "allow" || got.context["address"] != address || got.context["sessionId"] != g.Session.ID.String() {
 							t.Errorf("%s is told %v", address, got)
 						}
-						if got := read(t, func() ([]byte, error) { return w.Invoke(ctx, anonymous) }); got.context != nil || got.result == "allow" {
+						if got := read(t, func() ([]byte, error) { return w.Invoke(ctx, nobody) }); got.context != nil || got.outcome == "allow" {
 							t.Errorf("nobody is told %v", got)
 						}
 					}
@@ -468,7 +475,8 @@ func TestInvoke_callersDoNotCross(t *testing.T) {
 	})
 }
 
-// Attack case 56: what a backend is handed is bounded ASCII, and nothing that a client sent is among it.
+// Attack case 56: what a backend is handed is bounded ASCII, and nothing that a
+// client sent is among it.
 func TestInvoke_contextValues(t *testing.T) {
 	for name, role := range map[string]string{
 		"line break": "a\nb", "carriage return": "a\rb", "NUL": "a\x00", "escape": "\x1b[31m", "unicode": "rôle", "bidi": "a\u202eb", "8 kB": strings.Repeat("x", 8<<10),
@@ -477,7 +485,8 @@ func TestInvoke_contextValues(t *testing.T) {
 			w := newWorld(t, redistest.Embedded(t), func(s *settings) {
 				s.cfg.Roles = map[string]api.Role{"user": {Permissions: []string{role}}}
 			})
-			// The configuration refuses such a name. Where one comes up all the same, nobody is let in with it.
+			// The configuration refuses such a name. Where one comes up all the
+			// same, nobody is let in with it.
 			w.wants(name, "deny", newEvent(t, http2).bearer(w.signIn(alice, session.Bearer).AccessToken))
 			if w.counted()[api.Faults] != 1 || !strings.Contains(w.log.text(), `"level":"ERROR"`) {
 				t.Errorf("logged %s", w.log.text())
@@ -506,7 +515,8 @@ func TestInvoke_contextValues(t *testing.T) {
 	})
 }
 
-// Attack case 58: events that are not as documented are denied, in the form that they show.
+// Attack case 58: events that are not as documented are denied, in the form
+// that they show.
 func TestInvoke_malformed(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g := w.signIn(alice, session.Bearer)
@@ -552,8 +562,8 @@ func TestInvoke_malformed(t *testing.T) {
 		}
 		for name, e := range bad {
 			got := w.decide(e)
-			if got.result != "deny" {
-				t.Errorf("%s: %s %s", name, got.result, got.text)
+			if got.outcome != "deny" {
+				t.Errorf("%s: %s %s", name, got.outcome, got.text)
 			}
 		}
 		w.wants("after all that", "allow", good())
@@ -572,19 +582,20 @@ func TestInvoke_malformedForms(t *testing.T) {
 		`{"type":"TOKEN","methodArn":` + arn + `,"authorizationToken":null,"requestContext":7}`: {form: "policy", resource: "arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/*"},
 	} {
 		got := read(t, func() ([]byte, error) { return w.Invoke(ctx, []byte(payload)) })
-		if got.result != "deny" || got.form != want.form || got.resource != want.resource {
+		if got.outcome != "deny" || got.form != want.form || got.resource != want.resource {
 			t.Errorf("%s: %+v", payload, got)
 		}
 	}
 }
 
-// An event that two readers would take for two is denied; one with a client's text that is not UTF-8 is read.
+// An event that two readers would take for two is denied; one with a client's
+// text that is not UTF-8 is read.
 func TestInvoke_text(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	g := w.signIn(alice, session.Bearer)
 	for _, s := range []shape{http2, restRequest} {
 		good := string(newEvent(t, s).bearer(g.AccessToken).header("X-Name", "caf\u00e9").payload())
-		for name, change := range map[string]struct{ from, to, result string }{
+		for name, change := range map[string]struct{ from, to, outcome string }{
 			"as it should be": {"", "", "allow"},
 			"not UTF-8":       {"caf\u00e9", "caf\xe9", "allow"},
 			"a member twice":  {`"headers":{`, `"headers":{},"headers":{`, "deny"},
@@ -592,8 +603,8 @@ func TestInvoke_text(t *testing.T) {
 		} {
 			payload := strings.Replace(good, change.from, change.to, 1)
 			got := read(t, func() ([]byte, error) { return w.Invoke(ctx, []byte(payload)) })
-			if got.result != change.result || change.from != "" && payload == good {
-				t.Errorf("%s, %s: %s for %s", s, name, got.result, payload)
+			if got.outcome != change.outcome || change.from != "" && payload == good {
+				t.Errorf("%s, %s: %s for %s", s, name, got.outcome, payload)
 			}
 		}
 	}
@@ -616,8 +627,9 @@ func TestInvoke_resource(t *testing.T) {
 	}
 }
 
-// One validation is one read of Redis; activity that is due is one write more, and what is forged costs none.
-func TestInvoke_trips(t *testing.T) {
+// One validation is one read of Redis; activity that is due is one write more,
+// and what is forged costs none.
+func TestInvoke_roundTrips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w := newWorldOn(t, r, counting)
@@ -627,7 +639,7 @@ func TestInvoke_trips(t *testing.T) {
 			counting.Reset()
 			w.decide(e)
 			if n := counting.RoundTrips(); n != want {
-				t.Errorf("%s, %s: %d trips, want %d", e.shape, what, n, want)
+				t.Errorf("%s, %s: %d round trips, want %d", e.shape, what, n, want)
 			}
 		}
 		w.wait(time.Minute)
@@ -651,7 +663,7 @@ func TestInvoke_trips(t *testing.T) {
 }
 
 // Metrics and the log tell each refusal once, and never a token.
-func TestInvoke_tells(t *testing.T) {
+func TestInvoke_countsRefusals(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g := w.signIn(alice, session.Bearer)
 		w.wants("allowed", "allow", newEvent(t, s).bearer(g.AccessToken))

@@ -12,11 +12,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"latchkey/shared/api"
+	"latchkey/shared/lambdahttp"
 )
 
-// event has the members of every shape that a decision needs, by the names of API Gateway's documentation. identitySource
-// is not among them, nor is what the client could have made up to look like one of these: the names of headers and of
-// parameters are keys of their own maps.
+// event has the members that a decision needs, of every shape, by the names of
+// API Gateway's documentation. identitySource is not one of them. A client
+// cannot forge any: the names of its headers and parameters are keys of maps.
 //
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-input.html
@@ -55,7 +56,7 @@ type event struct {
 	} `json:"requestContext"`
 }
 
-// shape is which kind of authorizer an event is for.
+// shape is the kind of authorizer that an event is for.
 type shape int
 
 const (
@@ -68,11 +69,13 @@ const (
 	webSocket
 )
 
-// anyText puts U+FFFD in the place of what is not UTF-8: clients may have sent it.
+// anyText replaces bytes that are not UTF-8 by U+FFFD: a client may have sent
+// them.
 var anyText = jsontext.AllowInvalidUTF8(true)
 
-// decode reads an event. One that is in any way not as documented is of an unknown shape, and so is one that has a name
-// twice in an object, which two readers would take for two things.
+// decode reads an event. An event that differs from the documentation in any
+// way is of an unknown shape. So is one with a name twice in an object, since
+// two readers could read it as two different events.
 func decode(payload []byte) (*event, shape) {
 	e := new(event)
 	err := json.Unmarshal(payload, e, anyText)
@@ -80,7 +83,8 @@ func decode(payload []byte) (*event, shape) {
 		return e, s
 	}
 	if err != nil {
-		// How to say no may stand behind what is wrong: this reader goes on after a wrong type.
+		// The members that say how to deny may follow the error: this decoder
+		// goes on after a wrong type.
 		e = new(event)
 		_ = v1.Unmarshal(payload, e)
 	}
@@ -115,13 +119,15 @@ func (e *event) shape() shape {
 	return unknown
 }
 
-// throws tells that the API answers 401 to the error Unauthorized. An HTTP API would answer 500.
+// throws reports whether the API answers 401 to the error Unauthorized. An HTTP
+// API would answer 500.
 func (s shape) throws() bool { return s == restRequest || s == restToken || s == webSocket }
 
-// simple tells that the API takes simple responses.
+// simple reports whether the API takes simple responses.
 func (s shape) simple() bool { return s == http2 || s == unknownHTTP }
 
-// guarded is what there is to judge by. What does not hold together is malformed.
+// guarded returns what the decision is made on. Parts that contradict each
+// other make it malformed.
 func (e *event) guarded(s shape, rules []Rule) api.Guarded {
 	g := api.Guarded{Info: api.RequestInfo{RequestID: e.requestID(), Malformed: s == unknown || s == unknownHTTP}}
 	if g.Info.Malformed {
@@ -150,19 +156,19 @@ func (e *event) requestID() string {
 	return e.Context.RequestID
 }
 
-// sourceIP is the other end of the connection to the gateway. The gateway always knows it: an address that is none is not
-// its word.
+// sourceIP returns the client's address on its connection to the gateway. The
+// gateway always knows it. So if it is not an IP address, the event is not the
+// gateway's.
 func (e *event) sourceIP(s shape) (netip.Addr, bool) {
 	text := e.Context.Identity.SourceIP
 	if s == http2 {
 		text = e.Context.HTTP.SourceIP
 	}
-	// Each address in one spelling, or one client would have several: IPv4 within IPv6, and zones.
-	ip, err := netip.ParseAddr(text)
-	return ip.Unmap().WithZone(""), err == nil
+	return lambdahttp.SourceIP(text)
 }
 
-// method of the request. A handshake is a GET (RFC 6455, section 4.1).
+// method returns the method of the request. A handshake is a GET (RFC 6455,
+// section 4.1).
 func (e *event) method(s shape) string {
 	switch s {
 	case http2:
@@ -175,10 +181,11 @@ func (e *event) method(s shape) string {
 	return e.HTTPMethod
 }
 
-// read are the headers that a decision looks at, by canonical name.
+// read has the canonical names of the headers that a decision needs.
 var read = []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Sec-Websocket-Protocol", "User-Agent", "X-Device-Id"}
 
-// canonical is the name of a header that is read, from any spelling of it; empty for every other.
+// canonical returns the canonical name of a header that is read, from any
+// spelling. It returns "" for every other header.
 func canonical(name string) string {
 	for _, own := range read {
 		if len(own) == len(name) && strings.EqualFold(own, name) {
@@ -188,12 +195,12 @@ func canonical(name string) string {
 	return ""
 }
 
-// headers have those of a request that are read, by their names as they were sent.
+// headers has the headers of a request that are read, by their names as sent.
 type headers map[string]string
 
 var errHeaders = errors.New("headers that are no object of texts")
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
 func (h *headers) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	start, err := d.ReadToken()
 	if err != nil || start.Kind() == 'n' {
@@ -232,8 +239,9 @@ func (h headers) readMember(d *jsontext.Decoder) error {
 	return nil
 }
 
-// header has what was sent of the headers that are read. Two spellings of one name are two values. multiValueHeaders
-// has them all and headers the last of each; a value that stands in headers alone counts too.
+// header returns the headers that are read. Two spellings of one name are two
+// values. multiValueHeaders has all values, and headers has the last of each
+// name. A value that only headers has counts too.
 func (e *event) header(s shape) http.Header {
 	header := make(http.Header, len(read))
 	for name, values := range e.MultiHeaders {
@@ -249,14 +257,15 @@ func (e *event) header(s shape) http.Header {
 	for _, values := range header {
 		slices.Sort(values) // a map has no order, and a decision must not depend on it
 	}
-	// Format 2.0 has cookies in a list of their own; a header beside it repeats them.
+	// Format 2.0 has cookies in a list of their own; a header beside it repeats
+	// them.
 	if s == http2 && len(e.Cookies) > 0 {
 		header["Cookie"] = e.Cookies
 	}
 	return header
 }
 
-// query has all names and values of the query.
+// query returns all names and values of the query.
 func (e *event) query() []string {
 	var texts []string
 	for name, value := range e.Query {
@@ -268,12 +277,14 @@ func (e *event) query() []string {
 	return texts
 }
 
-// subprotocol is offered by a client that carries its token in Sec-WebSocket-Protocol, the one header of a handshake that
-// a browser lets a page set. The token comes right after it: "latchkey, lka_…". The $connect function answers with the
-// subprotocol, never with the token.
+// subprotocol is offered by a client that sends its token in
+// Sec-WebSocket-Protocol, the one header of a handshake that a browser lets a
+// page set. The token follows it: "latchkey, lka_…". The $connect function must
+// answer with the subprotocol, and never with the token.
 const subprotocol = "latchkey"
 
-// offered is the token of a handshake; not ok where it offers the subprotocol twice.
+// offered returns the token of a handshake, which may be empty. It is not ok if
+// the client offers the subprotocol twice.
 func offered(lines []string) (token string, ok bool) {
 	items := strings.Split(strings.Join(lines, ","), ",")
 	for i, item := range items {

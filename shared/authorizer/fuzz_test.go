@@ -19,7 +19,8 @@ import (
 	"latchkey/shared/session"
 )
 
-// No event makes a panic, an answer that is none, or an allowed request without a valid token in it.
+// No event makes a panic, an answer that is none, or an allowed request without
+// a valid token in it.
 func FuzzInvoke(f *testing.F) {
 	w := newWorld(f, redistest.Embedded(f), func(s *settings) { s.rules = rules(f, "GET /orders*=orders:read") })
 	g := w.signIn(alice, session.Bearer)
@@ -38,7 +39,7 @@ func FuzzInvoke(f *testing.F) {
 		for _, token := range []string{g.RefreshToken, g.AccessToken} {
 			payload := bytes.ReplaceAll(text, []byte("TOKEN"), []byte(token))
 			got := read(t, func() ([]byte, error) { return w.Invoke(ctx, payload) })
-			switch got.result {
+			switch got.outcome {
 			case "deny":
 			case "Unauthorized":
 				if got.text != "" {
@@ -49,7 +50,7 @@ func FuzzInvoke(f *testing.F) {
 					t.Errorf("allowed %s", payload)
 				}
 			default:
-				t.Errorf("error %s", got.result)
+				t.Errorf("error %s", got.outcome)
 			}
 		}
 		if strings.Contains(w.log.text(), `"stack"`) || strings.Contains(w.log.text(), g.AccessToken) {
@@ -66,8 +67,8 @@ func (w *world) forget() {
 	w.log.Reset()
 }
 
-// FuzzParseRule holds that what is taken for a rule is written out byte for byte, and has a method in capitals and a path
-// that a request can have.
+// FuzzParseRule holds that what is taken for a rule is written out byte for
+// byte, and has a method in capitals and a path that a request can have.
 func FuzzParseRule(f *testing.F) {
 	for _, text := range []string{
 		"GET /orders*=orders:read", "* /*=a", "* /=a=b", "DELETE /a.b/c_d/~e-f=x", "GET /orders", "get /a=a", "GET /a/../b=a", "GET /a//b=a",
@@ -93,11 +94,11 @@ func FuzzParseRule(f *testing.F) {
 		if r.Method != "*" && (r.Method == "" || strings.Trim(r.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") || r.Permission == "" {
 			t.Errorf("%q is taken for %+v", text, r)
 		}
-		whole := r.Path
+		complete := r.Path
 		if r.Prefix {
-			whole += "x"
+			complete += "x"
 		}
-		if whole != path.Clean("/"+whole) || strings.ContainsAny(r.Path, "*{}%\\;?#") || strings.ContainsFunc(r.Path, unicode.IsControl) {
+		if complete != path.Clean("/"+complete) || strings.ContainsAny(r.Path, "*{}%\\;?#") || strings.ContainsFunc(r.Path, unicode.IsControl) {
 			t.Errorf("%q has the path %q", text, r.Path)
 		}
 	})
@@ -106,7 +107,8 @@ func FuzzParseRule(f *testing.F) {
 // folded is one spelling for all that differ in case only.
 func folded(text string) string { return strings.ToLower(strings.ToUpper(text)) }
 
-// everyReading is what a backend could make of a path: decoded to the end, cleaned, and in one case.
+// everyReading is what a backend could make of a path: decoded to the end,
+// cleaned, and in one case.
 func everyReading(text string) string {
 	for {
 		decoded, err := url.PathUnescape(text)
@@ -117,8 +119,10 @@ func everyReading(text string) string {
 	}
 }
 
-// FuzzRules holds that no spelling of a path, under whatever stage or base path, gets past a rule: whoever lacks the
-// permission is let through to no path that a backend could read as one below it, nor to one that has two readings.
+// FuzzRules holds that no spelling of a path, under whatever stage or base
+// path, gets past a rule: whoever lacks the permission is let through to no
+// path that a backend could read as one below it, nor to one that has two
+// readings.
 func FuzzRules(f *testing.F) {
 	f.Add("GET", "/orders/7")
 	f.Add("GET", "/prod/secret/7")
@@ -144,7 +148,7 @@ func FuzzRules(f *testing.F) {
 		}
 		for _, s := range byPath {
 			got := w.decide(newEvent(t, s).request(method, target, "/{proxy+}").bearer(g.AccessToken))
-			if got.result != "allow" {
+			if got.outcome != "allow" {
 				continue
 			}
 			reading := everyReading(target)
@@ -173,8 +177,9 @@ func decodedOnce(text string) string {
 	return decoded
 }
 
-// FuzzARN holds that a policy is about the stage that was asked about and nothing beside it: what stands in an ARN behind
-// the stage is the client's, and what stands before it must be API Gateway's.
+// FuzzARN holds that a policy is about the stage that was asked about and
+// nothing beside it: what stands in an ARN behind the stage is the client's,
+// and what stands before it must be API Gateway's.
 func FuzzARN(f *testing.F) {
 	for _, arn := range []string{
 		"arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/GET/orders", "arn:aws-cn:execute-api:cn-north-1:1:a/$default/POST/*/?",
@@ -191,10 +196,10 @@ func FuzzARN(f *testing.F) {
 		w.forget()
 		for _, s := range []shape{http1, restRequest, restToken} {
 			got := w.decide(newEvent(t, s).set(arn, "methodArn").bearer(g.AccessToken))
-			if got.result == "deny" && (got.form == "simple") != (arn == "") {
+			if got.outcome == "deny" && (got.form == "simple") != (arn == "") {
 				t.Errorf("%s: %q is denied %s", s, arn, got.text)
 			}
-			if got.form == "simple" || got.result == "deny" && got.resource == "*" {
+			if got.form == "simple" || got.outcome == "deny" && got.resource == "*" {
 				continue
 			}
 			stage, whole := strings.CutSuffix(got.resource, "/*")
@@ -207,8 +212,9 @@ func FuzzARN(f *testing.F) {
 	})
 }
 
-// FuzzSubprotocol holds that a handshake opens by a token only where it comes right behind the subprotocol, which is there
-// once; whatever else is made of the header denies.
+// FuzzSubprotocol holds that a handshake opens by a token only where it comes
+// right behind the subprotocol, which is there once; whatever else is made of
+// the header denies.
 func FuzzSubprotocol(f *testing.F) {
 	for _, offered := range []string{
 		"latchkey, TOKEN", "chat,latchkey\t,TOKEN , graphql", "latchkey\nTOKEN", "TOKEN, latchkey", "latchkey, latchkey, TOKEN",
@@ -223,14 +229,14 @@ func FuzzSubprotocol(f *testing.F) {
 		w.forget()
 		lines := strings.Split(strings.ReplaceAll(offered, "TOKEN", g.AccessToken), "\n")
 		got := w.decide(newEvent(t, webSocket).header("Sec-WebSocket-Protocol", lines...))
-		if got.result == "allow" && !offers(lines, g.AccessToken) || got.result != "allow" && alone.MatchString(offered) {
-			t.Errorf("%q: %s", offered, got.result)
+		if got.outcome == "allow" && !offers(lines, g.AccessToken) || got.outcome != "allow" && alone.MatchString(offered) {
+			t.Errorf("%q: %s", offered, got.outcome)
 		}
 	})
 }
 
-// offers tells whether the subprotocol stands among the items once and the token right behind it, in the order that lines
-// have which came as a map's.
+// offers reports whether the subprotocol stands among the items once and the
+// token right behind it, in the order that lines have which came as a map's.
 func offers(lines []string, token string) bool {
 	slices.Sort(lines)
 	before, after, _ := strings.Cut(","+strings.Join(lines, ",")+",", token)
@@ -246,7 +252,8 @@ func offers(lines []string, token string) bool {
 		!slices.Contains(front[:len(front)-2], "latchkey") && !slices.Contains(trim(after), "latchkey")
 }
 
-// holds tells whether a text stands in JSON, whichever way its letters are written.
+// holds reports whether a text stands in JSON, whichever way its letters are
+// written.
 func holds(payload []byte, text string) bool {
 	var any any
 	if json.Unmarshal(payload, &any) != nil {
@@ -256,7 +263,8 @@ func holds(payload []byte, text string) bool {
 	return err == nil && bytes.Contains(plain, []byte(text))
 }
 
-// An answer is the same for one event whenever it is asked, whatever order a map has.
+// An answer is the same for one event whenever it is asked, whatever order a
+// map has.
 func TestInvoke_deterministic(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	g := w.signIn(alice, session.Bearer)

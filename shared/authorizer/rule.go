@@ -8,20 +8,22 @@ import (
 	"unicode"
 )
 
-// Rule is a permission that some routes of the guarded API want.
+// Rule is a permission that some routes of the guarded API require.
 type Rule struct {
-	// Method, or * for every one. GET counts for HEAD too.
+	// Method is in capitals, or * for every method. GET includes HEAD.
 	Method string
-	// Path, without what stands behind Prefix.
+	// Path is the path of a request, or with Prefix its beginning.
 	Path string
-	// Prefix says that Path is the beginning of a path, rather than a whole one.
+	// Prefix says that any text may follow Path.
 	Prefix bool
-	// Permission that the user must have.
+	// Permission is what the user must have.
 	Permission string
 }
 
-// ParseRule reads "GET /orders*=orders:read": a method or *, a path that may end in *, and a permission, whose form it does
-// not check.
+// ParseRule reads a rule of the form "GET /orders*=orders:read": a method or *,
+// a path that may end in *, and a permission. It does not check the form of the
+// permission. Its error follows on from the rule's text, as in "has no method
+// …".
 func ParseRule(text string) (Rule, error) {
 	route, permission, _ := strings.Cut(text, "=")
 	method, path, found := strings.Cut(route, " ")
@@ -34,19 +36,20 @@ func ParseRule(text string) (Rule, error) {
 	if method != "*" && (method == "" || strings.ContainsFunc(method, lower)) {
 		return Rule{}, errors.New("has no method in capitals, nor *, in front of its path")
 	}
-	whole := r.Path
+	complete := r.Path
 	if r.Prefix {
-		whole += "x" // anything may follow
+		complete += "x" // anything may follow
 	}
-	clean, ok := cleaned(whole)
-	if !ok || clean != whole || strings.ContainsAny(r.Path, "*{}") {
+	clean, ok := cleaned(complete)
+	if !ok || clean != complete || strings.ContainsAny(r.Path, "*{}") {
 		return Rule{}, errors.New("has a path that no request can have: it begins with /, ends in no other, and * stands only at its end")
 	}
 	return r, nil
 }
 
-// matches tells whether a rule is about a request. Letters match in either case: a backend may take them so, and more that
-// match is more that must hold.
+// matches reports whether a rule applies to a request. Case is ignored, as a
+// backend may ignore it; and the more rules match, the more permissions are
+// required.
 func (r Rule) matches(method, path string) bool {
 	method, path = folded(method), folded(path)
 	if r.Method != "*" && folded(r.Method) != method && !(r.Method == "GET" && method == "head") {
@@ -58,11 +61,13 @@ func (r Rule) matches(method, path string) bool {
 	return path == folded(r.Path)
 }
 
-// folded is one spelling for all that differ in case only. Some letters have two lower cases, so it is by way of the upper.
+// folded returns one form for all texts that differ only in case. Some letters
+// have two lower cases, so it converts to upper case first.
 func folded(text string) string { return strings.ToLower(strings.ToUpper(text)) }
 
-// wanted are the permissions of all the rules that match a request at any of its places. Not ok where there are rules and
-// nobody can say for certain what they are to be compared with: that is denied.
+// wanted returns the permissions of all rules that match a request at any of
+// its places. It is not ok if there are rules and it is not certain what to
+// compare them with: then the request must be denied.
 func (e *event) wanted(s shape, rules []Rule) (permissions []string, ok bool) {
 	if len(rules) == 0 {
 		return nil, true
@@ -77,11 +82,14 @@ func (e *event) wanted(s shape, rules []Rule) (permissions []string, ok bool) {
 	return permissions, len(places) > 0
 }
 
-// places are the paths that a rule is compared with; none where that cannot be said.
+// places returns the paths that rules are compared with. It returns none if
+// they are not certain.
 //
-// A rule is written for the path of a route. In front of it an event may have a stage, or the base path of a custom domain,
-// and the client chooses by which of its names it calls an API. So the route that API Gateway picked says where the path
-// begins: every end of it that fits the route is a place. A catch-all route fits every end.
+// A rule is written for the path of a route. In an event that path may follow a
+// stage or the base path of a custom domain, and the client chooses by which of
+// its names it calls an API. So the route that API Gateway chose says where the
+// path begins: every end of it that fits the route is a place. A catch-all
+// route fits every end.
 func (e *event) places(s shape) []string {
 	path, route := e.Path, e.Resource
 	switch s {
@@ -110,8 +118,8 @@ func (e *event) places(s shape) []string {
 	return found
 }
 
-// fits tells whether the segments of a path are such as a route takes: {name} for one, {name+} for all that follow. No
-// route takes everything.
+// fits reports whether a route matches the segments of a path: {name} matches
+// one segment, {name+} all that follow. Without a route everything fits.
 func fits(segments []string, route string) bool {
 	if !strings.HasPrefix(route, "/") {
 		return true
@@ -128,9 +136,10 @@ func fits(segments []string, route string) bool {
 	return len(parts) == len(segments)
 }
 
-// cleaned is a path that has one reading only, decoded. Another server, or the same one a moment later, could read what is
-// refused here as another path: an empty segment or one of dots, a slash at the end, backslashes, parameters behind a
-// semicolon, a second encoding, an encoded slash.
+// cleaned decodes a path. It refuses a path that another server could read as
+// another one: with an empty segment or one of dots, a slash at its end,
+// backslashes, parameters after a semicolon, a second encoding, or an encoded
+// slash.
 func cleaned(path string) (string, bool) {
 	decoded, err := url.PathUnescape(path)
 	if err != nil || strings.ContainsAny(decoded, `%\;?#`) || strings.Count(decoded, "/") != strings.Count(path, "/") {

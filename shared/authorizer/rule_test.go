@@ -47,7 +47,8 @@ func TestParseRule(t *testing.T) {
 	}
 }
 
-// request makes an event one of a route: as API Gateway would fill in every member that tells of it.
+// request makes an event one of a route: as API Gateway would fill in every
+// member that tells of it.
 func (e event) request(method, path, route string) event {
 	e.method(method)
 	switch e.shape {
@@ -119,8 +120,10 @@ func TestInvoke_permissions(t *testing.T) {
 	})
 }
 
-// Attack case 54: a token that one route lets in is judged again by the route that wants more. The policy names the stage,
-// so whoever caches results must have the route in the key; what is decided here never comes from another route.
+// Attack case 54: a token that one route lets in is judged again by the route
+// that wants more. The policy names the stage, so whoever caches results must
+// have the route in the key; what is decided here never comes from another
+// route.
 func TestInvoke_anotherRouteWantsMore(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "GET /orders=orders:read") })
@@ -134,8 +137,9 @@ func TestInvoke_anotherRouteWantsMore(t *testing.T) {
 	})
 }
 
-// Attack case 57: another spelling of a path, another stage, the API's other name or its catch-all route leads around no
-// rule, and nothing is served without a session.
+// Attack case 57: another spelling of a path, another stage, the API's other
+// name or its catch-all route leads around no rule, and nothing is served
+// without a session.
 func TestInvoke_pathTricks(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /orders=orders:read", "* /orders/*=orders:read") })
@@ -156,13 +160,13 @@ func TestInvoke_pathTricks(t *testing.T) {
 						continue
 					}
 					e := newEvent(t, s).request("GET", path, route)
-					if got := w.decide(e); got.result == "allow" {
+					if got := w.decide(e); got.outcome == "allow" {
 						t.Errorf("%s %q by %s without a session: %s", s, path, route, got.text)
 					}
-					if got := w.decide(e.bearer(user.AccessToken)); got.result != "deny" {
+					if got := w.decide(e.bearer(user.AccessToken)); got.outcome != "deny" {
 						t.Errorf("%s %q by %s: %s", s, path, route, got.text)
 					}
-					if got := w.decide(e.bearer(clerk.AccessToken)); got.result != "deny" {
+					if got := w.decide(e.bearer(clerk.AccessToken)); got.outcome != "deny" {
 						t.Errorf("%s %q by %s, with the permission: %s", s, path, route, got.text)
 					}
 				}
@@ -173,7 +177,8 @@ func TestInvoke_pathTricks(t *testing.T) {
 				w.wants(path, "allow", e.bearer(clerk.AccessToken))
 			}
 		}
-		// By whatever name the API was called: the stage, or a base path, stands in front of what the rule names.
+		// By whatever name the API was called: the stage, or a base path,
+		// stands in front of what the rule names.
 		for _, s := range []shape{http2, http1, restRequest} {
 			for _, path := range []string{"/orders/5", "/test/orders/5", "/v1/orders/5", "/shop/v1/orders/5"} {
 				for _, route := range []string{"/orders/{id}", "/orders/{proxy+}", "/{proxy+}", "/{a}/{proxy+}", "$default"} {
@@ -189,8 +194,8 @@ func TestInvoke_pathTricks(t *testing.T) {
 	})
 }
 
-// Attack case 54, where API Gateway caches what it cannot tell apart by route: with rules a policy covers the route that it
-// was asked about and no other.
+// Attack case 54, where API Gateway caches what it cannot tell apart by route:
+// with rules a policy covers the route that it was asked about and no other.
 func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /admin*=secret:write") })
@@ -198,15 +203,16 @@ func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
 		for _, s := range []shape{http1, restRequest, restToken} {
 			e := newEvent(t, s).bearer(g.AccessToken)
 			got := w.decide(e)
-			if got.result != "allow" || strings.HasSuffix(got.resource, "/*") || strings.Count(got.resource, "/") < 3 {
-				t.Errorf("%s: %s of %s", s, got.result, got.resource)
+			if got.outcome != "allow" || strings.HasSuffix(got.resource, "/*") || strings.Count(got.resource, "/") < 3 {
+				t.Errorf("%s: %s of %s", s, got.outcome, got.resource)
 			}
 		}
 	})
 }
 
-// A browser's WebSocket cannot send the header by which its session is bound to a device: that is no other device. One
-// that is bound to a browser's name alone is compared as ever.
+// A browser's WebSocket cannot send the header by which its session is bound to
+// a device: that is no other device. One that is bound to a browser's name
+// alone is compared as ever.
 func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
@@ -218,15 +224,15 @@ func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 			open := func(agent string) decision {
 				return w.decide(newEvent(t, webSocket).header("User-Agent", agent).header("Sec-WebSocket-Protocol", "latchkey, "+g.AccessToken))
 			}
-			if got := open("curl/8.5.0"); got.result != "allow" {
-				t.Errorf("with id %q: %s", id, got.result)
+			if got := open("curl/8.5.0"); got.outcome != "allow" {
+				t.Errorf("with id %q: %s", id, got.outcome)
 			}
 			if id != "" {
 				got := w.decide(newEvent(t, http2).bearer(g.AccessToken).header("X-Device-Id", id))
-				if got.result != "allow" {
-					t.Errorf("afterwards, with the id: %s", got.result)
+				if got.outcome != "allow" {
+					t.Errorf("afterwards, with the id: %s", got.outcome)
 				}
-			} else if got := open("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"); got.result == "allow" {
+			} else if got := open("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"); got.outcome == "allow" {
 				t.Error("another browser opened a session that is bound without an id")
 			}
 		}

@@ -127,7 +127,8 @@ func (w *world) counted() map[api.Metric]float64 {
 	return counted
 }
 
-// signIn is a login as far as the store is concerned, from the device and network of the events below.
+// signIn is a login as far as the store is concerned, from the device and
+// network of the events below.
 func (w *world) signIn(address common.Address, transport session.Transport) session.Grant {
 	w.t.Helper()
 	g, err := w.store.Create(ctx, session.Login{
@@ -168,7 +169,7 @@ type event struct {
 	root  map[string]any
 }
 
-// newEvent comes from the device of every login here, with no credential.
+// newEvent comes from the device of every login object, with no credential.
 func newEvent(t testing.TB, s shape) event {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", string(s)+".json"))
@@ -184,20 +185,20 @@ func newEvent(t testing.TB, s shape) event {
 
 // set replaces what stands at a path of members; nil takes it away.
 func (e event) set(value any, path ...string) event {
-	here := e.root
+	object := e.root
 	for _, name := range path[:len(path)-1] {
-		here = here[name].(map[string]any)
+		object = object[name].(map[string]any)
 	}
 	if last := path[len(path)-1]; value == nil {
-		delete(here, last)
+		delete(object, last)
 	} else {
-		here[last] = value
+		object[last] = value
 	}
 	return e
 }
 
-// header sets a header as the gateway tells of it: format 2.0 in lower case with the values joined, REST and WebSocket the
-// last value and all of them.
+// header sets a header as the gateway tells of it: format 2.0 in lower case
+// with the values joined, REST and WebSocket the last value and all of them.
 func (e event) header(name string, values ...string) event {
 	switch e.shape {
 	case http2:
@@ -256,7 +257,7 @@ func (e event) payload() []byte {
 
 // decision is what came out, in one form for all shapes.
 type decision struct {
-	result    string // allow, deny, or an error's message
+	outcome   string // allow, deny, or an error's message
 	form      string // simple, policy
 	principal string
 	resource  string
@@ -264,7 +265,8 @@ type decision struct {
 	text      string
 }
 
-// decide invokes the authorizer and holds its answer to the letter of what API Gateway takes.
+// decide invokes the authorizer and holds its answer to the letter of what API
+// Gateway takes.
 func (w *world) decide(e event) decision {
 	e.t.Helper()
 	return read(e.t, func() ([]byte, error) { return w.Invoke(ctx, e.payload()) })
@@ -277,7 +279,7 @@ func read(t testing.TB, invoke func() ([]byte, error)) decision {
 		if text != nil {
 			t.Errorf("an error and %s", text)
 		}
-		return decision{result: err.Error()}
+		return decision{outcome: err.Error()}
 	}
 	var answer struct {
 		IsAuthorized   *bool             `json:"isAuthorized"`
@@ -291,7 +293,7 @@ func read(t testing.TB, invoke func() ([]byte, error)) decision {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	must(t, d.Decode(&answer))
-	got := decision{result: "deny", form: "simple", principal: answer.PrincipalID, context: answer.Context, text: string(text)}
+	got := decision{outcome: "deny", form: "simple", principal: answer.PrincipalID, context: answer.Context, text: string(text)}
 	if p := answer.PolicyDocument; p != nil {
 		got.form = "policy"
 		if answer.IsAuthorized != nil || len(p.Statement) != 1 || p.Version != "2012-10-17" || p.Statement[0].Action != "execute-api:Invoke" ||
@@ -300,25 +302,25 @@ func read(t testing.TB, invoke func() ([]byte, error)) decision {
 		}
 		got.resource = p.Statement[0].Resource
 		if p.Statement[0].Effect == "Allow" {
-			got.result = "allow"
+			got.outcome = "allow"
 		}
 	} else if answer.IsAuthorized == nil || answer.PrincipalID != "" {
 		t.Fatalf("no simple response: %s", text)
 	} else if *answer.IsAuthorized {
-		got.result = "allow"
+		got.outcome = "allow"
 	}
-	if (got.result == "allow") != (got.context != nil) || len(text) > 8<<10 {
+	if (got.outcome == "allow") != (got.context != nil) || len(text) > 8<<10 {
 		t.Errorf("answered %s", text)
 	}
 	return got
 }
 
-// wants asserts a verdict.
-func (w *world) wants(what, result string, e event) decision {
+// wants asserts a outcome.
+func (w *world) wants(what, outcome string, e event) decision {
 	e.t.Helper()
 	got := w.decide(e)
-	if got.result != result {
-		e.t.Errorf("%s, %s: %s %s, want %s", e.shape, what, got.result, got.text, result)
+	if got.outcome != outcome {
+		e.t.Errorf("%s, %s: %s %s, want %s", e.shape, what, got.outcome, got.text, outcome)
 	}
 	return got
 }
@@ -335,8 +337,8 @@ func (w *world) refused(what, reason string, e event) {
 	if reason == "no_credentials" && e.shape.throws() {
 		want, form = "Unauthorized", ""
 	}
-	if got.result != want || got.form != form {
-		e.t.Errorf("%s, %s: %s %s, want %s", e.shape, what, got.result, got.text, want)
+	if got.outcome != want || got.form != form {
+		e.t.Errorf("%s, %s: %s %s, want %s", e.shape, what, got.outcome, got.text, want)
 	}
 	line := w.log.text()[before:]
 	if !strings.Contains(line, `"type":"authorize","outcome":"failure"`) || !strings.Contains(line, `"reason":"`+reason+`"`) {

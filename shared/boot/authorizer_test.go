@@ -11,35 +11,10 @@ import (
 	"time"
 
 	"latchkey/local/test/redistest"
-	"latchkey/shared/authorizer"
 )
 
-func TestLoad_authorizerPermissions(t *testing.T) {
-	cfg := mustLoad(t, deployed("AUTHORIZER_PERMISSIONS", " GET /orders*=orders:read , POST /orders=orders:write,* /x=a"))
-	want := []authorizer.Rule{
-		{Method: "GET", Path: "/orders", Prefix: true, Permission: "orders:read"}, {Method: "POST", Path: "/orders", Permission: "orders:write"},
-		{Method: "*", Path: "/x", Permission: "a"},
-	}
-	if !slices.Equal(cfg.AuthorizerRules, want) {
-		t.Errorf("rules %+v", cfg.AuthorizerRules)
-	}
-	for value, says := range map[string]string{
-		"GET /orders":                       `"GET /orders" is not of the form`,
-		"GET /orders=orders:read,orders":    `"orders" is not of the form`,
-		"get /orders=a":                     `"get /orders=a" has no method in capitals`,
-		"GET /orders/=a":                    `"GET /orders/=a" has a path`,
-		"GET /orders=Orders Read":           "has no permission",
-		"GET /o=" + strings.Repeat("x", 65): "has no permission",
-		"GET /o=a,GET /o=a":                 `"GET /o=a" is there twice`,
-	} {
-		_, err := load(deployed("AUTHORIZER_PERMISSIONS", value))
-		if err == nil || !strings.HasPrefix(err.Error(), "AUTHORIZER_PERMISSIONS: ") || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v", value, err)
-		}
-	}
-}
-
-// authorizerEvent is one of payload format 2.0, to the protected API of somebody else.
+// authorizerEvent is one of payload format 2.0, to the protected API of
+// somebody else.
 func authorizerEvent(t *testing.T, accessToken string) []byte {
 	t.Helper()
 	headers := map[string]string{"host": "orders.example.com"}
@@ -71,7 +46,8 @@ func tokenEvent(t *testing.T, value string) []byte {
 	return payload
 }
 
-// authorized asks the authorizer, which must answer in time, and tells whether it allows.
+// authorized asks the authorizer, which must answer in time, and reports
+// whether it allows.
 func (s system) authorized(t *testing.T, payload []byte) bool {
 	t.Helper()
 	began := time.Now()
@@ -88,7 +64,8 @@ func (s system) authorized(t *testing.T, payload []byte) bool {
 	return answer.IsAuthorized || strings.Contains(string(result.Payload), `"Effect":"Allow"`)
 }
 
-// The authorizer as a process lets in who is signed in, and nobody else: not after the end, not with Redis away or silent.
+// The authorizer as a process lets in who is signed in, and nobody else: not
+// after the end, not with Redis away or silent.
 func testAuthorizer(t *testing.T, binaries string) {
 	server := redistest.ServerWith(t)
 	s := system{}

@@ -13,13 +13,17 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
+	"latchkey/shared/lambdahttp"
 )
 
-// hot is a function without the process around it: an event in, a response out, on a real redis-server.
+// hot is a function without the process around it: an event in, a response out,
+// on a real redis-server.
 type hot struct {
 	b       testing.TB
 	service *boot.Service
@@ -34,7 +38,7 @@ func newHot(b testing.TB) hot {
 		name, value, _ := strings.Cut(pair, "=")
 		env[name] = value
 	}
-	cfg, err := boot.Load(func(name string) string { return env[name] })
+	cfg, err := config.Load(func(name string) string { return env[name] })
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -48,20 +52,22 @@ func newHot(b testing.TB) hot {
 
 // serves is the function of a route.
 func (h hot) serves(route func(*api.API) http.Handler) lambda.Handler {
-	return h.service.Keep(boot.NewLambda(route(h.service.API), host))
+	return h.service.WithKeyRefresh(lambdahttp.NewHandler(route(h.service.API), host))
 }
 
 // authorizes is the authorizer.
-func (h hot) authorizes() lambda.Handler { return h.service.Keep(authorizer.New(h.service.API, nil)) }
+func (h hot) authorizes() lambda.Handler {
+	return h.service.WithKeyRefresh(authorizer.New(h.service.API, nil))
+}
 
 // ask hands over an event and returns the response, whose status must be that.
-func (h hot) ask(f lambda.Handler, event []byte, status int) response {
+func (h hot) ask(f lambda.Handler, event []byte, status int) lambdatest.Response {
 	h.b.Helper()
 	payload, err := f.Invoke(context.Background(), event)
 	if err != nil {
 		h.b.Fatal(err)
 	}
-	r := decodeResponse(h.b, payload)
+	r := lambdatest.DecodeResponse(h.b, payload)
 	if r.StatusCode != status {
 		h.b.Fatalf("answered %d %s", r.StatusCode, r.Body)
 	}
@@ -81,8 +87,8 @@ func browserHeaders(more ...string) map[string]string {
 	return headers
 }
 
-func posted(path string, body any) event {
-	e := newEvent("POST", path)
+func posted(path string, body any) lambdatest.Event {
+	e := lambdatest.NewEvent("POST", path)
 	text, err := json.Marshal(body)
 	if err != nil {
 		panic(err)
@@ -104,14 +110,14 @@ func (h hot) logins(n, wallets int) [][]byte {
 	}
 	nonces := h.serves((*api.API).Nonce)
 	return repeat(n, func(i int) []byte {
-		return posted("/auth/login", signedBy(h.b, keys[i%wallets], func(query string) response {
-			return h.ask(nonces, nonceEvent(query).json(h.b), http.StatusOK)
-		})).json(h.b)
+		return posted("/auth/login", signedBy(h.b, keys[i%wallets], func(query string) lambdatest.Response {
+			return h.ask(nonces, nonceEvent(query).JSON(h.b), http.StatusOK)
+		})).JSON(h.b)
 	})
 }
 
-func nonceEvent(query string) event {
-	e := newEvent("GET", "/auth/nonce")
+func nonceEvent(query string) lambdatest.Event {
+	e := lambdatest.NewEvent("GET", "/auth/nonce")
 	e.Headers, e.RawQueryString = browserHeaders(), "transport=bearer"+query
 	return e
 }
@@ -126,16 +132,16 @@ func repeat(n int, one func(i int) []byte) [][]byte {
 }
 
 // same is the same event over and over.
-func (h hot) same(e event) func(n int) [][]byte {
-	payload := e.json(h.b)
+func (h hot) same(e lambdatest.Event) func(n int) [][]byte {
+	payload := e.JSON(h.b)
 	return func(n int) [][]byte { return slices.Repeat([][]byte{payload}, n) }
 }
 
 // ofSessions makes an event of each of n sessions, of as many accounts.
-func (h hot) ofSessions(one func(tokens) event) func(n int) [][]byte {
+func (h hot) ofSessions(one func(tokens) lambdatest.Event) func(n int) [][]byte {
 	return func(n int) [][]byte {
 		logins, f := h.logins(n, n), h.serves((*api.API).Login)
-		return repeat(n, func(i int) []byte { return one(tokensOf(h.b, h.ask(f, logins[i], http.StatusOK))).json(h.b) })
+		return repeat(n, func(i int) []byte { return one(tokensOf(h.b, h.ask(f, logins[i], http.StatusOK))).JSON(h.b) })
 	}
 }
 
@@ -144,58 +150,61 @@ func (h hot) session() tokens {
 	return tokensOf(h.b, h.ask(h.serves((*api.API).Login), h.logins(1, 1)[0], http.StatusOK))
 }
 
-// browses is the event of a profile that a page asks for, with the cookies of its session.
-func (h hot) browses() event {
+// browses is the event of a profile that a page asks for, with the cookies of
+// its session.
+func (h hot) browses() lambdatest.Event {
 	nonces, logins := h.serves((*api.API).Nonce), h.serves((*api.API).Login)
 	key, err := crypto.GenerateKey()
 	if err != nil {
 		h.b.Fatal(err)
 	}
 	var jar []string
-	ask := func(f lambda.Handler, e event) response {
+	ask := func(f lambda.Handler, e lambdatest.Event) lambdatest.Response {
 		e.Cookies, e.Headers["origin"] = jar, "https://"+host
-		r := h.ask(f, e.json(h.b), http.StatusOK)
+		r := h.ask(f, e.JSON(h.b), http.StatusOK)
 		for _, line := range r.Cookies {
 			pair, _, _ := strings.Cut(line, ";")
 			jar = append(jar, pair)
 		}
 		return r
 	}
-	login := signedBy(h.b, key, func(query string) response {
+	login := signedBy(h.b, key, func(query string) lambdatest.Response {
 		e := nonceEvent(query)
 		e.RawQueryString = "transport=cookie" + query
 		return ask(nonces, e)
 	})
 	login["transport"] = "cookie"
 	ask(logins, posted("/auth/login", login))
-	e := newEvent("GET", "/api/profile")
+	e := lambdatest.NewEvent("GET", "/api/profile")
 	e.Headers = browserHeaders("origin", "https://"+host, "sec-fetch-site", "same-origin")
 	e.Cookies = jar
 	return e
 }
 
 // bearing is the event of a request with an access token.
-func bearing(method, path, token string) event {
-	e := newEvent(method, path)
+func bearing(method, path, token string) lambdatest.Event {
+	e := lambdatest.NewEvent(method, path)
 	e.Headers = browserHeaders("authorization", "Bearer "+token)
 	return e
 }
 
 // asks is the event of an authorizer of an HTTP API, payload format 2.0.
 func (h hot) asks(n int) [][]byte {
-	text := string(bearing("GET", "/orders", h.session().AccessToken).json(h.b))
+	text := string(bearing("GET", "/orders", h.session().AccessToken).JSON(h.b))
 	const more = `{"type":"REQUEST","routeArn":"arn:aws:execute-api:eu-central-1:123456789012:abcdef1234/prod/GET/orders",`
 	return slices.Repeat([][]byte{[]byte(more + text[1:])}, n)
 }
 
-// path is a function that is called often, with n events for it, and what stands in its answers.
+// path is a function that is called often, with n events for it, and what
+// stands in its answers.
 type path struct {
 	name     string
 	function lambda.Handler
 	events   func(n int) [][]byte
 	wants    string
-	// most is how many allocations one event may take under the race detector, which throws pooled memory away and makes it
-	// a quarter more than it is otherwise: a tenth above what was measured.
+	// most is how many allocations one event may take under the race detector,
+	// which throws pooled memory away and makes it a quarter more than it is
+	// otherwise: a tenth above what was measured.
 	most float64
 }
 
@@ -207,10 +216,10 @@ func (h hot) paths() []path {
 		{"profile-by-cookie", h.serves((*api.API).Profile), h.same(h.browses()), ok, 184},
 		{"nonce", h.serves((*api.API).Nonce), h.same(nonceEvent("")), ok, 142},
 		{"login", h.serves((*api.API).Login), func(n int) [][]byte { return h.logins(n, 1+n/25) }, ok, 427},
-		{"refresh", h.serves((*api.API).Refresh), h.ofSessions(func(of tokens) event {
+		{"refresh", h.serves((*api.API).Refresh), h.ofSessions(func(of tokens) lambdatest.Event {
 			return posted("/auth/refresh", map[string]string{"refreshToken": of.RefreshToken})
 		}), ok, 318},
-		{"logout", h.serves((*api.API).Logout), h.ofSessions(func(of tokens) event {
+		{"logout", h.serves((*api.API).Logout), h.ofSessions(func(of tokens) lambdatest.Event {
 			return bearing("POST", "/auth/logout", of.AccessToken)
 		}), `"statusCode":204`, 194},
 	}
@@ -223,8 +232,8 @@ func (p path) invoke(b testing.TB, event []byte) {
 	}
 }
 
-// BenchmarkInvoke is what a function does with an event, without the process and the loop around it. Each event is new where
-// it can be taken once only.
+// BenchmarkInvoke is what a function does with an event, without the process
+// and the loop around it. Each event is new where it can be taken once only.
 func BenchmarkInvoke(b *testing.B) {
 	for _, p := range newHot(b).paths() {
 		b.Run(p.name, func(b *testing.B) {
@@ -238,7 +247,8 @@ func BenchmarkInvoke(b *testing.B) {
 	}
 }
 
-// What a function allocates for an event is bounded. Trips to Redis are counted in shared/api and shared/authorizer.
+// What a function allocates for an event is bounded. Trips to Redis are counted
+// in shared/api and shared/authorizer.
 func TestInvoke_allocations(t *testing.T) {
 	const runs = 100
 	for _, p := range newHot(t).paths() {

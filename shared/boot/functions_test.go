@@ -19,10 +19,12 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 )
 
-// TestFunctions drives each function's binary, built as for Lambda, through the Runtime API.
+// TestFunctions drives each function's binary, built as for Lambda, through the
+// Runtime API.
 func TestFunctions(t *testing.T) {
 	binaries := build(t)
 	built, err := os.ReadDir(binaries)
@@ -43,7 +45,8 @@ func TestFunctions(t *testing.T) {
 var functionNames = append([]string{"authorizer", "check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session", "sweep-sessions"},
 	memberFunctions()...)
 
-// others are functions that serve no route and no schedule. Each has a test of its own.
+// others are functions that serve no route and no schedule. Each has a test of
+// its own.
 var others = []string{"rotate-keys"}
 
 // memberCall is a call of a function that wants a live session.
@@ -53,7 +56,8 @@ type memberCall struct {
 	status              int    // for a user who has just signed in and is no admin
 }
 
-// memberCalls are in an order in which each finds what it needs; the last ends what the others need.
+// memberCalls are in an order in which each finds what it needs; the last ends
+// what the others need.
 var memberCalls = []memberCall{
 	{"change-preferences", "PATCH", "/api/preferences", "", `{"theme":"dark"}`, http.StatusOK},
 	{"get-preferences", "GET", "/api/preferences", "", "", http.StatusOK},
@@ -92,9 +96,9 @@ func memberFunctions() []string {
 var routeParameter = regexp.MustCompile(`\{(\w+)\}`)
 
 // member makes such a call; without a token where that is empty.
-func (s system) member(t *testing.T, c memberCall, accessToken string) response {
+func (s system) member(t *testing.T, c memberCall, accessToken string) lambdatest.Response {
 	t.Helper()
-	e := newEvent(c.method, routeParameter.ReplaceAllLiteralString(c.route, c.value))
+	e := lambdatest.NewEvent(c.method, routeParameter.ReplaceAllLiteralString(c.route, c.value))
 	e.RouteKey = c.method + " " + c.route
 	if name := routeParameter.FindStringSubmatch(c.route); name != nil {
 		e.PathParameters = map[string]string{name[1]: c.value}
@@ -147,30 +151,30 @@ func environment(t testing.TB, r redistest.Redis) []string {
 	}
 }
 
-func (s system) health(t *testing.T) response {
+func (s system) health(t *testing.T) lambdatest.Response {
 	t.Helper()
-	return s["check-health"].invoke(t, newEvent("GET", "/health"))
+	return s["check-health"].invoke(t, lambdatest.NewEvent("GET", "/health"))
 }
 
-func (s system) nonce(t *testing.T, query string) response {
+func (s system) nonce(t *testing.T, query string) lambdatest.Response {
 	t.Helper()
-	e := newEvent("GET", "/auth/nonce")
+	e := lambdatest.NewEvent("GET", "/auth/nonce")
 	e.RawQueryString = "transport=bearer" + query
 	return s["issue-nonce"].invoke(t, e)
 }
 
-func (s system) profile(t *testing.T, accessToken string) response {
+func (s system) profile(t *testing.T, accessToken string) lambdatest.Response {
 	t.Helper()
-	e := newEvent("GET", "/api/profile")
+	e := lambdatest.NewEvent("GET", "/api/profile")
 	if accessToken != "" {
 		e.Headers["authorization"] = "Bearer " + accessToken
 	}
 	return s["get-profile"].invoke(t, e)
 }
 
-func (s system) post(t *testing.T, name, path string, body any) response {
+func (s system) post(t *testing.T, name, path string, body any) lambdatest.Response {
 	t.Helper()
-	e := newEvent("POST", path)
+	e := lambdatest.NewEvent("POST", path)
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
@@ -181,7 +185,7 @@ func (s system) post(t *testing.T, name, path string, body any) response {
 	return s[name].invoke(t, e)
 }
 
-func (s system) refresh(t *testing.T, refreshToken string) response {
+func (s system) refresh(t *testing.T, refreshToken string) lambdatest.Response {
 	t.Helper()
 	if refreshToken == "" {
 		return s.post(t, "refresh-session", "/auth/refresh", nil)
@@ -189,9 +193,9 @@ func (s system) refresh(t *testing.T, refreshToken string) response {
 	return s.post(t, "refresh-session", "/auth/refresh", map[string]string{"refreshToken": refreshToken})
 }
 
-func (s system) logout(t *testing.T, accessToken string) response {
+func (s system) logout(t *testing.T, accessToken string) lambdatest.Response {
 	t.Helper()
-	e := newEvent("POST", "/auth/logout")
+	e := lambdatest.NewEvent("POST", "/auth/logout")
 	if accessToken != "" {
 		e.Headers["authorization"] = "Bearer " + accessToken
 	}
@@ -207,10 +211,10 @@ type tokens struct {
 // signed is a message over a fresh nonce with its signature, by a new key.
 func (s system) signed(t *testing.T) map[string]string {
 	t.Helper()
-	return signed(t, func(query string) response { return s.nonce(t, query) })
+	return signed(t, func(query string) lambdatest.Response { return s.nonce(t, query) })
 }
 
-func signed(t *testing.T, ask func(query string) response) map[string]string {
+func signed(t *testing.T, ask func(query string) lambdatest.Response) map[string]string {
 	t.Helper()
 	key, err := crypto.GenerateKey()
 	if err != nil {
@@ -220,7 +224,7 @@ func signed(t *testing.T, ask func(query string) response) map[string]string {
 }
 
 // signedBy is signed by that key.
-func signedBy(t testing.TB, key *ecdsa.PrivateKey, ask func(query string) response) map[string]string {
+func signedBy(t testing.TB, key *ecdsa.PrivateKey, ask func(query string) lambdatest.Response) map[string]string {
 	t.Helper()
 	r := ask("&chainId=1&address=" + crypto.PubkeyToAddress(key.PublicKey).Hex())
 	wantStatus(t, r, http.StatusOK)
@@ -244,7 +248,7 @@ func (s system) login(t *testing.T) tokens {
 	return tokensOf(t, s.post(t, "log-in", "/auth/login", s.signed(t)))
 }
 
-func tokensOf(t testing.TB, r response) tokens {
+func tokensOf(t testing.TB, r lambdatest.Response) tokens {
 	t.Helper()
 	wantStatus(t, r, http.StatusOK)
 	var got tokens
@@ -254,14 +258,14 @@ func tokensOf(t testing.TB, r response) tokens {
 	return got
 }
 
-func wantStatus(t testing.TB, r response, status int) {
+func wantStatus(t testing.TB, r lambdatest.Response, status int) {
 	t.Helper()
 	if r.StatusCode != status {
 		t.Fatalf("answered %d %s, want %d", r.StatusCode, r.Body, status)
 	}
 }
 
-func wantProblem(t *testing.T, r response, status int, code string) {
+func wantProblem(t *testing.T, r lambdatest.Response, status int, code string) {
 	t.Helper()
 	var problem struct {
 		Code string `json:"code"`
@@ -271,7 +275,8 @@ func wantProblem(t *testing.T, r response, status int, code string) {
 	}
 }
 
-// One session, from the nonce to the logout, through processes that share nothing but Redis.
+// One session, from the nonce to the logout, through processes that share
+// nothing but Redis.
 func testAnswers(t *testing.T, binaries string) {
 	s := startSystem(t, binaries, redistest.Server(t))
 	wantStatus(t, s.health(t), http.StatusOK)
@@ -318,26 +323,26 @@ func testAnswers(t *testing.T, binaries string) {
 	}
 }
 
-// With Redis away, be it gone or silent, every function says so in time; once it is back every function serves, and none was
-// restarted for that.
+// With Redis away, be it gone or silent, every function says so in time; once
+// it is back every function serves, and none was restarted for that.
 func testRedisAway(t *testing.T, binaries string) {
 	server := redistest.ServerWith(t)
 	s := startSystem(t, binaries, server.Redis)
 	before := s.login(t)
 	unspent := s.signed(t)
-	calls := map[string]func(t *testing.T) response{
+	calls := map[string]func(t *testing.T) lambdatest.Response{
 		"check-health":    s.health,
-		"issue-nonce":     func(t *testing.T) response { return s.nonce(t, "") },
-		"log-in":          func(t *testing.T) response { return s.post(t, "log-in", "/auth/login", unspent) },
-		"get-profile":     func(t *testing.T) response { return s.profile(t, before.AccessToken) },
-		"refresh-session": func(t *testing.T) response { return s.refresh(t, before.RefreshToken) },
-		"log-out":         func(t *testing.T) response { return s.logout(t, before.AccessToken) },
+		"issue-nonce":     func(t *testing.T) lambdatest.Response { return s.nonce(t, "") },
+		"log-in":          func(t *testing.T) lambdatest.Response { return s.post(t, "log-in", "/auth/login", unspent) },
+		"get-profile":     func(t *testing.T) lambdatest.Response { return s.profile(t, before.AccessToken) },
+		"refresh-session": func(t *testing.T) lambdatest.Response { return s.refresh(t, before.RefreshToken) },
+		"log-out":         func(t *testing.T) lambdatest.Response { return s.logout(t, before.AccessToken) },
 	}
 	for _, c := range memberCalls {
 		if c.name == "step-up" {
 			c.body = fmt.Sprintf(`{"message":%q,"signature":%q}`, unspent["message"], unspent["signature"])
 		}
-		calls[c.name] = func(t *testing.T) response { return s.member(t, c, before.AccessToken) }
+		calls[c.name] = func(t *testing.T) lambdatest.Response { return s.member(t, c, before.AccessToken) }
 	}
 	unavailable := func(what string, times int) {
 		t.Run(what, func(t *testing.T) {
@@ -382,9 +387,11 @@ func testRedisAway(t *testing.T, binaries string) {
 	wantStatus(t, s.logout(t, after.AccessToken), http.StatusNoContent)
 }
 
-// Attack case 64: Lambda freezes a process between events. Its connections may be dead when it thaws, since the server is
-// another or somebody in between has cut them, and over TLS the client learns that only from the request that it sends. The
-// first request is served in its time all the same. Those that died without a word are in local/test/faults.
+// Attack case 64: Lambda freezes a process between events. Its connections may
+// be dead when it thaws, since the server is another or somebody in between has
+// cut them, and over TLS the client learns that only from the request that it
+// sends. The first request is served in its time all the same. Those that died
+// without a word are in local/test/faults.
 func testThawed(t *testing.T, binaries string) {
 	t.Run("plain", func(t *testing.T) {
 		server := redistest.ServerWith(t)
@@ -396,14 +403,14 @@ func testThawed(t *testing.T, binaries string) {
 		if runtime.GOOS == "darwin" {
 			t.Skip("macOS has no variable that names the trusted roots")
 		}
-		trusted := newAuthority(t)
-		server := trusted.server(t, "127.0.0.1", time.Now().Add(time.Hour))
-		start := func(env []string, a authority) *function {
-			return startFunction(t, filepath.Join(binaries, "check-health"), append(env, "REDIS_TLS=true", "SSL_CERT_FILE="+a.file(t))...)
+		trusted := redistest.NewAuthority(t)
+		server := trusted.Server(t, "127.0.0.1", time.Now().Add(time.Hour))
+		start := func(env []string, a redistest.Authority) *function {
+			return startFunction(t, filepath.Join(binaries, "check-health"), append(env, "REDIS_TLS=true", "SSL_CERT_FILE="+a.File(t))...)
 		}
 		testThaw(t, server, redistest.NewProxy(t, server.Addr), func(env []string) *function { return start(env, trusted) })
-		stranger := start(environment(t, server.Redis), newAuthority(t))
-		wantStatus(t, stranger.invoke(t, newEvent("GET", "/health")), http.StatusServiceUnavailable)
+		untrusted := start(environment(t, server.Redis), redistest.NewAuthority(t))
+		wantStatus(t, untrusted.invoke(t, lambdatest.NewEvent("GET", "/health")), http.StatusServiceUnavailable)
 	})
 }
 
@@ -415,13 +422,13 @@ func testThaw(t *testing.T, server *redistest.Own, proxy *redistest.Proxy, start
 	f := start(environment(t, between))
 	for range 3 {
 		for _, kill := range []func(){server.Restart, proxy.Cut} {
-			wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
+			wantStatus(t, f.invoke(t, lambdatest.NewEvent("GET", "/health")), http.StatusOK)
 			f.Signal(t, syscall.SIGSTOP)
 			kill()
 			f.Signal(t, syscall.SIGCONT)
 		}
 	}
-	wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
+	wantStatus(t, f.invoke(t, lambdatest.NewEvent("GET", "/health")), http.StatusOK)
 }
 
 func testSIGTERM(t *testing.T, binaries string) {
@@ -446,7 +453,7 @@ func testWrongEvent(t *testing.T, binaries string) {
 			t.Errorf("%s: failed %v, %s", payload, got.Failed, got.Payload)
 		}
 	}
-	wantStatus(t, f.invoke(t, newEvent("GET", "/health")), http.StatusOK)
+	wantStatus(t, f.invoke(t, lambdatest.NewEvent("GET", "/health")), http.StatusOK)
 	if _, err := f.Output.Entries(); err != nil || strings.Contains(f.Output.String(), "lka_secret") {
 		t.Errorf("%v, logged %s", err, f.Output)
 	}

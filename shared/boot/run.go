@@ -3,51 +3,68 @@ package boot
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
+	"io"
 	"net/http"
 	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
+	"latchkey/shared/awsenv"
+	"latchkey/shared/config"
+	"latchkey/shared/lambdahttp"
+	"latchkey/shared/secrets"
 )
 
-// Run is a function's main: it serves one route as a Lambda and does not return. What is wrong with the configuration
-// goes to the log in one entry, and the process ends with status 1. On SIGTERM, which Lambda sends before it takes an
-// instance away, the connections to Redis are closed and the process ends with status 0.
+// Run is the main of a function with a route: it serves the route as a Lambda
+// and does not return. If the configuration is not valid, one log entry has all
+// problems and the process ends with status 1. On SIGTERM, which Lambda sends
+// before it removes an instance, it closes the connections to Redis and the
+// process ends with status 0.
 func Run(route func(*api.API) http.Handler) {
-	run(func(cfg Config, service *Service) lambda.Handler {
-		return NewLambda(route(service.API), cfg.API.Domains[0])
+	run(func(cfg config.Config, service *Service) lambda.Handler {
+		return lambdahttp.NewHandler(route(service.API), cfg.API.Domains[0])
 	})
 }
 
-// RunSweep is the main of the function that a schedule calls. It does as Run does, with the sweep in place of a route.
+// RunSweep is the main of the function that a schedule calls. It differs from
+// [Run] in that it sweeps and serves no route.
 func RunSweep() {
-	run(func(_ Config, service *Service) lambda.Handler { return NewSweep(service.API.Sweep) })
+	run(func(_ config.Config, service *Service) lambda.Handler { return lambdahttp.NewSweep(service.API.Sweep) })
 }
 
-// RunAuthorizer is the main of the function that guards other APIs. It does as Run does, with API Gateway's questions in
-// place of a route.
+// RunAuthorizer is the main of the function that guards other APIs. It differs
+// from [Run] in that it answers API Gateway's authorizer events.
 func RunAuthorizer() {
-	run(func(cfg Config, service *Service) lambda.Handler {
+	run(func(cfg config.Config, service *Service) lambda.Handler {
 		return authorizer.New(service.API, cfg.AuthorizerRules)
 	})
 }
 
-func run(handler func(Config, *Service) lambda.Handler) {
+// RunRotation is the main of the function that rotates keys. It differs from
+// [Run] in that it needs no Redis. Of the configuration it reads
+// SESSION_KEYS_SECRET_ARN alone.
+func RunRotation() {
+	log := NewLogger(os.Stdout)
+	LogLibraries(log)
+	rotation, err := secrets.NewRotation(awsenv.New(log))
+	if err != nil {
+		log.Error("configuration", "problems", []string{err.Error()})
+		os.Exit(1)
+	}
+	lambda.StartWithOptions(rotation, lambda.WithEnableSIGTERM(func() { os.Exit(0) }))
+}
+
+func run(handler func(config.Config, *Service) lambda.Handler) {
 	out := &lines{w: os.Stdout}
 	log := NewLogger(out)
 	LogLibraries(log)
-	// Lambda sets the name. It is no configuration: elsewhere nobody takes metrics out of a log.
-	metric := NewMetric(out, os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), time.Now)
-	cfg, service, err := start(os.Getenv, log, metric)
+	env := awsenv.New(log)
+	cfg, service, err := start(env, out)
 	if err != nil {
 		log.Error("configuration", "problems", strings.Split(err.Error(), "\n"))
 		os.Exit(1)
@@ -58,57 +75,53 @@ func run(handler func(Config, *Service) lambda.Handler) {
 		}
 		os.Exit(0)
 	}
-	spareCalls()
-	CollectLess(os.Getenv)
-	lambda.StartWithOptions(service.Keep(handler(cfg, service)), lambda.WithEnableSIGTERM(stop))
+	coalesceReplies()
+	CollectLess(env.Getenv)
+	lambda.StartWithOptions(service.WithKeyRefresh(handler(cfg, service)), lambda.WithEnableSIGTERM(stop))
 }
 
-// spareCalls has the client of the Runtime API, which is made of the default transport, send each answer at once, and not
-// offer to unpack what is never packed. It acts on the whole process and belongs in a main.
-func spareCalls() {
-	if t, ok := http.DefaultTransport.(*http.Transport); ok {
-		t.DisableCompression = true
-		t.DialContext = sendWhole(t.DialContext)
-	}
-}
-
-// CollectLess lets a quarter of the usual collections do: little is alive here, and each costs the event that it falls into
-// more than that event itself. GOGC and GOMEMLIMIT of the environment stand. It acts on the whole process and belongs in a
-// main.
-func CollectLess(getenv func(string) string) {
-	const percent, share = 400, 0.75 // of Lambda's memory, close to which it collects as often as it takes
-	if getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
-	}
-	if megabytes, err := strconv.Atoi(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")); err == nil && getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(share * float64(megabytes<<20)))
-	}
-}
-
-func start(getenv func(string) string, log *slog.Logger, metric func(api.Metric, float64)) (Config, *Service, error) {
-	cfg, err := Load(getenv)
+// start makes the service of a function. Metrics are written to out.
+func start(env awsenv.Environment, out io.Writer) (config.Config, *Service, error) {
+	cfg, err := config.Load(env.Getenv)
 	if err != nil {
 		return cfg, nil, err
 	}
-	// Every function is a process of its own: keys that one made up would be worthless to the next.
-	if len(cfg.MadeUp) > 0 {
-		return cfg, nil, errors.New(strings.Join(cfg.MadeUp, ", ") + ": a function makes up no key; set the same for all functions")
+	// Every function is a process of its own: another one could not use keys
+	// that this one generated.
+	if len(cfg.Generated) > 0 {
+		return cfg, nil, errors.New(strings.Join(cfg.Generated, ", ") + ": a function makes up no key; set the same for all functions")
 	}
-	cfg.API.Metric = metric
-	service, err := New(cfg, log)
+	// Lambda sets the name. Without it the log is not CloudWatch's, and nothing
+	// reads metrics out of it.
+	cfg.API.Metric = lambdahttp.NewMetric(out, env.Getenv("AWS_LAMBDA_FUNCTION_NAME"), env.Now)
+	service, err := NewService(context.Background(), cfg, env)
 	return cfg, service, err
 }
 
-// LogLibraries makes what libraries print entries of log. It acts on the whole process and belongs in a main.
-func LogLibraries(log *slog.Logger) {
-	slog.SetDefault(log)
-	redis.SetLogger(clientLog{log})
+// coalesceReplies makes the client of Lambda's Runtime API, which clones the
+// default transport, send each response in one write, and not ask for
+// compression, which the Runtime API does not have. It acts on the whole
+// process, so only a main calls it.
+func coalesceReplies() {
+	if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		t.DisableCompression = true
+		t.DialContext = lambdahttp.Coalesce(t.DialContext)
+	}
 }
 
-// clientLog takes what the Redis client has to say of its connections.
-type clientLog struct{ log *slog.Logger }
-
-// Printf implements the interface that redis.SetLogger wants.
-func (c clientLog) Printf(ctx context.Context, format string, args ...any) {
-	c.log.WarnContext(ctx, "redis client", "detail", fmt.Sprintf(format, args...))
+// CollectLess makes the garbage collector run a quarter as often as usual:
+// little memory is in use, and a collection costs the event that it falls into
+// more than that event itself. GOGC and GOMEMLIMIT take precedence if they are
+// set. It acts on the whole process, so only a main calls it.
+func CollectLess(getenv func(string) string) {
+	// The share of Lambda's memory near which the collector runs as often as
+	// needed.
+	const percent, share = 400, 0.75
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+	megabytes, err := strconv.Atoi(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))
+	if err == nil && getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(share * float64(megabytes<<20)))
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 
@@ -12,49 +11,59 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/api"
+	"latchkey/shared/awsenv"
+	"latchkey/shared/config"
+	"latchkey/shared/redisconn"
 	"latchkey/shared/seal"
+	"latchkey/shared/secrets"
 	"latchkey/shared/session"
 )
 
-// Service is the running system: an HTTP edge over a session store over Redis.
+// Service is the running system: an HTTP edge on a session store on Redis.
 type Service struct {
-	// API makes the handlers.
+	// API has the handlers.
 	API *api.API
 
 	redis redis.UniversalClient
-	keys  *keeper // nil where the keys are in the environment
+	keys  *secrets.KeyRing // nil if the keys are in the environment
 }
 
-// New builds a service. It fails where secrets of Secrets Manager cannot be had: a service without keys can do nothing.
-// A Redis that is away is no failure: the handlers answer 503, and find it again. It is connected to only while a secret
-// is waited for.
-func New(cfg Config, log *slog.Logger) (*Service, error) {
-	return newService(context.Background(), cfg, here(log))
+// New builds a service in the environment of the process, with that log. See
+// [NewService].
+func New(cfg config.Config, log *slog.Logger) (*Service, error) {
+	return NewService(context.Background(), cfg, awsenv.New(log))
 }
 
-func newService(ctx context.Context, cfg Config, s surroundings) (*Service, error) {
+// NewService builds a service. It returns an error if a secret of Secrets
+// Manager cannot be read: a service without keys can do nothing. It returns
+// none if Redis is down: the handlers then answer 503 until it is back. It
+// connects to Redis only while it waits for keys.
+func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) (*Service, error) {
 	if cfg.Redis.Addr == "" {
 		return nil, errors.New("REDIS_HOST: is needed; only the local server has a Redis of its own")
 	}
-	client, ring, keys, err := reach(ctx, cfg, s)
+	client, ring, keys, err := connect(ctx, cfg, env)
 	if err != nil {
 		return nil, err
 	}
 	rules := cfg.Session
-	rules.Audit = api.Audit(s.log, cfg.API.AuditLog)
+	rules.Audit = api.Audit(env.Log, cfg.API.AuditLog)
 	if keys != nil {
-		rules.FetchKey = keys.learn
+		rules.FetchKey = keys.FetchKey
 	}
-	store := session.NewStore(client, ring, rules, s.now)
-	return &Service{API: api.New(cfg.API, store, s.log, s.now), redis: client, keys: keys}, nil
+	store := session.NewStore(client, ring, rules, env.Now)
+	return &Service{API: api.New(cfg.API, store, env.Log, env.Now), redis: client, keys: keys}, nil
 }
 
-// reach gets the keys and the connection to Redis side by side.
-func reach(ctx context.Context, cfg Config, s surroundings) (client redis.UniversalClient, ring *seal.Ring, keys *keeper, err error) {
+// connect fetches the keys and connects to Redis, both at the same time. The keys are
+// nil if they are in the environment.
+func connect(
+	ctx context.Context, cfg config.Config, env awsenv.Environment,
+) (client redis.UniversalClient, ring *seal.Ring, keys *secrets.KeyRing, err error) {
 	var errClient, errRing error
 	var both sync.WaitGroup
-	both.Go(func() { client, errClient = reachRedis(ctx, cfg, s) })
-	both.Go(func() { ring, keys, errRing = reachKeys(ctx, cfg, s) })
+	both.Go(func() { client, errClient = connectRedis(ctx, cfg, env) })
+	both.Go(func() { ring, keys, errRing = loadKeys(ctx, cfg, env) })
 	both.Wait()
 	if err := errors.Join(errRing, errClient); err != nil {
 		if client != nil {
@@ -65,13 +74,15 @@ func reach(ctx context.Context, cfg Config, s surroundings) (client redis.Univer
 	return client, ring, keys, nil
 }
 
-func reachKeys(ctx context.Context, cfg Config, s surroundings) (*seal.Ring, *keeper, error) {
+func loadKeys(
+	ctx context.Context, cfg config.Config, env awsenv.Environment,
+) (*seal.Ring, *secrets.KeyRing, error) {
 	if cfg.KeysSecretARN != "" {
-		keys, err := newKeeper(ctx, cfg, s)
+		keys, err := secrets.NewKeyRing(ctx, cfg, env)
 		if err != nil {
 			return nil, nil, err
 		}
-		return keys.ring, keys, nil
+		return keys.Ring(), keys, nil
 	}
 	secret, encryption := []byte(cfg.SessionSecret), []byte(cfg.EncryptionKey)
 	ring, err := seal.NewRing(cfg.Session.Prefix, secret, seal.EnvironmentKey(secret, encryption))
@@ -81,35 +92,31 @@ func reachKeys(ctx context.Context, cfg Config, s surroundings) (*seal.Ring, *ke
 	return ring, nil, nil
 }
 
-func reachRedis(ctx context.Context, cfg Config, s surroundings) (redis.UniversalClient, error) {
-	var secret *password
-	if cfg.Redis.PasswordSecretARN != "" {
-		var err error
-		if secret, err = newPassword(ctx, cfg.Redis, s); err != nil {
-			return nil, err
-		}
+func connectRedis(
+	ctx context.Context, cfg config.Config, env awsenv.Environment,
+) (redis.UniversalClient, error) {
+	client, err := redisconn.New(ctx, cfg.Redis, env)
+	if err != nil {
+		return nil, err
 	}
-	client := newClient(cfg.Redis, s, secret)
 	if cfg.KeysSecretARN != "" {
-		// The keys take as long to come. Whether this succeeds shows at the first request.
+		// Fetching the keys takes as long. The first request shows whether this
+		// succeeded.
 		_ = client.Ping(ctx).Err()
 	}
 	return client, nil
 }
 
-// Keep is a function with its keys looked after as each invocation begins; where keys are in the environment, it is the
-// function itself.
-func (s *Service) Keep(f lambda.Handler) lambda.Handler {
+// WithKeyRefresh returns a function that fetches old keys again at the start of
+// each invocation of f; see [secrets.KeyRing.WithRefresh]. If the keys are in
+// the environment it returns f.
+func (s *Service) WithKeyRefresh(f lambda.Handler) lambda.Handler {
 	if s.keys == nil {
 		return f
 	}
-	return refreshing{Handler: f, keys: s.keys}
+	return s.keys.WithRefresh(f)
 }
 
-// Close ends the connections to Redis. Requests that are under way fail as if it were away.
+// Close ends the connections to Redis. Requests that are under way fail as if
+// it were away.
 func (s *Service) Close() error { return s.redis.Close() }
-
-// NewLogger writes JSON, one line an entry.
-func NewLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, nil))
-}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 )
 
@@ -21,7 +22,8 @@ const (
 	stormLimit     = 3
 )
 
-// storm is instances of functions on one cluster, with rate limits off: many of those that it is on.
+// storm is instances of functions on one cluster, with rate limits off: many of
+// those that it is on.
 type storm map[string][]*function
 
 func newStorm(t *testing.T, binaries string, r redistest.Redis) storm {
@@ -40,7 +42,8 @@ func newStorm(t *testing.T, binaries string, r redistest.Redis) storm {
 	return s
 }
 
-// one is a system of one instance of each, with instance number n of those that there are many of.
+// one is a system of one instance of each, with instance number n of those that
+// there are many of.
 func (s storm) one(n int) system {
 	all := system{}
 	for name, instances := range s {
@@ -74,7 +77,8 @@ func testStorm(t *testing.T, binaries string) {
 	t.Run("refreshes", func(t *testing.T) { testRefreshStorm(t, s) })
 }
 
-// Invariant 4: a thousand logins of one address at once all take effect, and at no moment it has more sessions than the limit.
+// Invariant 4: a thousand logins of one address at once all take effect, and at
+// no moment it has more sessions than the limit.
 func testLoginStorm(t *testing.T, s storm, r redistest.Redis) {
 	account, err := crypto.GenerateKey()
 	if err != nil {
@@ -82,7 +86,7 @@ func testLoginStorm(t *testing.T, s storm, r redistest.Redis) {
 	}
 	messages, granted := make([]map[string]string, stormCalls), make([]tokens, stormCalls)
 	s.each(stormCalls, func(one system, i int) {
-		messages[i] = signedBy(t, account, func(query string) response { return one.nonce(t, query) })
+		messages[i] = signedBy(t, account, func(query string) lambdatest.Response { return one.nonce(t, query) })
 	})
 	stop, most := make(chan struct{}), make(chan int)
 	go func() { most <- mostSessions(t, r, stop) }()
@@ -93,8 +97,8 @@ func testLoginStorm(t *testing.T, s storm, r redistest.Redis) {
 	if n := <-most; n != stormLimit {
 		t.Errorf("%d sessions were live at once, want %d", n, stormLimit)
 	}
-	// The newest are live. They are among the last, if not in the order of their replies; one that a busy machine held up may
-	// be further back.
+	// The newest are live. They are among the last, if not in the order of
+	// their replies; one that a busy machine held up may be further back.
 	live := 0
 	for i, g := range slices.Backward(granted) {
 		if live == stormLimit && i < stormCalls-4*stormInstances {
@@ -116,8 +120,9 @@ func testLoginStorm(t *testing.T, s storm, r redistest.Redis) {
 	}
 }
 
-// mostSessions looks at the one record that there is until it is told to stop, and returns the largest number of live
-// sessions that it listed: byte 32 of a record, see shared/session.
+// mostSessions looks at the one record that there is until it is told to stop,
+// and returns the largest number of live sessions that it listed: byte 32 of a
+// record, see shared/session.
 func mostSessions(t *testing.T, r redistest.Redis, stop chan struct{}) int {
 	most, key := 0, ""
 	for {
@@ -138,8 +143,8 @@ func mostSessions(t *testing.T, r redistest.Redis, stop chan struct{}) int {
 	}
 }
 
-// Invariant 3: a thousand refreshes of one token at once are answered with one and the same successor, which came into being
-// once.
+// Invariant 3: a thousand refreshes of one token at once are answered with one
+// and the same successor, which came into being once.
 func testRefreshStorm(t *testing.T, s storm) {
 	first := s.one(0).login(t)
 	granted := make([]tokens, stormCalls)

@@ -18,7 +18,10 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/redistest"
+	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
+	"latchkey/shared/config"
+	"latchkey/shared/redisconn"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
 	"latchkey/shared/token"
@@ -112,9 +115,11 @@ func newWorld(t *testing.T, r redistest.Redis, proxies redistest.Proxies, change
 		"SIWE_DOMAINS": "app.example.com", "REDIS_HOST": host, "REDIS_PORT": port, "REDIS_KEY_PREFIX": r.Prefix,
 		"REDIS_CLUSTER": fmt.Sprint(r.Nodes != nil), "REDIS_USERNAME": r.Username, "REDIS_PASSWORD": r.Password,
 	}
-	cfg, err := boot.Load(func(name string) string { return env[name] })
+	cfg, err := config.Load(func(name string) string { return env[name] })
 	must(t, err)
-	w := &world{t: t, redis: r, rdb: r.Client(), proxies: proxies, client: boot.Client(cfg), opts: cfg.Session, clock: newClock()}
+	client, err := redisconn.New(ctx, cfg.Redis, awsenv.New(slog.Default()))
+	must(t, err)
+	w := &world{t: t, redis: r, rdb: r.Client(), proxies: proxies, client: client, opts: cfg.Session, clock: newClock()}
 	t.Cleanup(func() { _ = w.client.Close() })
 	if len(proxies) > 0 {
 		proxies.Between(w.client)

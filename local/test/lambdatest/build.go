@@ -30,14 +30,14 @@ func BuildFor(t testing.TB, root, system, architecture string) string {
 	defer lock.Close()
 	run := func(arguments ...string) string {
 		t.Helper()
-		var said strings.Builder
+		var output strings.Builder
 		command := exec.Command("go", arguments...)
-		command.Dir, command.Stderr = root, &said
+		command.Dir, command.Stderr = root, &output
 		command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture, "GOTMPDIR="+work)
 		command.ExtraFiles = []*os.File{lock} // where this process is killed, the lock holds until the command has ended, too
 		out, err := command.Output()
 		if err != nil {
-			t.Fatalf("building the functions: %v\n%s", err, &said)
+			t.Fatalf("building the functions: %v\n%s", err, &output)
 		}
 		return string(out)
 	}

@@ -59,7 +59,7 @@ func size(t testing.TB, path string) int64 {
 	return info.Size()
 }
 
-// linksSDK tells whether a binary has AWS' SDK in it.
+// linksSDK reports whether a binary has AWS' SDK in it.
 func linksSDK(t testing.TB, path string) bool {
 	t.Helper()
 	info, err := buildinfo.ReadFile(path)
@@ -75,7 +75,7 @@ const (
 	most        = 10_000_000
 )
 
-// arch is that of this machine unless told otherwise, since for it the functions are built anyway; to build them for
+// arch is that of this machine unless set otherwise, since for it the functions are built anyway; to build them for
 // another one, too, takes a minute.
 var arch = flag.String("arch", runtime.GOARCH, "the architecture whose binaries TestSizes looks at, arm64 or amd64")
 
@@ -87,10 +87,10 @@ func TestSizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := map[string]string{}
+	documented := map[string]string{}
 	column := map[string]int{"arm64": 2, "amd64": 3}[*arch]
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
-		said[m[1]] = m[column]
+		documented[m[1]] = m[column]
 	}
 	dir := lambdatest.BuildFor(t, root, "linux", *arch)
 	names := binaries(t, dir)
@@ -104,13 +104,13 @@ func TestSizes(t *testing.T) {
 		if got > bound {
 			t.Errorf("%s has %d bytes, over %d", name, got, bound)
 		}
-		megabytes, err := strconv.ParseFloat(said[name], 64)
+		megabytes, err := strconv.ParseFloat(documented[name], 64)
 		if err != nil || float64(got)/1e6 > megabytes*1.05 || float64(got)/1e6 < megabytes*0.95 {
-			t.Errorf("PERFORMANCE.md tells %q MB of %s, which has %.1f", said[name], name, float64(got)/1e6)
+			t.Errorf("PERFORMANCE.md tells %q MB of %s, which has %.1f", documented[name], name, float64(got)/1e6)
 		}
 	}
-	if len(said) != len(names) {
-		t.Errorf("PERFORMANCE.md has %d functions, there are %d", len(said), len(names))
+	if len(documented) != len(names) {
+		t.Errorf("PERFORMANCE.md has %d functions, there are %d", len(documented), len(names))
 	}
 }
 
@@ -118,12 +118,12 @@ func TestSizes(t *testing.T) {
 // function: the median, and the values below which a tenth and nine tenths lie; and the size for each architecture.
 func BenchmarkColdStart(b *testing.B) {
 	sizes := map[string]string{"MB-arm64": lambdatest.BuildFor(b, root, "linux", "arm64"), "MB-amd64": lambdatest.BuildFor(b, root, "linux", "amd64")}
-	here := lambdatest.Build(b, root)
-	for _, name := range binaries(b, here) {
+	own := lambdatest.Build(b, root)
+	for _, name := range binaries(b, own) {
 		b.Run(name, func(b *testing.B) {
 			var all []float64
 			for b.Loop() {
-				f := lambdatest.Start(b, filepath.Join(here, name), environmentOf(name)...)
+				f := lambdatest.Start(b, filepath.Join(own, name), environmentOf(name)...)
 				all = append(all, float64(f.Init(b).Microseconds())/1000)
 				f.Stop()
 			}

@@ -16,7 +16,7 @@ import (
 	"latchkey/local/gateway"
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
-	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
 // secretARN is the secret that the stack makes, once it is there.
@@ -175,7 +175,7 @@ func TestFunctions_configurationOfEveryMode(t *testing.T) {
 				variable, value, _ := strings.Cut(pair, "=")
 				values[variable] = value
 			}
-			if _, err := boot.Load(func(name string) string { return values[name] }); err != nil {
+			if _, err := config.Load(func(name string) string { return values[name] }); err != nil {
 				t.Errorf("%s, %s: %v", name, id, err)
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"latchkey/local/gateway"
-	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
 // samLocal are the variables that make sam-local gives every function.
@@ -44,12 +44,12 @@ func TestSamLocal_variables(t *testing.T) {
 
 func TestSamLocal_keysAreSamples(t *testing.T) {
 	given := samLocal(t)
-	cfg, err := boot.Load(func(name string) string { return given[name] })
-	if err != nil || len(cfg.MadeUp) > 0 || cfg.Redis.Addr != "redis:6379" {
+	cfg, err := config.Load(func(name string) string { return given[name] })
+	if err != nil || len(cfg.Generated) > 0 || cfg.Redis.Addr != "redis:6379" {
 		t.Errorf("a function would start with %+v: %v", cfg, err)
 	}
 	for _, name := range []string{"SESSION_SECRET", "SESSION_ENCRYPTION_KEY"} {
-		if !boot.IsSample(given[name]) {
+		if !config.IsSample(given[name]) {
 			t.Errorf("%s of local/env.json is no sample, so production would take it", name)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"latchkey/shared/boot"
+	"latchkey/shared/config"
 )
 
 // Secrets that are there already.
@@ -229,7 +229,7 @@ func texts(n node, name string) []string {
 
 func TestStack_environment(t *testing.T) {
 	var want []string
-	for _, v := range boot.Variables() {
+	for _, v := range config.Variables() {
 		if v.Name != "PORT" { // the local server's alone
 			want = append(want, v.Name)
 		}

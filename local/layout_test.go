@@ -1,0 +1,436 @@
+package main // the handler table is not exported: a command has no external tests
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/local/gateway"
+	"latchkey/shared/config"
+)
+
+// root is the project's folder, relative to this package's.
+const root = ".."
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func template(t *testing.T) *gateway.Template {
+	t.Helper()
+	parsed, err := gateway.Parse([]byte(read(t, "template.yaml")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// same reports an error for each member that only one of two sets has.
+func same(t *testing.T, nameA string, a []string, nameB string, b []string) {
+	t.Helper()
+	for _, x := range a {
+		if !slices.Contains(b, x) {
+			t.Errorf("%s has %s, %s has not", nameA, x, nameB)
+		}
+	}
+	for _, x := range b {
+		if !slices.Contains(a, x) {
+			t.Errorf("%s has %s, %s has not", nameB, x, nameA)
+		}
+	}
+}
+
+// routeOf returns the one route of a function.
+func routeOf(t *testing.T, id string, f gateway.Function) string {
+	t.Helper()
+	if len(f.Routes) != 1 {
+		t.Fatalf("%s has %d routes: one function serves one", id, len(f.Routes))
+	}
+	return f.Routes[0].Key()
+}
+
+// folderOf turns LogInFunction into log-in.
+func folderOf(id string) string {
+	words := regexp.MustCompile(`[A-Z][a-z]*`).FindAllString(strings.TrimSuffix(id, "Function"), -1)
+	return strings.ToLower(strings.Join(words, "-"))
+}
+
+// mainText is the main of every function with a route, without its name, route
+// and handler.
+const mainText = `// Command %s serves %s.
+package main
+
+import (
+	"latchkey/shared/api"
+	"latchkey/shared/boot"
+)
+
+func main() { boot.Run((*api.API).%s) }
+`
+
+// unrouted has the mains of the functions without a route. The local server
+// calls the one with a schedule, and the authorizer.
+var unrouted = map[string]string{
+	sweeper: `// Command sweep-sessions ends sessions whose deadlines have passed, once a minute.
+package main
+
+import "latchkey/shared/boot"
+
+func main() { boot.RunSweep() }
+`,
+	"RotateKeysFunction": `// Command rotate-keys adds a session key when Secrets Manager asks for it.
+package main
+
+import "latchkey/shared/boot"
+
+func main() { boot.RunRotation() }
+`,
+	guard: `// Command authorizer decides over requests to other APIs, for API Gateway.
+package main
+
+import "latchkey/shared/boot"
+
+func main() { boot.RunAuthorizer() }
+`,
+}
+
+// routed returns the functions of the template that have a route.
+func routed(t *testing.T) map[string]gateway.Function {
+	t.Helper()
+	functions := template(t).Functions
+	for id := range unrouted {
+		delete(functions, id)
+	}
+	return functions
+}
+
+func TestLayout_unrouted(t *testing.T) {
+	for id, want := range unrouted {
+		f, declared := template(t).Functions[id]
+		if !declared || len(f.Routes) > 0 || (f.Schedule > 0) != (id == sweeper) {
+			t.Errorf("%s in template.yaml: %+v", id, f)
+		}
+		if got := read(t, "functions/"+folderOf(id)+"/main.go"); got != want {
+			t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(id), got, want)
+		}
+	}
+	// Two sweeps at once do no harm, but are of no use.
+	f := template(t).Functions[sweeper]
+	if f.Schedule != time.Minute || f.Timeout >= f.Schedule {
+		t.Errorf("a sweep may take %v and the next comes after %v", f.Timeout, f.Schedule)
+	}
+}
+
+func TestLayout_functions(t *testing.T) {
+	declared := routed(t)
+	same(t, "template.yaml", slices.Collect(maps.Keys(declared)), "local/functions.go", slices.Collect(maps.Keys(handlers)))
+	var folders []string
+	for id := range unrouted {
+		folders = append(folders, folderOf(id))
+	}
+	for id, f := range declared {
+		if f.Schedule != 0 {
+			t.Errorf("%s has a route and a schedule", id)
+		}
+		folders = append(folders, folderOf(id))
+		handler := runtime.FuncForPC(reflect.ValueOf(handlers[id]).Pointer()).Name()
+		handler = handler[strings.LastIndex(handler, ".")+1:]
+		want := fmt.Sprintf(mainText, folderOf(id), routeOf(t, id, f), handler)
+		if got := read(t, "functions/"+folderOf(id)+"/main.go"); got != want {
+			t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(id), got, want)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(root, "functions"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, e := range entries {
+		found = append(found, e.Name())
+	}
+	same(t, "template.yaml", folders, "functions/", found)
+}
+
+func TestLayout_corsMethods(t *testing.T) {
+	var methods []string
+	for _, f := range template(t).Functions {
+		for _, route := range f.Routes {
+			methods = append(methods, route.Method)
+		}
+	}
+	same(t, "the template's routes", methods, "AllowMethods", template(t).CORS.AllowMethods)
+}
+
+// sam build runs one target of the Makefile for each function. A dry run prints
+// the command, which must build the function's own folder to where sam looks
+// for it.
+func TestLayout_makefile(t *testing.T) {
+	folders := map[string]string{"OrdersFunction": "local/protected-api"}
+	for id := range template(t).Functions {
+		folders[id] = "functions/" + folderOf(id)
+	}
+	example, err := gateway.Parse([]byte(read(t, "local/protected-api/template.yaml")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range example.Functions {
+		if folders[id] == "" {
+			t.Errorf("%s of local/protected-api/template.yaml has no target in the Makefile", id)
+		}
+	}
+	for sam, goarch := range map[string]string{"arm64": "arm64", "x86_64": "amd64"} {
+		for id, folder := range folders {
+			read(t, folder+"/main.go") // is there
+			got, err := dryRun("build-"+id, "ARTIFACTS_DIR=/artifacts of sam", "ARCH="+sam)
+			command := regexp.MustCompile(`^CGO_ENABLED=0 GOOS=linux GOARCH=(\S+) go build .* -o "/artifacts of sam/bootstrap" (\S+)\n$`)
+			m := command.FindStringSubmatch(got)
+			if err != nil || m == nil || m[1] != goarch || m[2] != "./"+folder {
+				t.Errorf("make build-%s ARCH=%s: %v, %s", id, sam, err, got)
+			}
+		}
+	}
+	const unknown = "build-WalkDogFunction"
+	if got, err := dryRun(unknown); err == nil || !strings.Contains(got, "no function WalkDogFunction") {
+		t.Errorf("make %s: %v, %s", unknown, err, got)
+	}
+}
+
+// dryRun returns what make prints, of which it runs nothing.
+func dryRun(arguments ...string) (string, error) {
+	command := exec.Command("make", append([]string{"-n", "--no-print-directory"}, arguments...)...)
+	command.Dir = root
+	command.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MAKE") // of a make that runs this test
+	})
+	output, err := command.CombinedOutput()
+	return string(output), err
+}
+
+// section returns README's text between a heading that holds the title and the
+// next heading.
+func section(t *testing.T, title string) string {
+	t.Helper()
+	_, after, found := strings.Cut(read(t, "README.md"), "\n## "+title)
+	if !found {
+		t.Fatalf("README.md has no section %q", title)
+	}
+	text, _, _ := strings.Cut(after, "\n## ")
+	return text
+}
+
+func TestLayout_readmeEndpoints(t *testing.T) {
+	var rows, routes []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^`]*)` \\|").FindAllStringSubmatch(section(t, "Endpoints"), -1) {
+		rows = append(rows, m[1])
+	}
+	for id, f := range routed(t) {
+		routes = append(routes, routeOf(t, id, f))
+	}
+	same(t, "template.yaml", routes, "README's table of endpoints", rows)
+}
+
+func TestLayout_readmeConfiguration(t *testing.T) {
+	var rows, want []string
+	for line := range strings.Lines(section(t, "Configuration")) {
+		if strings.HasPrefix(line, "| `") {
+			rows = append(rows, strings.TrimSpace(line))
+		}
+	}
+	for _, v := range config.Variables() {
+		want = append(want, fmt.Sprintf("| `%s` | %s | %s |", v.Name, v.Default, v.Meaning))
+	}
+	if !slices.Equal(rows, want) {
+		t.Errorf("README's table of variables is not that of shared/config, whose lines are\n%s", strings.Join(want, "\n"))
+	}
+}
+
+func TestLayout_templateVariables(t *testing.T) {
+	var want []string
+	for _, v := range config.Variables() {
+		if v.Name != "PORT" { // the local server's alone
+			want = append(want, v.Name)
+		}
+	}
+	same(t, "shared/config", want, "template.yaml", template(t).Variables)
+}
+
+// Import paths, each with all below it, that some layers must not import.
+var (
+	netHTTP = []string{"net/http"}
+	awsSDK  = []string{"github.com/aws", "github.com/awslabs"}
+	goRedis = []string{"github.com/redis"}
+	system  = []string{"os", "io/fs"}
+)
+
+// layers are the folders of packages from the ground up. A package imports only
+// folders that come before its own. Not all of them exist yet.
+var layers = []struct {
+	folder    string
+	forbidden []string
+}{
+	{"shared/siwe", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/strictjson", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/seal", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/wallet", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/script", slices.Concat(netHTTP, awsSDK, system)},
+	{"shared/token", slices.Concat(netHTTP, awsSDK, goRedis, system, []string{"latchkey/shared/script"})},
+	{"shared/session", slices.Concat(netHTTP, awsSDK, system)},
+	{"shared/api", slices.Concat(awsSDK, goRedis, system)},
+	{"shared/lambdahttp", slices.Concat(goRedis, system)},
+	{"shared/authorizer", slices.Concat(awsSDK, goRedis, system)},
+	{"shared/config", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/awsenv", goRedis},
+	{"shared/secrets", slices.Concat(goRedis, system)},
+	{"shared/redisconn", system},
+	{"shared/boot", nil},
+	{"functions", nil},
+	{"local", nil},
+}
+
+// isWithin reports whether a path is a folder or lies in it.
+func isWithin(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}
+
+// layerOf returns the index of a path's layer, or -1 if it is in none.
+func layerOf(path string) int {
+	for i, l := range layers {
+		if isWithin(path, l.folder) {
+			return i
+		}
+	}
+	return -1
+}
+
+func TestLayout_imports(t *testing.T) {
+	seen := 0
+	for file, imports := range importsOfFiles(t) {
+		seen++
+		layer := layerOf(filepath.ToSlash(filepath.Dir(file)))
+		if layer < 0 {
+			t.Errorf("%s is in no layer", file)
+			continue
+		}
+		for _, path := range imports {
+			own, isOwn := strings.CutPrefix(path, "latchkey/")
+			if isOwn && (layerOf(own) < 0 || layerOf(own) > layer) {
+				t.Errorf("%s imports %s, which is not below it", file, path)
+			}
+			if slices.ContainsFunc(layers[layer].forbidden, func(f string) bool { return isWithin(path, f) }) {
+				t.Errorf("%s imports %s, which its layer must not know", file, path)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d files were read", seen)
+	}
+}
+
+// importsOfFiles returns the imports of every Go file that is not a test.
+func importsOfFiles(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	walk(t, func(file string) {
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") || strings.Contains(file, "testdata/") {
+			return
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[file] = []string{}
+		for _, spec := range parsed.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			found[file] = append(found[file], imported)
+		}
+	})
+	return found
+}
+
+// walk visits every file of the project that is neither built nor hidden, with
+// its path from the root.
+func walk(t *testing.T, visit func(file string)) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch name := entry.Name(); {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "build"):
+			return fs.SkipDir
+		case entry.IsDir():
+			return nil
+		}
+		file, err := filepath.Rel(root, path)
+		visit(file)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLayout_onlyAwsenvReadsTheEnvironment(t *testing.T) {
+	for file := range importsOfFiles(t) {
+		if !isWithin(file, "shared") || isWithin(file, "shared/awsenv") {
+			continue
+		}
+		if text := read(t, file); strings.Contains(text, "os.Getenv") || strings.Contains(text, "os.LookupEnv") {
+			t.Errorf("%s reads the environment", file)
+		}
+	}
+}
+
+// fuzzTests returns the names of all fuzz tests, each with its package's folder
+// in front.
+func fuzzTests(t *testing.T) (found []string) {
+	t.Helper()
+	declared := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+	walk(t, func(file string) {
+		if strings.HasSuffix(file, "_test.go") {
+			for _, m := range declared.FindAllStringSubmatch(read(t, file), -1) {
+				found = append(found, filepath.Join(filepath.Dir(file), m[1]))
+			}
+		}
+	})
+	return found
+}
+
+// Every fuzz test has inputs that fuzzing found. Every go test runs them, and
+// they are small enough to be read.
+func TestLayout_fuzzCorpora(t *testing.T) {
+	const most, largest = 30, 2 << 10
+	inputs := map[string]int{}
+	walk(t, func(file string) {
+		target := filepath.Dir(file)
+		if folder, name := filepath.Split(target); strings.HasSuffix(folder, "testdata/fuzz/") {
+			inputs[filepath.Join(folder, "../..", name)]++
+			if text := read(t, file); len(text) > largest || !strings.HasPrefix(text, "go test fuzz v1\n") {
+				t.Errorf("%s is no input of %d bytes at most", file, largest)
+			}
+		}
+	})
+	for target, n := range inputs {
+		if n > most {
+			t.Errorf("%s has %d inputs; keep the %d that cover most", target, n, most)
+		}
+	}
+	same(t, "the tests", fuzzTests(t), "testdata/fuzz", slices.Collect(maps.Keys(inputs)))
+}

@@ -1,0 +1,173 @@
+// Package config turns environment variables into a [Config]. It reports every
+// problem at once and does no I/O: [Load] is given the function that reads a
+// variable.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"latchkey/shared/api"
+	"latchkey/shared/authorizer"
+	"latchkey/shared/session"
+)
+
+// Config is the configuration of a process. [Load] makes it and [Variables]
+// documents it.
+type Config struct {
+	// Local is set by APP_ENV=local. Keys may then be generated, cookies are
+	// sent without Secure, and a refused login says why.
+	Local bool
+	// Port is where the local server listens. A Lambda does not use it.
+	Port int
+	// SessionSecret has at least 32 bytes. Every MAC is derived from it, and so
+	// is the key that names accounts.
+	SessionSecret Secret
+	// KeysSecretARN names the secret of Secrets Manager that holds the keys. If
+	// it is set, SessionSecret and EncryptionKey are empty.
+	KeysSecretARN string
+	// EncryptionKey has exactly 32 bytes, already decoded. Records are sealed
+	// with it.
+	EncryptionKey Secret
+	// Generated names the variables that were not set and got a random value.
+	// Only local processes have such values, and lose them when they end.
+	Generated []string
+	// Redis says how to connect to Redis.
+	Redis Redis
+	// Session has the rules of sessions.
+	Session session.Options
+	// API is the configuration of the HTTP edge.
+	API api.Config
+	// AuthorizerRules are the permissions that the authorizer requires for
+	// routes, besides a live session. None requires a session alone.
+	AuthorizerRules []authorizer.Rule
+}
+
+// Redis says how to connect to Redis.
+type Redis struct {
+	// Host and Port are REDIS_HOST and REDIS_PORT. An empty Host stands for the
+	// embedded engine, which only a local process may have.
+	Host string
+	Port int
+	// Addr is the address that is dialled, as host:port. Load derives it. The
+	// caller that starts an embedded engine sets it.
+	Addr string
+	// Username and Password are empty if the server requires neither. A
+	// password without a username belongs to the server's default user.
+	Username string
+	Password Secret
+	// PasswordSecretARN names the secret of Secrets Manager that holds the
+	// password. If it is set, Password is empty.
+	PasswordSecretARN string
+	// TLS requires TLS 1.2 or later and a certificate for Host from an
+	// authority that the system trusts. In a cluster the certificate is for
+	// each node's host.
+	TLS bool
+	// Cluster makes the client speak Redis Cluster. Host is then any of its
+	// nodes or its configuration endpoint.
+	Cluster bool
+	// IAM signs in to ElastiCache with the function's role, as the user
+	// Username of the cache CacheName. Serverless says that it is a serverless
+	// cache.
+	IAM        bool
+	CacheName  string
+	Serverless bool
+	// PoolSize is the largest number of connections. Load sets it for a Lambda.
+	// 0 stands for the client's default of ten for each processor.
+	PoolSize int
+}
+
+// lambdaPoolSize is more than enough for an instance that serves one request at
+// a time.
+const lambdaPoolSize = 4
+
+// Load reads the variables that [Variables] lists. An empty value counts as an
+// unset variable. The error has one line for each problem, with the variable's
+// name and what to do. It never holds the value of a secret.
+func Load(getenv func(string) string) (Config, error) {
+	c := Config{
+		Redis: Redis{PoolSize: lambdaPoolSize},
+		API:   api.Config{Version: Version},
+	}
+	var problems []error
+	for _, v := range variables {
+		if err := v.set(&c, v.value(getenv(v.name), c.Local)); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", v.name, err))
+		}
+	}
+	problems = append(problems, c.contradictions()...)
+	if len(problems) > 0 {
+		return Config{}, errors.Join(problems...)
+	}
+	c.complete()
+	return c, nil
+}
+
+// complete derives what the variables leave open.
+func (c *Config) complete() {
+	c.API.Local = c.Local
+	c.API.SessionLimit = c.Session.SessionLimit
+	if len(c.API.AllowedOrigins) == 0 {
+		c.API.AllowedOrigins = originsOf(c.API.Domains, c.Local)
+	}
+	c.API.RedisMode = "embedded"
+	if c.Redis.Host != "" {
+		c.API.RedisMode = "single"
+		if c.Redis.Cluster {
+			c.API.RedisMode = "cluster"
+		}
+		c.Redis.Addr = address(c.Redis.Host, c.Redis.Port)
+	}
+}
+
+// contradictions finds values that are valid alone and do not fit together. A
+// value that is missing or was refused is not compared, so that one mistake is
+// reported once.
+func (c *Config) contradictions() []error {
+	s := c.Session
+	var problems []error
+	check := func(broken bool, problem string) {
+		if broken {
+			problems = append(problems, errors.New(problem))
+		}
+	}
+	check(both(s.Idle, s.Absolute) && s.Idle > s.Absolute,
+		"SESSION_TIMEOUT_MINUTES: the idle timeout is longer than SESSION_MAX_HOURS lets any session live; lower it or raise the other")
+	check(both(s.Access, s.Absolute) && s.Access > s.Absolute,
+		"ACCESS_TOKEN_MINUTES: an access token would outlive SESSION_MAX_HOURS; lower it or raise the other")
+	check(both(s.Grace, s.Access) && s.Grace >= s.Access,
+		"REFRESH_GRACE_SECONDS: the grace must be shorter than ACCESS_TOKEN_MINUTES, or a refresh within it could hand out an access token that has expired; lower it or raise the other")
+	check(both(s.Touch, s.Idle) && s.Touch >= s.Idle,
+		"SESSION_TOUCH_SECONDS: activity would be recorded too rarely to keep a session from its idle timeout; make it shorter than SESSION_TIMEOUT_MINUTES")
+	check(both(s.StepUp, s.Absolute) && s.StepUp > s.Absolute,
+		"STEP_UP_MINUTES: a signature would count as fresh for longer than SESSION_MAX_HOURS lets any session live; lower it or raise the other")
+	return append(problems, c.Redis.contradictions(c.Local)...)
+}
+
+// contradictions finds the values of Redis that do not fit together.
+func (r Redis) contradictions(local bool) []error {
+	var problems []error
+	check := func(broken bool, problem string) {
+		if broken {
+			problems = append(problems, errors.New(problem))
+		}
+	}
+	hasPassword := r.Password != "" || r.PasswordSecretARN != ""
+	check(r.Username != "" && !hasPassword && !r.IAM,
+		"REDIS_USERNAME: has no effect without REDIS_PASSWORD, REDIS_PASSWORD_SECRET_ARN or REDIS_IAM; set one of them or leave it out")
+	check(r.Password != "" && r.PasswordSecretARN != "",
+		"REDIS_PASSWORD_SECRET_ARN: there are two passwords; leave it out or REDIS_PASSWORD")
+	check(r.IAM && hasPassword,
+		"REDIS_IAM: takes the place of a password; leave out REDIS_PASSWORD and REDIS_PASSWORD_SECRET_ARN")
+	check(r.IAM && !r.TLS, "REDIS_IAM: ElastiCache takes it over TLS alone; set REDIS_TLS=true")
+	check(r.IAM && r.Username == "", "REDIS_IAM: needs REDIS_USERNAME, the id of the ElastiCache user")
+	check(r.IAM && r.CacheName == "", "REDIS_IAM: needs REDIS_CACHE_NAME, since the token is signed for the cache")
+	check(!r.IAM && r.CacheName != "", "REDIS_CACHE_NAME: has no effect without REDIS_IAM=true")
+	check(!r.IAM && r.Serverless, "REDIS_SERVERLESS: has no effect without REDIS_IAM=true")
+	check(local && r.Host == "" && (r.Cluster || r.IAM || r.PasswordSecretARN != ""),
+		"REDIS_HOST: is needed with REDIS_CLUSTER, REDIS_IAM or REDIS_PASSWORD_SECRET_ARN; the embedded Redis has none of them")
+	return problems
+}
+
+func both(a, b time.Duration) bool { return a > 0 && b > 0 }

@@ -1,0 +1,143 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// localDomain is the default domain of the local server. PORT stands for its
+// port.
+const localDomain = "localhost:PORT"
+
+func setDomains(c *Config, value string) error {
+	if value == localDomain {
+		if c.Port == 0 {
+			return nil // refused, and reported, as PORT
+		}
+		value = localHost(c.Port)
+	}
+	if value == "" {
+		return errors.New("is needed; set it to the domain of the page that asks for the signature, such as app.example.com")
+	}
+	for _, item := range list(value) {
+		if problem := domainProblem(item, c.Local); problem != "" {
+			return quote(item, problem)
+		}
+		if slices.Contains(c.API.Domains, item) {
+			return quote(item, "is there twice; take one out")
+		}
+		c.API.Domains = append(c.API.Domains, item)
+	}
+	return nil
+}
+
+// localHost is the local server's host and port as a browser writes them,
+// without the port that http implies.
+func localHost(port int) string {
+	if port == 80 {
+		return "localhost"
+	}
+	return "localhost:" + strconv.Itoa(port)
+}
+
+func setOrigins(c *Config, value string) error {
+	for _, item := range list(value) {
+		if problem := originProblem(item, c.Local); problem != "" {
+			return quote(item, problem)
+		}
+		if slices.Contains(c.API.AllowedOrigins, item) {
+			return quote(item, "is there twice; take one out")
+		}
+		c.API.AllowedOrigins = append(c.API.AllowedOrigins, item)
+	}
+	return nil
+}
+
+// originsOf returns the origins of pages on those domains. Locally that
+// includes http.
+func originsOf(domains []string, local bool) []string {
+	var origins []string
+	for _, domain := range domains {
+		if local {
+			origins = append(origins, "http://"+domain)
+		}
+		origins = append(origins, "https://"+domain)
+	}
+	return origins
+}
+
+// domainProblem says what is wrong with a domain of EIP-4361, which is an RFC
+// 3986 authority. It is compared byte for byte with the domain that wallets
+// sign. The result is empty if nothing is wrong.
+func domainProblem(domain string, local bool) string {
+	switch {
+	case strings.Contains(domain, "://"):
+		return "has a scheme; give the host alone, such as app.example.com"
+	case !local && strings.HasSuffix(domain, ":443"):
+		return "names the port that https implies; wallets and browsers leave it out, so leave out :443"
+	case local && strings.HasSuffix(domain, ":80"):
+		return "names the port that http implies; wallets and browsers leave it out, so leave out :80"
+	}
+	return hostProblem(domain)
+}
+
+// originProblem says what is wrong with an origin, as browsers send it (RFC
+// 6454, section 6.2). The result is empty if nothing is wrong.
+func originProblem(origin string, local bool) string {
+	scheme, host, found := strings.Cut(origin, "://")
+	switch {
+	case origin == "*":
+		return "would let every site call with its visitors' cookies; list the origins"
+	case origin == "null":
+		return "is what a sandboxed page of any site sends; list real origins"
+	case !found || scheme != "https" && scheme != "http":
+		return "is no origin; write it as https://app.example.com"
+	case scheme == "http" && !local:
+		return "is http, where anybody on the way can change the page; use https"
+	case scheme == "https" && strings.HasSuffix(host, ":443"), scheme == "http" && strings.HasSuffix(host, ":80"):
+		return "names the port that its scheme implies; browsers leave it out, so leave it out"
+	case strings.HasSuffix(host, "/"):
+		return "ends in a slash, which browsers do not send; take it away"
+	}
+	return hostProblem(host)
+}
+
+var lowerHost = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+
+// maxHost is the longest name that DNS resolves.
+const maxHost = 253
+
+// hostProblem says what is wrong with host or host:port. The result is empty if
+// nothing is wrong.
+func hostProblem(value string) string {
+	host, number, hasPort := strings.Cut(value, ":")
+	switch {
+	case value == "":
+		return "is an empty item; take the extra comma out"
+	case strings.Contains(value, "*"):
+		return "has a wildcard, which is not supported; list each host"
+	case strings.ContainsAny(value, "/?#@"):
+		return "has more than host and port; take credentials, path and query away"
+	case strings.ToLower(value) != value:
+		return "has capital letters, which browsers never send in a host; write it in lower case"
+	case len(host) > maxHost || !lowerHost.MatchString(host):
+		return "is no host name; write an international name in its xn-- form, without a dot at its end"
+	}
+	if _, err := parsePort(number); hasPort && err != nil {
+		return "has a port that is none"
+	}
+	return ""
+}
+
+// quote names the item of a list that has the problem, unless it may hold
+// credentials.
+func quote(item, problem string) error {
+	if len(item) > 80 || strings.Contains(item, "@") {
+		return fmt.Errorf("one item %s", problem)
+	}
+	return fmt.Errorf("%q %s", item, problem)
+}

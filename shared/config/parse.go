@@ -1,0 +1,252 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"latchkey/shared/session"
+	"latchkey/shared/siwe"
+)
+
+func setEnvironment(c *Config, value string) error {
+	if value != "production" && value != "local" {
+		return unknown(value, "production or local")
+	}
+	c.Local = value == "local"
+	return nil
+}
+
+func setPort(c *Config, value string) error {
+	port, err := parsePort(value)
+	c.Port = port
+	return err
+}
+
+func setRedisPort(c *Config, value string) error {
+	port, err := parsePort(value)
+	c.Redis.Port = port
+	return err
+}
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+// setRedisHost never repeats the value: by mistake it may be a URL with a
+// password.
+func setRedisHost(c *Config, value string) error {
+	switch {
+	case value == "" && c.Local:
+		return nil
+	case value == "":
+		return errors.New("is needed; set it to the host name of your Redis or Valkey")
+	}
+	if _, err := netip.ParseAddr(value); err != nil && !hostName.MatchString(value) {
+		return errors.New("is no host name or IP address; give it without scheme, credentials, port and path (REDIS_PORT has the port)")
+	}
+	c.Redis.Host = value
+	return nil
+}
+
+func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+func setRedisUsername(c *Config, value string) error {
+	c.Redis.Username = value
+	return nil
+}
+
+func setRedisPassword(c *Config, value string) error {
+	c.Redis.Password = Secret(value)
+	return nil
+}
+
+var cacheName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,49}$`)
+
+func setCacheName(c *Config, value string) error {
+	if value != "" && !cacheName.MatchString(value) {
+		return unknown(value, "the name of a cache: a letter, then letters, digits and -")
+	}
+	c.Redis.CacheName = value
+	return nil
+}
+
+var keyPrefix = regexp.MustCompile(`^[a-z0-9-]{1,16}$`)
+
+func setPrefix(c *Config, value string) error {
+	if !keyPrefix.MatchString(value) {
+		return unknown(value, "1 to 16 characters of a-z, 0-9 and -")
+	}
+	c.Session.Prefix = value
+	return nil
+}
+
+var chainID = regexp.MustCompile(`^[1-9][0-9]{0,15}$`)
+
+func setChainIDs(c *Config, value string) error {
+	var ids []uint64
+	for _, item := range list(value) {
+		id, err := strconv.ParseUint(item, 10, 64)
+		if err != nil || !chainID.MatchString(item) || id > siwe.MaxChainID {
+			return unknown(item, "chain ids in decimal, from 1, separated by commas")
+		}
+		if slices.Contains(ids, id) {
+			return fmt.Errorf("names chain %d twice; take one out", id)
+		}
+		ids = append(ids, id)
+	}
+	c.API.ChainIDs = ids
+	return nil
+}
+
+// maxStatement leaves room for the rest of a message, which may have 4096 bytes
+// in all.
+const maxStatement = 1024
+
+func setStatement(c *Config, value string) error {
+	if len(value) > maxStatement {
+		return fmt.Errorf("has %d bytes; %d at most leave room for the rest of a message", len(value), maxStatement)
+	}
+	if !siwe.ValidStatement(value) {
+		return errors.New("holds a character that EIP-4361 does not allow in a statement; use one line of letters, digits, spaces and -._~:/?#[]@!$&'()*+,;=")
+	}
+	c.API.Statement = value
+	return nil
+}
+
+var clearable = []string{"cache", "cookies", "storage", "executionContexts", "clientHints", "*"}
+
+// setClearSiteData makes the header's value: each word in quotes, as the
+// Clear-Site-Data specification requires.
+func setClearSiteData(c *Config, value string) error {
+	var quoted []string
+	for _, item := range list(value) {
+		if !slices.Contains(clearable, item) {
+			return unknown(item, "any of "+strings.Join(clearable, ", "))
+		}
+		quoted = append(quoted, strconv.Quote(item))
+	}
+	c.API.ClearSiteData = strings.Join(quoted, ",")
+	return nil
+}
+
+// flag makes the setter of a switch.
+func flag(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		switch value {
+		case "true", "1":
+			*field(c) = true
+		case "false", "0":
+			*field(c) = false
+		default:
+			return unknown(value, "true or false")
+		}
+		return nil
+	}
+}
+
+var decimal = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+
+const (
+	day = 24 * time.Hour
+	// year bounds the durations of sessions: a longer one is likely a mistake.
+	year = 365 * day
+)
+
+// span makes the setter of a duration that is written as a decimal number of
+// units. It rounds to milliseconds, the resolution of everything that is
+// stored.
+func span(unit, most time.Duration, field func(*Config) *time.Duration) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		number, err := strconv.ParseFloat(value, 64)
+		if err != nil || !decimal.MatchString(value) {
+			return unknown(value, "a decimal number above zero, such as 30 or 0.5")
+		}
+		// Compared before it is a Duration, which would wrap.
+		milliseconds := math.Round(number * float64(unit/time.Millisecond))
+		if milliseconds < 1 || milliseconds > float64(most/time.Millisecond) {
+			return fmt.Errorf("is %s; set it above zero and to %d at most", value, most/unit)
+		}
+		*field(c) = time.Duration(milliseconds) * time.Millisecond
+		return nil
+	}
+}
+
+// The bounds of counts. A larger number would not limit anything, or would cost
+// more in Redis than a session should.
+const (
+	maxRate         = 100_000
+	maxStateQuota   = 256 << 10
+	maxActivity     = 500
+	maxActivityDays = 3650
+)
+
+var digits = regexp.MustCompile(`^[0-9]{1,9}$`)
+
+// integer makes the setter of a number from 0 to most. The note says what 0
+// means.
+func integer(most int, note string, field func(*Config) *int) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		number, err := strconv.Atoi(value)
+		if err != nil || !digits.MatchString(value) || number > most {
+			return unknown(value, fmt.Sprintf("a whole number from 0 to %d%s", most, note))
+		}
+		*field(c) = number
+		return nil
+	}
+}
+
+var policies = []session.Policy{
+	session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke,
+}
+
+// policy makes the setter of the policy for a change of device or network.
+func policy(field func(*Config) *session.Policy) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		for _, p := range policies {
+			if p.String() == value {
+				*field(c) = p
+				return nil
+			}
+		}
+		return unknown(value, "off, log, step_up or revoke")
+	}
+}
+
+var portNumber = regexp.MustCompile(`^[1-9][0-9]{0,4}$`)
+
+func parsePort(value string) (int, error) {
+	number, err := strconv.Atoi(value)
+	if err != nil || !portNumber.MatchString(value) || number > math.MaxUint16 {
+		return 0, unknown(value, "a port from 1 to 65535")
+	}
+	return number, nil
+}
+
+// list splits at commas and trims spaces around items. An empty text has no
+// items.
+func list(value string) []string {
+	if value == "" {
+		return nil
+	}
+	items := strings.Split(value, ",")
+	for i, item := range items {
+		items[i] = strings.TrimSpace(item)
+	}
+	return items
+}
+
+// unknown is the problem of a value that is not one of those wanted. A value
+// that is long or has an @ is not repeated: it may be a secret in the wrong
+// place.
+func unknown(value, wanted string) error {
+	if len(value) > 40 || strings.Contains(value, "@") {
+		return fmt.Errorf("has a value that does not fit; set it to %s", wanted)
+	}
+	return fmt.Errorf("is %q; set it to %s", value, wanted)
+}

@@ -1,0 +1,178 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"latchkey/shared/api"
+	"latchkey/shared/authorizer"
+	"latchkey/shared/session"
+	"latchkey/shared/siwe"
+)
+
+// maxRoles bounds ROLES: all the variables of a Lambda together may have 4096
+// bytes.
+const maxRoles = 2048
+
+var (
+	roleName   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+	permission = regexp.MustCompile(`^[a-z0-9_.:*-]{1,64}$`)
+)
+
+func setAdmins(c *Config, value string) error {
+	var admins []common.Address
+	for _, item := range list(value) {
+		address, err := siwe.ParseAddress(item)
+		var wrong *siwe.SyntaxError
+		if errors.As(err, &wrong) {
+			return quote(item, "is no address that can sign in: "+wrong.Reason)
+		}
+		if slices.Contains(admins, address) {
+			return quote(item, "is there twice; take one out")
+		}
+		admins = append(admins, address)
+	}
+	c.API.Admins = admins
+	return nil
+}
+
+// setAuthorizerPermissions reads the rules of the authorizer. If no role grants
+// a permission, only admins have it.
+func setAuthorizerPermissions(c *Config, value string) error {
+	var rules []authorizer.Rule
+	for _, item := range list(value) {
+		rule, err := authorizer.ParseRule(item)
+		switch {
+		case err != nil:
+			return quote(item, err.Error())
+		case !permission.MatchString(rule.Permission):
+			return quote(item, "has no permission behind its =; take up to 64 of a-z, 0-9, _ . : * and -")
+		case slices.Contains(rules, rule):
+			return quote(item, "is there twice; take one out")
+		}
+		rules = append(rules, rule)
+	}
+	c.AuthorizerRules = rules
+	return nil
+}
+
+// setRoles reads the role map. The store needs the session limits of roles, and
+// the HTTP edge needs all of it.
+func setRoles(c *Config, value string) error {
+	if len(value) > maxRoles {
+		return fmt.Errorf("has %d bytes; %d at most leave room for a function's other variables", len(value), maxRoles)
+	}
+	roles, err := parseRoles(value)
+	if err != nil {
+		return err
+	}
+	limits := map[string]int{}
+	for name, role := range roles {
+		if role.MaxSessions != nil {
+			limits[name] = *role.MaxSessions
+		}
+	}
+	c.API.Roles, c.Session.RoleLimits = roles, limits
+	return nil
+}
+
+// parseRoles reads JSON as strictly as requests are read. encoding/json alone
+// would use the last of two entries of one name, and ignore the case of
+// members.
+func parseRoles(text string) (map[string]api.Role, error) {
+	d := json.NewDecoder(strings.NewReader(text))
+	roles := map[string]api.Role{}
+	err := eachMember(d, func(name string) error {
+		if !roleName.MatchString(name) {
+			return quote(name, "is no name of a role; take up to 32 of a-z, 0-9, _ and -, the first a letter")
+		}
+		role, err := parseRole(d, name)
+		roles[name] = role
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errNoRoles
+	}
+	return roles, nil
+}
+
+func parseRole(d *json.Decoder, name string) (api.Role, error) {
+	var role api.Role
+	err := eachMember(d, func(member string) error {
+		switch member {
+		case "permissions":
+			return parsePermissions(d, name, &role.Permissions)
+		case "maxSessions":
+			return parseMaxSessions(d, name, &role.MaxSessions)
+		}
+		return quote(member, "is no member of a role; it has permissions and maxSessions")
+	})
+	return role, err
+}
+
+func parsePermissions(d *json.Decoder, role string, to *[]string) error {
+	if err := d.Decode(to); err != nil || *to == nil {
+		return fmt.Errorf("the permissions of %q are no list of texts", role)
+	}
+	for i, p := range *to {
+		if !permission.MatchString(p) {
+			return quote(p, fmt.Sprintf("among the permissions of %q is none; take up to 64 of a-z, 0-9, _ . : * and -", role))
+		}
+		if slices.Contains((*to)[:i], p) {
+			return quote(p, fmt.Sprintf("is there twice among the permissions of %q; take one out", role))
+		}
+	}
+	if role == session.RoleAdmin && len(*to) > 0 {
+		return fmt.Errorf("%q has every permission; leave its permissions out", role)
+	}
+	return nil
+}
+
+func parseMaxSessions(d *json.Decoder, role string, to **int) error {
+	if role == session.RoleUser {
+		return fmt.Errorf("%q is everybody's, and MAX_CONCURRENT_SESSIONS is everybody's limit; leave its maxSessions out", role)
+	}
+	if err := d.Decode(to); err != nil || *to == nil || **to < 0 || **to > session.MaxSessions {
+		return fmt.Errorf("the maxSessions of %q is no whole number from 0 to %d; 0 means %[2]d", role, session.MaxSessions)
+	}
+	return nil
+}
+
+var errNoRoles = errors.New(`is not JSON of the form {"editor":{"permissions":["posts:write"],"maxSessions":3}}`)
+
+// eachMember reads an object and calls member with each name. The callback
+// reads the value. A second member of one name is an error.
+func eachMember(d *json.Decoder, member func(name string) error) error {
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return errNoRoles
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		token, err := d.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return errNoRoles
+		}
+		if seen[name] {
+			return quote(name, "is there twice; take one out")
+		}
+		seen[name] = true
+		if err := member(name); err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return errNoRoles
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package config_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"latchkey/shared/api"
+)
+
+func TestLoad_roles(t *testing.T) {
+	cfg := mustLoad(t, deployed("ROLES", ` {
+		"editor": {"permissions": ["posts:write", "posts.*", "a_b-c"], "maxSessions": 3},
+		"user": {"permissions": ["posts:read"]},
+		"admin": {"maxSessions": 1, "permissions": []},
+		"x-1_y": {},
+		"kiosk": {"maxSessions": 100}
+	} `))
+	number := func(n int) *int { return &n }
+	want := map[string]api.Role{
+		"editor": {Permissions: []string{"posts:write", "posts.*", "a_b-c"}, MaxSessions: number(3)},
+		"user":   {Permissions: []string{"posts:read"}},
+		"admin":  {Permissions: []string{}, MaxSessions: number(1)},
+		"x-1_y":  {},
+		"kiosk":  {MaxSessions: number(100)},
+	}
+	if !reflect.DeepEqual(cfg.API.Roles, want) {
+		t.Errorf("roles %+v", cfg.API.Roles)
+	}
+	if got := cfg.Session.RoleLimits; !reflect.DeepEqual(got, map[string]int{"editor": 3, "admin": 1, "kiosk": 100}) {
+		t.Errorf("limits %v", got)
+	}
+}
+
+// Each value is one mistake, which is named. A map that is half understood
+// would hand out other permissions than were meant.
+func TestLoad_rolesProblems(t *testing.T) {
+	tests := []struct{ value, says string }{
+		{`[]`, "not JSON of the form"},
+		{`null`, "not JSON of the form"},
+		{`{`, "not JSON of the form"},
+		{`{"a":{}`, "not JSON of the form"},
+		{`{"a":{}} x`, "not JSON of the form"},
+		{`{"a":{}}{}`, "not JSON of the form"},
+		{`{"a":[]}`, "not JSON of the form"},
+		{`{"a":null}`, "not JSON of the form"},
+		{`{a:{}}`, "not JSON of the form"},
+		{`{"a":{},}`, "not JSON of the form"},
+		{`{"a":{"permissions":["x"]`, "not JSON of the form"},
+		{`{"a":{},"a":{}}`, `"a" is there twice`},
+		{`{"a":{},"\u0061":{}}`, `"a" is there twice`},
+		{`{"a":{"maxSessions":1,"maxSessions":2}}`, `"maxSessions" is there twice`},
+		{`{"a":{"Permissions":[]}}`, `"Permissions" is no member`},
+		{`{"a":{"perms":[]}}`, `"perms" is no member`},
+		{`{"":{}}`, "no name of a role"},
+		{`{"A":{}}`, "no name of a role"},
+		{`{"1a":{}}`, "no name of a role"},
+		{`{"a b":{}}`, "no name of a role"},
+		{`{"ä":{}}`, "no name of a role"},
+		{`{"` + strings.Repeat("a", 33) + `":{}}`, "no name of a role"},
+		{`{"a":{"permissions":null}}`, `permissions of "a" are no list`},
+		{`{"a":{"permissions":"x"}}`, `permissions of "a" are no list`},
+		{`{"a":{"permissions":[1]}}`, `permissions of "a" are no list`},
+		{`{"a":{"permissions":[null]}}`, `among the permissions of "a"`},
+		{`{"a":{"permissions":[""]}}`, `among the permissions of "a"`},
+		{`{"a":{"permissions":["x y"]}}`, `among the permissions of "a"`},
+		{`{"a":{"permissions":["x,y"]}}`, `among the permissions of "a"`},
+		{`{"a":{"permissions":["X"]}}`, `among the permissions of "a"`},
+		{`{"a":{"permissions":["` + strings.Repeat("x", 65) + `"]}}`, `among the permissions of "a"`},
+		{`{"a":{"permissions":["x","x"]}}`, `"x" is there twice`},
+		{`{"a":{"maxSessions":null}}`, `maxSessions of "a"`},
+		{`{"a":{"maxSessions":-1}}`, `maxSessions of "a"`},
+		{`{"a":{"maxSessions":101}}`, `maxSessions of "a"`},
+		{`{"a":{"maxSessions":1.5}}`, `maxSessions of "a"`},
+		{`{"a":{"maxSessions":"1"}}`, `maxSessions of "a"`},
+		{`{"admin":{"permissions":["x"]}}`, "every permission"},
+		{`{"user":{"maxSessions":3}}`, "MAX_CONCURRENT_SESSIONS"},
+		{fmt.Sprintf(`{"a":{}%s}`, strings.Repeat(" ", 2041)), "2048"},
+	}
+	for _, tt := range tests {
+		_, err := load(deployed("ROLES", tt.value))
+		if err == nil {
+			t.Errorf("%s was taken", tt.value)
+		} else if got := err.Error(); !strings.HasPrefix(got, "ROLES: ") || !strings.Contains(got, tt.says) || strings.Contains(got, "\n") {
+			t.Errorf("%s: %q does not say %q", tt.value, got, tt.says)
+		}
+	}
+	mustLoad(t, deployed("ROLES", fmt.Sprintf(`{"a":{}%s}`, strings.Repeat(" ", 2040))))
+}
+
+// FuzzRoles holds that whatever is taken for a role map has only names that fit
+// into the places where they go: lists that are split at spaces and commas.
+func FuzzRoles(f *testing.F) {
+	f.Add(`{"editor":{"permissions":["posts:write"],"maxSessions":3}}`)
+	f.Add(`{"a":{},"\u0061":{}}`)
+	f.Add(`{"a":{"permissions":["\ud800"]}}`)
+	f.Fuzz(func(t *testing.T, value string) {
+		cfg, err := load(deployed("ROLES", value))
+		if err != nil {
+			return
+		}
+		for name, role := range cfg.API.Roles {
+			for _, word := range append(role.Permissions, name) {
+				if word == "" || len(word) > 64 || strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r == ',' || r == '=' || r > '~' }) {
+					t.Errorf("%q gives %q", value, word)
+				}
+			}
+		}
+	})
+}
+
+func TestLoad_admins(t *testing.T) {
+	cfg := mustLoad(t, deployed("ADMIN_ADDRESSES",
+		"0x52908400098527886E0F7030069857D2E4169EE7, 0xde709f2102306220921060314715629080e2fb77,0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"))
+	want := []common.Address{
+		common.HexToAddress("0x52908400098527886e0f7030069857d2e4169ee7"),
+		common.HexToAddress("0xde709f2102306220921060314715629080e2fb77"),
+		common.HexToAddress("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed"),
+	}
+	if !reflect.DeepEqual(cfg.API.Admins, want) {
+		t.Errorf("got %v", cfg.API.Admins)
+	}
+}

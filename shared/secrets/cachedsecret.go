@@ -1,0 +1,91 @@
+// Package secrets reads secrets of AWS Secrets Manager: a secret that is kept
+// and fetched again when needed, the key ring that is made of one, and the
+// function that adds keys to it.
+package secrets
+
+import (
+	"context"
+	"time"
+
+	"latchkey/shared/awsenv"
+)
+
+// retryAfter is how long a secret is not fetched again, whatever the last
+// attempt returned. Anybody can make an instance want a key, by inventing
+// tokens; and a fetch that fails now will hardly succeed a second later.
+const retryAfter = time.Minute
+
+// Cached is a secret that is fetched at the start and again while the process
+// runs. It is safe for concurrent use. [NewCached] makes one.
+type Cached struct {
+	env      awsenv.Environment
+	variable string // for the log
+	fetch    func(context.Context) (string, error)
+	use      func(text string) error
+
+	lock  chan struct{} // guards what follows
+	tried time.Time     // the last attempt
+	taken time.Time     // the last success
+	err   error         // of the last attempt
+}
+
+// NewCached returns a secret that has not been fetched yet. The variable is the
+// name of the one that has the ARN; the log names it. Each text that is fetched
+// is given to use, under the lock. If use returns an error the text counts as
+// not fetched, and use must have left the former one in place.
+func NewCached(env awsenv.Environment, variable, arn string, use func(text string) error) *Cached {
+	return &Cached{
+		env: env, variable: variable, fetch: fetcher(env, arn), use: use, lock: make(chan struct{}, 1),
+	}
+}
+
+// Lock waits until nobody else holds the lock. It returns the context's error
+// if that ends first. What use stores is read and written under the lock only.
+func (c *Cached) Lock(ctx context.Context) error {
+	select {
+	case c.lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Unlock releases the lock.
+func (c *Cached) Unlock() { <-c.lock }
+
+// Renew fetches the secret again, unless the last attempt was less than a
+// minute ago: then it returns that attempt's error. An error leaves the former
+// text in use, and is logged. The caller holds the lock.
+func (c *Cached) Renew(ctx context.Context) error {
+	now := c.env.WallTime()
+	if since := now.Sub(c.tried); since >= 0 && since < retryAfter {
+		return c.err
+	}
+	c.tried = now
+	if c.err = c.read(ctx); c.err != nil {
+		c.env.Log.WarnContext(ctx, "secret not renewed", "variable", c.variable, "error", c.err.Error())
+		return c.err
+	}
+	c.taken = now
+	return nil
+}
+
+// Start fetches the secret for the first time. No other method may be called
+// before.
+func (c *Cached) Start(ctx context.Context) error {
+	c.tried = c.env.WallTime()
+	c.taken, c.err = c.tried, c.read(ctx)
+	return c.err
+}
+
+func (c *Cached) read(ctx context.Context) error {
+	text, err := c.fetch(ctx)
+	if err != nil {
+		return err
+	}
+	return c.use(text)
+}
+
+// age returns how long ago the text in use was fetched. It is negative if the
+// clock was set back. The caller holds the lock.
+func (c *Cached) age() time.Duration { return c.env.WallTime().Sub(c.taken) }
