@@ -13,7 +13,8 @@ type mutation struct {
 	invariant int
 	name      string
 	what      string // the mistake, for people
-	test      string // as go test names it, in the file's package: TestEnd/embedded
+	folder    string // of the test's package, from the project's folder; empty for the file's own
+	test      string // as go test names it: TestEnd/embedded
 	file      string // from the project's folder, with slashes
 	line      string // as it stands, without the space around it
 	weakened  string // what takes its place; empty for nothing
@@ -29,7 +30,8 @@ type mutation struct {
 //	+weakened line, or none
 //	```
 //
-// under a heading with its invariant's number.
+// under a heading with its invariant's number. A test of another package than
+// the file's has that in front: `shared/session.TestEnd/embedded`.
 func parse(text string) ([]mutation, error) {
 	_, section, _ := strings.Cut(text, "\n## Mutations\n")
 	section, _, _ = strings.Cut(section, "\n## ")
@@ -62,17 +64,22 @@ func parse(text string) ([]mutation, error) {
 	return all, check(all)
 }
 
-// pkg is the package that the file is in, from the project's folder.
-func (m mutation) pkg() string { return path.Dir(m.file) }
+// pkg is the folder of the test's package, from the project's folder.
+func (m mutation) pkg() string {
+	if m.folder != "" {
+		return m.folder
+	}
+	return path.Dir(m.file)
+}
 
-var head = regexp.MustCompile("^\\*\\*([a-z-]+)\\*\\*: (.+) → `(Test\\S+)`$")
+var head = regexp.MustCompile("^\\*\\*([a-z-]+)\\*\\*: (.+) → `(?:([a-z0-9/_-]+)\\.)?(Test\\S+)`$")
 
 func (m *mutation) readHead(paragraph string) error {
 	parts := head.FindStringSubmatch(paragraph)
 	if parts == nil {
 		return fmt.Errorf("cannot read the entry %q", paragraph)
 	}
-	m.name, m.what, m.test = parts[1], parts[2], parts[3]
+	m.name, m.what, m.folder, m.test = parts[1], parts[2], parts[3], parts[4]
 	return nil
 }
 

@@ -72,14 +72,24 @@ func TestParse(t *testing.T) {
 		"### 2. Second\n\n" + entry("two", "c.lua", "-  gone") + "## Another section\n\n" + entry("three", "d", "-e"))
 	must(t, err)
 	want := []mutation{
-		{1, "one", "a mistake.", "TestIt", "a/b.go", "if x || y {", "if x {"},
-		{2, "two", "a mistake.", "TestIt", "c.lua", "gone", ""},
+		{1, "one", "a mistake.", "", "TestIt", "a/b.go", "if x || y {", "if x {"},
+		{2, "two", "a mistake.", "", "TestIt", "c.lua", "gone", ""},
 	}
 	if len(all) != 2 || all[0] != want[0] || all[1] != want[1] {
 		t.Errorf("read %+v, want %+v", all, want)
 	}
-	if pkg := all[0].pkg(); pkg != "a" {
-		t.Errorf("its package is %q", pkg)
+}
+
+// A test is of the file's own package, unless another is named.
+func TestParse_package(t *testing.T) {
+	elsewhere := strings.Replace(entry("two", "a/lua/lib/b.lua", "-x"), "`TestIt`", "`a/c-d.TestIt/1.5_s`", 1)
+	all, err := parse(section + "### 1. First\n\n" + entry("one", "a/b.go", "-x") + elsewhere)
+	must(t, err)
+	if m := all[0]; m.pkg() != "a" || m.test != "TestIt" {
+		t.Errorf("%s is a test of %q", m.test, m.pkg())
+	}
+	if m := all[1]; m.pkg() != "a/c-d" || m.test != "TestIt/1.5_s" {
+		t.Errorf("%s is a test of %q", m.test, m.pkg())
 	}
 }
 
@@ -89,6 +99,7 @@ func TestParse_refuses(t *testing.T) {
 		"no section":       "# Title\n\n" + good,
 		"no entry":         section,
 		"no number":        section + "### First\n\n" + good,
+		"no package":       section + strings.Replace(good, "`TestIt`", "`.TestIt`", 1),
 		"no test":          section + strings.Replace(good, " → `TestIt`", "", 1),
 		"no change":        section + "**one**: a mistake. → `TestIt`\n\n**two**: " + good,
 		"no file":          section + strings.Replace(good, "--- a.go\n", "", 1),
@@ -154,11 +165,13 @@ func TestJudge(t *testing.T) {
 
 // files is a project with an embedded script, two tests of it, and a list.
 var files = map[string]string{
-	"go.mod":  "module project\n\ngo 1.26\n",
-	"p/p.go":  "package p\n\nimport _ \"embed\"\n\n//go:embed p.lua\nvar Script string\n\nfunc Two() int {\n\treturn 2\n}\n",
-	"p/p.lua": "first\nsecond\n",
+	"go.mod":      "module project\n\ngo 1.26\n",
+	"p/p.go":      "package p\n\nimport \"embed\"\n\n//go:embed p.lua\nvar Script string\n\n//go:embed lua\nvar Folder embed.FS\n\nfunc Two() int {\n\treturn 2\n}\n",
+	"p/p.lua":     "first\nsecond\n",
+	"p/lua/q.lua": "third\n",
 	"p/p_test.go": "package p\n\nimport \"testing\"\n\nfunc TestTwo(t *testing.T) {\n\tif Two() != 2 {\n\t\tt.Error(\"not two\")\n\t}\n}\n\n" +
 		"func TestScript(t *testing.T) {\n\tif Script[:5] != \"first\" {\n\t\tt.Errorf(\"begins %q\", Script[:5])\n\t}\n}\n\n" +
+		"func TestFolder(t *testing.T) {\n\tif text, _ := Folder.ReadFile(\"lua/q.lua\"); string(text) != \"third\\n\" {\n\t\tt.Errorf(\"holds %q\", text)\n\t}\n}\n\n" +
 		"func TestFails(t *testing.T) {\n\tt.Error(\"always\")\n}\n",
 }
 
@@ -166,7 +179,7 @@ var files = map[string]string{
 func listed(t *testing.T, entries ...string) string {
 	t.Helper()
 	folder := t.TempDir()
-	must(t, os.Mkdir(filepath.Join(folder, "p"), 0o700))
+	must(t, os.MkdirAll(filepath.Join(folder, "p", "lua"), 0o700))
 	for name, text := range files {
 		must(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600))
 	}
@@ -179,18 +192,19 @@ func TestRun(t *testing.T) {
 	of := func(test, name, file, change string) string {
 		return strings.Replace(entry(name, file, change), "TestIt", test, 1)
 	}
-	folder := listed(t, of("TestTwo", "three", "p/p.go", "-return 2\n+return 3"), of("TestScript", "script", "p/p.lua", "-first\n+other"),
+	folder := listed(t, of("p.TestFolder", "embedded-folder", "p/lua/q.lua", "-third\n+fourth"), of("TestTwo", "three", "p/p.go", "-return 2\n+return 3"), of("TestScript", "script", "p/p.lua", "-first\n+other"),
 		of("TestScript", "unseen", "p/p.lua", "-second"), of("TestTwo", "text", "p/p.go", "-return 2\n+return \"2\""),
 		of("TestTwo", "moved", "p/p.go", "-return 4"))
 	var out strings.Builder
 	err := run(t.Context(), folder, nil, &out)
-	if err == nil || !strings.Contains(err.Error(), "3 of 5") {
+	if err == nil || !strings.Contains(err.Error(), "3 of 6") {
 		t.Errorf("got %v", err)
 	}
 	for _, want := range []string{
-		`1 three +caught +TestTwo\n +p_test.go:\d+: not two\n`, `1 script +caught +TestScript\n +p_test.go:\d+: begins "other"\n`,
+		`1 three +caught +TestTwo\n +p_test.go:\d+: not two\n`, `1 embedded-folder +caught +TestFolder\n +p_test.go:\d+: holds "fourth`,
+		`1 script +caught +TestScript\n +p_test.go:\d+: begins "other"\n`,
 		`1 unseen +SURVIVED`, `1 text +BROKEN +TestTwo\n.*\n.*cannot use "2"`, `1 moved +BROKEN +TestTwo\n.*p/p.go has no such line: return 4\n`,
-		`mutations 5, caught 2, survived 1, broken 2\n$`,
+		`mutations 6, caught 3, survived 1, broken 2\n$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("%s is not told:\n%s", want, out.String())
