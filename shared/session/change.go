@@ -42,7 +42,7 @@ func (s *Store) change(ctx context.Context, script script, c change) (reply, err
 	return r, s.audit(ctx, told, c.by)
 }
 
-// Sizes of an event: its head, see note in prelude.lua, and with the user id in front as scripts tell it.
+// Sizes of an event: its head, see emit in lua/lib/events.lua, and with the user id in front as scripts tell it.
 const (
 	eventHead = 1 + 6 + opSize + 1 + 16 + 1
 	eventTold = 16 + eventHead

@@ -14,7 +14,7 @@ type Condition func(roles []string) error
 // noRoles is for a change that was decided whatever the account's roles are.
 const noRoles = ""
 
-// decidedBy is what scripts are told of the roles by which the caller decided; see other_roles in prelude.lua.
+// decidedBy is what scripts are told of the roles by which the caller decided; see rolesChanged in lua/lib/roles.lua.
 func decidedBy(roles []string) string { return "=" + strings.Join(roles, ",") }
 
 // staleReads is how often something is read again that changed between reading and writing it.

@@ -54,10 +54,19 @@ func (s *Store) Stored(ctx context.Context, u UserID) (Stored, error) {
 	return out, err
 }
 
+// scripts are all scripts, by the names of their files.
+var scripts = map[string]script{
+	"block": blockScript, "create": createScript, "drop_admin": resignScript, "erase": eraseScript,
+	"issue_nonce": issueScript, "last_ip": movedScript, "preferences": preferencesScript,
+	"rate_limit": limitScript, "recount": recountScript, "refresh": refreshScript, "revoke": endScript,
+	"revoke_all": endAllScript, "roles": rolesScript, "spend_nonce": spendScript,
+	"state_delete": stateDeleteScript, "state_put": statePutScript, "step_up": stepUpScript,
+	"sweep": sweepScript, "touch": touchScript,
+}
+
 // LoadScripts makes Redis know every script, through a client that may do that: a store's may not.
 func LoadScripts(ctx context.Context, rdb redis.Scripter) error {
-	for _, one := range []script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript, stepUpScript, blockScript, rolesScript, eraseScript, resignScript, issueScript, limitScript, sweepScript, recountScript,
-		preferencesScript, statePutScript, stateDeleteScript} {
+	for _, one := range scripts {
 		if err := one().Load(ctx, rdb).Err(); err != nil {
 			return err
 		}

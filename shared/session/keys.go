@@ -76,7 +76,7 @@ func (s *Store) sessionKeys(id ID) []string {
 	return []string{s.recordKey(id.User), s.payloadKey(id)}
 }
 
-// subjectKeys are the keys that every script begins with which changes a record; see subject in prelude.lua.
+// subjectKeys are the keys that every script begins with which changes a record; see lua/lib/subject.lua.
 func (s *Store) subjectKeys(u UserID) []string {
 	bucket := bucketOf(u)
 	return []string{

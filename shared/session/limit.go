@@ -1,7 +1,6 @@
 package session
 
 import (
-	_ "embed"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -10,11 +9,6 @@ import (
 
 	"latchkey/shared/seal"
 )
-
-//go:embed limit.lua
-var limitSource string
-
-var limitScript = newScript(limitSource)
 
 // RateError says that a request came too soon. Nothing was changed, but that the nonce of a login or step-up is spent.
 type RateError struct {
@@ -78,7 +72,7 @@ func (s *Store) rateIn(slot, name string, limit int, networks [][]byte, who ...[
 	return r
 }
 
-// arg is the sizes as limited_here takes them.
+// arg is the sizes as rateLimit in lua/lib/rate_limit.lua takes them.
 func (r rate) arg() string {
 	sizes := make([]string, len(r.sizes))
 	for i, n := range r.sizes {

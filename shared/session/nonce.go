@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	_ "embed"
 	"net/netip"
 	"strings"
 	"time"
@@ -48,17 +47,6 @@ const (
 	nonceAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	tagLength     = 2
 	nonceLength   = tagLength + 22
-)
-
-// Scripts about nonces.
-var (
-	//go:embed issue.lua
-	issueSource string
-	//go:embed spend.lua
-	spendSource string
-
-	issueScript = newScript(issueSource)
-	spendScript = newScript(spendSource)
 )
 
 // IssueNonce makes a nonce for those terms and tells when it expires. It fails with *RateError, and then stores nothing.

@@ -2,19 +2,11 @@ package session
 
 import (
 	"context"
-	_ "embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
 
 	"latchkey/shared/seal"
-)
-
-var (
-	//go:embed preferences.lua
-	preferencesSource string
-
-	preferencesScript = newScript(preferencesSource)
 )
 
 const outcomePrecondition = 6

@@ -3,7 +3,6 @@ package session
 import (
 	"cmp"
 	"context"
-	_ "embed"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -14,18 +13,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/seal"
-)
-
-var (
-	//go:embed state.lua
-	stateSource string
-	//go:embed state_put.lua
-	statePutSource string
-	//go:embed state_delete.lua
-	stateDeleteSource string
-
-	statePutScript    = newScript(stateSource + statePutSource)
-	stateDeleteScript = newScript(stateSource + stateDeleteSource)
 )
 
 const (
@@ -176,7 +163,7 @@ func (r reply) stateFault(id ID) error {
 	return r.fault(id)
 }
 
-// argument is the condition as scripts take it; see meets in state.lua. What is no version of ours matches nothing.
+// argument is the condition as scripts take it; see meetsCondition in lua/lib/state.lua. What is no version of ours matches nothing.
 func (c StateCondition) argument() string {
 	switch {
 	case c.Absent && len(c.Versions) > 0:

@@ -3,11 +3,9 @@ package session
 import (
 	"context"
 	"crypto/rand"
-	_ "embed"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,61 +29,6 @@ func NewStore(rdb redis.UniversalClient, keys *seal.Ring, opts Options, now func
 
 // now is the time in the resolution that is stored.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
-
-// What several scripts need stands once, in front of each.
-var (
-	//go:embed prelude.lua
-	prelude string
-	//go:embed gcra.lua
-	gcra string
-	//go:embed create.lua
-	createSource string
-	//go:embed touch.lua
-	touchSource string
-	//go:embed refresh.lua
-	refreshSource string
-	//go:embed end.lua
-	endSource string
-	//go:embed end_all.lua
-	endAllSource string
-	//go:embed step_up.lua
-	stepUpSource string
-	//go:embed block.lua
-	blockSource string
-	//go:embed roles.lua
-	rolesSource string
-	//go:embed erase.lua
-	eraseSource string
-	//go:embed resign.lua
-	resignSource string
-	//go:embed moved.lua
-	movedSource string
-
-	//go:embed epilogue.lua
-	epilogue string
-
-	createScript  = newScript(createSource)
-	touchScript   = newScript(touchSource)
-	refreshScript = newScript(refreshSource)
-	endScript     = newScript(endSource)
-	endAllScript  = newScript(endAllSource)
-	stepUpScript  = newScript(stepUpSource)
-	blockScript   = newScript(blockSource)
-	rolesScript   = newScript(rolesSource)
-	eraseScript   = newScript(eraseSource)
-	resignScript  = newScript(resignSource)
-	movedScript   = newScript(movedSource)
-)
-
-// script makes a script when it is first run. Its name is a hash of its whole text, and no function runs more than a few:
-// all of them would take every cold start a millisecond.
-type script func() *redis.Script
-
-func newScript(source string) script {
-	return sync.OnceValue(func() *redis.Script {
-		return redis.NewScript(prelude + gcra + "local function answer()\n" + source + "end\n" + epilogue)
-	})
-}
 
 // Outcomes of the scripts.
 const (
@@ -162,7 +105,7 @@ func (s *Store) tell(ctx context.Context, script script, keys []string, args ...
 	return r.unwrap(call)
 }
 
-// unwrap takes off what the epilogue put on: the events, and the name of the call, which must be this one's.
+// unwrap takes off what lua/lib/epilogue.lua put on: the events, and the name of the call, which must be this one's.
 func (r reply) unwrap(call operation) (reply, string, error) {
 	last := len(r) - 1
 	if last < 2 || r.text(last) != string(call[:]) {

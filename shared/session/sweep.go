@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -10,12 +9,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-)
-
-var (
-	//go:embed sweep.lua
-	sweepSource string
-	sweepScript = newScript(sweepSource)
 )
 
 // Swept is what a sweep did.

@@ -1,0 +1,310 @@
+package session
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// withoutComments returns Lua without its comments, with its lines as they were.
+func withoutComments(text string) string {
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		end := i + 1
+		switch {
+		case text[i] == '\'' || text[i] == '"':
+			end = stringEnd(text, i)
+		case strings.HasPrefix(text[i:], "--"):
+			i += strings.IndexByte(text[i:]+"\n", '\n')
+			continue
+		}
+		out.WriteString(text[i:end])
+		i = end
+	}
+	return out.String()
+}
+
+// stringEnd returns the end of the string literal that begins at i.
+func stringEnd(text string, i int) int {
+	for j := i + 1; j < len(text); j++ {
+		switch text[j] {
+		case '\\':
+			j++
+		case text[i]:
+			return j + 1
+		}
+	}
+	return len(text)
+}
+
+// expansion replaces what scripts name by what it stands for:
+//
+//	NAME                       a constant
+//	get(s, F.x)                the bytes of a field
+//	number(s, F.x)             the number that a field holds
+//	tail(s, F.x)               a field and all that follows it
+//	offset(F.x)                where a field begins, counted from 0
+//	with(s, F.x, v, F.y, w)    s with these fields replaced; v may be another field of s
+//	pack(F.x, v, F.y, w)       these fields, which follow each other
+//
+// get and number take an offset after s, if the fields begin there. Each becomes
+// calls of sub, byte, num, char and bin with the numbers in place, so that names
+// cost nothing when a script runs.
+type expansion struct {
+	file      string
+	first     int // line of the text that is expanded
+	line      int
+	constants map[string]string
+}
+
+func (x *expansion) fail(format string, args ...any) {
+	panic(fmt.Sprintf("%s:%d: ", x.file, x.line) + fmt.Sprintf(format, args...))
+}
+
+// expand expands a file.
+func (x *expansion) expand(text string) string {
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		end := i + 1
+		switch c := text[i]; {
+		case c == '\'' || c == '"':
+			end = stringEnd(text, i)
+		case isWord(c):
+			end = wordEnd(text, i)
+			x.line = x.first + strings.Count(text[:i], "\n")
+			i = x.word(&out, text, i, end)
+			continue
+		}
+		out.WriteString(text[i:end])
+		i = end
+	}
+	return out.String()
+}
+
+func isWord(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
+
+func wordEnd(text string, i int) int {
+	for i < len(text) && isWord(text[i]) {
+		i++
+	}
+	return i
+}
+
+// word writes what the word from i to end stands for, and returns where to go on.
+func (x *expansion) word(out *strings.Builder, text string, i, end int) int {
+	word := text[i:end]
+	member := strings.HasSuffix(text[:i], ".") && !strings.HasSuffix(text[:i], "..")
+	switch {
+	case member, word == "KEYS", word == "ARGV":
+	case word == "F":
+		x.fail("a field outside of get, number, tail, offset, with and pack")
+	case 'A' <= word[0] && word[0] <= 'Z' && strings.ToUpper(word) == word:
+		value, known := x.constants[word]
+		if !known {
+			x.fail("no constant %s", word)
+		}
+		word = value
+	case end < len(text) && text[end] == '(':
+		args, after := arguments(text, end)
+		called, known := x.call(word, args)
+		if !known {
+			break
+		}
+		word = called
+		// The lines that follow keep their numbers.
+		word += strings.Repeat("\n", strings.Count(text[i:after], "\n")-strings.Count(word, "\n"))
+		end = after
+	}
+	out.WriteString(word)
+	return end
+}
+
+// arguments returns the arguments of the call whose parenthesis opens at i, and
+// where it ends.
+func arguments(text string, i int) (args []string, end int) {
+	depth, from := 0, i+1
+	for ; i < len(text); i++ {
+		switch text[i] {
+		case '\'', '"':
+			i = stringEnd(text, i) - 1
+		case '(', '{', '[':
+			depth++
+		case ')', '}', ']':
+			if depth--; depth == 0 {
+				return append(args, strings.TrimSpace(text[from:i])), i + 1
+			}
+		case ',':
+			if depth == 1 {
+				args = append(args, strings.TrimSpace(text[from:i]))
+				from = i + 1
+			}
+		}
+	}
+	return args, i
+}
+
+// call returns what a call of get and the like becomes. It reports false for
+// every other function.
+func (x *expansion) call(name string, args []string) (code string, known bool) {
+	switch name {
+	case "get":
+		s, base, f := x.read(args)
+		return fmt.Sprintf("sub(%s, %s%d, %s%d)", s, base, f.at+1, base, f.at+f.size), true
+	case "number":
+		s, base, f := x.read(args)
+		return x.number(s, base, f), true
+	case "tail":
+		s, base, f := x.read(args)
+		return fmt.Sprintf("sub(%s, %s%d)", s, base, f.at+1), true
+	case "offset":
+		return strconv.Itoa(x.field(args[0]).at), true
+	case "with":
+		return x.with(args), true
+	case "pack":
+		return x.pack(args), true
+	}
+	return "", false
+}
+
+// read returns the string, the offset in front of positions, and the field of a
+// call of get, number or tail.
+func (x *expansion) read(args []string) (s, base string, f place) {
+	if len(args) < 2 || len(args) > 3 {
+		x.fail("%d arguments where there must be a string, maybe an offset, and a field", len(args))
+	}
+	if len(args) == 3 {
+		base = x.value(args[1]) + " + "
+	}
+	return x.value(args[0]), base, x.field(args[len(args)-1])
+}
+
+func (x *expansion) number(s, base string, f place) string {
+	switch f.size {
+	case 1:
+		return fmt.Sprintf("byte(%s, %s%d)", s, base, f.at+1)
+	case 3, 4, 6: // those that num knows
+		if f.at == 0 && base != "" {
+			return fmt.Sprintf("num(%s, %s, %d)", s, strings.TrimSuffix(base, " + "), f.size)
+		}
+		return fmt.Sprintf("num(%s, %s%d, %d)", s, base, f.at, f.size)
+	}
+	x.fail("a number of %d bytes", f.size)
+	return ""
+}
+
+// piece is a part of a string that is written: bytes of the former one, or code.
+type piece struct {
+	from, to int
+	code     string
+}
+
+// with returns the concatenation of what stays and what is written.
+func (x *expansion) with(args []string) string {
+	if len(args) < 3 || len(args)%2 == 0 {
+		x.fail("with must have a string, and fields with their values")
+	}
+	l := x.field(args[1]).layout
+	end := l.at
+	var pieces []piece
+	for i := 1; i < len(args); i += 2 {
+		f, value := x.field(args[i]), args[i+1]
+		if f.layout != l || f.at < end {
+			x.fail("%s is of another layout than the field before it, or in front of that", args[i])
+		}
+		pieces = append(pieces, piece{from: end, to: f.at})
+		if strings.HasPrefix(value, "F.") {
+			copied := x.field(value)
+			if copied.layout != l || copied.size != f.size {
+				x.fail("%s does not fit in %s", value, args[i])
+			}
+			pieces = append(pieces, piece{from: copied.at, to: copied.at + copied.size})
+		} else {
+			pieces = append(pieces, piece{code: x.encode(f, value)})
+		}
+		end = f.at + f.size
+	}
+	last := l.at + l.size()
+	return x.join(args[0], last, append(pieces, piece{from: end, to: last}))
+}
+
+// join writes pieces as few calls of sub as possible.
+func (x *expansion) join(s string, last int, pieces []piece) string {
+	if strings.ContainsAny(s, " ()") {
+		x.fail("with must have a variable, since %s would be computed several times", s)
+	}
+	var merged []piece
+	for _, p := range pieces {
+		if n := len(merged); p.code == "" && n > 0 && merged[n-1].code == "" && merged[n-1].to == p.from {
+			merged[n-1].to = p.to
+		} else if p.code != "" || p.from < p.to {
+			merged = append(merged, p)
+		}
+	}
+	code := make([]string, len(merged))
+	for i, p := range merged {
+		switch {
+		case p.code != "":
+			code[i] = p.code
+		case p.to == last:
+			code[i] = fmt.Sprintf("sub(%s, %d)", s, p.from+1)
+		default:
+			code[i] = fmt.Sprintf("sub(%s, %d, %d)", s, p.from+1, p.to)
+		}
+	}
+	return strings.Join(code, " .. ")
+}
+
+// pack returns the concatenation of fields that follow each other.
+func (x *expansion) pack(args []string) string {
+	if len(args) < 2 || len(args)%2 != 0 {
+		x.fail("pack must have fields with their values")
+	}
+	var code []string
+	before := x.field(args[0])
+	before.size = 0
+	for i := 0; i < len(args); i += 2 {
+		f := x.field(args[i])
+		if f.layout != before.layout || f.at != before.at+before.size {
+			x.fail("%s does not follow the field before it", args[i])
+		}
+		code = append(code, x.encode(f, args[i+1]))
+		before = f
+	}
+	return strings.Join(code, " .. ")
+}
+
+// encode returns the bytes of a value in a field.
+func (x *expansion) encode(f place, value string) string {
+	value = x.value(value)
+	if !f.number {
+		if strings.Contains(value, " ") {
+			return "(" + value + ")"
+		}
+		return value
+	}
+	if n, err := strconv.ParseUint(value, 10, 64); err == nil {
+		b := binary.BigEndian.AppendUint64(nil, n)
+		return luaString(string(b[8-f.size:]))
+	}
+	if f.size == 1 {
+		return "char(" + value + ")"
+	}
+	return fmt.Sprintf("bin(%s, %d)", value, f.size)
+}
+
+// value expands an argument.
+func (x *expansion) value(arg string) string {
+	inner := expansion{file: x.file, first: x.line, constants: x.constants}
+	return inner.expand(arg)
+}
+
+func (x *expansion) field(path string) place {
+	f, known := findField(path)
+	if !known || !strings.HasPrefix(path, "F.") {
+		x.fail("no field %s", path)
+	}
+	return f
+}
