@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// withoutComments returns Lua without its comments, with its lines as they were.
+// withoutComments returns Lua without its comments, with its lines as they
+// were.
 func withoutComments(text string) string {
 	var out strings.Builder
 	for i := 0; i < len(text); {
@@ -45,12 +46,13 @@ func stringEnd(text string, i int) int {
 //	number(s, F.x)             the number that a field holds
 //	tail(s, F.x)               a field and all that follows it
 //	offset(F.x)                where a field begins, counted from 0
-//	with(s, F.x, v, F.y, w)    s with these fields replaced; v may be another field of s
+//	with(s, F.x, v, F.y, w)    s with these fields replaced; v may be another
+//	                           field of s
 //	pack(F.x, v, F.y, w)       these fields, which follow each other
 //
-// get and number take an offset after s, if the fields begin there. Each becomes
-// calls of sub, byte, num, char and bin with the numbers in place, so that names
-// cost nothing when a script runs.
+// get and number take an offset after s, if the fields begin there. Each
+// becomes calls of sub, byte, num, char and bin with the numbers in place, so
+// that names cost nothing when a script runs.
 type expansion struct {
 	file      string
 	first     int // line of the text that is expanded
@@ -93,7 +95,8 @@ func wordEnd(text string, i int) int {
 	return i
 }
 
-// word writes what the word from i to end stands for, and returns where to go on.
+// word writes what the word from i to end stands for, and returns where to go
+// on.
 func (x *expansion) word(out *strings.Builder, text string, i, end int) int {
 	word := text[i:end]
 	member := strings.HasSuffix(text[:i], ".") && !strings.HasSuffix(text[:i], "..")
@@ -152,6 +155,9 @@ func (x *expansion) call(name string, args []string) (code string, known bool) {
 	switch name {
 	case "get":
 		s, base, f := x.read(args)
+		if f.size == 0 {
+			x.fail("%s is all that follows: use tail", args[len(args)-1])
+		}
 		return fmt.Sprintf("sub(%s, %s%d, %s%d)", s, base, f.at+1, base, f.at+f.size), true
 	case "number":
 		s, base, f := x.read(args)
@@ -195,7 +201,8 @@ func (x *expansion) number(s, base string, f place) string {
 	return ""
 }
 
-// piece is a part of a string that is written: bytes of the former one, or code.
+// piece is a part of a string that is written: bytes of the former one, or
+// code.
 type piece struct {
 	from, to int
 	code     string

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"latchkey/shared/seal"
 )
 
@@ -54,26 +52,6 @@ func (s *Store) Stored(ctx context.Context, u UserID) (Stored, error) {
 	return out, err
 }
 
-// scripts are all scripts, by the names of their files.
-var scripts = map[string]script{
-	"block": blockScript, "create": createScript, "drop_admin": resignScript, "erase": eraseScript,
-	"issue_nonce": issueScript, "last_ip": movedScript, "preferences": preferencesScript,
-	"rate_limit": limitScript, "recount": recountScript, "refresh": refreshScript, "revoke": endScript,
-	"revoke_all": endAllScript, "roles": rolesScript, "spend_nonce": spendScript,
-	"state_delete": stateDeleteScript, "state_put": statePutScript, "step_up": stepUpScript,
-	"sweep": sweepScript, "touch": touchScript,
-}
-
-// LoadScripts makes Redis know every script, through a client that may do that: a store's may not.
-func LoadScripts(ctx context.Context, rdb redis.Scripter) error {
-	for _, one := range scripts {
-		if err := one().Load(ctx, rdb).Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // RecordKey and PayloadKey name a session's two keys, NonceKey a nonce's, SumKey what health reads.
 func (s *Store) RecordKey(id ID) string       { return s.recordKey(id.User) }
 func (s *Store) PayloadKey(id ID) string      { return s.payloadKey(id) }
@@ -107,14 +85,6 @@ func (s *Store) StateKey(id ID) string          { return s.stateKey(id) }
 
 // Day is by how much what is kept outlasts deadlines.
 const Day time.Duration = day
-
-// Outcomes are the scripts' answers that have a meaning of their own; every other one is damage.
-var Outcomes = map[string]int{
-	"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "OVER": outcomeOver,
-	"SPENT": outcomeSpent, "BLOCKED": outcomeBlocked, "FULL": outcomeFull, "LIMITED": outcomeLimited,
-	"PRECONDITION": outcomePrecondition, "TOO_LARGE": outcomeTooLarge, "MISSING": outcomeMissing,
-	"STALE": outcomeStale, "LAST": outcomeLast, "EXPIRED": outcomeExpired,
-}
 
 // Traits are what the record keeps of a client: of its device without and with the id it sent, and of its network.
 type Traits struct{ Bare, Full, Network [traitSize]byte }

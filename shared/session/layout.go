@@ -17,8 +17,8 @@ type layout struct {
 	spans  []layoutSpan
 }
 
-// layoutField is one field. A number is written from a number; every other field
-// from a string.
+// layoutField is one field; with size 0, all that follows. A number is written
+// from a number; every other field from a string.
 type layoutField struct {
 	name   string
 	size   int
@@ -31,8 +31,9 @@ type layoutSpan struct{ name, first, last string }
 // sessionSize is the size of the session part of an id.
 const sessionSize = 16
 
-// layouts are all that scripts know. record.go, counters.go, change.go, nonce.go
-// and state.go describe them; tests compare those that Go reads or writes, too.
+// layouts are all that scripts know. record.go, counters.go, change.go,
+// nonce.go and state.go describe them; tests compare those that Go reads or
+// writes, too.
 var layouts = []layout{
 	{name: "", fields: []layoutField{
 		{"session", sessionSize, false},
@@ -60,6 +61,7 @@ var layouts = []layout{
 		{"transport", 1, false},
 		{"class", 1, false},
 	}, spans: []layoutSpan{
+		{"entry", "session", "class"},
 		{"activity", "seen", "idle"},
 		{"hashes", "access", "refresh"},
 		{"former_hashes", "former_access", "former_refresh"},
@@ -87,7 +89,7 @@ var layouts = []layout{
 		{"at", 6, true},
 		{"keep_until", 6, true},
 		{"idem", opSize, false},
-	}},
+	}, spans: []layoutSpan{{"entry", "session", "idem"}}},
 	{name: "event", fields: []layoutField{ // its head; the sealed actor follows
 		{"type", 1, true},
 		{"time", 6, true},
@@ -115,11 +117,11 @@ var layouts = []layout{
 	{name: "devices", fields: []layoutField{{"bare", traitSize, false}, {"full", traitSize, false}}},
 	{name: "policies", fields: []layoutField{{"device", 1, true}, {"network", 1, true}}},
 	{name: "rate", fields: []layoutField{{"full", 6, true}}},
-	{name: "issued", fields: []layoutField{{"status", 1, false}, {"terms", 24, false}}},
+	{name: "issued", fields: []layoutField{{"status", 1, false}, {"terms", 0, false}}},
 	{name: "spent", fields: []layoutField{
 		{"status", 1, false},
 		{"idem", opSize, false},
-		{"terms", 24, false},
+		{"terms", 0, false},
 	}},
 	{name: "item", fields: []layoutField{ // of a session's state
 		{"expires", 6, true},
@@ -132,6 +134,7 @@ var layouts = []layout{
 	{name: "sealed", fields: []layoutField{{"head", nonceEnd, false}}},
 	{name: "swept", fields: []layoutField{{"idem", opSize, false}, {"user", 16, false}}},
 	{name: "part", fields: []layoutField{{"size", 4, true}}}, // of the reply cache
+	{name: "value", fields: []layoutField{{"kind", 1, false}, {"value", 0, false}}},
 }
 
 // size is the size of all fields.
@@ -198,11 +201,13 @@ const (
 	hourMillis   = 60 * minuteMillis
 	dayMillis    = 24 * hourMillis
 
-	// loginUnderWay is longer than a nonce may be spent, or a request be under way.
+	// loginUnderWay is longer than a nonce may be spent, or a request be under
+	// way.
 	loginUnderWay = 15 * minuteMillis
 	// retention is how long a record is kept after its last session.
 	retention = 90 * dayMillis
-	// replyCache is how long a reply is kept: longer than a request may be under way.
+	// replyCache is how long a reply is kept: longer than a request may be
+	// under way.
 	replyCache = 5 * minuteMillis
 
 	eventsReadAgain = 128 // of the latest events, in search of a change's own

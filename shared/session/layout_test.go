@@ -1,6 +1,8 @@
 package session_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"latchkey/shared/session"
@@ -26,6 +28,71 @@ func TestReason_numbersAreStored(t *testing.T) {
 	for _, none := range []session.Reason{0, session.Reason(len(reasons) + 1), 255} {
 		if got := none.String(); got != "unknown" {
 			t.Errorf("reason %d is %q", none, got)
+		}
+	}
+}
+
+// Go reads each field where scripts write it: a change of its bytes is a change
+// of that field alone.
+func TestLayout_scriptsAgree(t *testing.T) {
+	head := session.Fields("head")
+	for _, c := range []struct {
+		layout, raw string
+		at          int // of the layout in raw
+		decode      func(string) map[string]any
+	}{
+		{"", strings.Repeat("\x00", session.EntrySize), 0, session.DecodedSession},
+		{"head", "\x01" + strings.Repeat("\x00", session.HeadSize-1), 0, session.DecodedRecord},
+		{"ended", strings.Repeat("\x00", session.EndedSize), 0, session.DecodedEnded},
+		{"event", strings.Repeat("\x00", session.EventHead), 0, session.DecodedEvent},
+		{"counters", "\x01" + strings.Repeat("\x00", session.CountersSize-1), 0, session.DecodedCounters},
+	} {
+		end := 0
+		for _, f := range session.Fields(c.layout) {
+			if end = f.At + f.Size; f.Name == "format" || c.layout == "counters" && f.Name == "chains" {
+				continue
+			}
+			for at := f.At; at < end; at++ {
+				want := []string{f.Name}
+				switch {
+				case c.layout == "event" && (f.Name == "idem" || f.Name == "number"):
+					want = []string{"id"}
+				case c.layout == "event" && f.Name == "time":
+					want = []string{"id", "time"}
+				}
+				changed := c.raw[:at] + "\x01" + c.raw[at+1:]
+				if got := session.Differing(c.decode(c.raw), c.decode(changed)); !slices.Equal(got, want) {
+					t.Errorf("byte %d of the layout %q is of %s, and Go reads %q", at, c.layout, f.Name, got)
+				}
+			}
+		}
+		if c.layout == "head" {
+			end += len(session.Fields("lengths"))
+		}
+		if end != len(c.raw) {
+			t.Errorf("the layout %q has %d bytes, want %d", c.layout, end, len(c.raw))
+		}
+	}
+	if last := head[len(head)-1]; session.Fields("lengths")[0].At != last.At+last.Size {
+		t.Error("a record's lengths do not follow its head")
+	}
+	lengths := map[string]int{"roles": 5, "live": session.EntrySize, "ended": session.EndedSize}
+	for _, f := range session.Fields("lengths") {
+		one := "\x01" + strings.Repeat("\x00", session.HeadSize-1)
+		size, count := lengths[f.Name], 1
+		if f.Name == "roles" {
+			size, count = 1, 5
+		}
+		raw := one[:f.At] + string(rune(count)) + one[f.At+1:] + strings.Repeat("r", size*count)
+		if got := session.DecodedRecord(raw)[f.Name]; got != count {
+			t.Errorf("a record with %d of %s reads as %v", count, f.Name, got)
+		}
+	}
+	sizes := map[string]int{"chain": session.ChainSize, "cell": session.FlowSize}
+	for layout, want := range sizes {
+		fields := session.Fields(layout)
+		if last := fields[len(fields)-1]; last.At+last.Size != want {
+			t.Errorf("the layout %s has %d bytes, want %d", layout, last.At+last.Size, want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ var libraries = []library{
 	{"index", []string{"bytes", "call"}},
 	{"change", []string{"record", "events", "counters", "index"}},
 	{"end_session", []string{"change"}},
-	{"roles", nil},
+	{"roles", []string{"bytes"}},
 	{"renewal", []string{"bytes"}},
 	{"binding", []string{"events"}},
 	{"rate_limit", []string{"bytes"}},
@@ -72,27 +72,43 @@ var (
 // millisecond to every cold start.
 type script func() *redis.Script
 
-// newScript puts together a script from its file and the libraries that it uses,
-// with those that they need. It panics if the script names a library, field or
-// constant that there is not: a test builds every script.
+// newScript puts together a script from its file and the libraries that it
+// uses. It panics if the script names a library, field or constant that there
+// is not: a test builds every script.
 func newScript(name string, uses ...string) script {
 	return sync.OnceValue(func() *redis.Script {
-		var a assembly
-		a.add("lua/lib/prologue.lua")
-		used := withNeeds(uses)
-		for _, lib := range libraries {
-			if slices.Contains(used, lib.name) {
-				a.add("lua/lib/" + lib.name + ".lua")
-			}
-		}
-		a.line("local function run()", origin{})
-		a.add("lua/" + name + ".lua")
-		a.line("end", origin{})
-		a.add("lua/lib/epilogue.lua")
-		built := redis.NewScript(a.text.String())
-		origins.Store(built, a.origins)
-		return built
+		file := "lua/" + name + ".lua"
+		return build(file, readLua(file), uses)
 	})
+}
+
+// build puts together a script from its text, the libraries that it uses, and
+// those that they need.
+func build(file, text string, uses []string) *redis.Script {
+	var a assembly
+	add := func(file string) { a.add(file, readLua(file)) }
+	add("lua/lib/prologue.lua")
+	used := withNeeds(uses)
+	for _, lib := range libraries {
+		if slices.Contains(used, lib.name) {
+			add("lua/lib/" + lib.name + ".lua")
+		}
+	}
+	a.line("local function run()", origin{})
+	a.add(file, text)
+	a.line("end", origin{})
+	add("lua/lib/epilogue.lua")
+	built := redis.NewScript(a.text.String())
+	origins.Store(built, a.origins)
+	return built
+}
+
+func readLua(file string) string {
+	text, err := luaFiles.ReadFile(file)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
 }
 
 // withNeeds returns libraries with all that they need.
@@ -128,16 +144,12 @@ func (a *assembly) line(text string, from origin) {
 	a.origins = append(a.origins, from)
 }
 
-// add adds a file, without comments and empty lines.
-func (a *assembly) add(file string) {
-	raw, err := luaFiles.ReadFile(file)
-	if err != nil {
-		panic(err)
-	}
+// add adds a file's text, without comments and empty lines.
+func (a *assembly) add(file, text string) {
 	x := expansion{file: file, first: 1, constants: constants()}
-	for i, text := range strings.Split(x.expand(withoutComments(string(raw))), "\n") {
-		if text = strings.TrimSpace(text); text != "" {
-			a.line(text, origin{file, i + 1})
+	for i, line := range strings.Split(x.expand(withoutComments(text)), "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			a.line(line, origin{file, i + 1})
 		}
 	}
 }
@@ -162,7 +174,9 @@ func (s script) locate(err error) error {
 }
 
 // scriptLine finds the line of a script in an error: Redis calls the script
-// user_script, the embedded engine <string>.
+// user_script. The embedded engine calls it <string> or nothing, and may name a
+// line of its own first.
 var scriptLine = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?:user_script:|<string>:|<string> line:)(\d+)`)
+	return regexp.MustCompile(`(?:user_script:|<string> line:|` +
+		`\(new function\): (?::\d+: Script attempted .*? in function <:\d+>\s+)?:)(\d+)`)
 })

@@ -100,7 +100,7 @@ func (s *Store) tell(ctx context.Context, script script, keys []string, args ...
 		return err
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, "", script.locate(err)
 	}
 	return r.unwrap(call)
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -55,6 +56,8 @@ func (s *Store) send(ctx context.Context, calls []*call,
 	for c, cmd := range asked {
 		if r, failed := cmd.Slice(); failed == nil {
 			c.reply = r
+		} else if errors.Is(err, failed) {
+			err = c.script.locate(err)
 		}
 	}
 	return err

@@ -9,12 +9,12 @@
 -- ARGV[7]   session parts of those sessions, 16 bytes each
 -- ARGV[8]   the roles on which the caller based its decision, see rolesChanged
 -- ARGV[9]   1 to erase even if there are sessions that the caller does not know
---           of: they end like all others, and their payload and state, for which
---           no key was declared, expire by their TTL
+--           of: they end like all others, and their payload and state, for
+--           which no key was declared, expire by their TTL
 --
 -- Returns  {DONE}     erased, by this change or before
---          {STALE}    there is a session that the caller does not know of, or the
---                     account has other roles: read again
+--          {STALE}    there is a session that the caller does not know of, or
+--                     the account has other roles: read again
 --          {DAMAGED}
 local cache, sessions, expected, anyway = KEYS[6], ARGV[7], ARGV[8], ARGV[9] == '1'
 change.cap = 0 -- nothing remains of the activity, so it is not written either

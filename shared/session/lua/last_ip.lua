@@ -5,7 +5,8 @@
 -- KEYS[1]  the subject's record
 -- KEYS[2]  the session's payload
 -- ARGV[1]  now, ms
--- ARGV[2]  idempotency key of the login or the last rotation, as the caller saw it
+-- ARGV[2]  idempotency key of the login or the last rotation, as the caller saw
+--          it
 -- ARGV[3]  session part of the id, 16 bytes
 -- ARGV[4]  the network last recorded, as the caller saw it, 8 bytes
 -- ARGV[5]  the sealed payload

@@ -18,8 +18,8 @@
 -- ARGV[17]  the caller's transport, 1 byte
 -- ARGV[18]  sizes of the rate limits, see lib/rate_limit.lua
 --
--- Returns  {DONE, entry, payload}  what is current now: the presented token's own
---                                  generation, or the next
+-- Returns  {DONE, entry, payload}  what is current now: the presented token's
+--                                  own generation, or the next
 --          {UNKNOWN}               no such session, payload or token
 --          {LIMITED, ms}           too many; nothing was changed; when to retry
 --          {ENDED, reason, time, mine}
@@ -38,15 +38,15 @@ if not at then
 end
 local sealed = redis.call('GET', payload)
 if not sealed then return {UNKNOWN} end
-local entry = sub(raw, at + 1, at + ENTRY_SIZE)
+local entry = get(raw, at, F.entry)
 if get(entry, F.transport) ~= transport then return {UNKNOWN} end
 
 local function stop(reason) return endAndReply(change, payload, state, raw, session, reason) end
 
 local current, rotated = number(entry, F.generation), number(entry, F.rotated)
 if generation > current then return stop(STORE_RESET) end
--- A caller's clock may be behind the one that rotated: an earlier time counts as
--- within the grace. If nothing was rotated yet, the time is 0, long ago.
+-- A caller's clock may be behind the one that rotated: an earlier time counts
+-- as within the grace. If nothing was rotated yet, the time is 0, long ago.
 local within = now < rotated + grace
 -- A step-up leaves the generation before it without a hash. Until its grace is
 -- over, an older generation is merely unknown: another tab may have sent it at

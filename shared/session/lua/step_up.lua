@@ -1,5 +1,5 @@
--- Renews a session after a fresh signature: new tokens without grace for the old
--- ones, elevated, no step-up required, and bound to the caller's device and
+-- Renews a session after a fresh signature: new tokens without grace for the
+-- old ones, elevated, no step-up required, and bound to the caller's device and
 -- network.
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
@@ -30,7 +30,7 @@ if not at then
   return reply
 end
 if redis.call('EXISTS', payload) == 0 then return {UNKNOWN} end
-local entry = sub(raw, at + 1, at + ENTRY_SIZE)
+local entry = get(raw, at, F.entry)
 if get(entry, F.idem) == change.idem then
   emitAgain(change)
   return {DONE, entry}
@@ -42,9 +42,9 @@ end
 
 local rec = open(raw)
 rec.replaced = entry
--- The access token before this one has expired, at every clock. The refresh token
--- before it has no hash any more: it is unknown, and not taken for a stolen one,
--- since another tab may have sent it at the same moment.
+-- The access token before this one has expired, at every clock. The refresh
+-- token before it has no hash any more: it is unknown, and not taken for a
+-- stolen one, since another tab may have sent it at the same moment.
 entry = with(entry,
   F.seen, math.max(now, number(entry, F.seen)),
   F.idle, idleEnd(entry, now, idle),

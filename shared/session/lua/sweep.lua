@@ -1,7 +1,7 @@
--- Sweeps a few subjects of one partition: each session that has passed a deadline
--- ends, by that deadline and at that time, with its event and its counters. Users
--- without a live session leave the index; the others are found again at their
--- first deadline.
+-- Sweeps a few subjects of one partition: each session that has passed a
+-- deadline ends, by that deadline and at that time, with its event and its
+-- counters. Users without a live session leave the index; the others are found
+-- again at their first deadline.
 --
 -- KEYS[1]   the partition's counters
 -- KEYS[2..] of each subject in turn: its segment of the partition's index, the
@@ -12,8 +12,8 @@
 -- ARGV[4..] of each subject in turn: idempotency key, 6 bytes, and user id
 --
 -- Returns  {DONE, damaged, due, counters}
---            damaged   how many records have no known layout; they are left alone
---                      and looked at again in an hour
+--            damaged   how many records have no known layout; they are left
+--                      alone and looked at again in an hour
 --            due       how many subjects have more sessions to end
 --            counters  the counters, if a session ended; else empty
 local counters, now, cap, keep = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]

@@ -1,7 +1,7 @@
 -- Records activity: moves a session's idle end, and records that device or
--- network changed. It looks again before it writes. Since the caller read it the
--- session may have ended, or a step-up may have replaced its tokens: then the
--- presented token opens nothing, and the binding is not checked.
+-- network changed. It looks again before it writes. Since the caller read it
+-- the session may have ended, or a step-up may have replaced its tokens: then
+-- the presented token opens nothing, and the binding is not checked.
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
 -- KEYS[6]   the session's payload
@@ -23,8 +23,8 @@ local interval, idle, policies = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 local devices, network, hash, grace = ARGV[11], ARGV[12], ARGV[13], tonumber(ARGV[14])
 local now = change.now
 
--- isGood reports whether an access token with that hash is valid: the current one
--- until it expires, the one before until the end of the grace at most.
+-- isGood reports whether an access token with that hash is valid: the current
+-- one until it expires, the one before until the end of the grace at most.
 local function isGood(entry)
   if hash == get(entry, F.access) then return now < number(entry, F.access_end) end
   return hash == get(entry, F.former_access)
@@ -37,7 +37,7 @@ if not at then
   emitAgain(change)
   return reply
 end
-local before = sub(raw, at + 1, at + ENTRY_SIZE)
+local before = get(raw, at, F.entry)
 if not isGood(before) then
   emitAgain(change)
   return {EXPIRED}
@@ -61,7 +61,8 @@ if not moves then
 end
 local written = redis.pcall('SETRANGE', change.record, at + offset(F.seen), get(entry, F.activity))
 if type(written) == 'table' and written.err then
-  -- If memory is full the deadline stays where it was: nobody is refused for that.
+  -- If memory is full the deadline stays where it was: nobody is refused for
+  -- that.
   if string.find(written.err, 'OOM', 1, true) then return {DONE, before} end
   return written
 end

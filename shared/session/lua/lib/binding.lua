@@ -2,8 +2,8 @@
 -- session is bound to.
 
 -- presentedDevice returns the one of the caller's two device hashes that an
--- entry is compared with. It is empty if the request could not present a device,
--- or only the first and the entry needs the second.
+-- entry is compared with. It is empty if the request could not present a
+-- device, or only the first and the entry needs the second.
 local function presentedDevice(entry, devices)
   if devices == '' then return '' end
   local with_id = number(entry, F.flags) % (2 * DEVICE_ID) >= DEVICE_ID

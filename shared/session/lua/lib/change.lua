@@ -1,8 +1,8 @@
 -- Changing a record, and with it, in the same step, what follows from it.
 
 -- open splits a well-formed record: head is the part before the lengths, live
--- and ended are lists of entries. gone collects the entries that end, and was is
--- how many were live. Scripts also set
+-- and ended are lists of entries. gone collects the entries that end, and was
+-- is how many were live. Scripts also set
 --   added     an entry that is new
 --   replaced  the entry whose place it takes
 --   required  the change must be written even if memory is full
@@ -12,11 +12,11 @@ local function open(raw)
   local at = HEAD_SIZE + number(raw, F.lengths.roles)
   rec.roles = sub(raw, HEAD_SIZE + 1, at)
   for _ = 1, number(raw, F.lengths.live) do
-    rec.live[#rec.live + 1] = sub(raw, at + 1, at + ENTRY_SIZE)
+    rec.live[#rec.live + 1] = get(raw, at, F.entry)
     at = at + ENTRY_SIZE
   end
   for _ = 1, number(raw, F.lengths.ended) do
-    rec.ended[#rec.ended + 1] = sub(raw, at + 1, at + ENDED_SIZE)
+    rec.ended[#rec.ended + 1] = get(raw, at, F.ended.entry)
     at = at + ENDED_SIZE
   end
   rec.was = #rec.live
@@ -45,8 +45,8 @@ local function endEntry(change, rec, i, reason)
   return reason, at
 end
 
--- endEntries ends the live sessions that test selects, first to last. It returns
--- how many ended for that reason, and reason and time of the last.
+-- endEntries ends the live sessions that test selects, first to last. It
+-- returns how many ended for that reason, and reason and time of the last.
 local function endEntries(change, rec, test, reason)
   local i, count, why, at = 1, 0, nil, nil
   while i <= #rec.live do
@@ -104,9 +104,10 @@ end
 -- save writes a record back, and in the same step what follows from it:
 -- activity, counters, index.
 local function save(change, rec)
-  -- If its memory is full, Redis refuses a script's first write if that may need
-  -- memory, and none after it, so that no script stops half way. What ends or
-  -- restricts a session must not be refused: begin with a write that needs none.
+  -- If its memory is full, Redis refuses a script's first write if that may
+  -- need memory, and none after it, so that no script stops half way. What ends
+  -- or restricts a session must not be refused: begin with a write that needs
+  -- none.
   if #rec.gone > 0 or rec.required then redis.call('PERSIST', change.record) end
   writeEvents(change) -- before the change: if its event cannot be written it does not happen
   if #rec.gone > 0 or rec.added or rec.replaced then updateCounters(change, {rec}) end

@@ -29,7 +29,8 @@ local function loadReply(key)
     if at == 0 then
       emitted[1] = part
     else
-      reply[#reply + 1] = sub(part, 1, 1) == 'i' and tonumber(sub(part, 2)) or sub(part, 2)
+      local value = tail(part, F.value.value)
+      reply[#reply + 1] = get(part, F.value.kind) == 'i' and tonumber(value) or value
     end
     at = at + PART_HEAD + size
   end

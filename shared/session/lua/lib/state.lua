@@ -1,6 +1,6 @@
 -- A session's state is a hash. A field is the keyed hash of a key's name, 16
--- bytes. A value is expiry, size, and the sealed bytes, whose nonce is the key's
--- version.
+-- bytes. A value is expiry, size, and the sealed bytes, whose nonce is the
+-- key's version.
 
 -- isExpired reports whether a stored value has expired.
 local function isExpired(value, now) return number(value, F.item.expires) <= now end
