@@ -11,19 +11,31 @@ import (
 // were.
 func withoutComments(text string) string {
 	var out strings.Builder
-	for i := 0; i < len(text); {
-		end := i + 1
-		switch {
-		case text[i] == '\'' || text[i] == '"':
-			end = stringEnd(text, i)
-		case strings.HasPrefix(text[i:], "--"):
-			i += strings.IndexByte(text[i:]+"\n", '\n')
-			continue
+	out.Grow(len(text))
+	for line := range strings.Lines(text) {
+		out.WriteString(line[:codeEnd(line)])
+		if strings.HasSuffix(line, "\n") {
+			out.WriteByte('\n')
 		}
-		out.WriteString(text[i:end])
-		i = end
 	}
 	return out.String()
+}
+
+// codeEnd returns where a line's comment begins, or its end.
+func codeEnd(line string) int {
+	line = strings.TrimSuffix(line, "\n")
+	for at := 0; ; {
+		length := strings.Index(line[at:], "--")
+		if length < 0 {
+			return len(line)
+		}
+		end := at + length
+		quote := strings.IndexAny(line[at:end], `'"`)
+		if quote < 0 {
+			return end
+		}
+		at = stringEnd(line, at+quote) // the comment may be in the string
+	}
 }
 
 // stringEnd returns the end of the string literal that begins at i.
@@ -64,65 +76,74 @@ func (x *expansion) fail(format string, args ...any) {
 	panic(fmt.Sprintf("%s:%d: ", x.file, x.line) + fmt.Sprintf(format, args...))
 }
 
-// expand expands a file.
+// expand expands a file. Building a script must not be felt at a cold start:
+// what stays as it is is copied in long pieces.
 func (x *expansion) expand(text string) string {
 	var out strings.Builder
+	out.Grow(len(text))
+	x.line = x.first
+	from := 0 // of what is not written yet
 	for i := 0; i < len(text); {
-		end := i + 1
 		switch c := text[i]; {
+		case c == '\n':
+			x.line++
+			i++
 		case c == '\'' || c == '"':
-			end = stringEnd(text, i)
+			i = stringEnd(text, i)
 		case isWord(c):
-			end = wordEnd(text, i)
-			x.line = x.first + strings.Count(text[:i], "\n")
-			i = x.word(&out, text, i, end)
-			continue
+			code, end := x.word(text, i)
+			if code != "" {
+				out.WriteString(text[from:i])
+				out.WriteString(code)
+				x.line += strings.Count(text[i:end], "\n")
+				from = end
+			}
+			i = end
+		default:
+			i++
 		}
-		out.WriteString(text[i:end])
-		i = end
 	}
+	out.WriteString(text[from:])
 	return out.String()
 }
 
 func isWord(c byte) bool {
-	return c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+	return 'a' <= c && c <= 'z' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z'
 }
 
-func wordEnd(text string, i int) int {
-	for i < len(text) && isWord(text[i]) {
-		i++
+// word returns what the word at i stands for, if it does not stay as it is, and
+// where to go on.
+func (x *expansion) word(text string, i int) (code string, end int) {
+	for end = i; end < len(text) && isWord(text[end]); end++ {
 	}
-	return i
-}
-
-// word writes what the word from i to end stands for, and returns where to go
-// on.
-func (x *expansion) word(out *strings.Builder, text string, i, end int) int {
-	word := text[i:end]
-	member := strings.HasSuffix(text[:i], ".") && !strings.HasSuffix(text[:i], "..")
-	switch {
-	case member, word == "KEYS", word == "ARGV":
-	case word == "F":
-		x.fail("a field outside of get, number, tail, offset, with and pack")
-	case 'A' <= word[0] && word[0] <= 'Z' && strings.ToUpper(word) == word:
-		value, known := x.constants[word]
-		if !known {
-			x.fail("no constant %s", word)
-		}
-		word = value
-	case end < len(text) && text[end] == '(':
+	member := i > 0 && text[i-1] == '.' && (i < 2 || text[i-2] != '.')
+	switch word := text[i:end]; {
+	case member:
+	case 'A' <= word[0] && word[0] <= 'Z':
+		return x.constant(word), end
+	case end < len(text) && text[end] == '(' && generates(word):
 		args, after := arguments(text, end)
-		called, known := x.call(word, args)
-		if !known {
-			break
-		}
-		word = called
+		code = x.call(word, args)
 		// The lines that follow keep their numbers.
-		word += strings.Repeat("\n", strings.Count(text[i:after], "\n")-strings.Count(word, "\n"))
-		end = after
+		lines := strings.Count(text[i:after], "\n") - strings.Count(code, "\n")
+		return code + strings.Repeat("\n", lines), after
 	}
-	out.WriteString(word)
-	return end
+	return "", end
+}
+
+// constant returns what a name in capitals stands for; nothing for Redis's own.
+func (x *expansion) constant(name string) string {
+	switch {
+	case name == "KEYS", name == "ARGV":
+		return ""
+	case name == "F":
+		x.fail("a field outside of get, number, tail, offset, with and pack")
+	}
+	value, known := x.constants[name]
+	if !known {
+		x.fail("no constant %s", name)
+	}
+	return value
 }
 
 // arguments returns the arguments of the call whose parenthesis opens at i, and
@@ -149,30 +170,35 @@ func arguments(text string, i int) (args []string, end int) {
 	return args, i
 }
 
-// call returns what a call of get and the like becomes. It reports false for
-// every other function.
-func (x *expansion) call(name string, args []string) (code string, known bool) {
+// generates reports whether a function is one of those that call knows.
+func generates(name string) bool {
 	switch name {
-	case "get":
-		s, base, f := x.read(args)
-		if f.size == 0 {
-			x.fail("%s is all that follows: use tail", args[len(args)-1])
-		}
-		return fmt.Sprintf("sub(%s, %s%d, %s%d)", s, base, f.at+1, base, f.at+f.size), true
-	case "number":
-		s, base, f := x.read(args)
-		return x.number(s, base, f), true
-	case "tail":
-		s, base, f := x.read(args)
-		return fmt.Sprintf("sub(%s, %s%d)", s, base, f.at+1), true
-	case "offset":
-		return strconv.Itoa(x.field(args[0]).at), true
-	case "with":
-		return x.with(args), true
-	case "pack":
-		return x.pack(args), true
+	case "get", "number", "tail", "offset", "with", "pack":
+		return true
 	}
-	return "", false
+	return false
+}
+
+// call returns what a call of one of them becomes.
+func (x *expansion) call(name string, args []string) string {
+	switch name {
+	case "with":
+		return x.with(args)
+	case "pack":
+		return x.pack(args)
+	case "offset":
+		return strconv.Itoa(x.field(args[0]).at)
+	}
+	s, base, f := x.read(args)
+	switch {
+	case name == "number":
+		return x.number(s, base, f)
+	case name == "tail":
+		return "sub(" + s + ", " + base + strconv.Itoa(f.at+1) + ")"
+	case f.size == 0:
+		x.fail("%s is all that follows: use tail", args[len(args)-1])
+	}
+	return "sub(" + s + ", " + base + strconv.Itoa(f.at+1) + ", " + base + strconv.Itoa(f.at+f.size) + ")"
 }
 
 // read returns the string, the offset in front of positions, and the field of a
@@ -190,12 +216,12 @@ func (x *expansion) read(args []string) (s, base string, f place) {
 func (x *expansion) number(s, base string, f place) string {
 	switch f.size {
 	case 1:
-		return fmt.Sprintf("byte(%s, %s%d)", s, base, f.at+1)
+		return "byte(" + s + ", " + base + strconv.Itoa(f.at+1) + ")"
 	case 3, 4, 6: // those that num knows
 		if f.at == 0 && base != "" {
-			return fmt.Sprintf("num(%s, %s, %d)", s, strings.TrimSuffix(base, " + "), f.size)
+			return "num(" + s + ", " + strings.TrimSuffix(base, " + ") + ", " + strconv.Itoa(f.size) + ")"
 		}
-		return fmt.Sprintf("num(%s, %s%d, %d)", s, base, f.at, f.size)
+		return "num(" + s + ", " + base + strconv.Itoa(f.at) + ", " + strconv.Itoa(f.size) + ")"
 	}
 	x.fail("a number of %d bytes", f.size)
 	return ""

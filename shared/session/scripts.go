@@ -85,7 +85,8 @@ func newScript(name string, uses ...string) script {
 // build puts together a script from its text, the libraries that it uses, and
 // those that they need.
 func build(file, text string, uses []string) *redis.Script {
-	var a assembly
+	a := assembly{origins: make([]origin, 0, 512)}
+	a.text.Grow(16 << 10)
 	add := func(file string) { a.add(file, readLua(file)) }
 	add("lua/lib/prologue.lua")
 	used := withNeeds(uses)
@@ -147,9 +148,11 @@ func (a *assembly) line(text string, from origin) {
 // add adds a file's text, without comments and empty lines.
 func (a *assembly) add(file, text string) {
 	x := expansion{file: file, first: 1, constants: constants()}
-	for i, line := range strings.Split(x.expand(withoutComments(text)), "\n") {
+	n := 0
+	for line := range strings.Lines(x.expand(withoutComments(text))) {
+		n++
 		if line = strings.TrimSpace(line); line != "" {
-			a.line(line, origin{file, i + 1})
+			a.line(line, origin{file, n})
 		}
 	}
 }
