@@ -457,14 +457,14 @@ func TestInvoke_callersDoNotCross(t *testing.T) {
 		var all sync.WaitGroup
 		for address, g := range users {
 			for _, s := range shapes {
-				payload, nobody := newEvent(t, s).bearer(g.AccessToken).payload(), newEvent(t, s).payload()
+				payload, anonymous := newEvent(t, s).bearer(g.AccessToken).payload(), newEvent(t, s).payload()
 				all.Go(func() {
 					for range 50 {
 						got := read(t, func() ([]byte, error) { return w.Invoke(ctx, payload) })
 						if got.outcome != "allow" || got.context["address"] != address || got.context["sessionId"] != g.Session.ID.String() {
 							t.Errorf("%s is told %v", address, got)
 						}
-						if got := read(t, func() ([]byte, error) { return w.Invoke(ctx, nobody) }); got.context != nil || got.outcome == "allow" {
+						if got := read(t, func() ([]byte, error) { return w.Invoke(ctx, anonymous) }); got.context != nil || got.outcome == "allow" {
 							t.Errorf("nobody is told %v", got)
 						}
 					}

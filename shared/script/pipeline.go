@@ -2,6 +2,7 @@ package script
 
 import (
 	"context"
+	"errors"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -9,7 +10,7 @@ import (
 // Call is one of several scripts that are sent at once. Each has keys of its own
 // slot and knows nothing of the others.
 type Call struct {
-	Script Script
+	Script *Script
 	Keys   []string
 	Args   []any
 	// Reply is what the script returned, once [Pipeline] has run it.
@@ -53,13 +54,15 @@ func send(ctx context.Context, rdb redis.UniversalClient, calls []*Call, by send
 	sent := map[*Call]*redis.Cmd{}
 	for _, c := range calls {
 		if c.Reply == nil {
-			sent[c] = by(c.Script(), ctx, p, c.Keys, c.Args...)
+			sent[c] = by(c.Script.built().Script, ctx, p, c.Keys, c.Args...)
 		}
 	}
 	_, err := p.Exec(ctx)
 	for c, cmd := range sent {
 		if r, failed := cmd.Slice(); failed == nil {
 			c.Reply = r
+		} else if errors.Is(err, failed) {
+			err = c.Script.locate(err)
 		}
 	}
 	return err

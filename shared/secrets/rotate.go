@@ -77,7 +77,7 @@ func (r *Rotation) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, errors.New("the event is about another secret than SESSION_KEYS_SECRET_ARN")
 	}
 	steps := map[string]func(context.Context, string) error{
-		"createSecret": r.create, "setSecret": r.set, "testSecret": r.test, "finishSecret": r.finish,
+		"createSecret": r.create, "setSecret": r.set, "testSecret": r.test, "finishSecret": r.finishSecret,
 	}
 	step, ok := steps[e.Step]
 	if !ok {
@@ -184,10 +184,10 @@ func (r *Rotation) tested(ctx context.Context, token string) (version string, er
 // current.
 const startAnew = "take the stage AWSPENDING off it (update-secret-version-stage --remove-from-version-id) and rotate again"
 
-// finish makes the pending version the current one. It replaces the very
+// finishSecret makes the pending version the current one. It replaces the very
 // version that it was compared with: AWS refuses if another one is current by
 // now. Secrets Manager keeps the former one as AWSPREVIOUS.
-func (r *Rotation) finish(ctx context.Context, token string) error {
+func (r *Rotation) finishSecret(ctx context.Context, token string) error {
 	version, err := r.tested(ctx, token)
 	if err != nil {
 		return err

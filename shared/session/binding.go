@@ -74,8 +74,8 @@ func boundWith(d Device) byte {
 	return 0
 }
 
-// changed tells whether a change of device or network is due to be recorded before the touch interval is over: what judge
-// in prelude.lua decides for good.
+// changed tells whether a change of device or network is due to be recorded before the touch interval is over: what
+// checkBinding in lua/lib/binding.lua decides for good.
 func (s *Store) changed(e entry, c clientBinding) bool {
 	stepUpRequired := e.flags&flagStepUpRequired != 0
 	due := func(policy Policy, bound, last, seen [bindingHashSize]byte) bool {

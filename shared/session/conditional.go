@@ -17,7 +17,7 @@ type Condition func(roles []string) error
 // anyRoles is for a change that was decided whatever the account's roles are.
 const anyRoles = ""
 
-// expectRoles is what scripts are told of the roles by which the caller decided; see other_roles in prelude.lua.
+// expectRoles is what scripts are told of the roles by which the caller decided; see rolesChanged in lua/lib/roles.lua.
 func expectRoles(roles []string) string { return "=" + strings.Join(roles, ",") }
 
 // staleReads is how often something is read again that changed between reading and writing it.
@@ -65,7 +65,7 @@ func (s *Store) recordOrNone(ctx context.Context, user token.UserID) (record, er
 
 // accountChange is a change of an account that is decided by its roles.
 type accountChange struct {
-	script script.Script
+	script *script.Script
 	// dropsAdmin tells that the account can administer no more afterwards, and keepAdmin that somebody else must be able to.
 	dropsAdmin, keepAdmin bool
 	// addsAdmin tells that it may be able to administer afterwards, who could not.

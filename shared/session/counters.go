@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A bucket's counters, one string. Scripts keep it in the same step as the records that it counts; prelude.lua knows the
-// same layout. All numbers are big endian, three bytes where nothing else is said.
+// A bucket's counters, one string. Scripts keep it in the same step as the records that it counts; layout.go has the
+// same layout for them. All numbers are big endian, three bytes where nothing else is said.
 //
 //	live   format 1 | active | accounts with a live session | of the active: cookie | desktop | mobile | tablet
 //	       | number of chains 1 | for each chain: id 8 | sessions

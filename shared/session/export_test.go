@@ -8,9 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
-	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -55,17 +52,6 @@ func (s *Store) Stored(ctx context.Context, u token.UserID) (Stored, error) {
 	return out, err
 }
 
-// LoadScripts makes Redis know every script, through a client that may do that: a store's may not.
-func LoadScripts(ctx context.Context, rdb redis.Scripter) error {
-	for _, one := range []script.Script{spendScript, createScript, touchScript, refreshScript, endScript, endAllScript, stepUpScript, blockScript, rolesScript, eraseScript, dropAdminScript, issueScript, limitScript, sweepScript, recountScript,
-		preferencesScript, statePutScript, stateDeleteScript} {
-		if err := one().Load(ctx, rdb).Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // RecordKey and PayloadKey name a session's two keys, NonceKey a nonce's, SumKey what health reads.
 func (s *Store) RecordKey(id token.ID) string  { return s.recordKey(id.User) }
 func (s *Store) PayloadKey(id token.ID) string { return s.payloadKey(id) }
@@ -99,14 +85,6 @@ func (s *Store) StateKey(id token.ID) string          { return s.stateKey(id) }
 
 // Day is by how much what is kept outlasts deadlines.
 const Day time.Duration = day
-
-// Outcomes are the scripts' answers that have a meaning of their own; every other one is damage.
-var Outcomes = map[string]int{
-	"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "OVER": outcomeOver,
-	"SPENT": outcomeSpent, "BLOCKED": outcomeBlocked, "FULL": outcomeFull, "LIMITED": outcomeLimited,
-	"PRECONDITION": outcomePrecondition, "TOO_LARGE": outcomeTooLarge, "MISSING": outcomeMissing,
-	"STALE": outcomeStale, "LAST": outcomeLast, "EXPIRED": outcomeExpired,
-}
 
 // Binding are what the record keeps of a client: of its device without and with the id it sent, and of its network.
 type Binding struct{ Bare, Full, Network [bindingHashSize]byte }

@@ -88,7 +88,7 @@ func (s *Store) sessionKeys(id token.ID) []string {
 	return []string{s.recordKey(id.User), s.payloadKey(id)}
 }
 
-// subjectKeys are the keys that every script begins with which changes a record; see subject in prelude.lua.
+// subjectKeys are the keys that every script begins with which changes a record; see lua/lib/subject.lua.
 func (s *Store) subjectKeys(u token.UserID) []string {
 	partition := partitionOf(u)
 	return []string{

@@ -1,11 +1,6 @@
 package session_test
 
 import (
-	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -37,82 +32,67 @@ func TestReason_numbersAreStored(t *testing.T) {
 	}
 }
 
-// The types of events as scripts name them.
-var events = map[session.EventType]string{
-	session.EventLogin: "LOGIN", session.EventRefresh: "REFRESH", session.EventEnded: "ENDED", session.EventStepUp: "STEP_UP",
-	session.EventDevice: "DEVICE", session.EventNetwork: "NETWORK", session.EventRoles: "ROLES", session.EventBlocked: "BLOCKED",
-	session.EventUnblocked: "UNBLOCKED", session.EventErased: "ERASED", session.EventPreferences: "PREFERENCES",
-}
-
-// The layout stands in Go and in Lua, and so do outcomes and reasons: every constant of a script is the same here, and
-// every one here is a script's.
+// Go reads each field where scripts write it: a change of its bytes is a change
+// of that field alone.
 func TestLayout_scriptsAgree(t *testing.T) {
-	want := map[string]string{
-		"HEAD": fmt.Sprint(session.HeadSize), "LIVE": fmt.Sprint(session.EntrySize), "ENDED": fmt.Sprint(session.EndedSize),
-		"DAY": fmt.Sprint(session.Day.Milliseconds()), "REMEMBERED": "16", "MOST": "255", "LATE": "HOUR / 4", "RETENTION": "90 * DAY", "DAMAGED": "9",
-		"PREFERENCES": "2", "MEMORY": "HOUR / 12",
-		"HOUR":   "3600000",
-		"COUNTS": fmt.Sprint(session.CountersSize), "CHAIN": fmt.Sprint(session.ChainSize), "CELL": fmt.Sprint(session.HourlyCountSize),
-		"LOGINS": fmt.Sprint(session.HourlyLogins), "RENEWALS": fmt.Sprint(session.HourlyRenewals), "HOURS": fmt.Sprint(session.HourlyKept + 1), "COMPACT": "128",
-		"HELD": fmt.Sprint(session.FlagStepUpRequired), "DEVICE_ID": fmt.Sprint(session.FlagDeviceID),
-	}
-	for event, name := range events {
-		want["EVENT_"+name] = fmt.Sprint(int(event))
-	}
-	for policy, name := range []string{"OFF", "LOG", "STEP_UP", "REVOKE"} {
-		want[name] = fmt.Sprint(policy)
-		if got := session.Policy(policy).String(); got != strings.ToLower(name) {
-			t.Errorf("policy %d is %s", policy, got)
-		}
-	}
-	for name, outcome := range session.Outcomes {
-		if want[name] = fmt.Sprint(outcome); want[name] == want["DAMAGED"] {
-			t.Errorf("%s is told as damage", name)
-		}
-	}
-	for _, r := range reasons {
-		if r.reason != session.Revoked && r.reason != session.RevokedByAdmin { // which callers name, and no script
-			want[strings.ToUpper(r.name)] = fmt.Sprint(int(r.reason))
-		}
-	}
-	seen := map[string]bool{}
-	for _, c := range scriptConstants(t) {
-		if seen[c.name] = true; want[c.name] != c.value {
-			t.Errorf("%s: %s is %s, in Go it is %q", c.file, c.name, c.value, want[c.name])
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if !seen[name] {
-			t.Errorf("no script has %s", name)
-		}
-	}
-}
-
-type scriptConstant struct{ file, name, value string }
-
-var assignment = regexp.MustCompile(`(?m)^local ([A-Z][A-Z_, ]*) = (.*?)(?:\s+--.*)?$`)
-
-// scriptConstants are the upper-case locals of all scripts.
-func scriptConstants(t *testing.T) []scriptConstant {
-	t.Helper()
-	files, err := filepath.Glob("*.lua")
-	must(t, err)
-	if !slices.Contains(files, "prelude.lua") {
-		t.Fatalf("no prelude among %q", files)
-	}
-	var all []scriptConstant
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		must(t, err)
-		for _, match := range assignment.FindAllStringSubmatch(string(text), -1) {
-			names, values := strings.Split(match[1], ", "), strings.Split(match[2], ", ")
-			if len(names) != len(values) {
-				t.Fatalf("%s: cannot read %q", file, match[0])
+	head := session.Fields("head")
+	for _, c := range []struct {
+		layout, raw string
+		at          int // of the layout in raw
+		decode      func(string) map[string]any
+	}{
+		{"", strings.Repeat("\x00", session.EntrySize), 0, session.DecodedSession},
+		{"head", "\x01" + strings.Repeat("\x00", session.HeadSize-1), 0, session.DecodedRecord},
+		{"ended", strings.Repeat("\x00", session.EndedSize), 0, session.DecodedEnded},
+		{"event", strings.Repeat("\x00", session.EventHead), 0, session.DecodedEvent},
+		{"counters", "\x01" + strings.Repeat("\x00", session.CountersSize-1), 0, session.DecodedCounters},
+	} {
+		end := 0
+		for _, f := range session.Fields(c.layout) {
+			if end = f.At + f.Size; f.Name == "format" || c.layout == "counters" && f.Name == "chains" {
+				continue
 			}
-			for i := range names {
-				all = append(all, scriptConstant{file: file, name: names[i], value: values[i]})
+			for at := f.At; at < end; at++ {
+				want := []string{f.Name}
+				switch {
+				case c.layout == "event" && (f.Name == "idem" || f.Name == "number"):
+					want = []string{"id"}
+				case c.layout == "event" && f.Name == "time":
+					want = []string{"id", "time"}
+				}
+				changed := c.raw[:at] + "\x01" + c.raw[at+1:]
+				if got := session.Differing(c.decode(c.raw), c.decode(changed)); !slices.Equal(got, want) {
+					t.Errorf("byte %d of the layout %q is of %s, and Go reads %q", at, c.layout, f.Name, got)
+				}
 			}
 		}
+		if c.layout == "head" {
+			end += len(session.Fields("lengths"))
+		}
+		if end != len(c.raw) {
+			t.Errorf("the layout %q has %d bytes, want %d", c.layout, end, len(c.raw))
+		}
 	}
-	return all
+	if last := head[len(head)-1]; session.Fields("lengths")[0].At != last.At+last.Size {
+		t.Error("a record's lengths do not follow its head")
+	}
+	lengths := map[string]int{"roles": 5, "live": session.EntrySize, "ended": session.EndedSize}
+	for _, f := range session.Fields("lengths") {
+		one := "\x01" + strings.Repeat("\x00", session.HeadSize-1)
+		size, count := lengths[f.Name], 1
+		if f.Name == "roles" {
+			size, count = 1, 5
+		}
+		raw := one[:f.At] + string(rune(count)) + one[f.At+1:] + strings.Repeat("r", size*count)
+		if got := session.DecodedRecord(raw)[f.Name]; got != count {
+			t.Errorf("a record with %d of %s reads as %v", count, f.Name, got)
+		}
+	}
+	sizes := map[string]int{"chain": session.ChainSize, "cell": session.HourlyCountSize}
+	for layout, want := range sizes {
+		fields := session.Fields(layout)
+		if last := fields[len(fields)-1]; last.At+last.Size != want {
+			t.Errorf("the layout %s has %d bytes, want %d", layout, last.At+last.Size, want)
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	_ "embed"
 	"net/netip"
 	"strings"
 	"time"
@@ -52,17 +51,6 @@ const (
 	nonceLength   = tagLength + 22
 )
 
-// Scripts about nonces.
-var (
-	//go:embed issue.lua
-	issueSource string
-	//go:embed spend.lua
-	spendSource string
-
-	issueScript = newScript(issueSource)
-	spendScript = newScript(spendSource)
-)
-
 // IssueNonce makes a nonce for those terms and tells when it expires. It fails with *RateError, and then stores nothing.
 // One trip.
 func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.Time, error) {
@@ -70,7 +58,7 @@ func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.
 	nonce, expires := newNonce(s.networkTag(terms.From)), now.Add(NonceLife)
 	limit := s.networkRate(nonceRate, s.opts.NonceRate, terms.From)
 	value := append([]byte{'i'}, s.stored(terms, expires)...)
-	r, err := s.run(ctx, issueScript, append([]string{s.nonceKey(nonce)}, limit.keys...),
+	r, err := s.run(ctx, issueNonceScript, append([]string{s.nonceKey(nonce)}, limit.keys...),
 		millis(now), value, ceilMillis(NonceLife+nonceSlack), limit.arg())
 	if err == nil {
 		err = limit.result(r)
@@ -85,7 +73,7 @@ func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.
 // asks too often, is used up too. It fails with ErrNonceUnknown, ErrNonceExpired, ErrNonceSpent or *RateError. One trip.
 func (s *Store) SpendNonce(ctx context.Context, nonce string, terms NonceTerms) error {
 	idem := script.NewIdempotencyKey()
-	spend := &script.Call{Script: spendScript, Keys: []string{s.nonceKey(nonce)}, Args: []any{idem[:]}}
+	spend := &script.Call{Script: spendNonceScript, Keys: []string{s.nonceKey(nonce)}, Args: []any{idem[:]}}
 	limit := s.networkRate(loginRate, s.opts.LoginRate, terms.From)
 	if len(limit.keys) == 0 {
 		r, err := s.run(ctx, spend.Script, spend.Keys, spend.Args...)

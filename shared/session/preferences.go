@@ -2,20 +2,12 @@ package session
 
 import (
 	"context"
-	_ "embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
 
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
-)
-
-var (
-	//go:embed preferences.lua
-	preferencesSource string
-
-	preferencesScript = newScript(preferencesSource)
 )
 
 const outcomePrecondition = 6

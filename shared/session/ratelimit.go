@@ -1,7 +1,6 @@
 package session
 
 import (
-	_ "embed"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -12,11 +11,6 @@ import (
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
 )
-
-//go:embed limit.lua
-var limitSource string
-
-var limitScript = newScript(limitSource)
 
 // RateError says that a request came too soon. Nothing was changed, but that the nonce of a login or step-up is spent.
 type RateError struct {
@@ -80,7 +74,7 @@ func (s *Store) rateIn(slot, name string, limit int, networks [][]byte, who ...[
 	return r
 }
 
-// arg is the sizes as limited_here takes them.
+// arg is the sizes as rateLimit in lua/lib/rate_limit.lua takes them.
 func (r rateLimit) arg() string {
 	sizes := make([]string, len(r.sizes))
 	for i, n := range r.sizes {
@@ -121,7 +115,7 @@ func (s *Store) networkTag(ip netip.Addr) string {
 
 // count is the script that counts a request, to be sent together with what it is for.
 func (r rateLimit) count(now time.Time) *script.Call {
-	return &script.Call{Script: limitScript, Keys: r.keys, Args: []any{millis(now), r.arg()}}
+	return &script.Call{Script: rateLimitScript, Keys: r.keys, Args: []any{millis(now), r.arg()}}
 }
 
 // result reads its answer.

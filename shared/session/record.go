@@ -12,7 +12,7 @@ import (
 )
 
 // The subject's record, the authority over its sessions. All numbers are big endian, times are Unix milliseconds in six
-// bytes. prelude.lua knows the same layout; a test holds the two against each other.
+// bytes. layout.go has the same layout for scripts; a test holds the two against each other.
 //
 //	head   format 1 | flags 1 | created 6 | last login 6 | epoch 4 | blocked at 6 | operation 6 | its count 1
 //	       | length of roles 1 | live sessions 1 | ended sessions 1

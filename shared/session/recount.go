@@ -2,18 +2,11 @@ package session
 
 import (
 	"context"
-	_ "embed"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-)
-
-var (
-	//go:embed recount.lua
-	recountSource string
-	recountScript = newScript(recountSource)
 )
 
 const (

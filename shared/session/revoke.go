@@ -43,7 +43,7 @@ func (s *Store) revoke(ctx context.Context, id token.ID, reason Reason, ahead an
 	c := s.newTransaction(id.User, actor)
 	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
 	c.args = []any{id.Session[:], int(reason), ahead, roles}
-	return s.commit(ctx, endScript, c)
+	return s.commit(ctx, revokeScript, c)
 }
 
 // RevokeAll ends every session of the account that a session belongs to, and tells how many were live. The session itself
@@ -72,7 +72,7 @@ func (s *Store) revokeAll(ctx context.Context, user token.UserID, reason Reason,
 	c.keys = []string{s.replyCacheKey(user, c.idem)}
 	r, err := s.runConditional(ctx, user, only, func(roles string) (script.Reply, error) {
 		c.args = []any{int(reason), witness, spared, roles}
-		return s.commit(ctx, endAllScript, c)
+		return s.commit(ctx, revokeAllScript, c)
 	})
 	if err != nil {
 		return 0, err

@@ -3,7 +3,6 @@ package session
 import (
 	"cmp"
 	"context"
-	_ "embed"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -16,18 +15,6 @@ import (
 	"latchkey/shared/script"
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
-)
-
-var (
-	//go:embed state.lua
-	stateSource string
-	//go:embed state_put.lua
-	statePutSource string
-	//go:embed state_delete.lua
-	stateDeleteSource string
-
-	statePutScript    = newScript(stateSource + statePutSource)
-	stateDeleteScript = newScript(stateSource + stateDeleteSource)
 )
 
 const (
@@ -178,7 +165,7 @@ func stateFault(r script.Reply, id token.ID) error {
 	return fault(r, id)
 }
 
-// argument is the condition as scripts take it; see meets in state.lua. What is no version of ours matches nothing.
+// argument is the condition as scripts take it; see meetsCondition in lua/lib/state.lua. What is no version of ours matches nothing.
 func (c StateCondition) argument() string {
 	switch {
 	case c.Absent && len(c.Versions) > 0:

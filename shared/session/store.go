@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	_ "embed"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,57 +27,6 @@ func NewStore(rdb redis.UniversalClient, keys *seal.Ring, opts Options, now func
 
 // now is the time in the resolution that is stored.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
-
-// What several scripts need stands once, in front of each.
-var (
-	//go:embed prelude.lua
-	prelude string
-	//go:embed gcra.lua
-	gcra string
-	//go:embed create.lua
-	createSource string
-	//go:embed touch.lua
-	touchSource string
-	//go:embed refresh.lua
-	refreshSource string
-	//go:embed end.lua
-	endSource string
-	//go:embed end_all.lua
-	endAllSource string
-	//go:embed step_up.lua
-	stepUpSource string
-	//go:embed block.lua
-	blockSource string
-	//go:embed roles.lua
-	rolesSource string
-	//go:embed erase.lua
-	eraseSource string
-	//go:embed resign.lua
-	dropAdminSource string
-	//go:embed moved.lua
-	movedSource string
-
-	//go:embed epilogue.lua
-	epilogue string
-
-	createScript    = newScript(createSource)
-	touchScript     = newScript(touchSource)
-	refreshScript   = newScript(refreshSource)
-	endScript       = newScript(endSource)
-	endAllScript    = newScript(endAllSource)
-	stepUpScript    = newScript(stepUpSource)
-	blockScript     = newScript(blockSource)
-	rolesScript     = newScript(rolesSource)
-	eraseScript     = newScript(eraseSource)
-	dropAdminScript = newScript(dropAdminSource)
-	movedScript     = newScript(movedSource)
-)
-
-func newScript(source string) script.Script {
-	return script.New(func() string {
-		return prelude + gcra + "local function answer()\n" + source + "end\n" + epilogue
-	})
-}
 
 // Outcomes of the scripts.
 const (
@@ -107,13 +55,13 @@ func fault(r script.Reply, id token.ID) error {
 
 // run runs a script; see [script.Run]. All keys that it touches are in keys. A script recognises its own idempotency key,
 // or does no harm twice, so asking again after a lost reply is safe.
-func (s *Store) run(ctx context.Context, lua script.Script, keys []string, args ...any) (script.Reply, error) {
+func (s *Store) run(ctx context.Context, lua *script.Script, keys []string, args ...any) (script.Reply, error) {
 	r, _, err := s.runEmitting(ctx, lua, keys, args...)
 	return r, err
 }
 
 // runEmitting is run for a script that may write events: it returns them too, packed as audit reads them.
-func (s *Store) runEmitting(ctx context.Context, lua script.Script, keys []string, args ...any) (script.Reply, string, error) {
+func (s *Store) runEmitting(ctx context.Context, lua *script.Script, keys []string, args ...any) (script.Reply, string, error) {
 	return script.Run(ctx, s.rdb, lua, keys, args...)
 }
 

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -12,12 +11,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/script"
-)
-
-var (
-	//go:embed sweep.lua
-	sweepSource string
-	sweepScript = newScript(sweepSource)
 )
 
 // Swept is what a sweep did.

@@ -29,7 +29,7 @@ func (s *Store) newTransaction(user token.UserID, actor Actor) transaction {
 }
 
 // commit runs a script and hands on the events that it wrote.
-func (s *Store) commit(ctx context.Context, lua script.Script, c transaction) (script.Reply, error) {
+func (s *Store) commit(ctx context.Context, lua *script.Script, c transaction) (script.Reply, error) {
 	detail, err := s.sealActor(c.user, c.idem, c.now, c.actor)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (s *Store) commit(ctx context.Context, lua script.Script, c transaction) (s
 	return r, s.audit(ctx, emitted, c.actor)
 }
 
-// Sizes of an event: its head, see note in prelude.lua, and with the user id in front as scripts tell it.
+// Sizes of an event: its head, see emit in lua/lib/events.lua, and with the user id in front as scripts tell it.
 const (
 	eventHeadSize = 1 + 6 + script.KeySize + 1 + 16 + 1
 	emittedSize   = 16 + eventHeadSize

@@ -198,7 +198,7 @@ func (s *Store) touch(ctx context.Context, t token.Token, e entry, p payload, cl
 func (s *Store) updateLastIP(ctx context.Context, id token.ID, e entry, p payload, ip netip.Addr) payload {
 	p.lastIP = ip
 	if sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode()); err == nil {
-		_, _ = s.run(ctx, movedScript, s.sessionKeys(id), millis(s.now()), e.idem[:], id.Session[:], e.lastNetwork[:], sealed)
+		_, _ = s.run(ctx, lastIPScript, s.sessionKeys(id), millis(s.now()), e.idem[:], id.Session[:], e.lastNetwork[:], sealed)
 	}
 	return p
 }

@@ -361,7 +361,9 @@ func used(t *testing.T) (scripts, calls []string) {
 		}
 		return found
 	}
-	scripts = collect("*.lua", `redis\.p?call\(\s*'(\w+)'`)
+	for _, pattern := range []string{"lua/*.lua", "lua/lib/*.lua"} {
+		scripts = append(scripts, collect(pattern, `(?:redis\.p?call|callOrReset)\(\s*'(\w+)'`)...)
+	}
 	calls = append(collect("*.go", `(?:rdb|p)\.(\w+)(?:\(ctx|\n)`), "set") // SetArgs
 	return scripts, calls
 }

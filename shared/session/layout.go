@@ -1,0 +1,279 @@
+package session
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+
+	"latchkey/shared/script"
+	"latchkey/shared/seal"
+	"latchkey/shared/token"
+)
+
+// layout is a string of fixed-width fields that scripts read or write. Scripts
+// name its fields F.layout.field, those of a session F.field.
+type layout struct {
+	name   string
+	at     int // offset of the first field
+	fields []layoutField
+	spans  []layoutSpan
+}
+
+// layoutField is one field; with size 0, all that follows. A number is written
+// from a number; every other field from a string.
+type layoutField struct {
+	name   string
+	size   int
+	number bool
+}
+
+// layoutSpan names several fields in a row as one.
+type layoutSpan struct{ name, first, last string }
+
+// sessionSize is the size of the session part of an id.
+const sessionSize = 16
+
+// layouts are all that scripts know. record.go, counters.go, change.go,
+// nonce.go and state.go describe them; tests compare those that Go reads or
+// writes, too.
+var layouts = []layout{
+	{name: "", fields: []layoutField{
+		{"session", sessionSize, false},
+		{"created", 6, true},
+		{"seen", 6, true},
+		{"idle", 6, true},
+		{"absolute", 6, true},
+		{"generation", 4, true},
+		{"key_id", seal.IDLength, false},
+		{"access", token.HashSize, false},
+		{"refresh", token.HashSize, false},
+		{"former_access", token.HashSize, false},
+		{"former_refresh", token.HashSize, false},
+		{"access_end", 6, true},
+		{"former_access_end", 6, true},
+		{"rotated", 6, true},
+		{"idem", script.KeySize, false},
+		{"device", bindingHashSize, false},
+		{"network", bindingHashSize, false},
+		{"last_device", bindingHashSize, false},
+		{"last_network", bindingHashSize, false},
+		{"elevated", 6, true},
+		{"flags", 1, true},
+		{"chain_id", 8, false},
+		{"transport", 1, false},
+		{"class", 1, false},
+	}, spans: []layoutSpan{
+		{"entry", "session", "class"},
+		{"activity", "seen", "idle"},
+		{"hashes", "access", "refresh"},
+		{"former_hashes", "former_access", "former_refresh"},
+		{"binding", "device", "network"},
+		{"last_binding", "last_device", "last_network"},
+	}},
+	{name: "head", fields: []layoutField{ // of a record
+		{"format", 1, true},
+		{"flags", 1, true},
+		{"created", 6, true},
+		{"last_login", 6, true},
+		{"epoch", 4, true},
+		{"blocked_at", 6, true},
+		{"idem", script.KeySize, false},
+		{"count", 1, true},
+	}, spans: []layoutSpan{{"head", "format", "count"}}},
+	{name: "lengths", at: headSize - 3, fields: []layoutField{ // of a record, behind its head
+		{"roles", 1, true},
+		{"live", 1, true},
+		{"ended", 1, true},
+	}},
+	{name: "ended", fields: []layoutField{
+		{"session", sessionSize, false},
+		{"reason", 1, true},
+		{"at", 6, true},
+		{"keep_until", 6, true},
+		{"idem", script.KeySize, false},
+	}, spans: []layoutSpan{{"entry", "session", "idem"}}},
+	{name: "event", fields: []layoutField{ // its head; the sealed actor follows
+		{"type", 1, true},
+		{"time", 6, true},
+		{"idem", script.KeySize, false},
+		{"number", 1, true},
+		{"session", sessionSize, false},
+		{"what", 1, true},
+	}, spans: []layoutSpan{{"head", "type", "what"}}},
+	{name: "counters", fields: []layoutField{
+		{"format", 1, true},
+		{"active", 3, true},
+		{"users", 3, true},
+		{"cookie", 3, true},
+		{"desktop", 3, true},
+		{"mobile", 3, true},
+		{"tablet", 3, true},
+		{"chains", 1, true},
+	}},
+	{name: "chain", fields: []layoutField{{"id", 8, false}, {"count", 3, true}}},
+	{name: "cell", fields: []layoutField{
+		{"hour", 3, true},
+		{"kind", 1, true},
+		{"count", 3, true},
+	}},
+	{name: "devices", fields: []layoutField{{"bare", bindingHashSize, false}, {"full", bindingHashSize, false}}},
+	{name: "policies", fields: []layoutField{{"device", 1, true}, {"network", 1, true}}},
+	{name: "rate", fields: []layoutField{{"full", 6, true}}},
+	{name: "issued", fields: []layoutField{{"status", 1, false}, {"terms", 0, false}}},
+	{name: "spent", fields: []layoutField{
+		{"status", 1, false},
+		{"idem", script.KeySize, false},
+		{"terms", 0, false},
+	}},
+	{name: "item", fields: []layoutField{ // of a session's state
+		{"expires", 6, true},
+		{"size", 4, true},
+		{"format", 1, true},
+		{"key_id", seal.IDLength, false},
+		{"version", nonceEnd - nonceAt, false},
+	}},
+	{name: "version", fields: []layoutField{{"version", nonceEnd - nonceAt, false}}},
+	{name: "sealed", fields: []layoutField{{"head", nonceEnd, false}}},
+	{name: "swept", fields: []layoutField{{"idem", script.KeySize, false}, {"user", 16, false}}},
+	{name: "part", fields: []layoutField{{"size", 4, true}}}, // of the reply cache
+	{name: "value", fields: []layoutField{{"kind", 1, false}, {"value", 0, false}}},
+}
+
+// size is the size of all fields.
+func (l layout) size() int {
+	size := 0
+	for _, f := range l.fields {
+		size += f.size
+	}
+	return size
+}
+
+// fieldLocation is where a field is in its string.
+type fieldLocation struct {
+	layout *layout
+	at     int // offset, from 0
+	size   int
+	number bool
+}
+
+// find returns the place of a field or of several in a row.
+func (l *layout) find(name string) (fieldLocation, bool) {
+	at := l.at
+	for _, f := range l.fields {
+		if f.name == name {
+			return fieldLocation{layout: l, at: at, size: f.size, number: f.number}, true
+		}
+		at += f.size
+	}
+	for _, s := range l.spans {
+		if s.name == name {
+			first, _ := l.find(s.first)
+			last, _ := l.find(s.last)
+			return fieldLocation{layout: l, at: first.at, size: last.at + last.size - first.at}, true
+		}
+	}
+	return fieldLocation{}, false
+}
+
+// findField returns the place of F.field or F.layout.field.
+func findField(path string) (fieldLocation, bool) {
+	of, name, nested := strings.Cut(strings.TrimPrefix(path, "F."), ".")
+	if !nested {
+		of, name = "", of
+	}
+	for i := range layouts {
+		if layouts[i].name == of {
+			return layouts[i].find(name)
+		}
+	}
+	return fieldLocation{}, false
+}
+
+// What scripts alone need to know.
+const (
+	outcomeDamaged = 9
+
+	flagBlocked     = 1 << 0 // of a record
+	flagPreferences = 1 << 1
+
+	endedKept = 16  // ended sessions that a record keeps whenever they ended
+	endedMax  = 255 // and with those that ended lately: their number is one byte
+
+	minuteMillis = 60_000
+	hourMillis   = 60 * minuteMillis
+	dayMillis    = 24 * hourMillis
+
+	// loginUnderWay is longer than a nonce may be spent, or a request be under
+	// way.
+	loginUnderWay = 15 * minuteMillis
+	// retention is how long a record is kept after its last session.
+	retention = 90 * dayMillis
+	// replyCache is how long a reply is kept: longer than a request may be
+	// under way.
+	replyCache = 5 * minuteMillis
+
+	eventsReadAgain = 128 // of the latest events, in search of a change's own
+	segmentCompact  = 128 // members up to which Redis keeps a sorted set compact
+)
+
+// constants are the values that scripts name, as Lua has them.
+var constants = sync.OnceValue(func() map[string]string {
+	all := map[string]string{
+		"BLANK_RECORD": luaString(string([]byte{recordFormat}) + strings.Repeat("\x00", headSize-1)),
+		"NO_SESSION":   luaString(strings.Repeat("\x00", sessionSize)),
+		"NO_HASH":      luaString(strings.Repeat("\x00", token.HashSize)),
+	}
+	for name, n := range map[string]int{
+		"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "ENDED": outcomeOver,
+		"SPENT": outcomeSpent, "BLOCKED": outcomeBlocked, "FULL": outcomeFull,
+		"PRECONDITION": outcomePrecondition, "TOO_LARGE": outcomeTooLarge,
+		"LIMITED": outcomeLimited, "DAMAGED": outcomeDamaged, "STALE": outcomeStale,
+		"MISSING": outcomeMissing, "LAST": outcomeLast, "EXPIRED": outcomeExpired,
+
+		"LOGGED_OUT": int(LoggedOut), "IDLE_TIMEOUT": int(IdleTimeout),
+		"ABSOLUTE_TIMEOUT": int(AbsoluteTimeout), "EVICTED": int(Evicted),
+		"REFRESH_REUSED": int(RefreshReused), "HIJACK_SUSPECTED": int(HijackSuspected),
+		"ACCOUNT_BLOCKED": int(AccountBlocked), "ACCOUNT_ERASED": int(AccountErased),
+		"STORE_RESET": int(StoreReset),
+
+		"EVENT_LOGIN": int(EventLogin), "EVENT_REFRESH": int(EventRefresh),
+		"EVENT_ENDED": int(EventEnded), "EVENT_STEP_UP": int(EventStepUp),
+		"EVENT_DEVICE": int(EventDevice), "EVENT_NETWORK": int(EventNetwork),
+		"EVENT_ROLES": int(EventRoles), "EVENT_BLOCKED": int(EventBlocked),
+		"EVENT_UNBLOCKED": int(EventUnblocked), "EVENT_ERASED": int(EventErased),
+		"EVENT_PREFERENCES": int(EventPreferences),
+
+		"OFF": int(PolicyOff), "LOG": int(PolicyLog), "STEP_UP": int(PolicyStepUp),
+		"REVOKE": int(PolicyRevoke), "STEP_UP_REQUIRED": flagStepUpRequired, "DEVICE_ID": flagDeviceID,
+		"BLOCKED_FLAG": flagBlocked, "PREFERENCES_FLAG": flagPreferences,
+		"COOKIE": int(Cookie), "DESKTOP": int(Desktop), "MOBILE": int(Mobile),
+		"TABLET": int(Tablet), "LOGINS": hourlyLogins, "RENEWALS": hourlyRenewals,
+
+		"RECORD_FORMAT": recordFormat, "HEAD_SIZE": headSize, "ENTRY_SIZE": entrySize,
+		"ENDED_SIZE": endedSize, "SESSION_SIZE": sessionSize, "EVENT_SIZE": eventHeadSize,
+		"VERSION_SIZE": nonceEnd - nonceAt, "COUNTERS_FORMAT": countersFormat,
+		"COUNTERS_SIZE": countersSize, "CHAIN_SIZE": chainSize, "CELL_SIZE": hourlyCountSize,
+		"RATE_SIZE": 6, "PART_HEAD": 4, "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
+		"ENDED_KEPT": endedKept, "ENDED_MAX": endedMax, "EVENTS_READ_AGAIN": eventsReadAgain,
+		"SEGMENT_COMPACT": segmentCompact,
+
+		"MINUTE": minuteMillis, "HOUR": hourMillis, "DAY": dayMillis,
+		"HOURS_KEPT": hourlyKept + 1, "LOGIN_UNDER_WAY": loginUnderWay,
+		"RETENTION": retention, "REPLY_CACHE": replyCache,
+	} {
+		all[name] = strconv.Itoa(n)
+	}
+	return all
+})
+
+// luaString is a string of any bytes as a Lua literal.
+func luaString(s string) string {
+	var b strings.Builder
+	b.WriteByte('\'')
+	for _, c := range []byte(s) {
+		b.WriteByte('\\')
+		b.WriteString(strconv.Itoa(1000 + int(c))[1:])
+	}
+	b.WriteByte('\'')
+	return b.String()
+}

@@ -1,0 +1,58 @@
+-- Erases an account: its sessions, roles, preferences, state and activity. What
+-- remains is a block, if there is one, and the ended sessions for as long as
+-- they are needed.
+--
+-- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
+-- KEYS[6]   the reply cache, see lib/reply_cache.lua
+-- KEYS[7]   the preferences
+-- KEYS[8..] payload and state of each session that the caller knows of
+-- ARGV[7]   session parts of those sessions, 16 bytes each
+-- ARGV[8]   the roles on which the caller based its decision, see rolesChanged
+-- ARGV[9]   1 to erase even if there are sessions that the caller does not know
+--           of: they end like all others, and their payload and state, for
+--           which no key was declared, expire by their TTL
+--
+-- Returns  {DONE}     erased, by this change or before
+--          {STALE}    there is a session that the caller does not know of, or
+--                     the account has other roles: read again
+--          {DAMAGED}
+local cache, sessions, expected, anyway = KEYS[6], ARGV[7], ARGV[8], ARGV[9] == '1'
+change.cap = 0 -- nothing remains of the activity, so it is not written either
+
+local before = loadReply(cache)
+if before then return before end
+local raw = redis.call('GET', change.record)
+if not raw then
+  redis.call('UNLINK', change.activity, unpack(KEYS, 7, #KEYS))
+  return saveReply(cache, {DONE})
+end
+if not wellFormed(raw) then return {DAMAGED} end
+local rec = open(raw)
+local known = {}
+for at = 0, #sessions - SESSION_SIZE, SESSION_SIZE do known[get(sessions, at, F.session)] = true end
+for _, entries in ipairs({rec.live, rec.ended}) do
+  for _, e in ipairs(entries) do -- entries of both kinds begin with the session part
+    if not known[get(e, F.session)] and not anyway then return {STALE} end
+  end
+end
+if rolesChanged(rec.roles, expected) then return {STALE} end
+
+redis.call('UNLINK', change.activity, unpack(KEYS, 7, #KEYS))
+local flags = number(raw, F.head.flags)
+if number(raw, F.head.created) == 0 and #rec.live == 0 and rec.roles == ''
+  and flags < PREFERENCES_FLAG then
+  return saveReply(cache, {DONE}) -- nothing to erase
+end
+local ended = endEntries(change, rec, function() return true end, ACCOUNT_ERASED)
+emit(change, EVENT_ERASED, NO_SESSION, 0)
+rec.roles, rec.erased = '', true
+rec.head = with(rec.head,
+  F.head.flags, flags % (2 * BLOCKED_FLAG),
+  F.head.created, 0,
+  F.head.last_login, 0,
+  F.head.epoch, number(raw, F.head.epoch) + 1,
+  F.head.idem, change.idem,
+  F.head.count, ended)
+rec.required = true
+save(change, rec)
+return saveReply(cache, {DONE})

@@ -1,0 +1,116 @@
+-- Changing a record, and with it, in the same step, what follows from it.
+
+-- open splits a well-formed record: head is the part before the lengths, live
+-- and ended are lists of entries. gone collects the entries that end, and was
+-- is how many were live. Scripts also set
+--   added     an entry that is new
+--   replaced  the entry whose place it takes
+--   required  the change must be written even if memory is full
+--   erased    nothing but what is still needed is kept
+local function open(raw)
+  local rec = {head = get(raw, F.head.head), live = {}, ended = {}, gone = {}}
+  local at = HEAD_SIZE + number(raw, F.lengths.roles)
+  rec.roles = sub(raw, HEAD_SIZE + 1, at)
+  for _ = 1, number(raw, F.lengths.live) do
+    rec.live[#rec.live + 1] = get(raw, at, F.entry)
+    at = at + ENTRY_SIZE
+  end
+  for _ = 1, number(raw, F.lengths.ended) do
+    rec.ended[#rec.ended + 1] = get(raw, at, F.ended.entry)
+    at = at + ENDED_SIZE
+  end
+  rec.was = #rec.live
+  return rec
+end
+
+-- endEntry moves live session number i to the ended ones, with its event. A
+-- session that has passed a deadline ended at that time, for that reason, and
+-- nobody asked for it. It returns the reason and the time that apply.
+local function endEntry(change, rec, i, reason)
+  local entry, at, actor = table.remove(rec.live, i), change.now, change.actor
+  local session = get(entry, F.session)
+  local passed, deadline = expiry(entry, 0, change.now)
+  if passed then reason, at, actor = passed, deadline, '' end
+  -- A session that was not swept for a day ends late. It is kept from now on:
+  -- else a lost reply could not be repeated.
+  local keep_until = math.max(number(entry, F.absolute), change.now) + DAY
+  rec.ended[#rec.ended + 1] = pack(
+    F.ended.session, session,
+    F.ended.reason, reason,
+    F.ended.at, at,
+    F.ended.keep_until, keep_until,
+    F.ended.idem, change.idem)
+  rec.gone[#rec.gone + 1] = entry
+  emit(change, EVENT_ENDED, session, reason, at, actor)
+  return reason, at
+end
+
+-- endEntries ends the live sessions that test selects, first to last. It
+-- returns how many ended for that reason, and reason and time of the last.
+local function endEntries(change, rec, test, reason)
+  local i, count, why, at = 1, 0, nil, nil
+  while i <= #rec.live do
+    if test(rec.live[i]) then
+      why, at = endEntry(change, rec, i, reason)
+      if why == reason then count = count + 1 end
+    else
+      i = i + 1
+    end
+  end
+  return count, why, at
+end
+
+-- prune drops ended sessions: those that are past their time, and beyond the
+-- latest ENDED_KEPT those that ended longer ago than a login may be under way.
+-- Until then a login that arrives twice, or whose nonce a failover gave back,
+-- must find the ended session: else it would bring it back.
+local function prune(change, rec)
+  for i = #rec.ended, 1, -1 do
+    if number(rec.ended[i], F.ended.keep_until) <= change.now then table.remove(rec.ended, i) end
+  end
+  local function spare()
+    return #rec.ended > ENDED_KEPT and not rec.erased
+      and number(rec.ended[1], F.ended.at) <= change.now - LOGIN_UNDER_WAY
+  end
+  while #rec.ended > ENDED_MAX or spare() do table.remove(rec.ended, 1) end
+end
+
+-- write writes a record back. With a block, preferences or roles it has no TTL.
+-- Otherwise it is kept for RETENTION after its last session, or, if it was
+-- erased, as long as its ended sessions are needed.
+local function write(change, rec)
+  prune(change, rec)
+  local body = rec.head
+    .. pack(F.lengths.roles, #rec.roles, F.lengths.live, #rec.live, F.lengths.ended, #rec.ended)
+    .. rec.roles .. table.concat(rec.live) .. table.concat(rec.ended)
+  if number(rec.head, F.head.flags) ~= 0 or #rec.roles > 0 then
+    redis.call('SET', change.record, body)
+    return
+  end
+  local keep
+  if rec.erased then
+    keep = MINUTE -- a lost reply is asked for again within a minute
+    for _, e in ipairs(rec.ended) do
+      keep = math.max(keep, number(e, F.ended.keep_until) - change.now)
+    end
+  else
+    local last = change.now
+    for _, entry in ipairs(rec.live) do last = math.max(last, number(entry, F.absolute)) end
+    keep = last - change.now + RETENTION
+  end
+  redis.call('SET', change.record, body, 'PX', string.format('%.0f', keep))
+end
+
+-- save writes a record back, and in the same step what follows from it:
+-- activity, counters, index.
+local function save(change, rec)
+  -- If its memory is full, Redis refuses a script's first write if that may
+  -- need memory, and none after it, so that no script stops half way. What ends
+  -- or restricts a session must not be refused: begin with a write that needs
+  -- none.
+  if #rec.gone > 0 or rec.required then redis.call('PERSIST', change.record) end
+  writeEvents(change) -- before the change: if its event cannot be written it does not happen
+  if #rec.gone > 0 or rec.added or rec.replaced then updateCounters(change, {rec}) end
+  write(change, rec)
+  updateIndex(change, rec)
+end

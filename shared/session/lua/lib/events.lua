@@ -1,0 +1,44 @@
+-- Events of a change: to the caller, and into the subject's activity.
+
+-- emit adds an event. what is the reason of an end, the policy that a change of
+-- device or network met, or 0. at is its time if that is not now. actor is
+-- empty for an end that nobody asked for.
+local function emit(change, kind, session, what, at, actor)
+  local head = pack(
+    F.event.type, kind,
+    F.event.time, at or change.now,
+    F.event.idem, change.idem,
+    F.event.number, #change.events % 256,
+    F.event.session, session,
+    F.event.what, what)
+  change.events[#change.events + 1] = head .. (actor or change.actor)
+  emitted[#emitted + 1] = change.user .. head
+end
+
+-- writeEvents writes the events into the activity, newest first. There is no
+-- event without its change, and no change without its event.
+local function writeEvents(change)
+  if change.cap == 0 or #change.events == 0 then return end
+  for _, event in ipairs(change.events) do callOrReset('LPUSH', change.activity, event) end
+  redis.call('LTRIM', change.activity, 0, change.cap - 1)
+  local last = redis.call('LINDEX', change.activity, -1)
+  -- Drop what is no event, or older than the activity is kept.
+  local oldest = change.now - tonumber(change.keep)
+  while last and (#last < EVENT_SIZE or number(last, F.event.time) <= oldest) do
+    redis.call('RPOP', change.activity)
+    last = redis.call('LINDEX', change.activity, -1)
+  end
+  redis.call('PEXPIRE', change.activity, change.keep)
+end
+
+-- emitAgain emits what this change emitted when it ran before and its reply was
+-- lost. It returns the number of events.
+local function emitAgain(change)
+  local stored = callOrReset('LRANGE', change.activity, 0, EVENTS_READ_AGAIN - 1)
+  for i = #stored, 1, -1 do
+    if get(stored[i], F.event.idem) == change.idem then
+      emitted[#emitted + 1] = change.user .. get(stored[i], F.event.head)
+    end
+  end
+  return #emitted
+end

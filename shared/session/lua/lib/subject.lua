@@ -1,0 +1,20 @@
+-- The keys and arguments that every script begins with which changes a record.
+--
+-- KEYS[1]  the record
+-- KEYS[2]  the partition's counters
+-- KEYS[3]  the partition's index, the segment that is filled first
+-- KEYS[4]  the partition's index, the segment of this subject
+-- KEYS[5]  the subject's activity
+-- ARGV[1]  now, ms
+-- ARGV[2]  idempotency key, 6 bytes
+-- ARGV[3]  the subject's user id, 16 bytes
+-- ARGV[4]  the actor, sealed, or empty
+-- ARGV[5]  how many events the activity holds; 0 for none
+-- ARGV[6]  how long the activity is kept, ms
+--
+-- change.events are the events to write into the activity.
+local change = {
+  record = KEYS[1], counters = KEYS[2], base = KEYS[3], own = KEYS[4], activity = KEYS[5],
+  now = tonumber(ARGV[1]), idem = ARGV[2], user = ARGV[3], actor = ARGV[4],
+  cap = tonumber(ARGV[5]), keep = ARGV[6], events = {},
+}

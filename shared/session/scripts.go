@@ -1,0 +1,137 @@
+package session
+
+import (
+	"embed"
+	"slices"
+	"strings"
+
+	"latchkey/shared/script"
+)
+
+// The scripts, one for each change of state, and lua/lib, what several share.
+//
+//go:embed lua
+var luaFiles embed.FS
+
+// libraries are the files of lua/lib, without those that begin and end every
+// script, in the order in which a script holds them, each with those that it
+// needs itself.
+var libraries = []library{
+	{"bytes", nil},
+	{"call", nil},
+	{"record", []string{"bytes"}},
+	{"subject", nil},
+	{"events", []string{"bytes", "call"}},
+	{"reply_cache", []string{"bytes"}},
+	{"counters", []string{"bytes"}},
+	{"index", []string{"bytes", "call"}},
+	{"change", []string{"record", "events", "counters", "index"}},
+	{"end_session", []string{"change"}},
+	{"roles", []string{"bytes"}},
+	{"renewal", []string{"bytes"}},
+	{"binding", []string{"events"}},
+	{"rate_limit", []string{"bytes"}},
+	{"state", []string{"bytes"}},
+}
+
+type library struct {
+	name  string
+	needs []string
+}
+
+var (
+	createScript  = newScript("create", "subject", "change", "rate_limit")
+	touchScript   = newScript("touch", "subject", "end_session", "renewal", "binding")
+	refreshScript = newScript("refresh", "subject", "end_session", "renewal", "binding",
+		"rate_limit")
+	stepUpScript      = newScript("step_up", "subject", "change", "renewal")
+	revokeScript      = newScript("revoke", "subject", "end_session", "roles")
+	revokeAllScript   = newScript("revoke_all", "subject", "reply_cache", "change", "roles")
+	blockScript       = newScript("block", "subject", "reply_cache", "change", "roles")
+	rolesScript       = newScript("roles", "subject", "reply_cache", "change", "roles")
+	eraseScript       = newScript("erase", "subject", "reply_cache", "change", "roles")
+	dropAdminScript   = newScript("drop_admin")
+	lastIPScript      = newScript("last_ip", "record")
+	preferencesScript = newScript("preferences", "subject", "reply_cache", "change")
+	statePutScript    = newScript("state_put", "reply_cache", "record", "state")
+	stateDeleteScript = newScript("state_delete", "reply_cache", "record", "state")
+	issueNonceScript  = newScript("issue_nonce", "rate_limit")
+	spendNonceScript  = newScript("spend_nonce", "bytes")
+	rateLimitScript   = newScript("rate_limit", "rate_limit")
+	sweepScript       = newScript("sweep", "change")
+	recountScript     = newScript("recount")
+)
+
+// newScript makes a script of its file and the libraries that it uses. It panics,
+// when it is first run, if the script names a library, field or constant that does
+// not exist: a test puts every script together.
+func newScript(name string, uses ...string) *script.Script {
+	return script.New(func() script.Source {
+		file := "lua/" + name + ".lua"
+		return assemble(file, readLua(file), uses)
+	})
+}
+
+// assemble puts together a script from its text, the libraries that it uses, and
+// those that they need.
+func assemble(file, text string, uses []string) script.Source {
+	a := assembly{lines: make([]script.Line, 0, 512)}
+	a.text.Grow(16 << 10)
+	add := func(file string) { a.add(file, readLua(file)) }
+	add("lua/lib/prologue.lua")
+	used := withNeeds(uses)
+	for _, lib := range libraries {
+		if slices.Contains(used, lib.name) {
+			add("lua/lib/" + lib.name + ".lua")
+		}
+	}
+	a.line("local function run()", script.Line{})
+	a.add(file, text)
+	a.line("end", script.Line{})
+	add("lua/lib/epilogue.lua")
+	return script.Source{Text: a.text.String(), Lines: a.lines}
+}
+
+func readLua(file string) string {
+	text, err := luaFiles.ReadFile(file)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// withNeeds returns libraries with all that they need.
+func withNeeds(names []string) (all []string) {
+	for _, name := range names {
+		i := slices.IndexFunc(libraries, func(l library) bool { return l.name == name })
+		if i < 0 {
+			panic("no library " + name)
+		}
+		all = append(append(all, name), withNeeds(libraries[i].needs)...)
+	}
+	return all
+}
+
+// assembly is a script that is being put together.
+type assembly struct {
+	text  strings.Builder
+	lines []script.Line
+}
+
+func (a *assembly) line(text string, from script.Line) {
+	a.text.WriteString(text)
+	a.text.WriteByte('\n')
+	a.lines = append(a.lines, from)
+}
+
+// add adds a file's text, without comments and empty lines.
+func (a *assembly) add(file, text string) {
+	x := expansion{file: file, first: 1, constants: constants()}
+	n := 0
+	for line := range strings.Lines(x.expand(withoutComments(text))) {
+		n++
+		if line = strings.TrimSpace(line); line != "" {
+			a.line(line, script.Line{File: file, Number: n})
+		}
+	}
+}
