@@ -4,6 +4,7 @@ import (
 	"embed"
 	"slices"
 	"strings"
+	"sync"
 
 	"latchkey/shared/script"
 )
@@ -77,18 +78,17 @@ func newScript(name string, uses ...string) *script.Script {
 func assemble(file, text string, uses []string) script.Source {
 	a := assembly{lines: make([]script.Line, 0, 512)}
 	a.text.Grow(16 << 10)
-	add := func(file string) { a.add(file, readLua(file)) }
-	add("lua/lib/prologue.lua")
+	a.add(expandedLibrary("prologue"))
 	used := withNeeds(uses)
 	for _, lib := range libraries {
 		if slices.Contains(used, lib.name) {
-			add("lua/lib/" + lib.name + ".lua")
+			a.add(expandedLibrary(lib.name))
 		}
 	}
 	a.line("local function run()", script.Line{})
-	a.add(file, text)
+	a.add(expandFile(file, text))
 	a.line("end", script.Line{})
-	add("lua/lib/epilogue.lua")
+	a.add(expandedLibrary("epilogue"))
 	return script.Source{Text: a.text.String(), Lines: a.lines}
 }
 
@@ -124,14 +124,42 @@ func (a *assembly) line(text string, from script.Line) {
 	a.lines = append(a.lines, from)
 }
 
-// add adds a file's text, without comments and empty lines.
-func (a *assembly) add(file, text string) {
+func (a *assembly) add(lines []sourceLine) {
+	for _, l := range lines {
+		a.line(l.text, l.from)
+	}
+}
+
+// sourceLine is a line of a script, and where it came from.
+type sourceLine struct {
+	text string
+	from script.Line
+}
+
+// expandFile expands a file's text, without comments and empty lines.
+func expandFile(file, text string) []sourceLine {
 	x := expansion{file: file, first: 1, constants: constants()}
+	var lines []sourceLine
 	n := 0
 	for line := range strings.Lines(x.expand(withoutComments(text))) {
 		n++
 		if line = strings.TrimSpace(line); line != "" {
-			a.line(line, script.Line{File: file, Number: n})
+			lines = append(lines, sourceLine{line, script.Line{File: file, Number: n}})
 		}
 	}
+	return lines
+}
+
+// libraryLines are the libraries that have been expanded, by name: a function runs
+// several scripts, and a cold start should expand no library twice.
+var libraryLines sync.Map
+
+func expandedLibrary(name string) []sourceLine {
+	if lines, ok := libraryLines.Load(name); ok {
+		return lines.([]sourceLine)
+	}
+	file := "lua/lib/" + name + ".lua"
+	lines := expandFile(file, readLua(file))
+	libraryLines.Store(name, lines)
+	return lines
 }
