@@ -224,32 +224,32 @@ func dryRun(arguments ...string) (string, error) {
 	return string(output), err
 }
 
-// section returns README's text between a heading that holds the title and the
-// next heading.
-func section(t *testing.T, title string) string {
+// section returns a page's text between a heading and the next one.
+func section(t *testing.T, page, title string) string {
 	t.Helper()
-	_, after, found := strings.Cut(read(t, "README.md"), "\n## "+title)
+	_, after, found := strings.Cut(read(t, page), "\n## "+title+"\n")
 	if !found {
-		t.Fatalf("README.md has no section %q", title)
+		t.Fatalf("%s has no section %q", page, title)
 	}
 	text, _, _ := strings.Cut(after, "\n## ")
 	return text
 }
 
-func TestLayout_readmeEndpoints(t *testing.T) {
+func TestLayout_endpoints(t *testing.T) {
 	var rows, routes []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^`]*)` \\|").FindAllStringSubmatch(section(t, "Endpoints"), -1) {
+	table := section(t, "docs/api.md", "Endpoints")
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^`]*)` \\|").FindAllStringSubmatch(table, -1) {
 		rows = append(rows, m[1])
 	}
 	for id, f := range routed(t) {
 		routes = append(routes, routeOf(t, id, f))
 	}
-	same(t, "template.yaml", routes, "README's table of endpoints", rows)
+	same(t, "template.yaml", routes, "the table of endpoints in docs/api.md", rows)
 }
 
-func TestLayout_readmeConfiguration(t *testing.T) {
+func TestLayout_variables(t *testing.T) {
 	var rows, want []string
-	for line := range strings.Lines(section(t, "Configuration")) {
+	for line := range strings.Lines(section(t, "docs/configuration.md", "Variables")) {
 		if strings.HasPrefix(line, "| `") {
 			rows = append(rows, strings.TrimSpace(line))
 		}
@@ -258,7 +258,7 @@ func TestLayout_readmeConfiguration(t *testing.T) {
 		want = append(want, fmt.Sprintf("| `%s` | %s | %s |", v.Name, v.Default, v.Meaning))
 	}
 	if !slices.Equal(rows, want) {
-		t.Errorf("README's table of variables is not that of shared/config, whose lines are\n%s", strings.Join(want, "\n"))
+		t.Errorf("the table in docs/configuration.md differs from shared/config: replace its rows by\n%s", strings.Join(want, "\n"))
 	}
 }
 

@@ -1,6 +1,6 @@
 // Command local serves the whole API on this machine: the functions of template.yaml
 // behind a stand-in for API Gateway, with a Redis of its own unless REDIS_HOST names
-// one. Variables are those of README's table, with APP_ENV=local where it is unset.
+// one. docs/configuration.md lists the variables. APP_ENV is local if it is unset.
 //
 // It listens on the loopback interface only. Generated keys and the embedded Redis are
 // gone when it ends.
@@ -31,10 +31,10 @@ import (
 const usage = `Usage: local [-template file]
 
 Serves the whole API on this machine, at PORT (3000), with a Redis of its own unless
-REDIS_HOST names one. README's table has all variables.
+REDIS_HOST names one. docs/configuration.md lists all variables.
 
-Nobody is an admin until you say who: ADMIN_ADDRESSES=0x... make run, with the address
-of a wallet. "go run ./local/sign new" makes a throw-away one and prints its address.
+Nobody is an admin until you name one: ADMIN_ADDRESSES=0x... make run, with the address
+of a wallet. "go run ./local/sign new" creates a throw-away one and prints its address.
 
 `
 

@@ -443,37 +443,54 @@ func (s *server) sendRaw(t *testing.T, line, headers string) int {
 	return response.StatusCode
 }
 
-// TestReadme_tour pastes the shell part of README's tour, with another port and the
-// signer compiled, into an empty folder.
-func TestReadme_tour(t *testing.T) {
+// TestTour pastes the shell part of a tour into an empty folder, with another port and
+// the signer compiled.
+func TestTour(t *testing.T) {
+	t.Run("README.md", func(t *testing.T) {
+		shows(t, paste(t, "README.md", "Tour"), `"accessToken":"lka_`, `"user":`, "204", "session_ended")
+	})
+	t.Run("docs/tutorial.md", func(t *testing.T) {
+		out := paste(t, "docs/tutorial.md", "In a shell")
+		shows(t, out, `"accessToken":"lka_`, `"refreshToken":"lkr_`, `"user":`, "login_failed", "204", "session_ended")
+		// Of the login, of both refreshes, of the step-up.
+		tokens := regexp.MustCompile(`"refreshToken":"(lkr_[^"]*)"`).FindAllString(out, -1)
+		if len(tokens) != 4 || tokens[1] == tokens[0] || tokens[1] != tokens[2] || tokens[3] == tokens[2] {
+			t.Errorf("it does not show that a refresh rotates once: %q", tokens)
+		}
+	})
+}
+
+// paste runs the first shell block of a section and returns what it prints.
+func paste(t *testing.T, page, title string) string {
+	t.Helper()
 	for _, tool := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil && os.Getenv("CI") != "true" {
-			fmt.Fprintln(os.Stderr, "no "+tool+" found; README's tour is not tried")
+			fmt.Fprintln(os.Stderr, "no "+tool+" found; the tour of "+page+" is not run")
 			t.Skip("no " + tool + " found")
 		}
 	}
-	_, block, _ := strings.Cut(section(t, "Tour"), "```sh\n")
+	_, block, _ := strings.Cut(section(t, page, title), "```sh\n")
 	script, _, found := strings.Cut(block, "\n```")
 	if !found {
-		t.Fatal("README's tour has no shell part")
+		t.Fatalf("section %q of %s has no shell block", title, page)
 	}
-	s := start(t)
-	script = strings.ReplaceAll(script, "http://localhost:3000", s.url)
+	script = strings.ReplaceAll(script, "http://localhost:3000", start(t).url)
 	script = strings.ReplaceAll(script, "go run ./local/sign", buildSigner(t))
-	paste := exec.Command("bash", "-euo", "pipefail", "-c", script)
-	paste.Dir = t.TempDir()
-	out, err := paste.CombinedOutput()
-	for _, want := range []string{`"accessToken":"lka_`, `"refreshToken":"lkr_`, `"user":`, "login_failed", "204", "session_ended"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the tour does not show %s", want)
-		}
-	}
-	// Of the login, of both refreshes, of the step-up.
-	tokens := regexp.MustCompile(`"refreshToken":"(lkr_[^"]*)"`).FindAllString(string(out), -1)
-	if len(tokens) != 4 || tokens[1] == tokens[0] || tokens[1] != tokens[2] || tokens[3] == tokens[2] {
-		t.Errorf("the tour does not show that a refresh rotates once: %q", tokens)
-	}
-	if err != nil || t.Failed() {
+	shell := exec.Command("bash", "-euo", "pipefail", "-c", script)
+	shell.Dir = t.TempDir()
+	out, err := shell.CombinedOutput()
+	if err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// shows reports what an output does not contain.
+func shows(t *testing.T, out string, wanted ...string) {
+	t.Helper()
+	for _, want := range wanted {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not show %s:\n%s", want, out)
+		}
 	}
 }

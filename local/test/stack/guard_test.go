@@ -55,14 +55,9 @@ func TestProtectedAPI_cookies(t *testing.T) {
 	})
 }
 
-// TestReadme_guardYourAPI expands every snippet of that section of README.
-func TestReadme_guardYourAPI(t *testing.T) {
-	_, after, found := strings.Cut(readFile(t, "README.md"), "\n## Guard your API")
-	if !found {
-		t.Fatal("README.md has no section on guarding an API")
-	}
-	section, _, _ := strings.Cut(after, "\n## ")
-	snippets := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(section, -1)
+// TestDocs_authorizer expands every snippet of docs/authorizer.md.
+func TestDocs_authorizer(t *testing.T) {
+	snippets := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, "docs/authorizer.md"), -1)
 	want := [][]string{ // what the expansion of each must hold
 		{`"$request.header.Authorization","$context.routeKey"`, `"enableSimpleResponses":true`},
 		{`"identitySource":[]`, `"authorizerResultTtlInSeconds":0`, `"enableSimpleResponses":true`},
