@@ -12,8 +12,8 @@ import (
 // subtest of it.
 var named = regexp.MustCompile("`(?:(\\w+)\\.)?((?:Test|Fuzz)\\w+)(?:/(\\w+))?`")
 
-// Every test and fuzz test that docs/correctness.md names exists. The tests that
-// mutations name are checked when the mutations run.
+// Every test and fuzz test that docs/correctness.md names exists. The tests
+// that mutations name are checked when the mutations run.
 func TestCorrectness_namesTests(t *testing.T) {
 	tests := testsOf(t)
 	all := named.FindAllStringSubmatch(read(t, "docs/correctness.md"), -1)
@@ -28,8 +28,8 @@ func TestCorrectness_namesTests(t *testing.T) {
 	}
 }
 
-// testsOf returns the text of the test files by the name of their folder, and of
-// all under the empty name.
+// testsOf returns the text of the test files by the name of their folder, and
+// of all under the empty name.
 func testsOf(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

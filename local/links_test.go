@@ -41,7 +41,7 @@ func pages(t *testing.T) map[string]string {
 	return all
 }
 
-// proseLines returns the lines of a page that are not in a fenced block of code.
+// proseLines returns the lines of a page that are not in a fenced code block.
 func proseLines(text string) (lines []string) {
 	fence := ""
 	for line := range strings.Lines(text) {
@@ -73,8 +73,8 @@ func linksOf(text string) (targets []string) {
 	return targets
 }
 
-// anchorsOf returns the fragments that lead to a page's headings, as GitHub makes
-// them: a heading in lower case, without punctuation and with hyphens for
+// anchorsOf returns the fragments that lead to a page's headings, as GitHub
+// makes them: a heading in lower case, without punctuation and with hyphens for
 // spaces; a repeated one ends in -1, -2 and so on.
 func anchorsOf(text string) map[string]bool {
 	anchors := map[string]bool{}
@@ -121,7 +121,8 @@ func TestLinks_leadSomewhere(t *testing.T) {
 			if name != "" {
 				file = path.Join(path.Dir(page), name)
 			}
-			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(file))); err != nil || strings.HasPrefix(file, "..") {
+			_, err := os.Stat(filepath.Join(root, filepath.FromSlash(file)))
+			if err != nil || strings.HasPrefix(file, "..") {
 				t.Errorf("%s: link %s: there is no %s", page, target, file)
 				continue
 			}
@@ -155,10 +156,11 @@ func TestLinks_reader(t *testing.T) {
 	const text = "# The `GET /health` route, 503?\n## Same\n## Same\n## See [other](x.md)\n" +
 		"[a](b.md#c) and ![d](e.png \"title\"), `[f](g.md)`, [i`j`](k.md)\n\n[l]: m.md\n" +
 		"```sh\n# no heading\n[n](o.md)\n```\n~~~~\n```\n~~~~\n# snake_case – dash\n"
-	if got, want := linksOf(text), []string{"x.md", "b.md#c", "e.png", "k.md", "m.md"}; !slices.Equal(got, want) {
+	want := []string{"x.md", "b.md#c", "e.png", "k.md", "m.md"}
+	if got := linksOf(text); !slices.Equal(got, want) {
 		t.Errorf("links %q, want %q", got, want)
 	}
-	want := []string{"same", "same-1", "see-other", "snake_case--dash", "the-get-health-route-503"}
+	want = []string{"same", "same-1", "see-other", "snake_case--dash", "the-get-health-route-503"}
 	if got := slices.Sorted(maps.Keys(anchorsOf(text))); !slices.Equal(got, want) {
 		t.Errorf("anchors %q, want %q", got, want)
 	}
