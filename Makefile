@@ -35,7 +35,7 @@ test: ## run all tests, with the race detector
 soak: ## work a cluster for SOAK=10m while a fault strikes every second or two, and check every answer
 	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/test/faults -soak $(SOAK) && cat build/test/reports/soak.txt
 
-sizes: ## hold the functions' binaries for ARCH=arm64 to PERFORMANCE.md's table, as make test holds those for this machine
+sizes: ## hold the functions' binaries for ARCH=arm64 to docs/performance.md's table, as make test holds those for this machine
 	go test ./local/test/lambdatest -run TestSizes -arch $(ARCH)
 
 build: ## compile every function for both architectures into build/<architecture>/<function>/bootstrap
@@ -74,7 +74,7 @@ bench: ## run the benchmarks of the hot paths, an event in and a response out, o
 bench-scale: ## measure what may grow with SESSIONS=20000 live sessions and a sweep of EXPIRED=1000, for benchstat
 	@go test -run '^$$' -bench Scale -benchtime 3x -count 5 -timeout 0 ./shared/session -sessions $(SESSIONS) -expired $(EXPIRED)
 
-cold-start: ## print PERFORMANCE.md's table of sizes and starts
+cold-start: ## print docs/performance.md's table of sizes and starts
 	@go test ./local/test/lambdatest -run '^$$' -bench ColdStart -benchtime 20x | awk '/^BenchmarkColdStart/ { \
 		sub(/BenchmarkColdStart\//, "", $$1); sub(/-[0-9]+$$/, "", $$1); \
 		for (i = 3; i < NF; i += 2) value[$$(i + 1)] = $$i; \

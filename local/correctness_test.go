@@ -8,21 +8,15 @@ import (
 	"testing"
 )
 
-// named is a test that CORRECTNESS.md names in passing: of that package or of any, and a part of it.
+// named matches a test that a page names: of that package or of any, and a
+// subtest of it.
 var named = regexp.MustCompile("`(?:(\\w+)\\.)?((?:Test|Fuzz)\\w+)(?:/(\\w+))?`")
 
-// Every test and fuzz test that CORRECTNESS.md names is there. Those of its mutations are looked at where they are run.
+// Every test and fuzz test that docs/correctness.md names exists. The tests
+// that mutations name are checked when the mutations run.
 func TestCorrectness_namesTests(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "CORRECTNESS.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, _, found := strings.Cut(string(text), "\n## Mutations\n")
-	if !found {
-		t.Fatal("CORRECTNESS.md has no mutations")
-	}
 	tests := testsOf(t)
-	all := named.FindAllStringSubmatch(before, -1)
+	all := named.FindAllStringSubmatch(read(t, "docs/correctness.md"), -1)
 	for _, m := range all {
 		in, known := tests[m[1]]
 		if !known || !strings.Contains(in, "func "+m[2]+"(") || !strings.Contains(in, `"`+strings.ReplaceAll(m[3], "_", " ")) {
@@ -34,7 +28,8 @@ func TestCorrectness_namesTests(t *testing.T) {
 	}
 }
 
-// testsOf is the text of the test files by the name of their folder, and of all under the empty name.
+// testsOf returns the text of the test files by the name of their folder, and
+// of all under the empty name.
 func testsOf(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
