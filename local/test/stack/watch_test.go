@@ -148,15 +148,24 @@ func TestStack_dashboard(t *testing.T) {
 	})
 }
 
-// TestReadme_costOfAlarms counts what CloudWatch charges for: each metric that an alarm looks at.
-func TestReadme_costOfAlarms(t *testing.T) {
-	count := 0
-	for _, alarm := range deploy(t).of("AWS::CloudWatch::Alarm") {
-		_, metrics := watched(alarm)
-		count += max(len(metrics), 1)
+// TestDeploy_costOfAlarms counts what CloudWatch charges for: each metric that
+// an alarm watches.
+func TestDeploy_costOfAlarms(t *testing.T) {
+	charged := func(parameters ...string) (count int) {
+		for _, alarm := range deploy(t, parameters...).of("AWS::CloudWatch::Alarm") {
+			_, metrics := watched(alarm)
+			count += max(len(metrics), 1)
+		}
+		return count
 	}
-	want := fmt.Sprintf("%d metrics at $0.10 (`Alarms=false` saves them) | $%.2f |", count, float64(count)/10)
-	if !strings.Contains(readFile(t, "README.md"), want) {
-		t.Errorf("README does not say %q", want)
+	page := readFile(t, "docs/deploy.md")
+	for _, want := range []string{
+		fmt.Sprintf("%d metrics at $0.10 (`Alarms=false` saves them) | $%.2f |", charged(), float64(charged())/10),
+		fmt.Sprintf("`CacheMode=replication-group` has alarms on %d metrics, and `CacheMode=existing` on %d.",
+			charged("CacheMode=replication-group"), charged("CacheMode=existing", "RedisHost=redis.example.com")),
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("docs/deploy.md does not say %q", want)
+		}
 	}
 }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// runbook is the page that says for every alarm what to do.
+const runbook = "docs/runbook.md"
+
+// alarmName matches the logical id of an alarm.
+var alarmName = regexp.MustCompile(`\b[A-Z]\w*Alarm\b`)
+
+// alarms returns the description of every alarm of template.yaml by its logical
+// id.
+func alarms(t *testing.T) map[string]string {
+	t.Helper()
+	var parsed struct {
+		Resources yaml.Node `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "template.yaml")), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	addAlarms(t, found, &parsed.Resources, strings.NewReplacer())
+	return found
+}
+
+// addAlarms adds the alarms of a mapping from logical ids to resources. The
+// replacer puts in the values of the loops that the mapping is in.
+func addAlarms(t *testing.T, found map[string]string, resources *yaml.Node, loop *strings.Replacer) {
+	t.Helper()
+	for i := 0; i+1 < len(resources.Content); i += 2 {
+		id, value := resources.Content[i].Value, resources.Content[i+1]
+		if strings.HasPrefix(id, "Fn::ForEach::") {
+			addLoop(t, found, id, value)
+			continue
+		}
+		switch member(value, "Type").Value {
+		case "AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm":
+			description := member(member(value, "Properties"), "AlarmDescription").Value
+			found[loop.Replace(id)] = loop.Replace(description)
+		}
+	}
+}
+
+// addLoop adds the alarms of an Fn::ForEach: a variable, its values, and a
+// mapping to repeat for each of them.
+func addLoop(t *testing.T, found map[string]string, id string, loop *yaml.Node) {
+	t.Helper()
+	if len(loop.Content) != 3 || loop.Content[1].Kind != yaml.SequenceNode {
+		t.Fatalf("%s: only a list of values can be repeated here", id)
+	}
+	for _, value := range loop.Content[1].Content {
+		name := loop.Content[0].Value
+		addAlarms(t, found, loop.Content[2], strings.NewReplacer("${"+name+"}", value.Value, "&{"+name+"}", value.Value))
+	}
+}
+
+// member returns a member of a mapping, or an empty node if there is no such
+// member.
+func member(mapping *yaml.Node, name string) *yaml.Node {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == name {
+			return mapping.Content[i+1]
+		}
+	}
+	return new(yaml.Node)
+}
+
+// runbookEntries returns the alarms that have an entry: those in a heading, and
+// those in the first column of a table.
+func runbookEntries(text string) []string {
+	entries := map[string]bool{}
+	for line := range strings.Lines(text) {
+		if cell, isRow := strings.CutPrefix(line, "| "); isRow {
+			line, _, _ = strings.Cut(cell, " |")
+		} else if !strings.HasPrefix(line, "#") {
+			continue
+		}
+		for _, name := range alarmName.FindAllString(line, -1) {
+			entries[name] = true
+		}
+	}
+	return slices.Collect(maps.Keys(entries))
+}
+
+func TestRunbook_everyAlarm(t *testing.T) {
+	text, descriptions := read(t, runbook), alarms(t)
+	if len(descriptions) < 30 {
+		t.Fatalf("template.yaml has only %d alarms", len(descriptions))
+	}
+	declared := slices.Collect(maps.Keys(descriptions))
+	same(t, "template.yaml", declared, runbook, runbookEntries(text))
+	for _, name := range alarmName.FindAllString(text, -1) {
+		if _, ok := descriptions[name]; !ok {
+			t.Errorf("%s names %s, which template.yaml does not have", runbook, name)
+		}
+	}
+	for id, description := range descriptions {
+		if !strings.HasSuffix(description, ": "+runbook+", "+id+".") {
+			t.Errorf("the description of %s does not end with its entry in %s: %q", id, runbook, description)
+		}
+	}
+}
+
+func TestRunbook_loops(t *testing.T) {
+	const text = `
+Fn::ForEach::Alarms:
+  - Name
+  - [LogIn, LogOut]
+  - ${Name}Alarm: {Type: AWS::CloudWatch::Alarm, Properties: {AlarmDescription: "${Name} fails"}}
+AllAlarm: {Type: AWS::CloudWatch::CompositeAlarm, Properties: {AlarmDescription: all}}
+Topic: {Type: AWS::SNS::Topic}
+`
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	addAlarms(t, got, document.Content[0], strings.NewReplacer())
+	want := map[string]string{"LogInAlarm": "LogIn fails", "LogOutAlarm": "LogOut fails", "AllAlarm": "all"}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
