@@ -18,14 +18,14 @@ type result struct {
 	payload  []byte
 }
 
-// runtimeAPI is what Lambda is to one function.
+// runtimeAPI is the stand-in for the Runtime API of one function.
 type runtimeAPI struct {
 	t           testing.TB
 	name        string
 	invocations chan invocation
 	results     chan result
-	asked       chan time.Time // holds when the first event was asked for
-	registered  chan struct{}  // closed once the process has asked to be sent SIGTERM
+	asked       chan time.Time // has the time at which the first event was asked for
+	registered  chan struct{}  // closed once the process has registered for SIGTERM
 }
 
 func newRuntimeAPI(t testing.TB, name string) *runtimeAPI {
@@ -44,7 +44,7 @@ func (a *runtimeAPI) handler() http.Handler {
 		close(a.registered)
 	})
 	mux.HandleFunc("GET /2020-01-01/extension/event/next", func(_ http.ResponseWriter, r *http.Request) {
-		<-r.Context().Done() // an extension that registered for no event never gets one
+		<-r.Context().Done() // the extension registered for no events, so it gets none
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.t.Errorf("%s called %s %s", a.name, r.Method, r.URL)
@@ -62,8 +62,10 @@ func (a *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 	case next := <-a.invocations:
 		w.Header().Set("Lambda-Runtime-Aws-Request-Id", next.id)
-		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(Timeout).UnixMilli()))
-		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:000000000000:function:"+a.name)
+		deadline := time.Now().Add(Timeout).UnixMilli()
+		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(deadline))
+		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn",
+			"arn:aws:lambda:eu-central-1:000000000000:function:"+a.name)
 		_, _ = w.Write(next.payload)
 	}
 }
