@@ -82,9 +82,10 @@ func (v *Vault) Ask() string {
 	v.t.Helper()
 	ctx, token, before := context.Background(), rand.Text()+rand.Text(), v.Current()
 	if slices.Contains(v.Labels(before), "AWSPENDING") {
-		_, err := v.Client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		in := &secretsmanager.UpdateSecretVersionStageInput{
 			SecretId: &v.ARN, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: &before,
-		})
+		}
+		_, err := v.Client.UpdateSecretVersionStage(ctx, in)
 		v.Must(err)
 	}
 	_, err := v.Client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
@@ -107,7 +108,8 @@ func (v *Vault) Ask() string {
 // Current returns the id of the current version.
 func (v *Vault) Current() string {
 	v.t.Helper()
-	about, err := v.Client.DescribeSecret(context.Background(), &secretsmanager.DescribeSecretInput{SecretId: &v.ARN})
+	in := &secretsmanager.DescribeSecretInput{SecretId: &v.ARN}
+	about, err := v.Client.DescribeSecret(context.Background(), in)
 	v.Must(err)
 	for version, labels := range about.VersionIdsToStages {
 		if slices.Contains(labels, "AWSCURRENT") {
@@ -173,7 +175,8 @@ func (v *Vault) Put(text string, stages ...string) {
 // Labels returns the stages of a version.
 func (v *Vault) Labels(version string) []string {
 	v.t.Helper()
-	about, err := v.Client.DescribeSecret(context.Background(), &secretsmanager.DescribeSecretInput{SecretId: &v.ARN})
+	in := &secretsmanager.DescribeSecretInput{SecretId: &v.ARN}
+	about, err := v.Client.DescribeSecret(context.Background(), in)
 	v.Must(err)
 	return about.VersionIdsToStages[version]
 }
@@ -181,8 +184,9 @@ func (v *Vault) Labels(version string) []string {
 // Move moves a stage from one version to another.
 func (v *Vault) Move(stage string, from, to *string) {
 	v.t.Helper()
-	_, err := v.Client.UpdateSecretVersionStage(context.Background(), &secretsmanager.UpdateSecretVersionStageInput{
+	in := &secretsmanager.UpdateSecretVersionStageInput{
 		SecretId: &v.ARN, VersionStage: &stage, RemoveFromVersionId: from, MoveToVersionId: to,
-	})
+	}
+	_, err := v.Client.UpdateSecretVersionStage(context.Background(), in)
 	v.Must(err)
 }

@@ -78,7 +78,8 @@ func deleteOthers(t testing.TB, dir string, packages []string) {
 	entries, err := os.ReadDir(dir)
 	must(t, err)
 	for _, e := range entries {
-		if !slices.ContainsFunc(packages, func(path string) bool { return filepath.Base(path) == e.Name() }) {
+		own := func(path string) bool { return filepath.Base(path) == e.Name() }
+		if !slices.ContainsFunc(packages, own) {
 			must(t, os.RemoveAll(filepath.Join(dir, e.Name())))
 		}
 	}

@@ -39,13 +39,15 @@ func (a *runtimeAPI) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", a.next)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{kind}", a.answer)
-	mux.HandleFunc("POST /2020-01-01/extension/register", func(w http.ResponseWriter, _ *http.Request) {
+	register := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Lambda-Extension-Identifier", "extension-1")
 		close(a.registered)
-	})
-	mux.HandleFunc("GET /2020-01-01/extension/event/next", func(_ http.ResponseWriter, r *http.Request) {
+	}
+	mux.HandleFunc("POST /2020-01-01/extension/register", register)
+	nextEvent := func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done() // the extension registered for no events, so it gets none
-	})
+	}
+	mux.HandleFunc("GET /2020-01-01/extension/event/next", nextEvent)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.t.Errorf("%s called %s %s", a.name, r.Method, r.URL)
 		http.NotFound(w, r)
