@@ -1,6 +1,7 @@
-# The help text of a target is what follows ## on its line.
+# The help text of a target follows ## on its line.
 
-# ARCH names the architecture that sam build makes functions for: arm64, or amd64 for Architecture=x86_64.
+# ARCH is the architecture for which sam build compiles functions: arm64, or
+# amd64 for Architecture=x86_64.
 ARCH       ?= arm64
 FUZZTIME   ?= 1m
 SOAK       ?= 10m
@@ -15,13 +16,14 @@ SHELL_FILES := .ci/run
 .DEFAULT_GOAL := help
 .PHONY: help run test soak sizes build lint fuzz mutants bench bench-scale cold-start redis sam-local clean
 
-help: ## say what there is to make
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
 
-# Not go run: it exits with 1 on Ctrl-C, whatever the program's own status is.
-# Without optimisation and without C the first build takes half as long, which is what somebody notices who has just
-# cloned this; nobody measures this binary.
-run: ## serve the API on this machine, PORT=3000
+# Without go run: it exits with 1 on Ctrl-C, whatever the program's status is.
+# The binary is built without optimisation and without C. That halves the first
+# build, which somebody who has just cloned this waits for. Nobody measures this
+# binary.
+run: ## serve the API on this machine, on PORT=3000
 	@command -v go >/dev/null || { echo "Go 1.26.8 or later is needed: https://go.dev/dl"; exit 1; }
 	@test -x build/local || echo "compiling; the first time takes a minute" >&2
 	@CGO_ENABLED=0 go build -gcflags='all=-N -l' -o build/local ./local && exec build/local
@@ -29,13 +31,13 @@ run: ## serve the API on this machine, PORT=3000
 test: ## run all tests, with the race detector
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
 		echo "no redis-server found: apt-get install redis-server (or brew install redis); tests that need it are skipped, in CI they fail"
-	go test -race -shuffle=on -timeout 30m ./shared/session ./... # the longest first, beside the others
+	go test -race -shuffle=on -timeout 30m ./shared/session ./... # the longest first
 	@cat build/test/reports/*.txt
 
-soak: ## work a cluster for SOAK=10m while a fault strikes every second or two, and check every answer
+soak: ## use a cluster for SOAK=10m with a fault every second or two, and check every answer
 	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/test/faults -soak $(SOAK) && cat build/test/reports/soak.txt
 
-sizes: ## hold the functions' binaries for ARCH=arm64 to docs/performance.md's table, as make test holds those for this machine
+sizes: ## compare the functions' binary sizes for ARCH=arm64 with docs/performance.md (make test does it for this machine)
 	go test ./local/test/lambdatest -run TestSizes -arch $(ARCH)
 
 build: ## compile every function for both architectures into build/<architecture>/<function>/bootstrap
@@ -44,7 +46,7 @@ build: ## compile every function for both architectures into build/<architecture
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build $(BUILD_FLAGS) -o "$$out" "./$$folder"; \
 	done; done
 
-lint: ## check formatting, Go, both templates (cfn-lint, in every mode of the cache) and the shell files
+lint: ## check formatting, Go, both templates (cfn-lint, for every CacheMode) and the shell files
 	@unformatted=$$(gofmt -l functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
@@ -64,39 +66,42 @@ fuzz: ## run every fuzz test for FUZZTIME=1m
 		done; \
 	done
 
-mutants: ## weaken each invariant's check in one line and see a test fail
+mutants: ## weaken each invariant's check in one line and check that a test fails
 	@go run ./local/test/mutants
 
-bench: ## run the benchmarks of the hot paths, an event in and a response out, on a redis-server, for benchstat
+bench: ## benchmark the hot paths from event to response, on a redis-server, for benchstat
 	@go test -run '^$$' -bench . -benchmem -benchtime 5000x -count 10 ./shared/boot
 
-# Two million sessions take minutes to begin, and two gigabytes; SESSIONS=2000000 EXPIRED=100000.
-bench-scale: ## measure what may grow with SESSIONS=20000 live sessions and a sweep of EXPIRED=1000, for benchstat
+# Two million sessions take minutes to create, and two gigabytes of memory:
+# SESSIONS=2000000 EXPIRED=100000.
+bench-scale: ## benchmark with SESSIONS=20000 live sessions and a sweep of EXPIRED=1000, for benchstat
 	@go test -run '^$$' -bench Scale -benchtime 3x -count 5 -timeout 0 ./shared/session -sessions $(SESSIONS) -expired $(EXPIRED)
 
-cold-start: ## print docs/performance.md's table of sizes and starts
+cold-start: ## measure and print docs/performance.md's table of sizes and cold starts
 	@go test ./local/test/lambdatest -run '^$$' -bench ColdStart -benchtime 20x | awk '/^BenchmarkColdStart/ { \
 		sub(/BenchmarkColdStart\//, "", $$1); sub(/-[0-9]+$$/, "", $$1); \
 		for (i = 3; i < NF; i += 2) value[$$(i + 1)] = $$i; \
 		printf "| `%s` | %.1f MB | %.1f MB | %.1f ms [%.1f–%.1f] |\n", $$1, value["MB-arm64"], value["MB-amd64"], value["ms"], value["ms-p10"], value["ms-p90"] }'
 
-redis: ## start a redis-server in the foreground, in memory only, REDIS_PORT=6379
+redis: ## start a redis-server in the foreground, in memory only, on REDIS_PORT=6379
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
 		{ echo "no redis-server found: apt-get install redis-server (or brew install redis)"; exit 1; }
 	$$(command -v redis-server || command -v valkey-server) --bind 127.0.0.1 --port $(REDIS_PORT) --save '' --appendonly no --maxmemory-policy noeviction
 
-# Of this machine: containers of another architecture need emulation. sam has its own words for architectures.
+# Containers must be of this machine's architecture: others need emulation. sam
+# uses its own names for architectures.
 sam-local: ARCH = $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
-sam-local: ## serve the functions as built for Lambda, in containers, by sam local, at port 3000
+sam-local: ## serve the functions as built for Lambda, in containers, with sam local, on port 3000
 	@for tool in sam docker; do command -v $$tool >/dev/null || { echo "$$tool is needed for this; make run needs Go alone"; exit 1; }; done
 	docker compose --file local/docker-compose.yml up --detach --wait
 	ARCH=$(ARCH) sam build --parameter-overrides Architecture=$(ARCH)
 	sam local start-api --env-vars local/env.json --docker-network latchkey --parameter-overrides Architecture=$(ARCH)
 
-clean: ## delete what make build, the tests and sam build left
+clean: ## delete the output of make build, the tests and sam build
 	rm -rf build .aws-sam
 
-# sam build calls build-<logical id> with ARTIFACTS_DIR set. It does not say which architecture it builds for: ARCH does.
+# sam build calls build-<logical id> with ARTIFACTS_DIR set. It does not say for
+# which architecture: ARCH does.
 bootstrap = CGO_ENABLED=0 GOOS=linux GOARCH=$(patsubst x86_64,amd64,$(ARCH)) go build $(BUILD_FLAGS) -o "$(ARTIFACTS_DIR)/bootstrap" $(1)
 
 # The folder of LogIn is functions/log-in.
@@ -105,5 +110,5 @@ compile = $(if $(wildcard $(1)/main.go),$(call bootstrap,./$(1)),$(error no func
 
 build-%Function: ; $(call compile,$(call folder,$*))
 
-# The example has a template of its own.
+# The example has its own template.
 build-OrdersFunction: ; $(call bootstrap,./local/protected-api)

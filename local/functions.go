@@ -6,14 +6,15 @@ import (
 	"latchkey/shared/api"
 )
 
-// The functions that have no route: one has a schedule, the other guards other APIs.
+// The functions that have no route. A schedule calls one, and the other guards
+// other APIs.
 const (
 	sweeper = "SweepSessionsFunction"
 	guard   = "AuthorizerFunction"
 )
 
-// handlers names the route behind each function of the template, by logical id. Each
-// folder under functions/ has the same line in its main.
+// handlers maps the logical id of each function of the template to its route.
+// The main of each folder under functions/ names the same route.
 var handlers = map[string]func(*api.API) http.Handler{
 	"CheckHealthFunction":       (*api.API).Health,
 	"IssueNonceFunction":        (*api.API).Nonce,

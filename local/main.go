@@ -1,9 +1,10 @@
-// Command local serves the whole API on this machine: the functions of template.yaml
-// behind a stand-in for API Gateway, with a Redis of its own unless REDIS_HOST names
-// one. docs/configuration.md lists the variables. APP_ENV is local if it is unset.
+// Command local serves the whole API on this machine. It runs the functions of
+// template.yaml behind a stand-in for API Gateway. If REDIS_HOST is not set, it
+// starts an embedded Redis. docs/configuration.md lists the variables; APP_ENV
+// defaults to local.
 //
-// It listens on the loopback interface only. Generated keys and the embedded Redis are
-// gone when it ends.
+// It listens on the loopback interface only. Generated keys and the data of the
+// embedded Redis are lost when it ends.
 package main
 
 import (
@@ -30,11 +31,12 @@ import (
 
 const usage = `Usage: local [-template file]
 
-Serves the whole API on this machine, at PORT (3000), with a Redis of its own unless
-REDIS_HOST names one. docs/configuration.md lists all variables.
+Serves the whole API on this machine, at PORT (3000). If REDIS_HOST is not set, it
+starts an embedded Redis. docs/configuration.md lists all variables.
 
-Nobody is an admin until you name one: ADMIN_ADDRESSES=0x... make run, with the address
-of a wallet. "go run ./local/sign new" creates a throw-away one and prints its address.
+By default there is no admin. To make a wallet an admin, run
+ADMIN_ADDRESSES=0x... make run with its address. "go run ./local/sign new" makes a
+throw-away wallet and prints its address.
 
 `
 
@@ -43,7 +45,8 @@ func main() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
-	template := flag.String("template", "", "the SAM template to serve; default: template.yaml here or in a folder above")
+	template := flag.String("template", "",
+		"the SAM template to serve; default: template.yaml in this folder or one above")
 	flag.Parse()
 	boot.CollectLess(os.Getenv)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -55,15 +58,17 @@ func main() {
 	}
 }
 
-// run serves until ctx is done and every request under way has its answer. It writes
-// one line to out when it is ready, and the log to errs.
-func run(ctx context.Context, templatePath string, getenv func(string) string, out, errs io.Writer) error {
+// run serves until ctx is done and every request under way has its response. It
+// writes one line to out when it is ready, and the log to errs.
+func run(
+	ctx context.Context, templatePath string, getenv func(string) string, out, errs io.Writer,
+) error {
 	log := boot.NewLogger(errs)
 	boot.LogLibraries(log)
 
 	cfg, err := config.Load(local(getenv))
 	if err != nil {
-		return fmt.Errorf("the configuration is not usable:\n%w", err)
+		return fmt.Errorf("the configuration is not valid:\n%w", err)
 	}
 	if templatePath == "" {
 		if templatePath, err = findTemplate(); err != nil {
@@ -82,7 +87,9 @@ func run(ctx context.Context, templatePath string, getenv func(string) string, o
 		defer engine.Close()
 		cfg.Redis.Addr = engine.Addr()
 	}
-	cfg.Redis.PoolSize = 0 // go-redis' default: unlike a Lambda, this serves many at a time
+	// The default of go-redis: unlike a Lambda, this process serves many
+	// requests at a time.
+	cfg.Redis.PoolSize = 0
 	service, err := boot.New(cfg, log)
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
@@ -101,7 +108,7 @@ func run(ctx context.Context, templatePath string, getenv func(string) string, o
 		return err
 	}
 	schedules := newSchedules(template, all, log)
-	defer schedules.stop() // before Redis is left
+	defer schedules.stop() // before the connections to Redis are closed
 	return serve(ctx, withProtected(handler, example), cfg.Port, func() {
 		fmt.Fprintln(out, ready(cfg, example != nil))
 		schedules.start()
@@ -119,7 +126,7 @@ func local(getenv func(string) string) func(string) string {
 	}
 }
 
-// embed starts the embedded Redis on a free loopback port, its TTLs running with the
+// embed starts the embedded Redis on a free loopback port. Its TTLs follow the
 // clock.
 func embed() (*miniredis.Miniredis, error) {
 	engine := miniredis.NewMiniRedis()
@@ -130,14 +137,15 @@ func embed() (*miniredis.Miniredis, error) {
 	return engine, nil
 }
 
-// functions puts each handler behind the same adapter as in a Lambda.
+// functions puts each handler behind the adapter that a Lambda uses.
 func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handler {
 	all := map[string]lambda.Handler{
 		sweeper: service.WithKeyRefresh(lambdahttp.NewSweep(service.API.Sweep)),
 		guard:   service.WithKeyRefresh(authorizer.New(service.API, cfg.AuthorizerRules)),
 	}
 	for id, route := range handlers {
-		all[id] = service.WithKeyRefresh(lambdahttp.NewHandler(route(service.API), cfg.API.Domains[0]))
+		handler := lambdahttp.NewHandler(route(service.API), cfg.API.Domains[0])
+		all[id] = service.WithKeyRefresh(handler)
 	}
 	return all
 }
@@ -155,10 +163,10 @@ func ready(cfg config.Config, guards bool) string {
 	}
 	line += "."
 	if len(generated) > 0 {
-		line += " Made up for this run: " + strings.Join(generated, ", ") + "."
+		line += " Generated for this run: " + strings.Join(generated, ", ") + "."
 	}
 	if guards {
-		line += " It guards an example of another API, " + url + protectedPrefix + "/orders."
+		line += " The authorizer guards an example API at " + url + protectedPrefix + "/orders."
 	}
 	return line + " Try: curl '" + url + "/auth/nonce?transport=bearer'"
 }
@@ -171,7 +179,8 @@ func readTemplate(path string) (*gateway.Template, error) {
 	return gateway.Parse(text)
 }
 
-// findTemplate finds the nearest template.yaml upwards.
+// findTemplate returns the path of template.yaml in the working directory or
+// the nearest directory above it.
 func findTemplate() (string, error) {
 	folder, err := os.Getwd()
 	if err != nil {
@@ -183,7 +192,8 @@ func findTemplate() (string, error) {
 			return path, nil
 		}
 		if filepath.Dir(folder) == folder {
-			return "", errors.New("no template.yaml here or in a folder above: run this in the project, or name it with -template")
+			return "", errors.New("no template.yaml in this folder or one above:" +
+				" run this in the project's folder, or name the file with -template")
 		}
 		folder = filepath.Dir(folder)
 	}

@@ -299,7 +299,7 @@ func TestMain_portInUse(t *testing.T) {
 		defer l.Close()
 		port := l.Addr().(*net.TCPAddr).Port
 		got := fails(t, command(fmt.Sprintf("PORT=%d", port)))
-		want := fmt.Sprintf("port %d is in use: stop what listens there, or choose another with PORT=%d make run\n", port, port+1)
+		want := fmt.Sprintf("port %d is in use: stop the process that listens there, or choose another port with PORT=%d make run\n", port, port+1)
 		if got != want {
 			t.Errorf("got %q", got)
 		}

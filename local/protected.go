@@ -16,13 +16,17 @@ import (
 	"latchkey/local/protected-api/orders"
 )
 
-// protectedPrefix is where the example of a guarded API is served. As an API of its own
-// it has a name of its own, and knows nothing of the prefix.
+// protectedPrefix is the path under which the example of a guarded API is
+// served. That API would have a host name of its own, so it does not know the
+// prefix.
 const protectedPrefix = "/protected"
 
-// protectedAPI serves the template of local/protected-api, which lies below the one
-// that is served, behind the authorizer. It is nil where there is none.
-func protectedAPI(templatePath string, authorizer lambda.Handler, log *slog.Logger) (http.Handler, error) {
+// protectedAPI serves the template of local/protected-api behind the
+// authorizer. The path is relative to the folder of the main template. If there
+// is no such template, it returns nil and no error.
+func protectedAPI(
+	templatePath string, authorizer lambda.Handler, log *slog.Logger,
+) (http.Handler, error) {
 	path := filepath.Join(filepath.Dir(templatePath), "local", "protected-api", "template.yaml")
 	template, err := readTemplate(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,7 +43,8 @@ func protectedAPI(templatePath string, authorizer lambda.Handler, log *slog.Logg
 	return g, nil
 }
 
-// withProtected sends what lies under the prefix to the example, if there is one.
+// withProtected serves requests under the prefix with example, if it is not
+// nil, and all others with own.
 func withProtected(own, example http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uri, ok := strings.CutPrefix(r.RequestURI, protectedPrefix+"/")
@@ -48,7 +53,7 @@ func withProtected(own, example http.Handler) http.Handler {
 			return
 		}
 		inner := *r
-		inner.RequestURI = "/" + uri // which is what a gateway routes by
+		inner.RequestURI = "/" + uri // the gateway routes by this
 		inner.URL = &url.URL{RawQuery: r.URL.RawQuery}
 		example.ServeHTTP(w, &inner)
 	})

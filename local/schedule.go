@@ -12,8 +12,8 @@ import (
 	"latchkey/local/gateway"
 )
 
-// schedules call the functions that a template calls by the clock. A call that takes
-// longer than its interval puts the next one off.
+// schedules calls the functions of a template that have a schedule. If a call
+// takes longer than its interval, the next call is delayed.
 type schedules struct {
 	calls  []call
 	log    *slog.Logger
@@ -28,8 +28,10 @@ type call struct {
 	handler  lambda.Handler
 }
 
-// newSchedules finds the functions of a template that have a schedule.
-func newSchedules(t *gateway.Template, functions map[string]lambda.Handler, log *slog.Logger) *schedules {
+// newSchedules returns the schedules of a template's functions.
+func newSchedules(
+	t *gateway.Template, functions map[string]lambda.Handler, log *slog.Logger,
+) *schedules {
 	s := &schedules{log: log, cancel: func() {}}
 	for id, f := range t.Functions {
 		if f.Schedule > 0 {
@@ -39,7 +41,7 @@ func newSchedules(t *gateway.Template, functions map[string]lambda.Handler, log 
 	return s
 }
 
-// start calls each function at once and then at its interval.
+// start calls each function at once, and then at its interval.
 func (s *schedules) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -48,7 +50,7 @@ func (s *schedules) start() {
 	}
 }
 
-// stop returns when no call is under way any more.
+// stop cancels the calls under way and returns when they have ended.
 func (s *schedules) stop() {
 	s.cancel()
 	s.ended.Wait()
@@ -67,12 +69,12 @@ func (s *schedules) repeat(ctx context.Context, c call) {
 	}
 }
 
-// once calls a function with the deadline that it has as a Lambda.
+// once calls a function with the deadline that it would have as a Lambda.
 func (s *schedules) once(ctx context.Context, c call) {
 	inTime, cancel := context.WithTimeout(ctx, c.function.Timeout)
 	defer cancel()
 	defer func() {
-		// It would end the Lambda, not the scheduler.
+		// A panic would end only the Lambda, not the scheduler.
 		if p := recover(); p != nil {
 			s.log.Error("function failed", "function", c.id, "error", fmt.Sprint("panic: ", p))
 		}

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// drain is how long requests under way may take after the signal: as long as API
-// Gateway would have waited for them.
+// drain is how long requests under way may take after the signal. API Gateway
+// would wait for them as long.
 const drain = 30 * time.Second
 
-// serve listens on the loopback interface until ctx is done, then lets the requests
-// under way finish. It calls ready once connections are accepted.
+// serve listens on the loopback interface until ctx is done, and then waits for
+// the requests under way. It calls ready once it accepts connections.
 func serve(ctx context.Context, handler http.Handler, port int, ready func()) error {
 	listeners, err := listen(port)
 	if err != nil {
@@ -48,9 +48,9 @@ func serve(ctx context.Context, handler http.Handler, port int, ready func()) er
 	return nil
 }
 
-// listen opens the port on both loopback addresses: localhost may mean either, and
-// somebody else's server on the other one would get what is meant for this. A machine
-// without IPv6 has one.
+// listen opens the port on both loopback addresses. localhost may mean either:
+// if another server had the port on one of them, it would get requests that are
+// meant for this one. On a machine without IPv6 it opens one address.
 func listen(port int) ([]net.Listener, error) {
 	var open []net.Listener
 	for _, host := range []string{"127.0.0.1", "::1"} {
@@ -59,7 +59,8 @@ func listen(port int) ([]net.Listener, error) {
 		case err == nil:
 			open = append(open, l)
 		case errors.Is(err, syscall.EADDRINUSE):
-			return nil, fmt.Errorf("port %d is in use: stop what listens there, or choose another with PORT=%d make run", port, other(port))
+			return nil, fmt.Errorf("port %d is in use: stop the process that listens there,"+
+				" or choose another port with PORT=%d make run", port, other(port))
 		case len(open) == 0:
 			return nil, fmt.Errorf("listening: %w", err)
 		}
@@ -67,7 +68,7 @@ func listen(port int) ([]net.Listener, error) {
 	return open, nil
 }
 
-// other suggests a port beside one that is taken.
+// other returns a port next to one that is in use.
 func other(port int) int {
 	if port == 65535 {
 		return port - 1

@@ -11,14 +11,16 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-// Authorizer is a Lambda authorizer of payload format 2.0 with simple responses.
+// Authorizer is a Lambda authorizer of payload format 2.0 with simple
+// responses.
 type Authorizer struct {
-	// Sources are its identity sources, as $request.header.Authorization. A request that
-	// lacks one is not asked about.
+	// Sources are its identity sources, such as $request.header.Authorization.
+	// If a request lacks one, the gateway answers 401 and does not call the
+	// authorizer.
 	Sources []string
 }
 
-// noAuthorizer is the name by which a route wants none.
+// noAuthorizer is the name that a route gives to have no authorizer.
 const noAuthorizer = "NONE"
 
 func (t *Template) parseAuth(auth node) error {
@@ -37,8 +39,10 @@ func (t *Template) parseAuth(auth node) error {
 }
 
 func parseAuthorizer(properties node) (Authorizer, error) {
-	if properties.at("AuthorizerPayloadFormatVersion").text() != "2.0" || properties.at("EnableSimpleResponses").text() != "true" {
-		return Authorizer{}, errors.New("only AuthorizerPayloadFormatVersion '2.0' with EnableSimpleResponses is served here")
+	version := properties.at("AuthorizerPayloadFormatVersion").text()
+	if version != "2.0" || properties.at("EnableSimpleResponses").text() != "true" {
+		return Authorizer{}, errors.New("only AuthorizerPayloadFormatVersion '2.0'" +
+			" with EnableSimpleResponses: true is supported")
 	}
 	var a Authorizer
 	identity := properties.at("Identity")
@@ -50,43 +54,45 @@ func parseAuthorizer(properties node) (Authorizer, error) {
 	}
 	for _, name := range identity.at("Context").texts() {
 		if name != "routeKey" {
-			return Authorizer{}, fmt.Errorf("of Context only routeKey is served here, not %s", name)
+			return Authorizer{}, fmt.Errorf("the Identity Context %s is not supported:"+
+				" use routeKey", name)
 		}
 		a.Sources = append(a.Sources, routeSource)
 	}
 	if len(identity.at("StageVariables").texts()) > 0 {
-		return Authorizer{}, errors.New("there are no StageVariables here")
+		return Authorizer{}, errors.New("the Identity StageVariables are not supported")
 	}
 	return a, nil
 }
 
-// checkAuth refuses a name that stands for no authorizer: such a route would be served
-// to everybody.
+// checkAuth returns an error if the API or a route names an authorizer that the
+// template does not define. Such a route would be open to everybody.
 func (t *Template) checkAuth() error {
 	names := map[string]bool{"": true, noAuthorizer: true}
 	for name := range t.Authorizers {
 		names[name] = true
 	}
 	if !names[t.DefaultAuthorizer] || t.DefaultAuthorizer == noAuthorizer {
-		return fmt.Errorf("there is no authorizer %s", t.DefaultAuthorizer)
+		return fmt.Errorf("DefaultAuthorizer %s is not defined", t.DefaultAuthorizer)
 	}
 	for id, f := range t.Functions {
 		for _, route := range f.Routes {
 			if !names[route.Authorizer] {
-				return fmt.Errorf("%s: %s: there is no authorizer %s", id, route.Key(), route.Authorizer)
+				return fmt.Errorf("%s: %s: authorizer %s is not defined",
+					id, route.Key(), route.Authorizer)
 			}
 		}
 	}
 	return nil
 }
 
-// guard is an authorizer in front of a route.
+// guard is the authorizer of a route, with its function.
 type guard struct {
 	Authorizer
 	function *function
 }
 
-// guard returns that of a route, or nil where nobody is asked.
+// guard returns the guard of a route, or nil if the route has no authorizer.
 func (t *Template) guard(route Route, handler lambda.Handler) *guard {
 	name := route.Authorizer
 	if name == "" {
@@ -98,7 +104,7 @@ func (t *Template) guard(route Route, handler lambda.Handler) *guard {
 	return &guard{t.Authorizers[name], newFunction(name, handler, authorizerTimeout)}
 }
 
-// authorizerEvent is what an authorizer is asked, payload format 2.0.
+// authorizerEvent is the event of an authorizer, payload format 2.0.
 //
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 type authorizerEvent struct {
@@ -116,7 +122,8 @@ type authorizerEvent struct {
 	PathParameters        map[string]string `json:"pathParameters,omitempty"`
 }
 
-// ask returns what the authorizer says of the caller, or the status of a refusal.
+// ask calls the authorizer. It returns the authorizer's context, or the status
+// of a refusal.
 func (g *Gateway) ask(by *guard, a arrival) (*authorizerContext, int) {
 	e, ok := newEvent(a)
 	if !ok {
@@ -128,10 +135,11 @@ func (g *Gateway) ask(by *guard, a arrival) (*authorizerContext, int) {
 	}
 	payload, err := json.Marshal(authorizerEvent{
 		Version: "2.0", Type: "REQUEST", IdentitySource: identity,
-		RouteARN: "arn:aws:execute-api:us-east-1:" + e.RequestContext.AccountID + ":" + e.RequestContext.APIID + "/" +
-			e.RequestContext.Stage + "/" + a.Method + e.RawPath,
-		RouteKey: e.RouteKey, RawPath: e.RawPath, RawQueryString: e.RawQueryString, Cookies: e.Cookies, Headers: e.Headers,
-		QueryStringParameters: e.QueryStringParameters, RequestContext: e.RequestContext, PathParameters: e.PathParameters,
+		RouteARN: "arn:aws:execute-api:us-east-1:" + e.RequestContext.AccountID + ":" +
+			e.RequestContext.APIID + "/" + e.RequestContext.Stage + "/" + a.Method + e.RawPath,
+		RouteKey: e.RouteKey, RawPath: e.RawPath, RawQueryString: e.RawQueryString,
+		Cookies: e.Cookies, Headers: e.Headers, PathParameters: e.PathParameters,
+		QueryStringParameters: e.QueryStringParameters, RequestContext: e.RequestContext,
 	})
 	var decision struct {
 		IsAuthorized *bool          `json:"isAuthorized"`
@@ -145,26 +153,27 @@ func (g *Gateway) ask(by *guard, a arrival) (*authorizerContext, int) {
 	}
 	switch {
 	case err == nil && decision.IsAuthorized == nil:
-		err = errors.New("its answer has no isAuthorized")
+		err = errors.New("the response has no isAuthorized")
 	case err == nil && !*decision.IsAuthorized:
 		return nil, http.StatusForbidden
 	}
 	if err != nil {
-		g.log.Error("authorizer failed", "authorizer", by.function.name, "requestId", a.requestID, "error", err.Error())
+		g.log.Error("authorizer failed", "authorizer", by.function.name,
+			"requestId", a.requestID, "error", err.Error())
 		return nil, http.StatusInternalServerError
 	}
 	return &authorizerContext{decision.Context}, 0
 }
 
-// The forms of identity sources.
+// The prefixes and the name of identity sources.
 const (
 	headerSource = "$request.header."
 	querySource  = "$request.querystring."
 	routeSource  = "$context.routeKey"
 )
 
-// identity returns the values of the identity sources; not ok where the request lacks
-// one.
+// identity returns the values of the identity sources. It is not ok if the
+// request lacks one.
 func (a Authorizer) identity(request arrival, e event) ([]string, bool) {
 	var values []string
 	for _, source := range a.Sources {

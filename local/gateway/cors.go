@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// corsPolicy is a template's CORS with the origins in force.
+// corsPolicy is the CORS configuration of a template, with the allowed origins.
 type corsPolicy struct {
 	CORS
-	origins []string // exact; none switches CORS off
+	origins []string // exact; if empty, CORS is off
 }
 
 func (p corsPolicy) on() bool { return len(p.origins) > 0 }
 
-// isPreflight tells whether a request is a preflight, which is answered whatever
-// its path, without a function.
+// isPreflight reports whether a request is a preflight. The gateway answers
+// preflights itself, whatever their path, without calling a function.
 func (p corsPolicy) isPreflight(r *http.Request) bool {
 	return p.on() && r.Method == http.MethodOptions &&
 		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// preflight answers 204. An origin that is not listed is told nothing, which is
-// what makes the browser refuse.
+// preflight answers 204. For an origin that is not listed it sets no CORS
+// headers, so the browser refuses the request.
 func (p corsPolicy) preflight(w http.ResponseWriter, r *http.Request) {
 	if p.allow(w.Header(), r) {
 		w.Header().Set("Access-Control-Allow-Methods", strings.Join(p.AllowMethods, ","))
@@ -33,8 +33,8 @@ func (p corsPolicy) preflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// expose sets the headers of a response that is no preflight's. Those that a
-// function set itself are dropped, as API Gateway does.
+// expose sets the CORS headers of a response that is not a preflight's. It
+// drops those that a function set, as API Gateway does.
 func (p corsPolicy) expose(header http.Header, r *http.Request) {
 	if !p.on() {
 		return
@@ -49,8 +49,9 @@ func (p corsPolicy) expose(header http.Header, r *http.Request) {
 	}
 }
 
-// allow names the request's origin if it is listed, and tells whether it is. The
-// answer differs by origin, so caches must keep them apart either way.
+// allow sets the headers that allow the request's origin if it is listed, and
+// reports whether it is. The response depends on the origin, so Vary is set
+// either way: caches must keep the responses apart.
 func (p corsPolicy) allow(header http.Header, r *http.Request) bool {
 	header.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")

@@ -15,9 +15,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// event is an HTTP API event of payload format 2.0 as API Gateway sends it. An
-// absent member and a null one are the same to a function; what API Gateway leaves
-// out is left out here.
+// event is an HTTP API event of payload format 2.0, as API Gateway sends it. To
+// a function, an absent member and a null one are the same. Members that API
+// Gateway leaves out are left out here too.
 //
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 type event struct {
@@ -49,7 +49,7 @@ type requestContext struct {
 	Authorizer *authorizerContext `json:"authorizer,omitempty"`
 }
 
-// authorizerContext is what a function is told of the caller.
+// authorizerContext has what the authorizer passes on to the function.
 type authorizerContext struct {
 	Lambda map[string]any `json:"lambda"`
 }
@@ -62,7 +62,7 @@ type httpContext struct {
 	UserAgent string `json:"userAgent"`
 }
 
-// arrival is a request with what the gateway found out about it on the way in.
+// arrival is a request, with what the gateway found out about it.
 type arrival struct {
 	*http.Request
 	route      Route
@@ -71,14 +71,14 @@ type arrival struct {
 	requestID  string
 	traceID    string
 	now        time.Time
-	authorized *authorizerContext // nil where no authorizer was asked
+	authorized *authorizerContext // nil if the route has no authorizer
 }
 
-// anyText puts U+FFFD in the place of what is not UTF-8, which clients may send.
+// anyText replaces bytes that are not UTF-8 by U+FFFD: clients may send them.
 var anyText = jsontext.AllowInvalidUTF8(true)
 
-// marshalEvent returns the event of a request, and false where its path does not
-// decode.
+// marshalEvent returns the event of a request. It returns false if the path
+// cannot be decoded.
 func marshalEvent(a arrival) ([]byte, bool) {
 	e, ok := newEvent(a)
 	if !ok {
@@ -130,9 +130,9 @@ func newEvent(a arrival) (event, bool) {
 	return e, true
 }
 
-// decodePath does to a path what API Gateway was seen to do to the one it puts into
-// rawPath: unescape it, cut it at a question mark, unescape it again. What does not
-// unescape twice is refused.
+// decodePath changes a path as API Gateway was observed to do for rawPath: it
+// unescapes it, cuts it at a question mark, and unescapes it again. It returns
+// false if the path cannot be unescaped twice.
 func decodePath(path string) (string, bool) {
 	once, err := url.PathUnescape(path)
 	if err != nil {
@@ -143,15 +143,17 @@ func decodePath(path string) (string, bool) {
 	return twice, err == nil
 }
 
-// hopByHop are the headers that concern one connection (RFC 9110, 7.6.1): the
-// gateway ends the client's and opens its own.
+// hopByHop has the headers that concern one connection (RFC 9110, section
+// 7.6.1). The gateway removes them, because it ends the client's connection and
+// opens its own.
 var hopByHop = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true,
 	"Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Expect": true,
 }
 
-// eventHeaders returns the headers by lower-case name, duplicates joined by commas,
-// without cookies, and with what the gateway adds.
+// eventHeaders returns the headers by lower-case name. Values of one name are
+// joined by commas. Cookies are left out, and the headers that the gateway adds
+// are added.
 func eventHeaders(a arrival, port string) map[string]string {
 	headers := map[string]string{}
 	for name, values := range a.Header {
@@ -164,19 +166,20 @@ func eventHeaders(a arrival, port string) map[string]string {
 	headers["x-amzn-trace-id"] = a.traceID
 	headers["x-forwarded-port"] = port
 	headers["x-forwarded-proto"] = "http"
-	// Appended to what the client sent, which may say anything: sourceIp is what a
-	// function may believe.
+	// The address is appended to what the client sent, which can be forged.
+	// Functions should trust sourceIp instead.
 	forwarded := append(a.Header.Values("X-Forwarded-For"), sourceIP(a.Request))
 	headers["x-forwarded-for"] = strings.Join(forwarded, ", ")
 	return headers
 }
 
-// cookies splits the cookie headers into their pairs, each as it was sent.
+// cookies splits the Cookie headers into pairs, which are not changed.
 func cookies(header http.Header) []string {
 	var pairs []string
 	for _, line := range header.Values("Cookie") {
 		for pair := range strings.SplitSeq(line, ";") {
-			// No other space: a name that begins with one is none of ours, and must not become one on the way.
+			// No other space is trimmed: a cookie whose name begins with one is
+			// not ours, and must not become ours here.
 			if pair = strings.Trim(pair, " \t"); pair != "" {
 				pairs = append(pairs, pair)
 			}
@@ -185,8 +188,8 @@ func cookies(header http.Header) []string {
 	return pairs
 }
 
-// queryParameters returns the decoded parameters, those of one name joined by
-// commas. A pair that does not decode is left to rawQueryString.
+// queryParameters returns the decoded parameters. Values of one name are joined
+// by commas. A pair that cannot be decoded is only in rawQueryString.
 func queryParameters(raw string) map[string]string {
 	values, _ := url.ParseQuery(raw)
 	if len(values) == 0 {
@@ -199,10 +202,10 @@ func queryParameters(raw string) map[string]string {
 	return parameters
 }
 
-// eventBody returns the body as text for the content types that API Gateway was
-// seen to leave as text, and else in base64: a form, a type like
-// application/merge-patch+json and a missing type are base64. Text that is no UTF-8
-// does not fit into JSON, so it is base64 too.
+// eventBody returns the body as text if its content type is one that API
+// Gateway was observed to pass as text, and as base64 otherwise. Forms, types
+// such as application/merge-patch+json, and bodies without a type are base64.
+// So is text that is not UTF-8, because JSON cannot hold it.
 func eventBody(contentType string, body []byte) (text string, isBase64 bool) {
 	if len(body) == 0 {
 		return "", false
@@ -222,7 +225,7 @@ func isText(contentType string) bool {
 	return strings.HasPrefix(mediaType, "text/")
 }
 
-// sourceIP returns the address of the TCP connection; no header moves it.
+// sourceIP returns the address of the TCP connection. No header changes it.
 func sourceIP(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -231,7 +234,7 @@ func sourceIP(r *http.Request) string {
 	return host
 }
 
-// hostPort splits a Host header, whose port may be missing.
+// hostPort splits a Host header. The port may be missing.
 func hostPort(host string) (name, port string) {
 	name, port, err := net.SplitHostPort(host)
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// function is a Lambda handler and how long it may take.
+// function is a Lambda handler with its timeout.
 type function struct {
 	name    string
 	handler lambda.Handler
 	timeout time.Duration
-	idle    chan job // an instance that waits takes it at once
+	idle    chan job // unbuffered: received only by idle instances
 }
 
 func newFunction(name string, handler lambda.Handler, timeout time.Duration) *function {
@@ -36,11 +36,11 @@ type outcome struct {
 	err    error
 }
 
-// errUnavailable is the gateway's own patience running out, as against a function's
-// Timeout, which is a failure of the function.
-var errUnavailable = errors.New("no answer within the integration timeout")
+// errUnavailable means that the integration timeout of the gateway passed. A
+// function that exceeds its own Timeout has failed instead.
+var errUnavailable = errors.New("no response within the integration timeout")
 
-// invoke runs the function and returns its answer.
+// invoke runs the function and returns its response.
 func (f *function) invoke(ctx context.Context, payload []byte) (*answer, error) {
 	output, err := f.call(ctx, payload, integrationTimeout)
 	if err != nil {
@@ -49,15 +49,15 @@ func (f *function) invoke(ctx context.Context, payload []byte) (*answer, error) 
 	return parseAnswer(output)
 }
 
-// call runs the function and returns its output. Its context carries the deadline that
-// Lambda would set; most is how long the gateway waits for it. A function that goes on
-// after it is left behind: Lambda would freeze it.
+// call runs the function and returns its output. The context has the deadline
+// that Lambda would set; most is how long the gateway waits. A function that
+// runs longer is left running: Lambda would freeze it.
 func (f *function) call(ctx context.Context, payload []byte, most time.Duration) ([]byte, error) {
 	patience, late := f.timeout, error(context.DeadlineExceeded)
 	if patience > most {
 		patience, late = most, errUnavailable
 	}
-	// A client that hangs up does not stop a Lambda.
+	// If the client hangs up, the Lambda goes on.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 
@@ -73,11 +73,13 @@ func (f *function) call(ctx context.Context, payload []byte, most time.Duration)
 	return nil, fmt.Errorf("waiting %s: %w", patience, late)
 }
 
-// instanceIdle is for how long an instance waits for its next event.
+// instanceIdle is how long an instance waits for its next event.
 const instanceIdle = time.Minute
 
-// start hands a job to an idle instance, or to a new one. As a Lambda's, an instance serves one event at a time, and ends
-// with one that takes too long; that it is kept spares a goroutine whose stack grows anew with every event.
+// start gives a job to an idle instance, or to a new one. As in Lambda, an
+// instance serves one event at a time, and ends after an event that takes too
+// long. Instances are kept because the stack of a new goroutine would grow
+// again for every event.
 func (f *function) start(j job) {
 	select {
 	case f.idle <- j:
@@ -105,7 +107,8 @@ func (f *function) instance(j job) {
 	}
 }
 
-// run turns a panic into an error: it would end the Lambda, not the gateway.
+// run turns a panic into an error. A panic would end the Lambda, not the
+// gateway.
 func (f *function) run(ctx context.Context, payload []byte) (output []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -115,7 +118,7 @@ func (f *function) run(ctx context.Context, payload []byte) (output []byte, err 
 	return f.handler.Invoke(ctx, payload)
 }
 
-// answer is what a function returned, in payload format 2.0.
+// answer is the response of a function, in payload format 2.0.
 type answer struct {
 	StatusCode      int               `json:"statusCode"`
 	Headers         map[string]string `json:"headers"`
@@ -126,31 +129,35 @@ type answer struct {
 	content []byte // the body, decoded
 }
 
-// parseAnswer decodes what a function returned. API Gateway makes up a response for
-// an answer without a status; none of ours leaves it out, so here that is an error.
+// parseAnswer decodes the response of a function. A missing status is an error
+// here, because no function of this project leaves it out. API Gateway would
+// generate a response instead.
 func parseAnswer(output []byte) (*answer, error) {
 	if len(output) > maxEvent {
-		return nil, fmt.Errorf("reading the answer: %d bytes are more than Lambda returns", len(output))
+		return nil, fmt.Errorf("reading the response: %d bytes are more than Lambda allows",
+			len(output))
 	}
 	var a answer
 	if err := json.Unmarshal(output, &a, anyText); err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+		return nil, fmt.Errorf("reading the response: %w", err)
 	}
 	if a.StatusCode < 200 || a.StatusCode > 599 {
-		return nil, fmt.Errorf("reading the answer: statusCode %d", a.StatusCode)
+		return nil, fmt.Errorf("reading the response: statusCode %d is not from 200 to 599",
+			a.StatusCode)
 	}
 	a.content = []byte(a.Body)
 	if a.IsBase64Encoded {
 		content, err := base64.StdEncoding.DecodeString(a.Body)
 		if err != nil {
-			return nil, fmt.Errorf("reading the answer: %w", err)
+			return nil, fmt.Errorf("reading the response: %w", err)
 		}
 		a.content = content
 	}
 	return &a, nil
 }
 
-// header returns the answer's headers and cookies as those of an HTTP response.
+// header copies the headers and cookies of the response to those of an HTTP
+// response.
 func (a *answer) header(to http.Header) {
 	for name, value := range a.Headers {
 		to.Set(name, value)
@@ -158,7 +165,7 @@ func (a *answer) header(to http.Header) {
 	for name := range hopByHop {
 		to.Del(name)
 	}
-	to.Del("Content-Length") // the server counts by itself
+	to.Del("Content-Length") // the HTTP server sets it
 	for _, cookie := range a.Cookies {
 		to.Add("Set-Cookie", cookie)
 	}

@@ -1,14 +1,15 @@
-// Package gateway is a stand-in for an API Gateway HTTP API on a laptop. It reads
-// the same SAM template, turns HTTP requests into events of payload format 2.0,
-// calls Lambda handlers with them, and answers as API Gateway does, also where no
-// function runs: unknown routes, limits, CORS, functions that fail.
+// Package gateway is a stand-in for an API Gateway HTTP API on a laptop. It
+// reads the same SAM template, turns HTTP requests into events of payload
+// format 2.0, calls Lambda handlers with them, and answers as API Gateway does.
+// It also answers as API Gateway does if no function runs: for unknown routes,
+// exceeded limits, CORS preflights and functions that fail.
 //
-// It asks Lambda authorizers of payload format 2.0 with simple responses, and caches
-// none of their answers.
+// It calls Lambda authorizers of payload format 2.0 with simple responses. It
+// caches none of their responses.
 //
-// What it does not do: throttling, other authorizers, stages, custom domains, TLS. A
-// literal path segment is compared as it was sent, since it is not documented
-// whether API Gateway unescapes it before it picks a route.
+// It does not have throttling, other authorizers, stages, custom domains or
+// TLS. A literal path segment is compared as it was sent, since it is not
+// documented whether API Gateway unescapes it before it picks a route.
 package gateway
 
 import (
@@ -28,22 +29,29 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-// The quotas of HTTP APIs and of Lambda that a request can meet.
+// The quotas of HTTP APIs and of Lambda that a request can exceed.
+//
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 const (
 	maxHead            = 10240    // bytes of request line and header values
 	maxBody            = 10 << 20 // bytes
-	maxEvent           = 6 << 20  // bytes of an event or of an answer
+	maxEvent           = 6 << 20  // bytes of an event or of a response
 	integrationTimeout = 30 * time.Second
 	authorizerTimeout  = 10 * time.Second
 )
 
-// Options are what a template does not say.
+// Options has what a template does not say.
 type Options struct {
-	AllowOrigins []string         // origins of the CorsConfiguration, exact; none switches CORS off
-	Log          *slog.Logger     // why a function failed, since the client is not told
-	Authorizer   lambda.Handler   // of every authorizer of the template, whose FunctionArn is another stack's
-	Now          func() time.Time // nil means time.Now
+	// AllowOrigins are the exact origins of the CorsConfiguration. If it is
+	// empty, CORS is off.
+	AllowOrigins []string
+	// Log gets the reason why a function failed, which no client gets.
+	Log *slog.Logger
+	// Authorizer serves every authorizer of the template. Their FunctionArn is
+	// an export of another stack.
+	Authorizer lambda.Handler
+	// Now is the clock. Nil means time.Now.
+	Now func() time.Time
 }
 
 // Gateway serves the routes of a template.
@@ -54,20 +62,23 @@ type Gateway struct {
 	now    func() time.Time
 }
 
-// New returns the gateway of a template. The functions are named by logical id; each
-// that a route or a schedule of the template calls must be there, and no other.
+// New returns the gateway of a template. The keys of functions are logical ids.
+// It returns an error if a function with a route or a schedule has no handler,
+// or if a handler has no function.
 func New(t *Template, functions map[string]lambda.Handler, opts Options) (*Gateway, error) {
 	if err := compare(t, functions); err != nil {
 		return nil, err
 	}
 	if len(t.Authorizers) > 0 && opts.Authorizer == nil {
-		return nil, errors.New("the template has an authorizer, and there is no handler for it")
+		return nil, errors.New("the template has an authorizer, but no handler was given for it")
 	}
 	var endpoints []endpoint
 	for id, f := range t.Functions {
 		behind := newFunction(id, functions[id], f.Timeout)
 		for _, route := range f.Routes {
-			endpoints = append(endpoints, endpoint{Route: route, function: behind, guard: t.guard(route, opts.Authorizer)})
+			endpoints = append(endpoints, endpoint{
+				Route: route, function: behind, guard: t.guard(route, opts.Authorizer),
+			})
 		}
 	}
 	g := &Gateway{
@@ -82,17 +93,18 @@ func New(t *Template, functions map[string]lambda.Handler, opts Options) (*Gatew
 	return g, nil
 }
 
-// compare reports every function that only the template or only the program has.
+// compare returns an error that names every function without a handler and
+// every handler without a function.
 func compare(t *Template, functions map[string]lambda.Handler) error {
 	var problems []error
 	for id, f := range t.Functions {
 		if functions[id] == nil && f.called() {
-			problems = append(problems, fmt.Errorf("the template's %s has no handler", id))
+			problems = append(problems, fmt.Errorf("function %s in the template has no handler", id))
 		}
 	}
 	for id := range functions {
 		if _, ok := t.Functions[id]; !ok {
-			problems = append(problems, fmt.Errorf("the handler of %s is for no function of the template", id))
+			problems = append(problems, fmt.Errorf("handler %s has no function in the template", id))
 		}
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
@@ -135,7 +147,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.call(w, e.function, a)
 }
 
-// call hands the request to its function and the answer to the client.
+// call passes the request to its function, and the response to the client.
 func (g *Gateway) call(w http.ResponseWriter, f *function, a arrival) {
 	payload, ok := marshalEvent(a)
 	if !ok {
@@ -162,7 +174,7 @@ func (g *Gateway) call(w http.ResponseWriter, f *function, a arrival) {
 	_, _ = w.Write(answer.content) // the client may have gone
 }
 
-// refuse answers in the gateway's own words.
+// refuse answers with the body that the gateway itself would send.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int) {
 	w.Header().Set("Content-Type", "application/json")
 	g.cors.expose(w.Header(), r)
@@ -170,8 +182,8 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int) {
 	_, _ = fmt.Fprintf(w, `{"message":%q}`, http.StatusText(status))
 }
 
-// refuseBody answers a body that could not be read: one too long, or one that the
-// client broke off.
+// refuseBody answers a request whose body could not be read. Either it was too
+// long, or the client stopped sending it.
 func (g *Gateway) refuseBody(w http.ResponseWriter, r *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -181,7 +193,7 @@ func (g *Gateway) refuseBody(w http.ResponseWriter, r *http.Request, err error) 
 	g.refuse(w, r, http.StatusBadRequest)
 }
 
-// headSize counts the request line and the header values.
+// headSize returns the size of the request line and the header values.
 func headSize(r *http.Request) int {
 	size := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len("  ") + len(r.Host)
 	for _, values := range r.Header {
@@ -192,7 +204,7 @@ func headSize(r *http.Request) int {
 	return size
 }
 
-// newRequestID returns sixteen characters of the form that API Gateway's ids have.
+// newRequestID returns sixteen characters in the form of API Gateway's ids.
 func newRequestID() string {
 	var id [11]byte
 	_, _ = rand.Read(id[:]) // never fails

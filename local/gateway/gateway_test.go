@@ -297,7 +297,7 @@ func instancesInBubble() (n int) {
 
 func TestNew_namesEveryMismatch(t *testing.T) {
 	_, err := gateway.New(parse(t, template), map[string]lambda.Handler{"SlowFunction": echo, "ThirdFunction": echo}, gateway.Options{})
-	want := "the handler of ThirdFunction is for no function of the template\nthe template's EchoFunction has no handler"
+	want := "function EchoFunction in the template has no handler\nhandler ThirdFunction has no function in the template"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}

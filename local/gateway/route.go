@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// anyMethod is the method of a route that takes every method.
+// anyMethod is the method of a route that matches every method.
 const anyMethod = "ANY"
 
 func parseRoute(properties node) (Route, error) {
@@ -20,10 +20,10 @@ func parseRoute(properties node) (Route, error) {
 		Authorizer: properties.at("Auth", "Authorizer").text(),
 	}
 	if r.Method == "" {
-		return Route{}, errors.New("it names no Method")
+		return Route{}, errors.New("the Method is missing")
 	}
 	if !strings.HasPrefix(r.Path, "/") {
-		return Route{}, errors.New("its Path begins with no slash")
+		return Route{}, errors.New("the Path does not begin with a slash")
 	}
 	return r, nil
 }
@@ -32,10 +32,10 @@ func parseRoute(properties node) (Route, error) {
 type endpoint struct {
 	Route
 	function *function
-	guard    *guard // nil where nobody is asked
+	guard    *guard // nil if the route has no authorizer
 }
 
-// table holds endpoints, the more specific before the less.
+// table has endpoints, the more specific ones first.
 type table []endpoint
 
 func newTable(endpoints []endpoint) table {
@@ -49,7 +49,8 @@ func newTable(endpoints []endpoint) table {
 	return endpoints
 }
 
-// specificity maps a path to text that sorts earlier the more of it is literal.
+// specificity returns a text for a path. The more of the path is literal, the
+// earlier the text sorts.
 func specificity(path string) string {
 	ranks := []byte{}
 	for segment := range strings.SplitSeq(path, "/") {
@@ -72,9 +73,9 @@ func methodRank(method string) int {
 	return 0
 }
 
-// find returns the endpoint for a request and the path parameters. The path is
-// compared as it was sent, byte by byte: nothing is cleaned, no case folded, no
-// trailing slash forgiven, and an escaped letter is not that letter.
+// find returns the endpoint for a request, and the path parameters. It compares
+// the path as it was sent, byte by byte: it does not clean it, fold case,
+// ignore a trailing slash or unescape letters.
 func (t table) find(r *http.Request) (endpoint, map[string]string, bool) {
 	for _, e := range t {
 		if e.Method != r.Method && e.Method != anyMethod {
@@ -87,15 +88,15 @@ func (t table) find(r *http.Request) (endpoint, map[string]string, bool) {
 	return endpoint{}, nil, false
 }
 
-// rawPath returns the path as it was sent. URL.EscapedPath would do for most, but
-// may escape once more what came unescaped.
+// rawPath returns the path as it was sent. URL.EscapedPath may escape parts
+// that were sent unescaped.
 func rawPath(r *http.Request) string {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	return path
 }
 
-// match compares a path with a route's and returns the decoded path parameters, or
-// nil where the route has none.
+// match compares a path with a route's path. It returns the decoded path
+// parameters, or nil if the route has none.
 func match(route, path string) (map[string]string, bool) {
 	var parameters map[string]string
 	want, got := strings.Split(route, "/"), strings.Split(path, "/")

@@ -11,43 +11,48 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Template is what this package reads of a SAM template: what API Gateway needs to
-// route a request and to answer for CORS, and what the scheduler is to call.
+// Template has what this package reads of a SAM template: what API Gateway
+// needs to route requests and to answer for CORS, and the functions that a
+// schedule calls.
 type Template struct {
 	Functions map[string]Function // by logical id
 	CORS      CORS
-	// Authorizers of the API by their names in it, and which of them its routes have
-	// that name none; empty for none.
+	// Authorizers has the authorizers of the API by name. DefaultAuthorizer is
+	// the name that applies to routes without one. It is empty if there is
+	// none.
 	Authorizers       map[string]Authorizer
 	DefaultAuthorizer string
-	Variables         []string // environment variables that Globals gives every function, sorted
+	// Variables has the sorted names of the environment variables that Globals
+	// gives every function.
+	Variables []string
 }
 
 // Function is one AWS::Serverless::Function.
 type Function struct {
 	Timeout  time.Duration
 	Routes   []Route
-	Schedule time.Duration // how often the scheduler calls it; 0 where it does not
+	Schedule time.Duration // interval between scheduled calls; 0 if there are none
 }
 
-// called tells whether a route or a schedule calls the function. Who calls another one
-// is not on this machine.
+// called reports whether a route or a schedule calls the function. What calls
+// the other functions does not exist on this machine.
 func (f Function) called() bool { return len(f.Routes) > 0 || f.Schedule > 0 }
 
 // Route is one event of type HttpApi.
 type Route struct {
 	Method string // upper case, or ANY
 	Path   string // literal segments, {name}, and a final {name+}
-	// Authorizer is the one that the route names, NONE where it wants none, and empty
-	// where it leaves that to the API.
+	// Authorizer is the name of the route's authorizer. NONE means that it has
+	// none. If it is empty, the API's default applies.
 	Authorizer string
 }
 
-// Key returns the route key as events carry it: "POST /auth/login".
+// Key returns the route key as in events, such as "POST /auth/login".
 func (r Route) Key() string { return r.Method + " " + r.Path }
 
-// CORS is the CorsConfiguration of the API without its origins, which a template
-// takes from a parameter. The zero value means that none is configured.
+// CORS is the CorsConfiguration of the API without its origins, which a
+// template takes from a parameter. The zero value means that there is no
+// configuration.
 type CORS struct {
 	AllowMethods     []string
 	AllowHeaders     []string
@@ -56,11 +61,11 @@ type CORS struct {
 	MaxAge           int // seconds
 }
 
-// defaultTimeout is Lambda's, where a template names none.
+// defaultTimeout is Lambda's timeout if a template sets none.
 const defaultTimeout = 3 * time.Second
 
-// Parse reads a template. Intrinsic functions are left unresolved, except that of
-// !If the first choice is taken: the one with the configuration in it.
+// Parse reads a template. It does not resolve intrinsic functions, except that
+// it takes the first choice of !If, which has the configuration.
 func Parse(text []byte) (*Template, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(text, &document); err != nil {
@@ -107,7 +112,7 @@ func parseFunction(properties, globals node) (Function, error) {
 		if text := n.at("Timeout").text(); text != "" {
 			seconds, err := strconv.Atoi(text)
 			if err != nil || seconds < 1 {
-				return Function{}, fmt.Errorf("the Timeout %q is no number of seconds", text)
+				return Function{}, fmt.Errorf("the Timeout %q is not a number of seconds from 1", text)
 			}
 			f.Timeout = time.Duration(seconds) * time.Second
 		}
@@ -120,7 +125,7 @@ func parseFunction(properties, globals node) (Function, error) {
 	return f, nil
 }
 
-// add takes up an event of a type that is known here; others are none of a laptop's.
+// add reads an event. It ignores types that do not matter on a laptop.
 func (f *Function) add(kind string, properties node) error {
 	var err error
 	switch kind {
@@ -136,12 +141,15 @@ func (f *Function) add(kind string, properties node) error {
 
 var rate = regexp.MustCompile(`^rate\(([1-9][0-9]{0,3}) (minute|hour|day)s?\)$`)
 
-// parseRate reads a rate expression, the only form of a schedule that is followed here.
+// parseRate reads a rate expression, the only supported form of a schedule.
 func parseRate(expression string) (time.Duration, error) {
-	units := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
+	units := map[string]time.Duration{
+		"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour,
+	}
 	parts := rate.FindStringSubmatch(expression)
 	if parts == nil {
-		return 0, fmt.Errorf("its ScheduleExpression %q is no rate, such as rate(1 minute)", expression)
+		return 0, fmt.Errorf("the ScheduleExpression %q is not supported:"+
+			" use a rate, such as rate(1 minute)", expression)
 	}
 	number, err := strconv.Atoi(parts[1])
 	return time.Duration(number) * units[parts[2]], err

@@ -113,9 +113,9 @@ func TestParse_refusesWhatCannotBeServed(t *testing.T) {
 		"no YAML":        {"a: [", "reading the template"},
 		"no function":    {"Resources: {}", "no AWS::Serverless::Function"},
 		"timeout":        {function + "      Timeout: soon\n", "Timeout"},
-		"no method":      {function + "      Events: {E: {Type: HttpApi, Properties: {Path: /a}}}\n", "no Method"},
-		"cron":           {function + "      Events: {E: {Type: ScheduleV2, Properties: {ScheduleExpression: 'cron(0 * * * ? *)'}}}\n", "no rate"},
-		"no rate":        {function + "      Events: {E: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(0 minutes)}}}\n", "no rate"},
+		"no method":      {function + "      Events: {E: {Type: HttpApi, Properties: {Path: /a}}}\n", "Method is missing"},
+		"cron":           {function + "      Events: {E: {Type: ScheduleV2, Properties: {ScheduleExpression: 'cron(0 * * * ? *)'}}}\n", "use a rate"},
+		"no rate":        {function + "      Events: {E: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(0 minutes)}}}\n", "use a rate"},
 		"relative route": {function + "      Events: {E: {Type: HttpApi, Properties: {Method: GET, Path: a}}}\n", "slash"},
 	} {
 		t.Run(name, func(t *testing.T) {

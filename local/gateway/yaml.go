@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// node is a YAML node that may be absent: what is not there reads as empty, so that
-// looking deep into a template needs no check at every step.
+// node is a YAML node that may be absent. An absent node reads as empty, so
+// that reading a nested value needs no check at every level.
 type node struct{ *yaml.Node }
 
 // at follows mapping keys.
@@ -26,7 +26,7 @@ func (n node) at(keys ...string) node {
 	return n
 }
 
-// entries iterates over a mapping in the order of the file.
+// entries iterates over a mapping, in the order of the file.
 func (n node) entries() iter.Seq2[string, node] {
 	return func(yield func(string, node) bool) {
 		if n.Node == nil || n.Kind != yaml.MappingNode {
@@ -40,7 +40,7 @@ func (n node) entries() iter.Seq2[string, node] {
 	}
 }
 
-// chosen returns the first choice of an !If, and any other node as it is.
+// chosen returns the first choice of an !If, and any other node unchanged.
 func (n node) chosen() node {
 	if n.Tag == "!If" && len(n.Content) == 3 {
 		return node{n.Content[1]}.chosen()
@@ -48,8 +48,8 @@ func (n node) chosen() node {
 	return n
 }
 
-// text returns a scalar's text; that of an intrinsic function is not its value, so
-// it reads as empty.
+// text returns the text of a scalar. It returns "" for an intrinsic function,
+// whose text is not its value.
 func (n node) text() string {
 	if n.Node == nil || n.Kind != yaml.ScalarNode || n.custom() {
 		return ""
@@ -69,9 +69,12 @@ func (n node) texts() []string {
 	return items
 }
 
-// custom tells whether a node has a tag of CloudFormation's, as !Ref or !Sub.
+// custom reports whether a node has a tag of CloudFormation, such as !Ref or
+// !Sub.
 func (n node) custom() bool {
-	return !slices.Contains([]string{"", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!seq", "!!map"}, n.Tag)
+	return !slices.Contains([]string{
+		"", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!seq", "!!map",
+	}, n.Tag)
 }
 
 func (n node) cors() CORS {

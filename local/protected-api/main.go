@@ -1,5 +1,5 @@
-// Command protected-api is the one function of the example in template.yaml beside it: an API that Latchkey's authorizer
-// guards.
+// Command protected-api is the function of the example in template.yaml beside
+// it: an API that Latchkey's authorizer guards.
 package main
 
 import (

@@ -1,7 +1,7 @@
-// Command sign is a wallet for trying things out: it keeps a key in a plain file and
-// signs whatever it is given, without asking. THROW-AWAY KEYS ONLY.
+// Command sign is a wallet for experiments. It keeps a key in a plain file and
+// signs everything that it is given, without asking. THROW-AWAY KEYS ONLY.
 //
-// It exists so that a login can be tried with nothing but a shell and curl.
+// With it you can try a login with only a shell and curl.
 package main
 
 import (
@@ -24,19 +24,20 @@ import (
 	"latchkey/shared/wallet"
 )
 
-const usage = `sign signs with THROW-AWAY keys, to try a login without a wallet. The key lies in a
-plain file and everything is signed unseen: never use a key that owns anything.
+const usage = `sign signs with THROW-AWAY keys, to try a login without a wallet. The key is in a
+plain file and everything is signed without asking: never use a key that owns anything.
 
-  sign new      [-key FILE]                    draw a key into FILE and print its address
+  sign new      [-key FILE]                    generate a key in FILE and print its address
   sign address  [-key FILE]                    print the address
-  sign message  [-key FILE] < message          print the signature over exactly these bytes (EIP-191)
-  sign login    [-key FILE] [-transport NAME]  read the answer of GET /auth/nonce and print the body
-                                               for POST /auth/login
-  sign step-up  [-key FILE]                    the same of GET /auth/nonce?purpose=step_up, for
-                                               POST /auth/step-up
+  sign message  [-key FILE] < message          print the signature of these exact bytes (EIP-191)
+  sign login    [-key FILE] [-transport NAME]  read the response of GET /auth/nonce and print the
+                                               body for POST /auth/login
+  sign step-up  [-key FILE]                    read the response of
+                                               GET /auth/nonce?purpose=step_up and print the
+                                               body for POST /auth/step-up
 
-  -key FILE        where the key lies; throw-away.key if not given
-  -transport NAME  bearer (if not given) or cookie, as the nonce was asked for
+  -key FILE        the file of the key; default throw-away.key
+  -transport NAME  bearer (default) or cookie; must be that of the nonce
 `
 
 func main() {
@@ -46,8 +47,8 @@ func main() {
 	}
 }
 
-// run carries out one command. What it prints on out is for the next program in a
-// pipe, what on errs is for people.
+// run executes one command. It writes to out what the next program in a pipe
+// reads, and to errs what people read.
 func run(args []string, in io.Reader, out, errs io.Writer) error {
 	if len(args) == 0 || slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
 		_, err := io.WriteString(errs, usage)
@@ -65,10 +66,10 @@ func run(args []string, in io.Reader, out, errs io.Writer) error {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("%q is too much; sign help tells the usage", flags.Arg(0))
+		return fmt.Errorf("unexpected argument %q; see sign help", flags.Arg(0))
 	}
 	if !slices.Contains([]string{"new", "address", "message", "login", "step-up"}, args[0]) {
-		return fmt.Errorf("there is no command %q; sign help tells the usage", args[0])
+		return fmt.Errorf("unknown command %q; see sign help", args[0])
 	}
 	if *transport != "bearer" && *transport != "cookie" {
 		return fmt.Errorf("-transport is %q; it must be bearer or cookie", *transport)
@@ -77,7 +78,8 @@ func run(args []string, in io.Reader, out, errs io.Writer) error {
 		if err := makeKey(*file); err != nil {
 			return err
 		}
-		fmt.Fprintf(errs, "made %s, a THROW-AWAY key in plain text: it must never own anything\n", *file)
+		fmt.Fprintf(errs,
+			"made %s, a THROW-AWAY key in plain text: it must never own anything\n", *file)
 	}
 	key, err := loadKey(*file)
 	if err != nil {
@@ -86,7 +88,9 @@ func run(args []string, in io.Reader, out, errs io.Writer) error {
 	return execute(args[0], key, *transport, in, out)
 }
 
-func execute(command string, key *ecdsa.PrivateKey, transport string, in io.Reader, out io.Writer) error {
+func execute(
+	command string, key *ecdsa.PrivateKey, transport string, in io.Reader, out io.Writer,
+) error {
 	switch command {
 	case "new", "address":
 		_, err := fmt.Fprintln(out, address(key))
@@ -103,7 +107,7 @@ func execute(command string, key *ecdsa.PrivateKey, transport string, in io.Read
 	if err != nil {
 		return err
 	}
-	if command == "login" { // a step-up has the transport of its session
+	if command == "login" { // a step-up uses the transport of its session
 		body["transport"] = transport
 	}
 	return json.NewEncoder(out).Encode(body)
@@ -113,29 +117,29 @@ func address(key *ecdsa.PrivateKey) common.Address {
 	return crypto.PubkeyToAddress(key.PublicKey)
 }
 
-// sign returns the 65-byte signature as wallets write it, v being 27 or 28.
+// sign returns the 65-byte signature as wallets write it: v is 27 or 28.
 func sign(key *ecdsa.PrivateKey, message []byte) string {
 	digest := wallet.Digest(message)
 	signature, err := crypto.Sign(digest[:], key)
 	if err != nil {
-		panic(err) // only for a digest that is not 32 bytes
+		panic(err) // only if the digest is not 32 bytes
 	}
 	signature[64] += 27
 	return "0x" + hex.EncodeToString(signature)
 }
 
-// makeKey draws a key into a new file that only its owner reads.
+// makeKey generates a key in a new file that only its owner can read.
 func makeKey(path string) error {
 	key, err := crypto.GenerateKey()
 	if err != nil {
-		return fmt.Errorf("drawing a key: %w", err)
+		return fmt.Errorf("generating a key: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s is there already: use it, or delete it first", path)
+		return fmt.Errorf("%s exists already: use it, or delete it first", path)
 	}
 	if err != nil {
-		return fmt.Errorf("making a key file: %w", err)
+		return fmt.Errorf("creating the key file: %w", err)
 	}
 	_, err = fmt.Fprintf(file, "%x\n", crypto.FromECDSA(key))
 	return errors.Join(err, file.Close())
@@ -144,19 +148,19 @@ func makeKey(path string) error {
 func loadKey(path string) (*ecdsa.PrivateKey, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no key at %s: make one with sign new", path)
+		return nil, fmt.Errorf("%s does not exist: make a key with sign new", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the key: %w", err)
 	}
 	key, err := crypto.HexToECDSA(strings.TrimPrefix(strings.TrimSpace(string(text)), "0x"))
 	if err != nil {
-		return nil, fmt.Errorf("%s holds no key of 64 hex digits", path)
+		return nil, fmt.Errorf("%s is not a key of 64 hex digits: make one with sign new", path)
 	}
 	return key, nil
 }
 
-// offer is what GET /auth/nonce answers, or the error that came instead.
+// offer is the response of GET /auth/nonce, or the error that it returned.
 type offer struct {
 	Nonce     string   `json:"nonce"`
 	Domain    string   `json:"domain"`
@@ -164,7 +168,7 @@ type offer struct {
 	Version   string   `json:"version"`
 	Statement string   `json:"statement"`
 	ChainIDs  []uint64 `json:"chainIds"`
-	Message   string   `json:"message"` // where an address was given
+	Message   string   `json:"message"` // only if the request has an address
 
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
@@ -175,13 +179,13 @@ func signOffer(key *ecdsa.PrivateKey, in io.Reader) (map[string]string, error) {
 	var o offer
 	err := json.NewDecoder(in).Decode(&o)
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("nothing came from /auth/nonce: does the server run?")
+		return nil, errors.New("the response of /auth/nonce is empty: is the server running?")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer of /auth/nonce: %w", err)
+		return nil, fmt.Errorf("reading the response of /auth/nonce: %w", err)
 	}
 	if o.Nonce == "" || len(o.ChainIDs) == 0 {
-		return nil, fmt.Errorf("this is no answer of /auth/nonce: %s %s", o.Code, o.Detail)
+		return nil, fmt.Errorf("the response of /auth/nonce has no nonce: %s %s", o.Code, o.Detail)
 	}
 	message := o.Message
 	if message == "" {
@@ -190,7 +194,7 @@ func signOffer(key *ecdsa.PrivateKey, in io.Reader) (map[string]string, error) {
 	return map[string]string{"message": message, "signature": sign(key, []byte(message))}, nil
 }
 
-// compose writes the message that a wallet's page would.
+// compose returns the message that a page would give to a wallet.
 func (o offer) compose(account common.Address, now time.Time) string {
 	message := siwe.Message{
 		Domain:   o.Domain,

@@ -174,14 +174,14 @@ func TestRun_errorsSayWhatToDo(t *testing.T) {
 		args  []string
 		input string
 	}{
-		"sign new":                      {[]string{"address", "-key", filepath.Join(t.TempDir(), "none")}, ""},
-		"64 hex digits":                 {[]string{"address", "-key", broken}, ""},
-		"no command \"frobnicate\"":     {[]string{"frobnicate", "-key", key}, ""},
-		"\"extra\" is too much":         {[]string{"address", "-key", key, "extra"}, ""},
-		"not defined: -x":               {[]string{"address", "-x"}, ""},
-		"unavailable Redis is away":     {[]string{"login", "-key", key}, `{"code":"unavailable","detail":"Redis is away"}`},
-		"the answer of /auth/nonce: ":   {[]string{"login", "-key", key}, "curl: (7)"},
-		"nothing came from /auth/nonce": {[]string{"login", "-key", key}, ""},
+		"sign new":                         {[]string{"address", "-key", filepath.Join(t.TempDir(), "none")}, ""},
+		"64 hex digits":                    {[]string{"address", "-key", broken}, ""},
+		"unknown command \"frobnicate\"":   {[]string{"frobnicate", "-key", key}, ""},
+		"unexpected argument \"extra\"":    {[]string{"address", "-key", key, "extra"}, ""},
+		"not defined: -x":                  {[]string{"address", "-x"}, ""},
+		"unavailable Redis is away":        {[]string{"login", "-key", key}, `{"code":"unavailable","detail":"Redis is away"}`},
+		"the response of /auth/nonce: ":    {[]string{"login", "-key", key}, "curl: (7)"},
+		"response of /auth/nonce is empty": {[]string{"login", "-key", key}, ""},
 	} {
 		err := run(c.args, strings.NewReader(c.input), &bytes.Buffer{}, &bytes.Buffer{})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -1,5 +1,7 @@
-// Package orders is an example of an API that Latchkey's authorizer guards: somebody else's, in a stack of its own. It
-// imports nothing of Latchkey. All it knows of the caller is what API Gateway hands on from the authorizer.
+// Package orders is an example of an API that Latchkey's authorizer guards. It
+// could be anybody's API, in its own stack. It does not import any package of
+// Latchkey. All that it knows about the caller is what API Gateway passes on
+// from the authorizer.
 package orders
 
 import (
@@ -13,28 +15,37 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-// writePermission is what ordering takes. It is a word of this API's own, which a role grants in Latchkey's ROLES.
+// writePermission is the permission that is needed to order. This API chose the
+// word, and a role grants it in Latchkey's variable ROLES.
 const writePermission = "orders:write"
 
-// Caller is who asks, as the authorizer says.
+// Caller is the signed-in user, as given by the authorizer.
 type Caller struct {
-	// UserID is what to store things under. It never changes, and says nothing about the address.
+	// UserID is the id to store data under. It never changes, and does not
+	// reveal the address.
 	UserID string
-	// Address is the wallet's, EIP-55 checksummed.
+	// Address is the address of the wallet, with the EIP-55 checksum.
 	Address string
-	// Permissions of the caller's roles, as of this request.
+	// Permissions are the permissions of the caller's roles, as of this
+	// request.
 	Permissions []string
 }
 
-// Handler serves GET /orders and POST /orders behind an HTTP API, payload format 2.0.
+// Handler serves GET /orders and POST /orders behind an HTTP API with payload
+// format 2.0.
 func Handler() lambda.Handler { return lambda.NewHandler(serve) }
 
-func serve(_ context.Context, event events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+func serve(
+	_ context.Context, event events.APIGatewayV2HTTPRequest,
+) (events.APIGatewayV2HTTPResponse, error) {
 	caller, ok := callerOf(event)
 	if !ok {
-		// Not 401: no client can do anything about it. Somebody deployed a route without the authorizer, or runs it where
-		// there is none, as sam local may. Whoever serves such a request serves everybody.
-		return answer(http.StatusInternalServerError, message{"this route has no authorizer in front of it, so nobody is let in"}), nil
+		// The status is not 401, because no client can do anything about it.
+		// The route was deployed without the authorizer, or it runs where there
+		// is none, as with sam local. If such requests were served, everybody
+		// would be let in.
+		return answer(http.StatusInternalServerError,
+			message{"this route has no authorizer, so every request is refused"}), nil
 	}
 	switch event.RouteKey {
 	case "GET /orders":
@@ -42,11 +53,11 @@ func serve(_ context.Context, event events.APIGatewayV2HTTPRequest) (events.APIG
 	case "POST /orders":
 		return createOrder(caller, event), nil
 	}
-	return answer(http.StatusNotFound, message{"no such route"}), nil
+	return answer(http.StatusNotFound, message{"there is no such route"}), nil
 }
 
-// callerOf reads the context that the authorizer gave. Nothing that a client can write is looked at: a header such as
-// X-User-Id is the client's word.
+// callerOf reads the context that the authorizer gave. It reads nothing that a
+// client can set: the client could forge a header such as X-User-Id.
 func callerOf(event events.APIGatewayV2HTTPRequest) (Caller, bool) {
 	if event.RequestContext.Authorizer == nil {
 		return Caller{}, false
@@ -55,14 +66,17 @@ func callerOf(event events.APIGatewayV2HTTPRequest) (Caller, bool) {
 		value, _ := event.RequestContext.Authorizer.Lambda[name].(string)
 		return value
 	}
-	c := Caller{UserID: text("userId"), Address: text("address"), Permissions: strings.Fields(text("permissions"))}
+	c := Caller{
+		UserID: text("userId"), Address: text("address"),
+		Permissions: strings.Fields(text("permissions")),
+	}
 	return c, c.UserID != "" && c.Address != ""
 }
 
-// Order is one of the caller's.
+// Order is an order of the caller.
 type Order struct {
 	Item string `json:"item"`
-	// Buyer is the address of whoever is signed in, whatever the body says.
+	// Buyer is the address of the signed-in user, whatever the body says.
 	Buyer string `json:"buyer"`
 }
 
@@ -70,18 +84,19 @@ func list(c Caller) events.APIGatewayV2HTTPResponse {
 	return answer(http.StatusOK, struct {
 		UserID string  `json:"userId"`
 		Orders []Order `json:"orders"`
-	}{c.UserID, []Order{{Item: "a first order, made up by the example", Buyer: c.Address}}})
+	}{c.UserID, []Order{{Item: "an example order", Buyer: c.Address}}})
 }
 
 func createOrder(c Caller, event events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {
 	if !slices.Contains(c.Permissions, writePermission) {
-		return answer(http.StatusForbidden, message{"this takes the permission " + writePermission})
+		return answer(http.StatusForbidden,
+			message{"this requires the permission " + writePermission})
 	}
 	var in struct {
 		Item string `json:"item"`
 	}
 	if err := json.Unmarshal([]byte(event.Body), &in); err != nil || in.Item == "" {
-		return answer(http.StatusBadRequest, message{`the body is to be {"item":"..."}`})
+		return answer(http.StatusBadRequest, message{`the body must be {"item":"..."}`})
 	}
 	return answer(http.StatusCreated, Order{Item: in.Item, Buyer: c.Address})
 }
@@ -90,12 +105,15 @@ type message struct {
 	Message string `json:"message"`
 }
 
-// answer is the response with what as its body, which always encodes.
+// answer returns a response with what as its body. The value must be one that
+// always encodes.
 func answer(status int, what any) events.APIGatewayV2HTTPResponse {
 	body, _ := json.Marshal(what)
 	return events.APIGatewayV2HTTPResponse{
 		StatusCode: status,
-		Headers:    map[string]string{"content-type": "application/json", "cache-control": "no-store"},
-		Body:       string(body),
+		Headers: map[string]string{
+			"content-type": "application/json", "cache-control": "no-store",
+		},
+		Body: string(body),
 	}
 }

@@ -1,6 +1,6 @@
-// Package awstest stands in for what a function finds around it on AWS: a
-// clock, credentials, and Secrets Manager, as a small fake that counts calls
-// and fails on request, or as moto's server.
+// Package awstest replaces what a function finds around it on AWS: a clock,
+// credentials, and Secrets Manager. Secrets Manager is a small fake that counts
+// calls and fails on request, or moto's server.
 package awstest
 
 import (

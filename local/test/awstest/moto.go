@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// howToGetMoto says what a machine without moto lacks.
+// howToGetMoto is the message for a machine without moto.
 const howToGetMoto = "no moto_server found: pip install 'moto[server]'"
 
 var shared struct {
@@ -32,7 +32,7 @@ func Moto(t testing.TB) string {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(howToGetMoto)
 		}
-		fmt.Fprintln(os.Stderr, howToGetMoto+"; the rotation of keys is not tested")
+		fmt.Fprintln(os.Stderr, howToGetMoto+"; tests of key rotation are skipped")
 		t.Skip(howToGetMoto)
 	}
 	shared.once.Do(func() { shared.url, shared.err = startMoto(path) })
@@ -42,8 +42,8 @@ func Moto(t testing.TB) string {
 	return shared.url
 }
 
-// guard kills the server when its standard input ends, which is when this
-// binary does, however it does.
+// guard kills the server when its standard input ends. That happens when this
+// binary ends, in whatever way.
 const guard = `
 exec 3<&0
 "$@" 3<&- </dev/null &
@@ -80,7 +80,7 @@ func startMoto(path string) (string, error) {
 		seen = append(seen, lines.Text())
 		if address := running.FindStringSubmatch(lines.Text()); address != nil {
 			go func() {
-				for lines.Scan() { // or it would block on a full pipe
+				for lines.Scan() { // otherwise the server would block on a full pipe
 				}
 			}()
 			return address[1], nil

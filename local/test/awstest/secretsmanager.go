@@ -49,16 +49,21 @@ func (s *SecretsManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var in struct{ SecretID string }
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	switch err := json.Unmarshal([]byte(strings.Replace(string(body), "SecretId", "SecretID", 1)), &in); {
-	case err != nil || in.SecretID == "" || r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue":
-		Refuse(w, "InvalidRequestException", "no GetSecretValue: "+string(body))
+	renamed := strings.Replace(string(body), "SecretId", "SecretID", 1)
+	target := r.Header.Get("X-Amz-Target")
+	switch err := json.Unmarshal([]byte(renamed), &in); {
+	case err != nil || in.SecretID == "" || target != "secretsmanager.GetSecretValue":
+		Refuse(w, "InvalidRequestException", "not a GetSecretValue: "+string(body))
 	case fault != nil:
 		fault(w, r)
 	default:
-		_ = json.NewEncoder(w).Encode(map[string]any{"ARN": in.SecretID, "Name": "x", "VersionId": "v", "SecretString": text})
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"ARN": in.SecretID, "Name": "x", "VersionId": "v", "SecretString": text,
+		})
 	}
 }
 
+// Refuse writes an error reply of Secrets Manager.
 func Refuse(w http.ResponseWriter, code, message string) {
 	w.WriteHeader(http.StatusBadRequest)
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "Message": message})
@@ -99,5 +104,7 @@ func (s *SecretsManager) Expect(t testing.TB, what string, calls int) {
 
 // Environment is the environment of a function with this Secrets Manager.
 func (s *SecretsManager) Environment(c *Clock, log io.Writer) awsenv.Environment {
-	return awsenv.Environment{Getenv: Role(s.URL), Now: c.Now, Log: slog.New(slog.NewJSONHandler(log, nil))}
+	return awsenv.Environment{
+		Getenv: Role(s.URL), Now: c.Now, Log: slog.New(slog.NewJSONHandler(log, nil)),
+	}
 }

@@ -31,16 +31,18 @@ type Vault struct {
 	t *testing.T
 }
 
-// NewVault makes a secret whose ARN is in the variable SESSION_KEYS_SECRET_ARN.
+// NewVault creates a secret. The variable SESSION_KEYS_SECRET_ARN has its ARN.
 func NewVault(t *testing.T) *Vault {
 	t.Helper()
 	getenv := Role(Moto(t))
-	v := &Vault{t: t, Clock: NewClock(Start), Log: new(lambdatest.Output), Client: secretsmanager.New(secretsmanager.Options{
-		Region: "eu-central-1", BaseEndpoint: aws.String(getenv("AWS_ENDPOINT_URL_SECRETS_MANAGER")),
+	v := &Vault{t: t, Clock: NewClock(Start), Log: new(lambdatest.Output)}
+	v.Client = secretsmanager.New(secretsmanager.Options{
+		Region:       "eu-central-1",
+		BaseEndpoint: aws.String(getenv("AWS_ENDPOINT_URL_SECRETS_MANAGER")),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		}),
-	})}
+	})
 	made, err := v.Client.CreateSecret(context.Background(), &secretsmanager.CreateSecretInput{
 		Name: aws.String("keys-" + rand.Text()), SecretString: aws.String(OneKey),
 	})
@@ -63,31 +65,37 @@ func (v *Vault) Must(err error) {
 	}
 }
 
-// Environment is the environment of the function.
+// Environment returns the environment of the function.
 func (v *Vault) Environment() awsenv.Environment {
-	return awsenv.Environment{Getenv: v.Getenv, Now: v.Clock.Now, Log: slog.New(slog.NewJSONHandler(v.Log, nil))}
+	return awsenv.Environment{
+		Getenv: v.Getenv, Now: v.Clock.Now, Log: slog.New(slog.NewJSONHandler(v.Log, nil)),
+	}
 }
 
 // Ask does what Secrets Manager does first when a rotation is due: it makes a
-// pending version without a value, and returns its token. Without a function
-// moto makes that version the current one, so that label goes back to where it
-// was. Nor does moto let anybody rotate a secret whose current version is
-// labelled pending too, which it is after a rotation.
+// pending version without a value, and returns its token. If there is no
+// rotation function, moto makes that version the current one, so Ask moves that
+// label back. Moto also refuses to rotate a secret whose current version has
+// the pending label too. It has after a rotation, so Ask removes that label
+// first.
 func (v *Vault) Ask() string {
 	v.t.Helper()
 	ctx, token, before := context.Background(), rand.Text()+rand.Text(), v.Current()
 	if slices.Contains(v.Labels(before), "AWSPENDING") {
-		_, err := v.Client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		in := &secretsmanager.UpdateSecretVersionStageInput{
 			SecretId: &v.ARN, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: &before,
-		})
+		}
+		_, err := v.Client.UpdateSecretVersionStage(ctx, in)
 		v.Must(err)
 	}
 	_, err := v.Client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
-		SecretId: &v.ARN, ClientRequestToken: &token, RotationRules: &types.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)},
+		SecretId: &v.ARN, ClientRequestToken: &token,
+		RotationRules: &types.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)},
 	})
 	v.Must(err)
 	_, err = v.Client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: &v.ARN, VersionStage: aws.String("AWSCURRENT"), RemoveFromVersionId: &token, MoveToVersionId: &before,
+		SecretId: &v.ARN, VersionStage: aws.String("AWSCURRENT"),
+		RemoveFromVersionId: &token, MoveToVersionId: &before,
 	})
 	v.Must(err)
 	_, err = v.Client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
@@ -100,7 +108,8 @@ func (v *Vault) Ask() string {
 // Current returns the id of the current version.
 func (v *Vault) Current() string {
 	v.t.Helper()
-	about, err := v.Client.DescribeSecret(context.Background(), &secretsmanager.DescribeSecretInput{SecretId: &v.ARN})
+	in := &secretsmanager.DescribeSecretInput{SecretId: &v.ARN}
+	about, err := v.Client.DescribeSecret(context.Background(), in)
 	v.Must(err)
 	for version, labels := range about.VersionIdsToStages {
 		if slices.Contains(labels, "AWSCURRENT") {
@@ -111,9 +120,11 @@ func (v *Vault) Current() string {
 	return ""
 }
 
-// RotationStep is the event of a step.
+// RotationStep returns the event of a step.
 func RotationStep(step, secret, token string) []byte {
-	payload, err := json.Marshal(map[string]string{"Step": step, "SecretId": secret, "ClientRequestToken": token})
+	payload, err := json.Marshal(map[string]string{
+		"Step": step, "SecretId": secret, "ClientRequestToken": token,
+	})
 	if err != nil {
 		panic(err)
 	}
@@ -126,7 +137,7 @@ func (v *Vault) Step(step, token string) error {
 	return err
 }
 
-// Rotate runs all steps, each twice: Secrets Manager may ask for one again.
+// Rotate runs all steps, each twice, because Secrets Manager may repeat a step.
 func (v *Vault) Rotate() {
 	v.t.Helper()
 	token := v.Ask()
@@ -164,7 +175,8 @@ func (v *Vault) Put(text string, stages ...string) {
 // Labels returns the stages of a version.
 func (v *Vault) Labels(version string) []string {
 	v.t.Helper()
-	about, err := v.Client.DescribeSecret(context.Background(), &secretsmanager.DescribeSecretInput{SecretId: &v.ARN})
+	in := &secretsmanager.DescribeSecretInput{SecretId: &v.ARN}
+	about, err := v.Client.DescribeSecret(context.Background(), in)
 	v.Must(err)
 	return about.VersionIdsToStages[version]
 }
@@ -172,8 +184,9 @@ func (v *Vault) Labels(version string) []string {
 // Move moves a stage from one version to another.
 func (v *Vault) Move(stage string, from, to *string) {
 	v.t.Helper()
-	_, err := v.Client.UpdateSecretVersionStage(context.Background(), &secretsmanager.UpdateSecretVersionStageInput{
+	in := &secretsmanager.UpdateSecretVersionStageInput{
 		SecretId: &v.ARN, VersionStage: &stage, RemoveFromVersionId: from, MoveToVersionId: to,
-	})
+	}
+	_, err := v.Client.UpdateSecretVersionStage(context.Background(), in)
 	v.Must(err)
 }

@@ -8,8 +8,8 @@ import (
 	"latchkey/shared/token"
 )
 
-// book is what all clients together know: the names of sessions, and every token that was handed out. A token whose
-// answer was lost is in nobody's hands.
+// book has what all clients together know: the numbers of sessions, and every
+// token that was handed out. A token whose answer was lost is not in it.
 type book struct {
 	mu       sync.Mutex
 	numbers  map[token.ID]int
@@ -18,31 +18,39 @@ type book struct {
 	forks    int
 }
 
-// tokenPair names the tokens of one generation.
+// tokenPair identifies the tokens of one generation of a session.
 type tokenPair struct{ session, generation int }
 
-// purse is what was handed out for an account.
+// purse has what was handed out for one account.
 type purse struct {
-	// all are in the order in which they were handed out, each once.
+	// all has each pair once, in the order in which they were handed out.
 	all []tokenPair
-	// newest is the newest generation of each session that was handed out, and sessions are these in their order.
+	// newest maps each session to its newest generation that was handed out.
+	// sessions has these sessions in the order of their first pair.
 	newest   map[int]int
 	sessions []int
 }
 
 func newBook() *book {
-	return &book{numbers: map[token.ID]int{}, grants: map[tokenPair]session.Grant{}, accounts: map[int]*purse{}}
+	return &book{
+		numbers:  map[token.ID]int{},
+		grants:   map[tokenPair]session.Grant{},
+		accounts: map[int]*purse{},
+	}
 }
 
-// grant returns the tokens that a call presents: the zero grant where it presents none.
+// grant returns the tokens that a call presents, or the zero grant if it
+// presents none.
 func (b *book) grant(c Call) session.Grant {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.grants[tokenPair{c.Session, c.Generation}]
 }
 
-// take writes down what a call was granted, and returns the generation: the presented one where the token came back,
-// else the next. Two tokens for one generation must not be: the second is given a negative one.
+// take records what a call was granted and returns the generation. That is the
+// presented generation if the same token came back, and otherwise the next one.
+// A generation must not have two different tokens. If it does, the second one
+// gets a negative generation.
 func (b *book) take(c Call, g session.Grant) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -86,8 +94,9 @@ func (p *purse) put(h tokenPair) {
 	}
 }
 
-// draw picks something that was handed out for an account: mostly something recent, as clients hold it, at times
-// something old, as a thief or a tab that slept does. It is not ok where there is nothing.
+// draw returns a pair that was handed out for an account. Most are recent, as
+// those of a client. Some are old, as those of a thief or of a tab that slept.
+// It is not ok if nothing was handed out.
 func (b *book) draw(account int, random *rand.Rand) (h tokenPair, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,7 +110,7 @@ func (b *book) draw(account int, random *rand.Rand) (h tokenPair, ok bool) {
 	return all[len(all)-1-random.IntN(min(len(all), 5))], true
 }
 
-// last are the newest tokens of every session of an account.
+// last returns the newest pair of every session of an account.
 func (b *book) last(account int) []tokenPair {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -113,14 +122,15 @@ func (b *book) last(account int) []tokenPair {
 	return all
 }
 
-// name gives a session its number.
+// name records the number of a session.
 func (b *book) name(id token.ID, number int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.numbers[id] = number
 }
 
-// number is that of a session: 0 for none, and -1 for one that nobody has ever logged in.
+// number returns the number of a session. It is 0 for the zero id, and -1 for a
+// session that nobody has logged in.
 func (b *book) number(id token.ID) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -133,7 +143,7 @@ func (b *book) number(id token.ID) int {
 	return -1
 }
 
-// facts are what is compared of a session.
+// facts returns what is compared of a session.
 func (b *book) facts(s session.Session) Facts {
 	if s.CreatedAt.IsZero() {
 		return Facts{}

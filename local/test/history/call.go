@@ -12,82 +12,101 @@ import (
 // Kind is what an operation does.
 type Kind byte
 
-// The kinds of operation. The reads at the end see only a part of an account, and each at one moment.
+// The kinds of operation. ReadRoles, ReadAccount and ReadActivity each see a
+// part of an account, at one moment.
 const (
-	LogIn        Kind = iota + 1
-	Validate          // with an access token
-	Refresh           // with a refresh token
-	LogOut            // of one session, with any token of it
-	RevokeAll         // sessions; as their owner, with a token of one, or as an admin, where Session is 0
-	RevokeOthers      // but the one of the token
+	LogIn    Kind = iota + 1
+	Validate      // uses an access token
+	Refresh       // uses a refresh token
+	LogOut        // ends one session, with any token of it
+
+	// RevokeAll ends all sessions. The caller is their owner, with a token of
+	// one of them, or an admin, and then Session is 0.
+	RevokeAll
+
+	RevokeOthers // ends all sessions except the one of the token
 	Block
 	Unblock
 	SetRoles
-	Sweep        // what the sweeper does to the account
-	ReadRoles    // which a validation tells, as it found them when it began
-	ReadAccount  // whole; a listing reads twice, so this is for when nothing races it
-	ReadActivity // how many events there are, and of what
+	Sweep     // what the sweeper does to the account
+	ReadRoles // the roles that a validation returns, as it found them first
+
+	// ReadAccount reads the account and its sessions. The store reads them in
+	// two steps, so nothing may race it.
+	ReadAccount
+
+	ReadActivity // the number of events, and a digest of them
 )
 
-var kinds = [...]string{"nothing", "log in", "validate", "refresh", "log out", "revoke all", "revoke others", "block", "unblock",
-	"set roles", "sweep", "read roles", "read account", "read activity"}
+var kinds = [...]string{
+	"nothing", "log in", "validate", "refresh", "log out", "revoke all", "revoke others", "block",
+	"unblock", "set roles", "sweep", "read roles", "read account", "read activity",
+}
 
-// String is the kind in words.
+// String returns the kind in words.
 func (k Kind) String() string { return kinds[int(k)%len(kinds)] }
 
-// Call is an operation as its caller asks for it.
+// Call is an operation, as its caller requests it.
 type Call struct {
 	Kind Kind
 	// Account is the number of the account.
 	Account int
-	// Number is the number of the operation. What is asked again is the same one.
+	// Number is the number of the operation. A repeated operation keeps its
+	// number.
 	Number int
-	// Now is the caller's clock, since the history's beginning.
+	// Now is the caller's clock, as the time since the beginning of the
+	// history.
 	Now time.Duration
-	// Session is the number of the session that a login makes, or to which the presented token belongs; 0 for none.
+	// Session is the number of the session that a login creates, or of the
+	// session that the presented token belongs to. It is 0 if there is none.
 	Session int
-	// Generation is that of the presented token.
+	// Generation is the generation of the presented token.
 	Generation int
-	// Presented is the number of the session whose token came along with a login; 0 for none.
+	// Presented is the number of the presented session, whose token came with a
+	// login. It is 0 if there is none.
 	Presented int
-	// Roles are those of SetRoles, comma separated.
+	// Roles are the roles that SetRoles gives, separated by commas.
 	Roles string
 }
 
-// ErrEnded stands for every session.EndedError; what that says stands beside it.
+// ErrEnded stands for every [session.EndedError]. The answer has its fields.
 var ErrEnded = errors.New("session ended")
 
-// Answer is what an operation answered. What an operation does not tell is zero.
+// Answer is the answer to an operation. Fields that do not apply are zero.
 type Answer struct {
-	// Lost says that nobody knows the answer.
+	// Lost reports whether the answer is unknown.
 	Lost bool
-	// Refused is the error: one of those of package session, or ErrEnded.
+	// Refused is the error: one of package session, or ErrEnded.
 	Refused error
-	// Reason, At and ByThis are of ErrEnded.
+	// Reason, At and ByThis belong to ErrEnded.
 	Reason session.Reason
 	At     time.Duration
 	ByThis bool
-	// Generation is that of the tokens that were handed out, and Repeated that they were before. A negative one is of
-	// tokens that are not those which others got for the same generation.
+	// Generation is the generation of the tokens that were handed out. Repeated
+	// reports whether they had been handed out before. A negative generation
+	// means that others got different tokens for the same generation.
 	Generation int
 	Repeated   bool
-	// Facts are of the session that was made, opened or refreshed.
+	// Facts are those of the session that was created, validated or refreshed.
 	Facts Facts
-	// Evicted are the sessions that a login ended to keep the limit.
+	// Evicted are the sessions that a login ended because of the session limit.
 	Evicted []int
-	// Count is how many sessions a revocation ended, or how many events there are.
+	// Count is the number of sessions that a revocation ended, or the number of
+	// events.
 	Count int
-	// Roles are the account's.
+	// Roles are the roles of the account.
 	Roles string
 	// Blocked, BlockedAt and Sessions are the rest of the account.
 	Blocked   bool
 	BlockedAt time.Duration
 	Sessions  []Facts
-	// Digest is of the account's events, whatever their order.
+	// Digest is a digest of the account's events. It does not depend on their
+	// order.
 	Digest uint64
 }
 
-// Facts are what a session tells of itself, each time since the history's beginning.
+// Facts has what is compared of a session. Each time is the time since the
+// beginning of the history.
 type Facts struct {
 	Session                       int
 	Created, Seen, Idle, Absolute time.Duration
@@ -97,12 +116,12 @@ type Facts struct {
 type Event struct {
 	Type session.EventType
 	At   time.Duration
-	// Session is 0 where it is about the account.
+	// Session is 0 if the event is about the account.
 	Session int
 	Reason  session.Reason
 }
 
-// String is the call in one line.
+// String returns the call in one line.
 func (c Call) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#%d at %v: %v", c.Number, c.Now, c.Kind)
@@ -121,7 +140,7 @@ func (c Call) String() string {
 	return b.String()
 }
 
-// String is the answer in one line.
+// String returns the answer in one line.
 func (a Answer) String() string {
 	switch {
 	case a.Lost:
@@ -153,12 +172,13 @@ func (a Answer) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// String names the session and its times.
+// String returns the session and its times.
 func (f Facts) String() string {
-	return fmt.Sprintf("s%d created %v seen %v idle %v absolute %v", f.Session, f.Created, f.Seen, f.Idle, f.Absolute)
+	return fmt.Sprintf("s%d created %v seen %v idle %v absolute %v",
+		f.Session, f.Created, f.Seen, f.Idle, f.Absolute)
 }
 
-// String is the event in words.
+// String returns the event in words.
 func (e Event) String() string {
 	s := fmt.Sprintf("%v at %v", e.Type, e.At)
 	if e.Session != 0 {

@@ -14,35 +14,45 @@ import (
 	"latchkey/shared/session"
 )
 
-// Config is what a driver does. All numbers must be positive where nothing else is said.
+// Config is what a driver does. All numbers must be positive unless a field
+// says otherwise.
 type Config struct {
-	// Rules are those of the store; Prefix is the driver's alone.
+	// Rules are the options of the store. No one else may use their Prefix.
 	Rules session.Options
-	// Clients work at once, on that many accounts, and do that many operations each in a history.
+	// Clients is how many clients work at the same time, Accounts how many
+	// accounts they work on, and Operations how many operations each client
+	// does in a history.
 	Clients, Accounts, Operations int
-	// Step is the longest that the common clock moves on at an operation, and Skew how far a client's may be from it.
+	// Step is the most that the common clock moves on at an operation. Skew is
+	// the most that a client's clock differs from it.
 	Step, Skew time.Duration
-	// Faults is the share of operations, 0 to 1, that the driver itself has lose an answer or a request.
+	// Faults is the share of operations, from 0 to 1, for which the driver
+	// itself loses an answer or a request.
 	Faults float64
-	// Sweeping has the sweeper run all the while. A sweep takes the time of some hundred operations.
+	// Sweeping makes the sweeper run all the time. One sweep takes as long as
+	// some hundred operations.
 	Sweeping bool
-	// Patience is how long an operation may take before its answer counts as lost; 0 for as long as it takes.
+	// Patience is how long an operation may take before its answer counts as
+	// lost. 0 sets no bound.
 	Patience time.Duration
-	// Unheard is of how many attempts at operations of one account nobody may know whether they ran: then the account is left
-	// alone, since each doubles what a check has to try. 0 sets no bound. As many more as there are clients can be under way.
+	// Unheard is the number of lost attempts after which an account is left
+	// alone, because each doubles the work of a check. Attempts under way are
+	// not counted yet, so there may be as many more as there are clients. 0
+	// sets no bound.
 	Unheard int
 }
 
 // Progress is what a driver has done so far.
 type Progress struct {
-	// Histories were run, with these operations.
+	// Histories is how many histories were run, and Operations how many
+	// operations of each kind.
 	Histories  int
 	Operations map[Kind]int
-	// Lost is how many of them nobody knows the answer of, and Repeated how many attempts were not heard of before the one
-	// that was.
+	// Lost is how many operations have an unknown answer. Repeated is how many
+	// attempts were lost before one was answered.
 	Lost, Repeated int
-	// Answers counts those that were heard by what they refuse, or why the session is over; "" is for those that refuse
-	// nothing.
+	// Answers counts the answers by what they refuse, or by why the session
+	// ended. The key "" is for those that refuse nothing.
 	Answers map[string]int
 }
 
@@ -53,21 +63,26 @@ type Driver struct {
 
 	mu       sync.Mutex
 	progress Progress
-	// operations and accounts are the numbers given out last. No two histories share an account.
+	// operations and accounts are the last numbers given out. No two histories
+	// share an account.
 	operations atomic.Int64
 	accounts   int
 }
 
-// NewDriver makes a driver on a client as NewRunner takes it.
+// NewDriver returns a driver. [NewRunner] says which clients it takes.
 func NewDriver(client redis.UniversalClient, config Config) (*Driver, error) {
 	r, err := NewRunner(client, config.Rules)
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{Runner: r, config: config, progress: Progress{Operations: map[Kind]int{}, Answers: map[string]int{}}}, nil
+	return &Driver{
+		Runner: r, config: config,
+		progress: Progress{Operations: map[Kind]int{}, Answers: map[string]int{}},
+	}, nil
 }
 
-// Progress is what was done in all histories so far; it may be asked for while one runs.
+// Progress returns what was done in all histories so far. It may be called
+// while one runs.
 func (d *Driver) Progress() Progress {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,22 +91,25 @@ func (d *Driver) Progress() Progress {
 	return t
 }
 
-// run is one history under way.
+// run is a history that is under way.
 type run struct {
 	*Driver
 	seed     uint64
 	accounts []int
-	clock    atomic.Int64 // milliseconds since the beginning, common to all
-	order    atomic.Int64 // of calls and returns
+	clock    atomic.Int64 // the common clock, in milliseconds since the beginning
+	order    atomic.Int64 // position of the last call or return
 	mu       sync.Mutex
 	history  History
 	unheard  map[int]int // by account
 }
 
-// Run runs a history: the clients all at once, then, when they are done, a look at everything that is left. What each
-// client wants to do follows from the seed; how they meet does not. It ends early with the context.
+// Run runs a history. All clients work at the same time. When they are done, it
+// reads everything that is left. What each client wants to do follows from the
+// seed; how the clients interleave does not. It ends early if the context ends.
 func (d *Driver) Run(ctx context.Context, seed uint64) History {
-	h := &run{Driver: d, seed: seed, history: History{Seed: seed, Rules: d.opts}, unheard: map[int]int{}}
+	h := &run{
+		Driver: d, seed: seed, history: History{Seed: seed, Rules: d.opts}, unheard: map[int]int{},
+	}
 	for range d.config.Accounts {
 		d.accounts++
 		h.accounts = append(h.accounts, d.accounts)
@@ -119,7 +137,7 @@ func (d *Driver) Run(ctx context.Context, seed uint64) History {
 	return h.history
 }
 
-// client does one client's operations.
+// client does the operations of one client.
 func (h *run) client(ctx context.Context, n int) {
 	random := rand.New(rand.NewPCG(h.seed, uint64(n)))
 	skew := between(random, -h.config.Skew, h.config.Skew)
@@ -142,7 +160,7 @@ func (h *run) client(ctx context.Context, n int) {
 	}
 }
 
-// tick moves the common clock on.
+// tick moves the common clock on and returns it.
 func (h *run) tick(by time.Duration) time.Duration {
 	return time.Duration(h.clock.Add(by.Milliseconds())) * time.Millisecond
 }
@@ -151,15 +169,16 @@ func between(random *rand.Rand, least, most time.Duration) time.Duration {
 	return (least + time.Duration(random.Int64N(int64(most-least)+1))).Truncate(time.Millisecond)
 }
 
-// weights are how often clients want what, of a hundred.
+// weights has how often clients want each kind, in percent.
 var weights = []struct {
 	kind   Kind
 	weight int
 }{
-	{LogIn, 18}, {Validate, 30}, {Refresh, 30}, {LogOut, 5}, {RevokeAll, 2}, {RevokeOthers, 3}, {Block, 1}, {Unblock, 5}, {SetRoles, 6},
+	{LogIn, 18}, {Validate, 30}, {Refresh, 30}, {LogOut, 5}, {RevokeAll, 2}, {RevokeOthers, 3},
+	{Block, 1}, {Unblock, 5}, {SetRoles, 6},
 }
 
-// audible are the accounts of which enough is known.
+// audible returns the accounts that have fewer lost attempts than the bound.
 func (h *run) audible() []int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -168,7 +187,7 @@ func (h *run) audible() []int {
 	})
 }
 
-// choose is not ok where there is nothing left to do.
+// choose returns the next call of a client. It is not ok if no account is left.
 func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
 	accounts := h.audible()
 	if len(accounts) == 0 {
@@ -183,14 +202,15 @@ func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
 		n -= w.weight
 	}
 	pair, ok := h.book.draw(c.Account, random)
-	if !ok && (c.Kind == Validate || c.Kind == Refresh || c.Kind == LogOut || c.Kind == RevokeOthers) {
+	needsToken := []Kind{Validate, Refresh, LogOut, RevokeOthers}
+	if !ok && slices.Contains(needsToken, c.Kind) {
 		c.Kind = LogIn
 	}
 	switch c.Kind {
 	case LogIn:
 		h.chooseLogin(&c, random, last, pair)
 	case RevokeAll:
-		if random.IntN(2) == 0 { // else as an admin
+		if random.IntN(2) == 0 { // otherwise as an admin
 			c.Session = pair.session
 		}
 	case SetRoles:
@@ -203,7 +223,8 @@ func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
 	return c, true
 }
 
-// chooseLogin is at times the very login that the client has just done, and at times one that carries a session.
+// chooseLogin sometimes repeats the login that the client has just done, and
+// sometimes presents a session.
 func (h *run) chooseLogin(c *Call, random *rand.Rand, last Call, pair tokenPair) {
 	c.Session = c.Number
 	switch random.IntN(6) {
@@ -216,7 +237,7 @@ func (h *run) chooseLogin(c *Call, random *rand.Rand, last Call, pair tokenPair)
 	}
 }
 
-// record does an operation and writes down what came of it.
+// record does an operation and records its answer.
 func (h *run) record(ctx context.Context, client int, c Call, fault Fault) {
 	if h.config.Patience > 0 {
 		var cancel context.CancelFunc
@@ -230,8 +251,9 @@ func (h *run) record(ctx context.Context, client int, c Call, fault Fault) {
 	h.write(op, unheard)
 }
 
-// write adds an operation to the history: each attempt that was not heard of, and the one that was. What a validation
-// tells of the account it read before it looked at the session again, so maybe at another moment.
+// write adds an operation to the history: every lost attempt, and the one that
+// was answered. A validation reads the roles before it reads the session again.
+// That may be another moment, so the roles become an operation of their own.
 func (h *run) write(op Operation, unheard Attempts) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -279,23 +301,27 @@ func (h *run) count(op Operation, unheard Attempts) {
 	h.progress.Answers[refused]++
 }
 
-// sweep is one sweep, which to each account is an operation of its own.
+// sweep does one sweep. It is one operation for each account.
 func (h *run) sweep(ctx context.Context) {
-	op := Operation{Client: h.config.Clients, Call: Call{Kind: Sweep, Number: int(h.operations.Add(1)), Now: h.tick(0)}}
+	op := Operation{
+		Client: h.config.Clients,
+		Call:   Call{Kind: Sweep, Number: int(h.operations.Add(1)), Now: h.tick(0)},
+	}
 	op.Called = h.order.Add(1)
 	var unheard Attempts
 	op.Answer, unheard = h.Do(ctx, op.Call, NoFault)
 	op.Returned = h.order.Add(1)
 	unknown := min(unheard.Unknown, 1)
 	if op.Answer.Lost {
-		unknown = 1 // whom it came to before it failed, it swept
+		unknown = 1 // it may have swept this account before it failed
 	}
 	for _, op.Call.Account = range h.accounts {
 		h.write(op, Attempts{Unknown: unknown})
 	}
 }
 
-// lookAround tells what is left: it tries the newest token of each session, and reads account and activity.
+// lookAround reads what is left: it validates the newest token of each session,
+// and reads the account and its activity.
 func (h *run) lookAround(ctx context.Context) {
 	for _, account := range h.accounts {
 		look := func(c Call) {

@@ -10,45 +10,52 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Fault is what befalls the scripts of one operation.
+// Fault is what happens to the scripts of one operation.
 type Fault byte
 
-// The faults. A store asks once more where an answer was lost.
+// The faults. A store asks once more if an answer was lost.
 const (
 	NoFault    Fault = iota
-	LoseAnswer       // of the first script, which ran
-	LoseAll          // answers; the scripts ran
-	DropFirst        // script, which does not reach Redis
-	DropAll          // scripts
-	RunTwice         // every script; the second answer is the one that arrives
+	LoseAnswer       // the first script runs, and its answer is lost
+	LoseAll          // all scripts run, and their answers are lost
+	DropFirst        // the first script does not reach Redis
+	DropAll          // no script reaches Redis
+	RunTwice         // every script runs twice; the second answer arrives
 )
 
-var faults = [...]string{"no fault", "first answer lost", "all answers lost", "first request lost", "all requests lost", "all run twice"}
+var faults = [...]string{
+	"no fault", "first answer lost", "all answers lost", "first request lost", "all requests lost",
+	"all run twice",
+}
 
-// String is the fault in words.
+// String returns the fault in words.
 func (f Fault) String() string { return faults[int(f)%len(faults)] }
 
-// trial is what an operation meets on its way, handed to the hook in its context.
+// trial has the fault of one operation and counts what happens. The context
+// brings it to the hook.
 type trial struct {
 	fault Fault
-	// struck is how many scripts the fault has befallen.
+	// struck is how many scripts the fault has hit.
 	struck atomic.Int32
-	// ran is how many scripts have run whose answer was kept from the store, and unknown how many may have run, by faults
-	// that nobody here knows of.
+	// ran is how many scripts ran whose answer was kept from the store. unknown
+	// is how many may have run, because of faults from outside.
 	ran, unknown atomic.Int32
-	// sending is told of a script before it is sent; nil for nobody.
+	// sending is called before a script is sent. It may be nil.
 	sending func(args []any)
 }
 
 type trialKey struct{}
 
-func (t *trial) in(ctx context.Context) context.Context { return context.WithValue(ctx, trialKey{}, t) }
+func (t *trial) in(ctx context.Context) context.Context {
+	return context.WithValue(ctx, trialKey{}, t)
+}
 
-// watcher is a hook of go-redis that brings faults about and counts lost answers. On a cluster it sits at each node's
-// client, below the redirects and repeats of the cluster's.
+// watcher is a hook of go-redis that causes faults and counts lost answers. On
+// a cluster it is a hook of each node's client, below the redirects and retries
+// of the cluster's client.
 type watcher struct{}
 
-// watch puts the hook on a client that has not been used yet.
+// watch adds the hook to a client that was not used yet.
 func watch(client redis.UniversalClient) {
 	if cluster, ok := client.(*redis.ClusterClient); ok {
 		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(watcher{}) })
@@ -65,14 +72,16 @@ func (watcher) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook sees a script that a cluster sends behind ASKING, and the pipelines of a sweep, which only read.
+// ProcessPipelineHook sees the scripts that a cluster sends after ASKING, and
+// the pipelines of a sweep, which only read.
 func (watcher) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		return meet(ctx, cmds, func() error { return next(ctx, cmds) })
 	}
 }
 
-// meet sends commands, and lets the fault of their operation befall them where a script is among them.
+// meet sends commands. If a script is among them, it applies the fault of their
+// operation.
 func meet(ctx context.Context, cmds []redis.Cmder, send func() error) error {
 	t, _ := ctx.Value(trialKey{}).(*trial)
 	script := scriptOf(cmds)
@@ -104,7 +113,7 @@ func meet(ctx context.Context, cmds []redis.Cmder, send func() error) error {
 	return err
 }
 
-// cut answers as a connection that dies.
+// cut returns the error of a connection that is closed.
 func cut(cmds []redis.Cmder) error {
 	err := &net.OpError{Op: "read", Net: "tcp", Err: io.EOF}
 	for _, cmd := range cmds {
@@ -122,12 +131,15 @@ func scriptOf(cmds []redis.Cmder) redis.Cmder {
 	return nil
 }
 
-// mayHaveRun tells whether what failed with an error may have taken effect: Redis did not answer, and was asked.
+// mayHaveRun reports whether a command that returned err may have taken effect:
+// Redis was asked and did not answer.
 func mayHaveRun(err error) bool {
 	var answer redis.Error
 	var op *net.OpError
 	switch {
-	case err == nil, errors.As(err, &answer), errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolTimeout):
+	case err == nil, errors.As(err, &answer):
+		return false
+	case errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolTimeout):
 		return false
 	case errors.As(err, &op) && op.Op == "dial":
 		return false

@@ -8,22 +8,26 @@ import (
 	"latchkey/shared/token"
 )
 
-// Model is what an account's sessions do when nothing races and nothing fails: the specification that histories are held
-// against. It knows no Redis, no bytes and no tokens, and applies one call after the other, each at its caller's clock.
+// Model is what an account's sessions do if nothing races and nothing fails. It
+// is the specification that histories are checked against. It knows no Redis,
+// no bytes and no tokens. It applies one call after the other, each at its
+// caller's clock.
 //
-// An operation may be asked more than once, since a store asks again where an answer was lost. It then finds its own
-// marks: the session that it began or rotated, the end that it wrote, or the answer that was kept for it.
+// An operation may be applied more than once, because a store asks again if an
+// answer was lost. It then finds what it did before: the session that it began
+// or rotated, the end that it wrote, or the reply that was saved for it.
 type Model struct {
 	rules *session.Options
 	state
 }
 
-// NewModel is an account that nobody has used yet, under the rules of a store with these options. Devices and networks,
-// rate limits and the role of an admin are not part of the model.
+// NewModel returns a new account, under the rules of a store with these
+// options. Devices and networks, rate limits and the admin role are not part of
+// the model.
 func NewModel(rules session.Options) *Model { return &Model{rules: &rules} }
 
-// Apply does what a call asks for, and returns the answer that a store must give. What a clock shows elsewhere does not
-// count: every call brings its own.
+// Apply does what a call requests, and returns the answer that a store must
+// give. The only clock that counts is the caller's, which every call has.
 func (m *Model) Apply(c Call) Answer {
 	switch c.Kind {
 	case LogIn:
@@ -51,15 +55,18 @@ func (m *Model) Apply(c Call) Answer {
 	return Answer{}
 }
 
-// logIn begins a session at the end of the list. Whose deadline has passed ends first, then the session that the caller
-// carried, then at the limit those that were seen longest ago; of equals, who logged in first. Where the policy is to
-// deny, a login at the limit changes nothing at all. One login makes one session, once.
+// logIn adds a session to the end of the list. First it ends the sessions whose
+// deadline has passed, then the presented session, and then, at the session
+// limit, those that were seen longest ago; of equal ones the earliest login. If
+// the policy is to deny, a login at the limit changes nothing. A login creates
+// one session, once.
 func (m *Model) logIn(c Call) Answer {
 	now := c.Now
 	absolute := now + m.rules.Absolute
 	s := liveSession{
-		session: c.Session, login: c.Number, created: now, seen: now, idle: min(now+m.rules.Idle, absolute), absolute: absolute,
-		accessEnd: min(now+m.rules.Access, absolute), rotated: longAgo,
+		session: c.Session, login: c.Number, created: now, seen: now, rotated: longAgo,
+		idle: min(now+m.rules.Idle, absolute), absolute: absolute,
+		accessEnd: min(now+m.rules.Access, absolute),
 	}
 	granted := func() Answer { return Answer{Facts: s.facts(), Evicted: m.evictedBy(c)} }
 	if i := m.find(c.Session); i >= 0 {
@@ -82,9 +89,11 @@ func (m *Model) logIn(c Call) Answer {
 		return Answer{Refused: session.ErrSessionLimit}
 	}
 	m.endSessions(c, 0, func(l liveSession) bool { return l.expired(now) })
-	m.endSessions(c, session.LoggedOut, func(l liveSession) bool { return l.session == c.Presented })
+	presented := func(l liveSession) bool { return l.session == c.Presented }
+	m.endSessions(c, session.LoggedOut, presented)
 	for len(m.live) >= m.limit() {
-		oldest := slices.MinFunc(m.live, func(a, b liveSession) int { return cmp.Compare(a.seen, b.seen) }).session
+		bySeen := func(a, b liveSession) int { return cmp.Compare(a.seen, b.seen) }
+		oldest := slices.MinFunc(m.live, bySeen).session
 		m.endSessions(c, session.Evicted, func(l liveSession) bool { return l.session == oldest })
 	}
 	m.live = append(m.live, s)
@@ -93,8 +102,10 @@ func (m *Model) logIn(c Call) Answer {
 	return granted()
 }
 
-// validate opens a session with an access token. Activity moves the idle end, and is written down at most once each touch
-// interval. The token of the generation before opens to the end of the grace; one that is older is expired, never theft.
+// validate checks an access token. Activity moves the idle end, and is recorded
+// at most once in each touch interval. The token of the previous generation is
+// valid until the end of the grace. An older one is expired; it is never
+// treated as theft.
 func (m *Model) validate(c Call) Answer {
 	s, refusal := m.open(c)
 	if s == nil {
@@ -116,9 +127,11 @@ func (m *Model) validate(c Call) Answer {
 	return Answer{Facts: s.facts(), Roles: m.roles}
 }
 
-// refresh rotates a session with its current token. Within the grace of the last rotation what is current is the answer,
-// also to the token before it; a clock that is behind the one that rotated is within it. What is older is stolen, unless it
-// was asked for before the rotation.
+// refresh rotates a session with its current token. Within the grace of the
+// last rotation it returns the current tokens, also for the previous token. A
+// clock that is behind that of the rotation counts as within the grace. An
+// older token is treated as stolen, unless the call was made before the
+// rotation.
 func (m *Model) refresh(c Call) Answer {
 	s, refusal := m.open(c)
 	if s == nil {
@@ -145,7 +158,8 @@ func (m *Model) refresh(c Call) Answer {
 	return Answer{Generation: s.generation, Facts: s.facts()}
 }
 
-// logOut ends a session, whichever of its tokens is presented, and writes also a deadline down that has passed.
+// logOut ends a session, with any of its tokens. If a deadline has passed, it
+// records that end.
 func (m *Model) logOut(c Call) Answer {
 	if m.find(c.Session) < 0 {
 		return m.gone(c)
@@ -153,8 +167,9 @@ func (m *Model) logOut(c Call) Answer {
 	return m.endOne(c, session.LoggedOut)
 }
 
-// revoke ends all sessions, or all others. With a witness, whose session must be known, that one ends last. What is
-// counted is what ended by this and not by a deadline.
+// revoke ends all sessions, or all others. If the caller has a session, that
+// one must be known, and it ends last. The count has only sessions that this
+// call ended, not those that ended by a deadline.
 func (m *Model) revoke(c Call) Answer {
 	others := func(s liveSession) bool { return s.session != c.Session }
 	if c.Kind == RevokeOthers {
@@ -171,7 +186,8 @@ func (m *Model) revoke(c Call) Answer {
 	})
 }
 
-// change blocks, unblocks or gives roles. What is so already is no change.
+// change blocks, unblocks or sets roles. If the account is in that state
+// already, nothing changes.
 func (m *Model) change(c Call) {
 	switch {
 	case c.Kind == SetRoles && m.roles != c.Roles:
@@ -190,7 +206,8 @@ func (m *Model) change(c Call) {
 	m.tidy(c.Now)
 }
 
-// account is what an admin sees: who is past a deadline is not shown, newest login first.
+// account returns what an admin sees: the newest login first, without sessions
+// whose deadline has passed.
 func (m *Model) account(c Call) Answer {
 	a := Answer{Roles: m.roles, Blocked: m.blocked, BlockedAt: m.blockedAt}
 	for _, s := range m.live {
@@ -198,12 +215,13 @@ func (m *Model) account(c Call) Answer {
 			a.Sessions = append(a.Sessions, s.facts())
 		}
 	}
-	slices.SortStableFunc(a.Sessions, func(a, b Facts) int { return cmp.Compare(b.Created, a.Created) })
+	newestFirst := func(a, b Facts) int { return cmp.Compare(b.Created, a.Created) }
+	slices.SortStableFunc(a.Sessions, newestFirst)
 	return a
 }
 
-// open finds the session of a token while it lives, or says why not. A deadline that has passed is told and not written
-// down.
+// open returns the session of a token if it is live, and the refusal otherwise.
+// It reports a deadline that has passed and does not record it.
 func (m *Model) open(c Call) (*liveSession, Answer) {
 	i := m.find(c.Session)
 	if i < 0 {
@@ -216,7 +234,8 @@ func (m *Model) open(c Call) (*liveSession, Answer) {
 	return &m.live[i], Answer{}
 }
 
-// gone is the answer about a session that is not listed: what is remembered of it.
+// gone returns the answer for a session that is not listed, from what is kept
+// of ended sessions.
 func (m *Model) gone(c Call) Answer {
 	e := m.recall(c.Session)
 	if e == nil || e.forget <= c.Now {
@@ -225,15 +244,16 @@ func (m *Model) gone(c Call) Answer {
 	return Answer{Refused: ErrEnded, Reason: e.reason, At: e.at, ByThis: e.by == c.Number}
 }
 
-// endOne ends a listed session and says so.
+// endOne ends a listed session and returns the answer.
 func (m *Model) endOne(c Call, reason session.Reason) Answer {
 	why, at := m.live[m.find(c.Session)].end(c.Now, reason)
 	m.endSessions(c, reason, func(s liveSession) bool { return s.session == c.Session })
 	return Answer{Refused: ErrEnded, Reason: why, At: at, ByThis: true}
 }
 
-// endSessions ends the sessions that are picked, and returns how many ended for that reason. Whose deadline has passed ended
-// then, and by that.
+// endSessions ends the sessions that are picked, and returns how many ended for
+// that reason. A session whose deadline had passed ended at the deadline, for
+// that reason.
 func (m *Model) endSessions(c Call, reason session.Reason, picked func(liveSession) bool) (n int) {
 	before := len(m.live)
 	m.live = slices.DeleteFunc(m.live, func(s liveSession) bool {
@@ -244,7 +264,8 @@ func (m *Model) endSessions(c Call, reason session.Reason, picked func(liveSessi
 		if why == reason {
 			n++
 		}
-		m.ended = append(m.ended, ended{s.session, s.login, c.Number, why, at, max(s.absolute, c.Now) + memory})
+		forget := max(s.absolute, c.Now) + memory
+		m.ended = append(m.ended, ended{s.session, s.login, c.Number, why, at, forget})
 		m.emit(Event{Type: session.EventEnded, At: at, Session: s.session, Reason: why})
 		return true
 	})

@@ -17,8 +17,9 @@ import (
 	"latchkey/shared/token"
 )
 
-// Runner does operations on a Redis, each with a store of its own at the clock of its caller, and tells the answers in
-// the words of the model. It is safe for concurrent use.
+// Runner executes operations on a Redis, each with its own store at the clock
+// of its caller, and returns the answers in the words of the model. It is safe
+// for concurrent use.
 type Runner struct {
 	client redis.UniversalClient
 	ring   *seal.Ring
@@ -26,22 +27,28 @@ type Runner struct {
 	book   *book
 }
 
-// begin is when every history begins.
+// begin is the beginning of every history.
 var begin = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
-// eventsKept is how many events an account's activity holds: more than a history has.
+// eventsKept is how many events an account's activity holds. A history has
+// fewer.
 const eventsKept = 5000
 
-// visitor is the one device that all sessions are used from.
-var visitor = session.Client{Transport: session.Bearer, Device: session.Device{Browser: "Firefox", OS: "Linux", Class: session.Desktop}}
+// visitor is the one client that uses all sessions.
+var visitor = session.Client{
+	Transport: session.Bearer,
+	Device:    session.Device{Browser: "Firefox", OS: "Linux", Class: session.Desktop},
+}
 
-// NewRunner makes one on a client that nobody has used yet and that does not retry on its own; the runner puts a hook on
-// it. The options are the rules, with a prefix that is the runner's alone. The role of an admin is not to be among those
-// that bring limits.
+// NewRunner returns a runner. The client must not have been used yet and must
+// not retry on its own; the runner adds a hook to it. The options are the
+// rules, with a prefix that only this runner uses. Their session limits must
+// not include one for the admin role.
 func NewRunner(client redis.UniversalClient, opts session.Options) (*Runner, error) {
 	secret := make([]byte, 64)
 	rand.Read(secret)
-	ring, err := seal.NewRing(opts.Prefix, secret[:32], seal.EnvironmentKey(secret[:32], secret[32:]))
+	key := seal.EnvironmentKey(secret[:32], secret[32:])
+	ring, err := seal.NewRing(opts.Prefix, secret[:32], key)
 	if err != nil {
 		return nil, err
 	}
@@ -52,16 +59,19 @@ func NewRunner(client redis.UniversalClient, opts session.Options) (*Runner, err
 	return &Runner{client: client, ring: ring, opts: opts, book: newBook()}, nil
 }
 
-// Store is one at that clock, in time since the history's beginning.
+// Store returns a store whose clock shows now, as time since the beginning of
+// the history.
 func (r *Runner) Store(now time.Duration) *session.Store {
 	return session.NewStore(r.client, r.ring, r.opts, func() time.Time { return begin.Add(now) })
 }
 
-// Attempts are those at an operation whose own answers did not arrive: some that did take effect, and some that may have.
+// Attempts are the attempts at an operation whose own answers did not arrive.
+// Ran took effect, and Unknown may have.
 type Attempts struct{ Ran, Unknown int }
 
-// Do does what a call asks for, under a fault. What it presents must have been handed out before by this runner. Beside
-// the answer it tells of the attempts that were not heard of; where the answer is lost, they are all there is.
+// Do does what a call requests, with a fault. This runner must have handed out
+// the tokens that the call presents. Do also returns the attempts that were
+// lost. If the answer is lost, there are no other attempts.
 func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
 	t := &trial{fault: f}
 	if c.Kind == LogIn {
@@ -73,21 +83,28 @@ func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
 	case errors.Is(err, session.ErrUnavailable):
 		a = Answer{Lost: true}
 	case errors.As(err, &over):
-		a = Answer{Refused: ErrEnded, Reason: over.Reason, At: over.At.Sub(begin), ByThis: over.ByThis}
+		a = Answer{
+			Refused: ErrEnded, Reason: over.Reason, At: over.At.Sub(begin), ByThis: over.ByThis,
+		}
 	case err != nil:
 		a = Answer{Refused: plain(err)}
 	}
 	unheard := Attempts{Ran: int(t.ran.Load()), Unknown: int(t.unknown.Load())}
 	if c.Kind == Block || c.Kind == SetRoles {
-		// Its script does nothing where it meets other roles than were read before, and is then asked again.
+		// The script does nothing if it finds other roles than were read
+		// before, and is then sent again.
 		unheard = Attempts{Unknown: unheard.Ran + unheard.Unknown}
 	}
 	return a, unheard
 }
 
-// plain is the sentinel that an error wraps, or the error itself where it is none that a caller may meet.
+// plain returns the sentinel that an error wraps, or the error itself if it is
+// not one that a caller may expect.
 func plain(err error) error {
-	for _, known := range []error{token.ErrInvalid, session.ErrTokenExpired, session.ErrBlocked, session.ErrSessionLimit, session.ErrNonceSpent} {
+	for _, known := range []error{
+		token.ErrInvalid, session.ErrTokenExpired, session.ErrBlocked, session.ErrSessionLimit,
+		session.ErrNonceSpent,
+	} {
 		if errors.Is(err, known) && !errors.Is(err, session.ErrDamaged) {
 			return known
 		}
@@ -123,7 +140,7 @@ func (r *Runner) do(ctx context.Context, s *session.Store, c Call) (Answer, erro
 	return r.administer(ctx, s, c)
 }
 
-// administer is do for what is not asked with a token.
+// administer does the operations that need no token.
 func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answer, error) {
 	address := addressOf(c.Account)
 	switch c.Kind {
@@ -147,19 +164,24 @@ func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answ
 		}
 		return a, err
 	}
-	return Answer{}, fmt.Errorf("nobody can %v", c.Kind)
+	return Answer{}, fmt.Errorf("unknown kind of operation: %v", c.Kind)
 }
 
-func (r *Runner) revokeAll(ctx context.Context, s *session.Store, c Call, witness token.ID) (Answer, error) {
+func (r *Runner) revokeAll(
+	ctx context.Context, s *session.Store, c Call, witness token.ID,
+) (Answer, error) {
 	if c.Session == 0 {
-		n, err := s.RevokeAllOf(ctx, s.UserOf(addressOf(c.Account)), session.Revoked, visitor.Actor())
+		user := s.UserOf(addressOf(c.Account))
+		n, err := s.RevokeAllOf(ctx, user, session.Revoked, visitor.Actor())
 		return Answer{Count: n}, err
 	}
 	n, err := s.RevokeAll(ctx, witness, session.Revoked, visitor.Actor())
 	return Answer{Count: n}, err
 }
 
-func (r *Runner) account(ctx context.Context, s *session.Store, address common.Address) (Answer, error) {
+func (r *Runner) account(
+	ctx context.Context, s *session.Store, address common.Address,
+) (Answer, error) {
 	all, err := s.Account(ctx, address)
 	if errors.Is(err, session.ErrNotFound) {
 		return Answer{}, nil
@@ -174,12 +196,15 @@ func (r *Runner) account(ctx context.Context, s *session.Store, address common.A
 	return a, err
 }
 
-// Activity lists an account's events, newest first.
+// Activity returns an account's events, newest first.
 func (r *Runner) Activity(ctx context.Context, s *session.Store, account int) ([]Event, error) {
 	stored, _, err := s.Activity(ctx, s.UserOf(addressOf(account)), "", eventsKept)
 	var all []Event
 	for _, e := range stored {
-		all = append(all, Event{Type: e.Type, At: e.Time.Sub(begin), Session: r.book.number(e.Session), Reason: e.Reason})
+		all = append(all, Event{
+			Type: e.Type, At: e.Time.Sub(begin),
+			Session: r.book.number(e.Session), Reason: e.Reason,
+		})
 	}
 	return all, err
 }
@@ -187,11 +212,12 @@ func (r *Runner) Activity(ctx context.Context, s *session.Store, account int) ([
 func (r *Runner) login(c Call) session.Login {
 	presented := r.book.grant(Call{Session: c.Presented}).AccessToken
 	return session.Login{
-		Nonce: fmt.Sprint("login ", c.Session), Address: addressOf(c.Account), ChainID: 1, Client: visitor, Presented: presented,
+		Nonce: fmt.Sprint("login ", c.Session), Address: addressOf(c.Account), ChainID: 1,
+		Client: visitor, Presented: presented,
 	}
 }
 
-// granted writes down what was handed out, and tells it.
+// granted records what was handed out, and returns it as an answer.
 func (r *Runner) granted(c Call, g session.Grant, err error) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
@@ -204,8 +230,10 @@ func (r *Runner) granted(c Call, g session.Grant, err error) (Answer, error) {
 	return a, nil
 }
 
-// nameLogin reads what the session is called that a login makes before the script is sent, since others may meet it before
-// the answer is there, or where none ever is. The sixth key is that of its payload, which ends in the session's random.
+// nameLogin records the id of the session that a login creates, before the
+// script is sent: others may see the session before the answer arrives, or if
+// it never does. The sixth key is that of the payload, which ends in the
+// session part of the id.
 func (r *Runner) nameLogin(c Call, args []any) {
 	id := token.ID{User: r.Store(c.Now).UserOf(addressOf(c.Account))}
 	if key, ok := args[3+5].(string); ok && len(key) > len(id.Session) {
@@ -214,7 +242,7 @@ func (r *Runner) nameLogin(c Call, args []any) {
 	r.book.name(id, c.Session)
 }
 
-// addressOf is that of an account.
+// addressOf returns the address of an account.
 func addressOf(account int) common.Address {
 	return common.BytesToAddress(binary.BigEndian.AppendUint64([]byte("history"), uint64(account)))
 }

@@ -11,31 +11,32 @@ import (
 	"latchkey/shared/session"
 )
 
-// state is an account. Copies share nothing that is written to but for the log, which is only ever added to in front.
+// state is an account. Copies share only the log, to which entries are only
+// added.
 type state struct {
 	blocked   bool
 	blockedAt time.Duration
 	roles     string
 	live      []liveSession // in the order of their logins
 	ended     []ended       // in the order of their ends
-	answers   []answer      // by operation
+	answers   []answer      // sorted by operation
 	events    int
-	digest    uint64 // of all events whatever their order, so that orders which lead to the same are the same
+	digest    uint64 // of all events; the same for every order of them
 	log       *logged
 }
 
 type liveSession struct {
 	session, generation  int
-	login, rotation      int // the operations that began it and that rotated it last
+	login, rotation      int // the operations that created it and rotated it last
 	created              time.Duration
 	seen, idle, absolute time.Duration
-	accessEnd, formerEnd time.Duration // of the access tokens of this generation and of the one before
-	rotated              time.Duration // long ago, where it never was
+	accessEnd, formerEnd time.Duration // of this and the previous access token
+	rotated              time.Duration // longAgo if it never was
 }
 
 type ended struct {
 	session    int
-	login, by  int // the operations that began it and that ended it
+	login, by  int // the operations that created it and ended it
 	reason     session.Reason
 	at, forget time.Duration
 }
@@ -48,28 +49,36 @@ type logged struct {
 }
 
 const (
-	longAgo   = -1 << 40 * time.Millisecond
-	endedKept = 16             // ended sessions, and those of late; what is older is unknown
-	late      = time.Hour / 4  // while a login may be under way
-	memory    = 24 * time.Hour // of an ended session, beyond its absolute end and from when that was written down
+	longAgo = -1 << 40 * time.Millisecond
+
+	// endedKept is how many ended sessions are kept, besides those that ended
+	// within late, while a login may be under way.
+	endedKept = 16
+	late      = time.Hour / 4
+
+	// memory is how long an ended session is kept after its absolute end, or
+	// after its end was recorded if that was later.
+	memory = 24 * time.Hour
 )
 
 var digests = maphash.MakeSeed()
 
-// clone is a copy that can be written to.
+// clone returns a copy that may be changed.
 func (m *Model) clone() *Model {
 	c := *m
-	c.live, c.ended, c.answers = slices.Clone(m.live), slices.Clone(m.ended), slices.Clone(m.answers)
+	c.live, c.ended = slices.Clone(m.live), slices.Clone(m.ended)
+	c.answers = slices.Clone(m.answers)
 	return &c
 }
 
-// equal tells whether two states answer alike from now on.
+// equal reports whether two states give the same answers from now on.
 func (m *Model) equal(o *Model) bool {
-	return m.blocked == o.blocked && m.blockedAt == o.blockedAt && m.roles == o.roles && m.events == o.events && m.digest == o.digest &&
-		slices.Equal(m.live, o.live) && slices.Equal(m.ended, o.ended) && slices.Equal(m.answers, o.answers)
+	return m.blocked == o.blocked && m.blockedAt == o.blockedAt && m.roles == o.roles &&
+		m.events == o.events && m.digest == o.digest && slices.Equal(m.live, o.live) &&
+		slices.Equal(m.ended, o.ended) && slices.Equal(m.answers, o.answers)
 }
 
-// hash is the same for what is equal.
+// hash returns the same number for equal states.
 func (m *Model) hash() uint64 {
 	h := m.digest ^ maphash.Comparable(digests, m.roles)
 	for _, s := range m.live {
@@ -78,15 +87,17 @@ func (m *Model) hash() uint64 {
 	return h
 }
 
-// String is what can be seen of the state.
+// String returns the visible part of the state.
 func (m *Model) String() string {
-	return fmt.Sprintf("blocked %v, roles %q, live %+v, ended %+v", m.blocked, m.roles, m.live, m.ended)
+	return fmt.Sprintf("blocked %v, roles %q, live %+v, ended %+v",
+		m.blocked, m.roles, m.live, m.ended)
 }
 
-// LiveSessions is how many sessions are listed, also those whose deadline has passed and was not written down yet.
+// LiveSessions returns how many sessions are listed. That includes sessions
+// whose deadline has passed, if their end was not recorded yet.
 func (m *Model) LiveSessions() int { return len(m.live) }
 
-// Events are those of the account, newest first.
+// Events returns the events of the account, newest first.
 func (m *Model) Events() []Event {
 	var all []Event
 	for l := m.log; l != nil; l = l.before {
@@ -95,7 +106,8 @@ func (m *Model) Events() []Event {
 	return all
 }
 
-// tidy forgets what need not be remembered, each time that the account is written.
+// tidy drops ended sessions that need not be kept. It runs each time that the
+// account is written.
 func (m *Model) tidy(now time.Duration) {
 	m.ended = slices.DeleteFunc(m.ended, func(e ended) bool { return e.forget <= now })
 	for len(m.ended) > 255 || len(m.ended) > endedKept && m.ended[0].at <= now-late {
@@ -103,9 +115,11 @@ func (m *Model) tidy(now time.Duration) {
 	}
 }
 
-// once does what has an answer that is kept for the operation, and after that returns the answer.
+// once executes do, unless the operation was executed before, and returns the
+// saved answer.
 func (m *Model) once(c Call, do func() int) Answer {
-	i, found := slices.BinarySearchFunc(m.answers, c.Number, func(a answer, op int) int { return cmp.Compare(a.number, op) })
+	byNumber := func(a answer, op int) int { return cmp.Compare(a.number, op) }
+	i, found := slices.BinarySearchFunc(m.answers, c.Number, byNumber)
 	if !found {
 		m.answers = slices.Insert(m.answers, i, answer{c.Number, do()})
 	}
@@ -126,7 +140,8 @@ func (m *Model) evictedBy(c Call) []int {
 	return all
 }
 
-// limit is the largest that any of the account's roles brings, or the general one.
+// limit returns the largest session limit of the account's roles, or the
+// general one if no role has a limit.
 func (m *Model) limit() int {
 	most, found := 0, false
 	for role := range strings.SplitSeq(m.roles, ",") {
@@ -161,15 +176,17 @@ func (m *Model) emit(e Event) {
 	m.log = &logged{e, m.log}
 }
 
-// slid is the idle end of a session that is active now: never earlier than it was, nor behind the absolute end.
+// slid returns the idle end of a session that is active now. It is never
+// earlier than before, and never later than the absolute end.
 func (m *Model) slid(s liveSession, now time.Duration) time.Duration {
 	return max(s.idle, min(now+m.rules.Idle, s.absolute))
 }
 
 func (s liveSession) expired(now time.Duration) bool { return now >= s.idle || now >= s.absolute }
 
-// end is why and when a session is over that somebody ends now for that reason: where a deadline has passed it ended
-// then, by that. The idle end never lies behind the absolute end.
+// end returns why and when a session ended that is ended now for the given
+// reason. If a deadline has passed, it ended then, for that reason. The idle
+// end is never later than the absolute end.
 func (s liveSession) end(now time.Duration, reason session.Reason) (session.Reason, time.Duration) {
 	switch {
 	case !s.expired(now):
@@ -180,7 +197,9 @@ func (s liveSession) end(now time.Duration, reason session.Reason) (session.Reas
 	return session.AbsoluteTimeout, s.absolute
 }
 
-func (s liveSession) facts() Facts { return Facts{s.session, s.created, s.seen, s.idle, s.absolute} }
+func (s liveSession) facts() Facts {
+	return Facts{s.session, s.created, s.seen, s.idle, s.absolute}
+}
 
 func count(all []liveSession, picked func(liveSession) bool) (n int) {
 	for _, s := range all {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Add adds what another driver did.
+// Add adds the progress of another driver.
 func (t *Progress) Add(other Progress) {
 	t.Histories += other.Histories
 	t.Lost += other.Lost
@@ -23,7 +23,7 @@ func (t *Progress) Add(other Progress) {
 	}
 }
 
-// String is the tally in a few lines, for people.
+// String returns the progress in one line, for people.
 func (t Progress) String() string {
 	total := 0
 	var kinds []string

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Event is an event of an API Gateway HTTP API, payload format 2.0, with the members
-// that tests set.
+// Event is an event of an API Gateway HTTP API, payload format 2.0, with the
+// members that tests set.
 //
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 type Event struct {
@@ -45,13 +45,17 @@ func NewEvent(method, path string) Event {
 	return Event{
 		Version: "2.0", RouteKey: method + " " + path, RawPath: path, Headers: map[string]string{},
 		RequestContext: RequestContext{
-			DomainName: "abc123.execute-api.eu-central-1.amazonaws.com", RequestID: "JKJaXmPLvHcESHA=", RouteKey: method + " " + path,
-			HTTP: HTTP{Method: method, Path: path, Protocol: "HTTP/1.1", SourceIP: "203.0.113.7", UserAgent: "test"},
+			DomainName: "abc123.execute-api.eu-central-1.amazonaws.com",
+			RequestID:  "JKJaXmPLvHcESHA=", RouteKey: method + " " + path,
+			HTTP: HTTP{
+				Method: method, Path: path, Protocol: "HTTP/1.1", SourceIP: "203.0.113.7",
+				UserAgent: "test",
+			},
 		},
 	}
 }
 
-// JSON returns the event as a function gets it.
+// JSON returns the event in the form that a function gets.
 func (e Event) JSON(t testing.TB) []byte {
 	t.Helper()
 	payload, err := json.Marshal(e)

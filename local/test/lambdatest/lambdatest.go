@@ -1,7 +1,9 @@
-// Package lambdatest runs built functions as processes, on a stand-in for the Lambda Runtime API
-// (docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html) that each of them has for itself.
+// Package lambdatest runs compiled functions as processes. Each has its own
+// stand-in for the Lambda Runtime API
+// (docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
 //
-// It is for tests. What it starts listens nowhere, talks to loopback, and ends with the test.
+// It is for tests. The processes listen nowhere, connect to loopback only, and
+// end with the test.
 package lambdatest
 
 import (
@@ -16,17 +18,19 @@ import (
 	"time"
 )
 
-// Timeout is the deadline that each invocation has: half of what the template gives.
+// Timeout is the deadline of each invocation. It is half of the template's
+// timeout.
 const Timeout = 5 * time.Second
 
-// startTimeout is how long a function may take to ask for an event: a cold start on a busy machine.
+// startTimeout is how long a function may take to ask for an event. That
+// includes a cold start on a busy machine.
 const startTimeout = time.Minute
 
-// Function is a function that runs.
+// Function is a running function.
 type Function struct {
-	// Name is that of its binary.
+	// Name is the name of its binary.
 	Name string
-	// Output is what it writes.
+	// Output is what it has written.
 	Output *Output
 
 	process *os.Process
@@ -36,16 +40,18 @@ type Function struct {
 	began   time.Time
 }
 
-// Start starts a binary with that environment, the address of its Runtime API, and nothing else.
+// Start starts a binary. Its environment has the given variables and the
+// address of its Runtime API, and nothing else.
 func Start(t testing.TB, binary string, environment ...string) *Function {
 	t.Helper()
 	f := &Function{Name: filepath.Base(binary), Output: new(Output), exited: make(chan struct{})}
 	f.runtime = newRuntimeAPI(t, f.Name)
-	// The stand-in outlives the process: cleanups run last first.
+	// The stand-in must outlive the process. Cleanups run in reverse order.
 	stand := httptest.NewServer(f.runtime.handler())
 	t.Cleanup(stand.Close)
 	command := exec.Command(binary)
-	command.Env = append([]string{"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(stand.URL, "http://")}, environment...)
+	runtimeAPI := "AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(stand.URL, "http://")
+	command.Env = append([]string{runtimeAPI}, environment...)
 	command.Stdout, command.Stderr = f.Output, f.Output
 	f.began = time.Now()
 	if err := command.Start(); err != nil {
@@ -72,14 +78,16 @@ func (f *Function) Stop() {
 	<-f.exited
 }
 
-// Result is what came back for an event.
+// Result is the result of an invocation.
 type Result struct {
-	// Failed tells that it was an error, which API Gateway answers with 500.
+	// Failed reports whether the function returned an error. API Gateway
+	// answers 500 to that.
 	Failed  bool
 	Payload []byte
 }
 
-// Invoke hands over one event and returns what comes back, which must be before the deadline.
+// Invoke passes one event to the function and returns the result. The test
+// fails if there is none before the deadline.
 func (f *Function) Invoke(t testing.TB, payload []byte) Result {
 	t.Helper()
 	next := invocation{id: rand.Text(), payload: payload}
@@ -93,7 +101,7 @@ func (f *Function) Invoke(t testing.TB, payload []byte) Result {
 	select {
 	case got := <-f.runtime.results:
 		if got.id != next.id {
-			t.Fatalf("%s answered %s, asked %s", f.Name, got.id, next.id)
+			t.Fatalf("%s answered event %s, want %s", f.Name, got.id, next.id)
 		}
 		return Result{Failed: got.kind != "response", Payload: got.payload}
 	case <-f.exited:
@@ -104,12 +112,13 @@ func (f *Function) Invoke(t testing.TB, payload []byte) Result {
 	return Result{}
 }
 
-// Init waits until the function has asked for its first event, and returns how long that took from its start.
+// Init waits until the function asks for its first event. It returns the time
+// from the start to then.
 func (f *Function) Init(t testing.TB) time.Duration {
 	t.Helper()
 	select {
 	case at := <-f.runtime.asked:
-		f.runtime.asked <- at // for whoever asks again
+		f.runtime.asked <- at // for the next call of Init
 		return at.Sub(f.began)
 	case <-f.exited:
 		t.Fatalf("%s is gone: %v", f.Name, f.state)
@@ -119,7 +128,8 @@ func (f *Function) Init(t testing.TB) time.Duration {
 	return 0
 }
 
-// Registered waits until the function has asked to be sent SIGTERM, as Lambda lets an extension ask.
+// Registered waits until the function has registered for SIGTERM, as an
+// extension of Lambda does.
 func (f *Function) Registered(t testing.TB) {
 	t.Helper()
 	select {
@@ -139,7 +149,7 @@ func (f *Function) Signal(t testing.TB, s syscall.Signal) {
 	}
 }
 
-// ExitStatus waits until the process is gone.
+// ExitStatus waits until the process has ended, and returns its status.
 func (f *Function) ExitStatus(t testing.TB) int {
 	t.Helper()
 	select {

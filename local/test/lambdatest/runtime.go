@@ -18,14 +18,14 @@ type result struct {
 	payload  []byte
 }
 
-// runtimeAPI is what Lambda is to one function.
+// runtimeAPI is the stand-in for the Runtime API of one function.
 type runtimeAPI struct {
 	t           testing.TB
 	name        string
 	invocations chan invocation
 	results     chan result
-	asked       chan time.Time // holds when the first event was asked for
-	registered  chan struct{}  // closed once the process has asked to be sent SIGTERM
+	asked       chan time.Time // has the time at which the first event was asked for
+	registered  chan struct{}  // closed once the process has registered for SIGTERM
 }
 
 func newRuntimeAPI(t testing.TB, name string) *runtimeAPI {
@@ -39,13 +39,15 @@ func (a *runtimeAPI) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", a.next)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{kind}", a.answer)
-	mux.HandleFunc("POST /2020-01-01/extension/register", func(w http.ResponseWriter, _ *http.Request) {
+	register := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Lambda-Extension-Identifier", "extension-1")
 		close(a.registered)
-	})
-	mux.HandleFunc("GET /2020-01-01/extension/event/next", func(_ http.ResponseWriter, r *http.Request) {
-		<-r.Context().Done() // an extension that registered for no event never gets one
-	})
+	}
+	mux.HandleFunc("POST /2020-01-01/extension/register", register)
+	nextEvent := func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done() // the extension registered for no events, so it gets none
+	}
+	mux.HandleFunc("GET /2020-01-01/extension/event/next", nextEvent)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.t.Errorf("%s called %s %s", a.name, r.Method, r.URL)
 		http.NotFound(w, r)
@@ -62,8 +64,10 @@ func (a *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 	case next := <-a.invocations:
 		w.Header().Set("Lambda-Runtime-Aws-Request-Id", next.id)
-		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(Timeout).UnixMilli()))
-		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:000000000000:function:"+a.name)
+		deadline := time.Now().Add(Timeout).UnixMilli()
+		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(deadline))
+		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn",
+			"arn:aws:lambda:eu-central-1:000000000000:function:"+a.name)
 		_, _ = w.Write(next.payload)
 	}
 }

@@ -15,19 +15,20 @@ import (
 	"time"
 )
 
-// bench is where mutations are tried.
+// bench runs mutations. It has the folders of the project and of temporary
+// files.
 type bench struct{ root, temp string }
 
-// outcome is what came of a mutation.
+// outcome is the result of a mutation.
 type outcome string
 
 const (
-	caught   outcome = "caught"   // the test failed, by what it asserts
+	caught   outcome = "caught"   // an assertion of the test failed
 	survived outcome = "SURVIVED" // the test passed
-	broken   outcome = "BROKEN"   // nothing was learnt: it did not apply, compile or run
+	broken   outcome = "BROKEN"   // no result: it did not apply, compile or run
 )
 
-// trialResult is an outcome, and a few lines that tell why.
+// trialResult is an outcome, with a few lines that say why.
 type trialResult struct {
 	outcome outcome
 	lines   []string
@@ -36,7 +37,8 @@ type trialResult struct {
 // event is a line of go test -json.
 type event struct{ Action, Test, Output string }
 
-// holds runs the tests of all mutations without any. They must pass, and none may be skipped.
+// holds runs the tests of all mutations without any mutation. They must pass,
+// and none may be skipped.
 func (b bench) holds(ctx context.Context, all []mutation) error {
 	tests := map[string][]string{}
 	for _, m := range all {
@@ -52,14 +54,16 @@ func (b bench) holds(ctx context.Context, all []mutation) error {
 		}
 		for _, name := range names {
 			if v := classify(events, name); v.outcome != survived {
-				faults = errors.Join(faults, fmt.Errorf("without a mutation %s in %s does not pass: %s", name, pkg, strings.Join(v.lines, "\n")))
+				faults = errors.Join(faults,
+					fmt.Errorf("without a mutation %s in %s does not pass: %s",
+						name, pkg, strings.Join(v.lines, "\n")))
 			}
 		}
 	}
 	return faults
 }
 
-// try runs a mutation's test with it.
+// try applies a mutation and runs its test.
 func (b bench) try(ctx context.Context, m mutation) trialResult {
 	overlay, err := b.overlay(m)
 	if err != nil {
@@ -72,7 +76,8 @@ func (b bench) try(ctx context.Context, m mutation) trialResult {
 	return classify(events, m.test)
 }
 
-// overlay writes the mutated file and what tells go test to read it in place of the other.
+// overlay writes the mutated file, and the file that makes go test read it
+// instead of the original.
 func (b bench) overlay(m mutation) (string, error) {
 	original := filepath.Join(b.root, filepath.FromSlash(m.file))
 	source, err := os.ReadFile(original)
@@ -95,16 +100,21 @@ func (b bench) overlay(m mutation) (string, error) {
 	return overlay, os.WriteFile(overlay, list, 0o600)
 }
 
-// goTest runs tests of one package and returns what go test told. A test that fails is no error.
-func (b bench) goTest(ctx context.Context, pkg string, tests []string, flags ...string) ([]event, error) {
-	// Each mutation costs a build, and the builds cost most of the time: without optimisation, debugging tables, vet and
-	// most of the compiler's collecting of garbage they take half of it.
+// goTest runs tests of one package and returns the output of go test. If a test
+// fails, that is not an error.
+func (b bench) goTest(
+	ctx context.Context, pkg string, tests []string, flags ...string,
+) ([]event, error) {
+	// Each mutation needs a build, and the builds take most of the time.
+	// Without optimisation, debugging tables and vet, and with fewer garbage
+	// collections of the compiler, a build takes half as long.
 	args := append([]string{
-		"test", "-json", "-count=1", "-vet=off", "-gcflags=-N -l", "-ldflags=-s -w", "-timeout=2m", "-run=" + pattern(tests),
+		"test", "-json", "-count=1", "-vet=off", "-gcflags=-N -l", "-ldflags=-s -w", "-timeout=2m",
+		"-run=" + pattern(tests),
 	}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, "./"+pkg)...)
 	cmd.Dir, cmd.Env = b.root, append(os.Environ(), "GOGC=400")
-	cmd.WaitDelay = time.Second // for the test that go test runs, should this be interrupted
+	cmd.WaitDelay = time.Second // if interrupted, the test that go test started may go on
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -112,7 +122,7 @@ func (b bench) goTest(ctx context.Context, pkg string, tests []string, flags ...
 	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
 		var e event
 		if err := d.Decode(&e); err != nil {
-			return nil, fmt.Errorf("reading what go test told: %w", err)
+			return nil, fmt.Errorf("reading the output of go test: %w", err)
 		}
 		events = append(events, e)
 	}
@@ -122,7 +132,8 @@ func (b bench) goTest(ctx context.Context, pkg string, tests []string, flags ...
 	return events, nil
 }
 
-// pattern is what go test's -run takes for exactly these tests, with all below them.
+// pattern returns the value of -run that matches exactly these tests, with all
+// their subtests.
 func pattern(tests []string) string {
 	var all []string
 	for _, test := range tests {
@@ -135,14 +146,15 @@ func pattern(tests []string) string {
 	return strings.Join(all, "|")
 }
 
-// crash is what is said where something ended in another way than by a test's assertion. A script that does not compile or
-// ends in an error is one of them: it would make any test fail that runs it.
+// crash matches lines that show another end than a failed assertion. That
+// includes a script that does not compile or ends with an error: it would make
+// every test fail that runs it.
 var crash = regexp.MustCompile(`^panic: |^fatal error: |Error compiling script`)
 
-// asserted is the beginning of what a test says that fails.
+// asserted matches the beginning of the message of a failed assertion.
 var asserted = regexp.MustCompile(`^\s+\w+_test\.go:\d+: `)
 
-// classify reads what a test came to.
+// classify returns the result of a test from the output of go test.
 func classify(events []event, test string) trialResult {
 	result, said, errs := "", []string{}, []string{}
 	for _, e := range events {
@@ -165,10 +177,12 @@ func classify(events []event, test string) trialResult {
 	case result == "fail" && len(said) > 0:
 		return trialResult{caught, few(said)}
 	}
-	return trialResult{broken, []string{"the test says nothing: is there one of that name, and does it run here?"}}
+	return trialResult{broken, []string{
+		"no result: check that the test exists and is not skipped on this machine",
+	}}
 }
 
-// few are the first two of some lines, not all of each: that says enough.
+// few returns the first two lines, shortened. That is enough to see the reason.
 func few(lines []string) []string {
 	const most = 160
 	var some []string

@@ -13,14 +13,14 @@ type mutation struct {
 	invariant int
 	name      string
 	what      string // the mistake, for people
-	folder    string // of the test's package, from the project's folder; empty for the file's own
+	folder    string // of the test's package, relative to the project; "" if it is the file's
 	test      string // as go test names it: TestEnd/embedded
-	file      string // from the project's folder, with slashes
-	line      string // as it stands, without the space around it
-	weakened  string // what takes its place; empty for nothing
+	file      string // relative to the project, with slashes
+	line      string // the original line, trimmed
+	weakened  string // replaces the line; empty to delete it
 }
 
-// parse reads the list from the text that holds it. An entry is
+// parse reads the list from the text of its file. An entry is
 //
 //	**name**: what is wrong. → `Test/subtest`
 //
@@ -30,8 +30,9 @@ type mutation struct {
 //	+weakened line, or none
 //	```
 //
-// under a heading with its invariant's number. A test of another package than
-// the file's has that in front: `shared/session.TestEnd/embedded`.
+// under a heading with the number of its invariant. If the test is in another
+// package than the file, its name has the package in front:
+// `shared/session.TestEnd/embedded`.
 func parse(text string) ([]mutation, error) {
 	_, section, _ := strings.Cut(text, "\n## Mutations\n")
 	section, _, _ = strings.Cut(section, "\n## ")
@@ -44,7 +45,7 @@ func parse(text string) ([]mutation, error) {
 			number, _, _ := strings.Cut(paragraph[4:], ".")
 			var err error
 			if invariant, err = strconv.Atoi(number); err != nil {
-				return nil, fmt.Errorf("%q names no invariant: %w", paragraph, err)
+				return nil, fmt.Errorf("heading %q has no invariant number: %w", paragraph, err)
 			}
 		case strings.HasPrefix(paragraph, "**"):
 			m := mutation{invariant: invariant}
@@ -54,7 +55,7 @@ func parse(text string) ([]mutation, error) {
 			all = append(all, m)
 		case strings.HasPrefix(paragraph, "```"):
 			if len(all) == 0 || all[len(all)-1].file != "" {
-				return nil, fmt.Errorf("no entry stands before\n%s", paragraph)
+				return nil, fmt.Errorf("there is no entry before the change\n%s", paragraph)
 			}
 			if err := all[len(all)-1].readDiff(paragraph); err != nil {
 				return nil, err
@@ -64,7 +65,7 @@ func parse(text string) ([]mutation, error) {
 	return all, check(all)
 }
 
-// pkg is the folder of the test's package, from the project's folder.
+// pkg returns the folder of the test's package, relative to the project's.
 func (m mutation) pkg() string {
 	if m.folder != "" {
 		return m.folder
@@ -94,15 +95,15 @@ func (m *mutation) readDiff(paragraph string) error {
 	return nil
 }
 
-// check refuses a list in which something is missing or stands twice.
+// check returns an error if something is missing in the list or is in it twice.
 func check(all []mutation) error {
 	seen := map[string]bool{}
 	for _, m := range all {
 		switch {
 		case m.file == "":
-			return fmt.Errorf("%s changes nothing", m.name)
+			return fmt.Errorf("entry %s has no change", m.name)
 		case seen[m.name]:
-			return fmt.Errorf("%s stands twice", m.name)
+			return fmt.Errorf("entry %s is in the list twice", m.name)
 		}
 		seen[m.name] = true
 	}
@@ -112,7 +113,8 @@ func check(all []mutation) error {
 	return nil
 }
 
-// apply is a file's text with the mutation in it. It fails where the line does not stand in it exactly once.
+// apply returns the text of a file with the mutation. It returns an error
+// unless the file has the line exactly once.
 func (m mutation) apply(source string) (string, error) {
 	lines := strings.Split(source, "\n")
 	at := -1

@@ -1,11 +1,14 @@
-// Command mutants weakens what holds the invariants, one line at a time, and sees a test fail each time. The list is
-// CORRECTNESS.md's section "Mutations"; it is read there. The working tree stays as it is: the compiler is shown a
-// mutated copy by go test's -overlay, which serves embedded scripts too.
+// Command mutants weakens the code that enforces the invariants, one line at a
+// time, and checks that a test fails each time. It reads the list of mutations
+// from CORRECTNESS.md, section "Mutations". It does not change the working
+// tree: the -overlay of go test gives the compiler a mutated copy, which also
+// works for embedded scripts.
 //
 //	go run ./local/test/mutants            all
 //	go run ./local/test/mutants gate …     those
 //
-// It runs in the project's folder, and exits with 1 unless every test holds without a mutation and fails with its own.
+// It runs in the project's folder. It exits with 1 unless every test passes
+// without a mutation and fails with its own.
 package main
 
 import (
@@ -19,7 +22,7 @@ import (
 	"slices"
 )
 
-// listFile is where the list stands, from the project's folder.
+// listFile is the file with the list, relative to the project's folder.
 const listFile = "CORRECTNESS.md"
 
 func main() {
@@ -32,7 +35,8 @@ func main() {
 	}
 }
 
-// run runs the mutations of these names, or all, of the project in that folder, and tells of each on out.
+// run runs the named mutations, or all, of the project in root, and reports
+// each on out.
 func run(ctx context.Context, root string, names []string, out io.Writer) error {
 	all, err := readList(root)
 	if err != nil {
@@ -53,7 +57,7 @@ func run(ctx context.Context, root string, names []string, out io.Writer) error 
 	if err := b.holds(ctx, all); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "without a mutation every test holds")
+	fmt.Fprintln(out, "without a mutation every test passes")
 	return b.tryAll(ctx, all, out)
 }
 
@@ -65,7 +69,7 @@ func readList(root string) ([]mutation, error) {
 	return parse(string(text))
 }
 
-// chosen are the mutations of these names; without names all.
+// chosen returns the named mutations, or all if there are no names.
 func chosen(all []mutation, names []string) ([]mutation, error) {
 	if len(names) == 0 {
 		return all, nil
@@ -81,7 +85,8 @@ func chosen(all []mutation, names []string) ([]mutation, error) {
 	return some, nil
 }
 
-// tryAll tries mutations side by side, as many as there are processors, and tells in the list's order what came of them.
+// tryAll runs mutations in parallel, as many as there are processors, and
+// reports the results in the order of the list.
 func (b bench) tryAll(ctx context.Context, all []mutation, out io.Writer) error {
 	results := make([]chan trialResult, len(all))
 	for i := range results {
@@ -113,7 +118,8 @@ func (b bench) tryAll(ctx context.Context, all []mutation, out io.Writer) error 
 			fmt.Fprintln(out, "     "+line)
 		}
 	}
-	fmt.Fprintf(out, "mutations %d, caught %d, survived %d, broken %d\n", len(all), count[caught], count[survived], count[broken])
+	fmt.Fprintf(out, "mutations %d, caught %d, survived %d, broken %d\n",
+		len(all), count[caught], count[survived], count[broken])
 	if count[caught] != len(all) {
 		return fmt.Errorf("%d of %d mutations were not caught", len(all)-count[caught], len(all))
 	}

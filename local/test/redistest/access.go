@@ -16,9 +16,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Access is what the product's user may do: the words of the access string that
-// template.yaml gives the AWS::ElastiCache::User, for the keys under this test's
-// prefix. They are rules as ACL SETUSER takes them.
+// Access returns what the product's user may do, as rules of ACL SETUSER. They
+// are the words of the access string that template.yaml gives the
+// AWS::ElastiCache::User, with the keys under this test's prefix.
 func (r Redis) Access(t testing.TB) []string {
 	t.Helper()
 	rules, err := templateAccess()
@@ -28,7 +28,7 @@ func (r Redis) Access(t testing.TB) []string {
 	return under(r.Prefix, rules)
 }
 
-// under puts a prefix in the place of the template's own.
+// under replaces the template's prefix by another one.
 func under(prefix string, rules []string) []string {
 	rules = slices.Clone(rules)
 	for i, rule := range rules {
@@ -41,18 +41,19 @@ func under(prefix string, rules []string) []string {
 
 func isKeys(rule string) bool { return strings.HasPrefix(rule, "~") }
 
-// newUser draws the credentials of the user that the product is.
+// newUser generates the credentials of the product's user.
 func (r *Redis) newUser() {
 	r.Username, r.Password = "latchkey-"+r.Prefix, rand.Text()
 }
 
-// userRules define that user: its password, and Access.
+// userRules returns the rules that define that user: its password, and
+// [Redis.Access].
 func (r Redis) userRules(t testing.TB) []string {
 	t.Helper()
 	return append([]string{">" + r.Password}, r.Access(t)...)
 }
 
-// addUser makes that user known to every server, for as long as the test runs.
+// addUser adds that user to every server, until the test ends.
 func (r Redis) addUser(t testing.TB) {
 	t.Helper()
 	rules := r.userRules(t)
@@ -60,11 +61,14 @@ func (r Redis) addUser(t testing.TB) {
 		return node.ACLSetUser(ctx, r.Username, rules...).Err()
 	})
 	t.Cleanup(func() {
-		r.eachServer(t, func(ctx context.Context, node *redis.Client) error { return node.ACLDelUser(ctx, r.Username).Err() })
+		r.eachServer(t, func(ctx context.Context, node *redis.Client) error {
+			return node.ACLDelUser(ctx, r.Username).Err()
+		})
 	})
 }
 
-// eachServer calls f for every server: one, or each node of a cluster, its replicas too.
+// eachServer calls f for every server: the single one, or each node of a
+// cluster, replicas too.
 func (r Redis) eachServer(t testing.TB, f func(context.Context, *redis.Client) error) {
 	t.Helper()
 	addrs := r.Nodes
@@ -81,7 +85,8 @@ func (r Redis) eachServer(t testing.TB, f func(context.Context, *redis.Client) e
 	}
 }
 
-// templateAccess reads the access string of the nearest template.yaml upwards.
+// templateAccess reads the access string of the nearest template.yaml, in the
+// working directory or above it.
 var templateAccess = sync.OnceValues(func() ([]string, error) {
 	path, err := findTemplate()
 	if err != nil {
@@ -109,14 +114,14 @@ func findTemplate() (string, error) {
 			return path, nil
 		}
 		if filepath.Dir(folder) == folder {
-			return "", errors.New("no template.yaml here or in a folder above")
+			return "", errors.New("no template.yaml in this folder or one above")
 		}
 	}
 }
 
-// parseAccess finds the one user of a template that may touch keys, and returns the
-// words of its access string. Of the keys there must be one pattern, which ends in
-// ":*"; what stands before that may be an intrinsic function's.
+// parseAccess finds the one user of a template that may access keys, and
+// returns the words of its access string. There must be one pattern for keys,
+// which ends in ":*". An intrinsic function may make what precedes that.
 func parseAccess(template []byte) ([]string, error) {
 	var document struct {
 		Resources map[string]struct {
@@ -143,7 +148,8 @@ func parseAccess(template []byte) ([]string, error) {
 		}
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("%d resources of type AWS::ElastiCache::User may touch keys, want 1", len(found))
+		return nil, fmt.Errorf("%d AWS::ElastiCache::User resources may access keys, want 1",
+			len(found))
 	}
 	var keys []string
 	for _, rule := range found[0] {
@@ -157,9 +163,9 @@ func parseAccess(template []byte) ([]string, error) {
 	return found[0], nil
 }
 
-// spell writes out a string that intrinsic functions put together: a reference as the
-// name it refers to, of !If the first choice, of !Sub the text with its variables. What
-// it does not know it leaves out.
+// spell returns the text that intrinsic functions make. A reference becomes the
+// name that it refers to, !If its first choice, and !Sub the text with its
+// variables. Anything else becomes "".
 func spell(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.ScalarNode:

@@ -59,7 +59,8 @@ func (a Authority) Server(t testing.TB, name string, end time.Time) *Own {
 	key := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "redis"},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: end, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: end,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if ip := net.ParseIP(name); ip != nil {
 		template.IPAddresses = []net.IP{ip}
@@ -75,7 +76,8 @@ func (a Authority) Server(t testing.TB, name string, end time.Time) *Own {
 		t.Fatal(err)
 	}
 	return ServerWith(t, "--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no",
-		"--tls-cert-file", pemFile(t, "CERTIFICATE", cert), "--tls-key-file", pemFile(t, "PRIVATE KEY", private),
+		"--tls-cert-file", pemFile(t, "CERTIFICATE", cert),
+		"--tls-key-file", pemFile(t, "PRIVATE KEY", private),
 		"--tls-ca-cert-file", a.File(t), "--requirepass", "open sesame")
 }
 
@@ -89,7 +91,8 @@ func (a Authority) File(t testing.TB) string {
 func pemFile(t testing.TB, kind string, der []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -17,28 +17,34 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A cluster has three primaries, each with a share of the slots, and a replica of each.
+// A cluster has three primaries, each with a part of the slots, and a replica
+// of each.
 const (
 	primaries = 3
 	slots     = 16384
 )
 
-// NodeTimeout is how long, in milliseconds, a node of ClusterWith may be silent before the others count it as failed, which
-// takes the whole cluster down: longer than a busy machine keeps one from answering. And not much longer: primaries vote for
-// replicas of one of them only once in twice that time, and who was refused asks again after four times as long.
+// NodeTimeout is how long, in milliseconds, a node of [ClusterWith] may be
+// silent before the others consider it failed, which takes the whole cluster
+// down. It must be longer than a busy machine delays an answer. It must not be
+// much longer: primaries vote for replicas of a given primary only once in
+// twice that time, and a replica that was refused asks again after four times
+// as long.
 const NodeTimeout = "5000"
 
 // OwnCluster is a cluster of redis-servers that belongs to one test.
 type OwnCluster struct {
 	Redis
-	// Nodes are the servers: at first three primaries, then their replicas in the same order.
+	// Nodes has the servers: at first the three primaries, and then their
+	// replicas in the same order.
 	Nodes []*Own
 	t     testing.TB
 }
 
-// Cluster gives this test a prefix on the cluster of the test binary, which the first caller starts. Where no server is
-// installed the test is skipped; with CI=true it fails instead. In the end the test fails where a script or a command met
-// keys of several slots, or one that it had not declared.
+// Cluster gives this test a prefix on the cluster of the test binary, which the
+// first caller starts. If no server is installed, the test is skipped; with
+// CI=true it fails instead. At its end the test fails if a script or a command
+// used keys of several slots, or a key that it had not declared.
 func Cluster(t testing.TB) Redis {
 	t.Helper()
 	nodes := sharedCluster(t)
@@ -47,7 +53,7 @@ func Cluster(t testing.TB) Redis {
 	r.open(t)
 	t.Cleanup(func() {
 		if after := r.crossings(t); after != before {
-			t.Errorf("%d commands met keys of several slots, or undeclared ones", after-before)
+			t.Errorf("%d commands used keys of several slots, or undeclared ones", after-before)
 		}
 	})
 	return r
@@ -55,7 +61,7 @@ func Cluster(t testing.TB) Redis {
 
 var (
 	clusterOnce  sync.Once
-	clusterProcs []*process // held as long as this binary runs, see sharedProc
+	clusterProcs []*process // kept until this binary ends, see sharedProc
 	errCluster   error
 )
 
@@ -63,8 +69,11 @@ func sharedCluster(t testing.TB) []string {
 	t.Helper()
 	path := find(t)
 	clusterOnce.Do(func() {
-		// Nobody fails over here, however long a busy machine keeps a node from answering.
-		args := slices.Concat(inspector, []string{"--cluster-node-timeout", "60000", "--cluster-replica-no-failover", "yes"})
+		// No replica takes over here, however long a busy machine delays the
+		// answer of a node.
+		args := slices.Concat(inspector, []string{
+			"--cluster-node-timeout", "60000", "--cluster-replica-no-failover", "yes",
+		})
 		clusterProcs, errCluster = startNodes(path, os.TempDir(), args)
 		if errCluster == nil {
 			errCluster = form(addresses(clusterProcs))
@@ -76,15 +85,18 @@ func sharedCluster(t testing.TB) []string {
 	return addresses(clusterProcs)
 }
 
-// ClusterWith starts a cluster for this test alone, with further arguments for each of its nodes. By itself no replica
-// takes over, since a busy machine would make it do so at any time: a test says when, with FailOver; or lets it happen, with
-// "--cluster-replica-no-failover", "no". The product's user is on every node.
+// ClusterWith starts a cluster for this test alone, with further arguments for
+// each of its nodes. No replica takes over by itself, because on a busy machine
+// that could happen at any time. A test either calls [OwnCluster.FailOver], or
+// allows it with the arguments "--cluster-replica-no-failover", "no". The
+// product's user is on every node.
 func ClusterWith(t testing.TB, args ...string) *OwnCluster {
 	t.Helper()
 	c := &OwnCluster{t: t, Redis: Redis{Name: "cluster", Prefix: newPrefix()}}
 	c.newUser()
-	args = slices.Concat([]string{"--cluster-node-timeout", NodeTimeout, "--cluster-replica-no-failover", "yes"}, inspector, args,
-		[]string{"--user", c.Username}, c.userRules(t))
+	args = slices.Concat(
+		[]string{"--cluster-node-timeout", NodeTimeout, "--cluster-replica-no-failover", "yes"},
+		inspector, args, []string{"--user", c.Username}, c.userRules(t))
 	procs, err := startNodes(find(t), t.TempDir(), args)
 	for _, p := range procs {
 		node := &Own{t: t, args: p.args, proc: p, Redis: c.Redis}
@@ -112,13 +124,16 @@ func addresses(procs []*process) []string {
 	return all
 }
 
-// startNodes starts servers that are in no cluster yet. Their configuration, which they write themselves, is in dir.
+// startNodes starts servers that are not in a cluster yet. They write their
+// cluster configuration to dir.
 func startNodes(path, dir string, args []string) ([]*process, error) {
 	var procs []*process
 	for range 2 * primaries {
 		p, err := start(path, slices.Concat(args, []string{
-			"--cluster-enabled", "yes", "--cluster-config-file", filepath.Join(dir, "node-"+rand.Text()+".conf"),
-			"--cluster-port", "{bus}", "--repl-diskless-sync-delay", "0", "--cluster-migration-barrier", "100",
+			"--cluster-enabled", "yes",
+			"--cluster-config-file", filepath.Join(dir, "node-"+rand.Text()+".conf"),
+			"--cluster-port", "{bus}", "--repl-diskless-sync-delay", "0",
+			"--cluster-migration-barrier", "100",
 		}))
 		if err != nil {
 			return procs, err
@@ -128,7 +143,8 @@ func startNodes(path, dir string, args []string) ([]*process, error) {
 	return procs, nil
 }
 
-// form makes a cluster of the nodes: the first ones share the slots, the others follow them.
+// form makes the nodes a cluster: the first ones share the slots, and the
+// others are their replicas.
 func form(addrs []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -157,7 +173,7 @@ func form(addrs []string) error {
 	return awaitCluster(ctx, nodes)
 }
 
-// join gives node number i its slots and has it meet the ones before it.
+// join gives node number i its slots and introduces it to the nodes before it.
 func join(ctx context.Context, nodes []*redis.Client, addrs []string, i int) error {
 	if err := nodes[i].Do(ctx, "cluster", "set-config-epoch", i+1).Err(); err != nil {
 		return err
@@ -174,21 +190,23 @@ func join(ctx context.Context, nodes []*redis.Client, addrs []string, i int) err
 		if err != nil {
 			return err
 		}
-		if err := nodes[i].Do(ctx, "cluster", "meet", host, port, bus["cluster-port"]).Err(); err != nil {
+		meet := nodes[i].Do(ctx, "cluster", "meet", host, port, bus["cluster-port"])
+		if err := meet.Err(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// awaitCluster returns when every node that runs knows all the others and has its slots covered, and every replica
-// follows its primary.
+// awaitCluster waits until every running node knows all the others and has its
+// slots covered, and every replica is connected to its primary.
 func awaitCluster(ctx context.Context, nodes []*redis.Client) error {
 	for _, node := range nodes {
 		err := await(ctx, "the cluster to come up", func() bool {
 			info := node.ClusterInfo(ctx).Val()
 			replication := node.InfoMap(ctx, "replication").Val()["Replication"]
-			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") &&
+			return strings.Contains(info, "cluster_state:ok") &&
+				strings.Contains(info, "cluster_slots_ok:16384") &&
 				strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", 2*primaries)) &&
 				(replication["role"] == "master" || replication["master_link_status"] == "up")
 		})
@@ -199,10 +217,11 @@ func awaitCluster(ctx context.Context, nodes []*redis.Client) error {
 	return nil
 }
 
-// startTimeout is how long a cluster, or a change of it, may take on a busy machine.
+// startTimeout is how long starting or changing a cluster may take on a busy
+// machine.
 const startTimeout = time.Minute
 
-// await asks until it is so.
+// await calls so until it returns true or the context ends.
 func await(ctx context.Context, what string, so func() bool) error {
 	for ; !so(); time.Sleep(10 * time.Millisecond) {
 		if ctx.Err() != nil {
@@ -212,7 +231,8 @@ func await(ctx context.Context, what string, so func() bool) error {
 	return nil
 }
 
-// Await returns when the nodes that run agree that all is well again, or ends the test.
+// Await waits until the running nodes agree that the cluster is up, or ends the
+// test.
 func (c *OwnCluster) Await() {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -232,7 +252,8 @@ func (c *OwnCluster) Primary(key string) *Own {
 	return c.PrimaryOf(c.Slot(key))
 }
 
-// PrimaryOf returns the node that serves a slot now, as the running nodes see it.
+// PrimaryOf returns the node that serves a slot now, as the running nodes see
+// it.
 func (c *OwnCluster) PrimaryOf(slot int) *Own {
 	c.t.Helper()
 	for _, node := range c.Nodes {
@@ -244,11 +265,12 @@ func (c *OwnCluster) PrimaryOf(slot int) *Own {
 	return nil
 }
 
-// Slot is the hash slot of a key.
+// Slot returns the hash slot of a key.
 func (c *OwnCluster) Slot(key string) int {
 	c.t.Helper()
 	for _, node := range c.Nodes {
-		if slot, err := node.Client().ClusterKeySlot(context.Background(), key).Result(); err == nil {
+		slot, err := node.Client().ClusterKeySlot(context.Background(), key).Result()
+		if err == nil {
 			return int(slot)
 		}
 	}
@@ -256,7 +278,7 @@ func (c *OwnCluster) Slot(key string) int {
 	return 0
 }
 
-// Replica returns the node that follows a primary.
+// Replica returns the replica of a primary.
 func (c *OwnCluster) Replica(primary *Own) *Own {
 	c.t.Helper()
 	_, port, _ := net.SplitHostPort(primary.Addr)
@@ -265,12 +287,14 @@ func (c *OwnCluster) Replica(primary *Own) *Own {
 			return node
 		}
 	}
-	c.t.Fatalf("nobody follows %s", primary.Addr)
+	c.t.Fatalf("%s has no replica", primary.Addr)
 	return nil
 }
 
-// FailOver makes a replica the primary, and returns when it is and the running nodes know. With its primary running
-// ("") nothing acknowledged is lost; where it is gone, or in spite of it, "TAKEOVER" takes what the replica has.
+// FailOver makes a replica the primary. It waits until it is and the running
+// nodes know. If how is "", the primary must be running, and no acknowledged
+// write is lost. With "TAKEOVER" the replica takes over with the writes that it
+// has, whether or not its primary is running.
 func (c *OwnCluster) FailOver(replica *Own, how string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -281,8 +305,11 @@ func (c *OwnCluster) FailOver(replica *Own, how string) {
 	}
 	var asked time.Time
 	must(c.t, await(ctx, "the failover", func() bool {
-		// A primary has five seconds to give way. To ask before they are over would begin anew, for good on a busy machine.
-		if replica.role() != "master" && time.Since(asked) > 6*time.Second && replica.Client().Do(ctx, args...).Err() == nil {
+		// A primary has five seconds to hand over. Asking again before they
+		// have passed would start the failover again, forever on a busy
+		// machine.
+		if replica.role() != "master" && time.Since(asked) > 6*time.Second &&
+			replica.Client().Do(ctx, args...).Err() == nil {
 			asked = time.Now()
 		}
 		return replica.role() == "master"
@@ -290,7 +317,8 @@ func (c *OwnCluster) FailOver(replica *Own, how string) {
 	c.awaitOwner(ctx, replica)
 }
 
-// awaitOwner returns when all running nodes know that a node is a primary with slots.
+// awaitOwner waits until all running nodes know that a node is a primary with
+// slots.
 func (c *OwnCluster) awaitOwner(ctx context.Context, owner *Own) {
 	c.t.Helper()
 	id := owner.ID()
@@ -304,7 +332,7 @@ func (c *OwnCluster) awaitOwner(ctx context.Context, owner *Own) {
 	}
 }
 
-// ID is a node's name in its cluster.
+// ID returns a node's name in its cluster.
 func (o *Own) ID() string {
 	o.t.Helper()
 	id, err := o.Client().Do(context.Background(), "cluster", "myid").Text()
@@ -312,7 +340,8 @@ func (o *Own) ID() string {
 	return id
 }
 
-// IsPrimary tells whether the node of a cluster runs and is a primary now.
+// IsPrimary reports whether the node of a cluster is running and is a primary
+// now.
 func (o *Own) IsPrimary() bool { return !o.Stopped() && o.role() == "master" }
 
 func (o *Own) role() string { return o.replication()["role"] }
@@ -321,13 +350,14 @@ func (o *Own) replication() map[string]string {
 	return o.Client().InfoMap(context.Background(), "replication").Val()["Replication"]
 }
 
-// owns tells whether a node serves a slot, as it sees it itself.
+// owns reports whether a node serves a slot, according to itself.
 func (o *Own) owns(slot int) bool {
 	return serves(o.lineOf(context.Background(), o.ID()), slot)
 }
 
-// lineOf is what a node knows of another, as CLUSTER NODES tells it: id, address, flags, primary, ping, pong, epoch, link,
-// and slots.
+// lineOf returns what a node knows about another one, as the fields of a line
+// of CLUSTER NODES: id, address, flags, primary, ping, pong, epoch, link, and
+// slots.
 func (o *Own) lineOf(ctx context.Context, id string) []string {
 	for line := range strings.Lines(o.Client().ClusterNodes(ctx).Val()) {
 		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == id {
@@ -337,12 +367,14 @@ func (o *Own) lineOf(ctx context.Context, id string) []string {
 	return nil
 }
 
-// serves tells whether a slot is among those of such a line.
+// serves reports whether a slot is among those of such a line.
 func serves(line []string, slot int) bool {
-	return len(line) > 8 && slices.ContainsFunc(line[8:], func(r string) bool { return within(r, slot) })
+	has := func(r string) bool { return within(r, slot) }
+	return len(line) > 8 && slices.ContainsFunc(line[8:], has)
 }
 
-// within reads a slot, or a range of them, as CLUSTER NODES tells it. Those under way between nodes stand in brackets.
+// within reports whether a slot is in a range of CLUSTER NODES, which may be a
+// single slot. Slots that are moving are in brackets and do not count.
 func within(text string, slot int) bool {
 	first, last, isRange := strings.Cut(text, "-")
 	from, err := strconv.Atoi(first)

@@ -264,7 +264,7 @@ func TestCluster_noticesCrossings(t *testing.T) {
 	child := exec.Command(os.Args[0], "-test.run=^TestCluster_noticesCrossings$", "-test.timeout=2m")
 	child.Env = append(os.Environ(), "REDISTEST_CHILD=1")
 	out, err := child.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "1 commands met keys of several slots") {
+	if err == nil || !strings.Contains(string(out), "1 commands used keys of several slots") {
 		t.Errorf("the child said %v: %s", err, out)
 	}
 }

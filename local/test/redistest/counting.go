@@ -9,16 +9,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// CountingClient is a client that counts round trips to Redis: how often it had
-// to send something and wait. A pipeline is one.
+// CountingClient is a client that counts round trips to Redis: how often it
+// sent something and had to wait. A pipeline is one round trip.
 type CountingClient struct {
 	*redis.Client
 	roundTrips *atomic.Int64
 }
 
-// Counting returns another client as Product is, one that counts. What connecting costs is not
-// counted, as long as commands follow each other; a second connection is, since
-// it opens with a handshake. It is of a single server.
+// Counting returns a client that counts, with the credentials of
+// [Redis.Product]. Connecting is not counted, as long as the commands follow
+// each other. A second connection is counted, since it begins with a handshake.
+// It works for a single server only.
 func Counting(t testing.TB, r Redis) *CountingClient {
 	t.Helper()
 	roundTrips := new(atomic.Int64)
@@ -39,7 +40,8 @@ func Counting(t testing.TB, r Redis) *CountingClient {
 	return c
 }
 
-// RoundTrips returns the number of round trips since Counting or the last Reset.
+// RoundTrips returns the number of round trips since Counting or the last
+// Reset.
 func (c *CountingClient) RoundTrips() int { return int(c.roundTrips.Load()) }
 
 // Reset starts counting again from zero.

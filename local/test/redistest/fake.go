@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Fake is a server that speaks as much RESP as a connection opens with. It
-// records commands, and replies to them as the test says.
+// Fake is a server that speaks as much RESP as a client uses when it connects.
+// It records commands, and replies to them as the test says.
 type Fake struct {
 	// Addr is its host:port.
 	Addr string

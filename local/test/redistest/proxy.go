@@ -18,22 +18,27 @@ type Fault int
 
 // The faults.
 const (
-	// None hands the request on, and the reply back.
+	// None passes the request on, and the reply back.
 	None Fault = iota
 	// CutBefore closes the connection before Redis has seen the request.
 	CutBefore
-	// CutAfter hands the request on, and closes the connection in place of the reply.
+	// CutAfter passes the request on, and closes the connection instead of
+	// passing the reply back.
 	CutAfter
-	// Silence hands the request on and keeps the reply and all that follows on that connection, which stays open.
+	// Silence passes the request on. It drops the reply and everything after it
+	// on that connection, which stays open.
 	Silence
-	// Swallow keeps the request and all that follows on that connection, which stays open: as a network whose packets vanish.
+	// Swallow drops the request and everything after it on that connection,
+	// which stays open, as in a network that loses packets.
 	Swallow
-	// Late is Swallow for a request that arrives after all: Deliver hands it on, when the client has long given up.
+	// Late is like Swallow, but the request arrives later: [Proxy.Deliver]
+	// passes it on, when the client has long given up.
 	Late
 )
 
-// Proxy stands between clients and one server, on an address of its own, and does to requests what a test says. Of all
-// that there is for this, none aims at one request of a protocol and tells "before it ran" from "after".
+// Proxy is a proxy between clients and one server, on its own address. It does
+// to requests what a test says. No existing tool was found that can hit a
+// single request of a protocol and distinguish "before it ran" from "after".
 type Proxy struct {
 	Addr   string
 	target atomic.Pointer[string]
@@ -47,7 +52,8 @@ type Proxy struct {
 	wait   sync.WaitGroup
 }
 
-// NewProxy starts one before a server. It lets everything pass, and ends with the test.
+// NewProxy starts a proxy for a server. At first it passes everything on. It
+// ends with the test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	p := &Proxy{open: map[net.Conn]bool{}}
@@ -69,8 +75,10 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Decide has every request from now on judged; nil lets all pass. It is asked from several goroutines at once. A request
-// is what a client sent in one go: a command, or a pipeline of several.
+// Decide sets the function that chooses the fault of every request from now on.
+// Nil means that all pass. It is called from several goroutines at once. A
+// request is what a client sent in one write: a command, or a pipeline of
+// several.
 func (p *Proxy) Decide(decide func(request []byte) Fault) {
 	if decide == nil {
 		p.decide.Store(nil)
@@ -79,7 +87,9 @@ func (p *Proxy) Decide(decide func(request []byte) Fault) {
 	p.decide.Store(&decide)
 }
 
-// Once strikes the first request that want picks, and lets all others pass. It returns how often it struck: 0 or 1.
+// Once applies fault to the first request for which want returns true, and
+// passes all others on. The function that it returns returns how often the
+// fault was applied: 0 or 1.
 func (p *Proxy) Once(fault Fault, want func(request []byte) bool) (struck func() int) {
 	var n atomic.Int64
 	p.Decide(func(request []byte) Fault {
@@ -91,18 +101,19 @@ func (p *Proxy) Once(fault Fault, want func(request []byte) bool) (struck func()
 	return func() int { return int(n.Load()) }
 }
 
-// Script picks the requests that run a script.
+// Script reports whether a request runs a script.
 func Script(request []byte) bool { return bytes.Contains(request, []byte("evalsha")) }
 
-// Lead leads all who connect from now on to another server, and closes the connections that are open: as a name does that
-// is given to a new primary.
+// Lead makes new connections go to another server, and closes the open ones.
+// That is what happens when a name is given to a new primary.
 func (p *Proxy) Lead(target string) {
 	p.target.Store(&target)
 	p.Cut()
 }
 
-// Deliver hands on the requests that were Late, and returns to how many of them the server has answered. What Cut has closed
-// meanwhile is lost.
+// Deliver passes on the requests that were Late, and returns how many of them
+// the server has answered. Requests whose connection [Proxy.Cut] has closed are
+// lost.
 func (p *Proxy) Deliver() (delivered int) {
 	p.mu.Lock()
 	late := p.late
@@ -118,7 +129,7 @@ func (p *Proxy) Deliver() (delivered int) {
 	return delivered
 }
 
-// Cut closes all connections that are open.
+// Cut closes all open connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,7 +146,7 @@ func (p *Proxy) accept() {
 		}
 		server, err := net.Dial("tcp4", *p.target.Load())
 		if err != nil {
-			_ = client.Close() // as a server that is not there
+			_ = client.Close() // as if the server were down
 			continue
 		}
 		if !p.keep(client, server) {
@@ -147,7 +158,8 @@ func (p *Proxy) accept() {
 	}
 }
 
-// keep remembers connections that Cut is to close; after the end it closes them.
+// keep registers connections for Cut. If the proxy has ended, it closes them
+// and returns false.
 func (p *Proxy) keep(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,11 +172,12 @@ func (p *Proxy) keep(conns ...net.Conn) bool {
 	return !p.closed
 }
 
-// link is one connection of a client, and the one to the server that belongs to it.
+// link is a client's connection, with the connection to the server that belongs
+// to it.
 type link struct {
 	proxy          *Proxy
 	client, server net.Conn
-	fate           atomic.Int64 // the Fault that has struck
+	fate           atomic.Int64 // the Fault that was applied
 	kept           []byte       // the request that is Late
 	answered       chan struct{}
 }
@@ -180,7 +193,8 @@ func (l *link) keep(request []byte) {
 	l.proxy.late = append(l.proxy.late, l)
 }
 
-// leave is close where the client has gone. What it sent may still be under way.
+// leave closes the link after the client has closed its connection. What the
+// client sent may still have to be delivered.
 func (l *link) leave() {
 	if Fault(l.fate.Load()) == Late {
 		_ = l.client.Close()
@@ -244,10 +258,11 @@ func (l *link) replies() {
 	}
 }
 
-// Proxies stand before the nodes of a cluster, or before one server, by the address of what each is before.
+// Proxies are proxies for the nodes of a cluster, or for one server. The keys
+// are the addresses of the servers.
 type Proxies map[string]*Proxy
 
-// NewProxies starts one before each.
+// NewProxies starts a proxy for each address.
 func NewProxies(t testing.TB, addrs ...string) Proxies {
 	t.Helper()
 	all := Proxies{}
@@ -257,21 +272,21 @@ func NewProxies(t testing.TB, addrs ...string) Proxies {
 	return all
 }
 
-// Decide has every request to any of them judged, see Proxy.Judge.
+// Decide sets the function of all of them, see [Proxy.Decide].
 func (p Proxies) Decide(decide func(request []byte) Fault) {
 	for _, proxy := range p {
 		proxy.Decide(decide)
 	}
 }
 
-// Cut closes all connections that are open through any of them.
+// Cut closes all open connections of all of them.
 func (p Proxies) Cut() {
 	for _, proxy := range p {
 		proxy.Cut()
 	}
 }
 
-// Between leads a client through them: all connections that it opens from now on.
+// Between makes a client connect through the proxies from now on.
 func (p Proxies) Between(client redis.UniversalClient) {
 	if cluster, ok := client.(*redis.ClusterClient); ok {
 		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(p) })
@@ -280,25 +295,26 @@ func (p Proxies) Between(client redis.UniversalClient) {
 	client.AddHook(p)
 }
 
-// DialHook implements redis.Hook.
+// DialHook implements [redis.Hook].
 func (p Proxies) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if proxy, ok := p[addr]; ok {
 			return next(ctx, network, proxy.Addr)
 		}
-		return nil, errors.New("no proxy stands before " + addr)
+		return nil, errors.New("there is no proxy for " + addr)
 	}
 }
 
-// ProcessHook implements redis.Hook.
+// ProcessHook implements [redis.Hook].
 func (Proxies) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
-// ProcessPipelineHook implements redis.Hook.
+// ProcessPipelineHook implements [redis.Hook].
 func (Proxies) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
-// Delay is a Judge that hands every request that want picks on only after that long.
+// Delay returns a function for [Proxy.Decide]. It delays every request for
+// which want returns true by d, and passes all on.
 func Delay(d time.Duration, want func(request []byte) bool) func(request []byte) Fault {
 	return func(request []byte) Fault {
 		if want(request) {

@@ -1,17 +1,18 @@
-// Package redistest gives tests a Redis of their own: the embedded engine, a
-// redis-server, or a cluster of them, which the test binary starts on free loopback
-// ports and which ends with it. Nothing here connects to a server that was running
-// before.
+// Package redistest gives each test its own Redis: the embedded engine, a
+// redis-server, or a cluster of them. The test binary starts servers on free
+// loopback ports, and they end with it. The package never connects to a server
+// that it did not start.
 //
-// Tests share one redis-server and one cluster within a test binary and are kept apart
-// by the key prefix each of them gets; what stands under that prefix is deleted when
-// the test ends. A test that wants arguments, faults or MONITOR takes ServerWith,
-// Replicated or ClusterWith, and a Proxy to put between.
+// Tests of a binary share one redis-server and one cluster. Each test gets its
+// own key prefix, and the keys under it are deleted when the test ends. A test
+// that needs arguments, faults or MONITOR uses [ServerWith], [Replicated] or
+// [ClusterWith], and a [Proxy].
 //
-// On a server there are two users. What the test inspects, it inspects through Client,
-// as the server's default user, who may do everything but run scripts. What is under
-// test connects as the product does, with Product or the credentials in Redis: as a user
-// who may do what template.yaml says, and touch no key outside the prefix.
+// A server has two users. The test inspects data through [Redis.Client], as the
+// server's default user, which may do everything except run scripts. The code
+// under test connects as the product does, with [Redis.Product] or the
+// credentials in [Redis]. That user may do what template.yaml says, and may not
+// access keys outside the prefix.
 package redistest
 
 import (
@@ -28,42 +29,44 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Redis is one engine as one test sees it.
+// Redis is an engine, as one test sees it.
 type Redis struct {
 	Name   string   // "embedded", "server" or "cluster", for messages
-	Addr   string   // host:port on loopback; of a cluster, one node's
-	Nodes  []string // of a cluster, every node's; else nil
-	Prefix string   // random, this test's own; build every key under it
+	Addr   string   // host:port on loopback; in a cluster, that of one node
+	Nodes  []string // the addresses of all nodes of a cluster; otherwise nil
+	Prefix string   // random, used by this test only; every key must begin with it
 
-	// Username and Password are those of the product's user; see Access. They are
-	// empty for the embedded engine, which has no ACL: there the product may do
-	// everything.
+	// Username and Password are the credentials of the product's user; see
+	// [Redis.Access]. They are empty for the embedded engine. It has no ACL, so
+	// the product may do everything there.
 	Username, Password string
 
-	// Mini is the embedded engine, for tests that steer its clock or its
-	// faults. It is nil for a server.
+	// Mini is the embedded engine, for tests that set its clock or make it
+	// fail. It is nil for a server.
 	Mini *miniredis.Miniredis
 
 	client, product redis.UniversalClient
 }
 
-// Each runs test against the three engines, as the subtests "embedded", "server" and "cluster".
+// Each runs test against the three engines, as the subtests "embedded",
+// "server" and "cluster".
 func Each(t *testing.T, test func(t *testing.T, r Redis)) {
 	t.Helper()
 	EachSingle(t, test)
 	t.Run("cluster", func(t *testing.T) { test(t, Cluster(t)) })
 }
 
-// EachSingle runs test against the two that are one server, for what a cluster has no part in: how often something is
-// sent, what it weighs, or what is above the store.
+// EachSingle runs test against the two engines that are a single server. It is
+// for what does not depend on a cluster: how often something is sent, its size,
+// or what is above the store.
 func EachSingle(t *testing.T, test func(t *testing.T, r Redis)) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) { test(t, Embedded(t)) })
 	t.Run("server", func(t *testing.T) { test(t, Server(t)) })
 }
 
-// Embedded starts an embedded engine for this test alone. Its TTLs run with the
-// clock, as they do on a server.
+// Embedded starts an embedded engine for this test alone. Its TTLs follow the
+// clock, as on a server.
 func Embedded(t testing.TB) Redis {
 	t.Helper()
 	mini := miniredis.RunT(t)
@@ -74,7 +77,7 @@ func Embedded(t testing.TB) Redis {
 }
 
 // Server gives this test a prefix on the redis-server of the test binary, which
-// the first caller starts. Where no server is installed the test is skipped; with
+// the first caller starts. If no server is installed, the test is skipped; with
 // CI=true it fails instead.
 func Server(t testing.TB) Redis {
 	t.Helper()
@@ -83,9 +86,9 @@ func Server(t testing.TB) Redis {
 	return r
 }
 
-// Under gives this test another prefix on the same engine, with a user and clients of
-// its own: where a test plays two deployments that share a Redis. Unlike that of
-// ServerWith, the user is gone after Restart.
+// Under gives this test another prefix on the same engine, with its own user
+// and clients. It is for tests of two deployments that share a Redis. Unlike
+// the user of [ServerWith], this one is gone after Restart.
 func (r Redis) Under(t testing.TB, prefix string) Redis {
 	t.Helper()
 	r.Prefix = prefix
@@ -93,7 +96,7 @@ func (r Redis) Under(t testing.TB, prefix string) Redis {
 	return r
 }
 
-// open makes what a prefix has on an engine that others share.
+// open creates the user and the clients of a prefix on a shared engine.
 func (r *Redis) open(t testing.TB) {
 	t.Helper()
 	if r.Mini != nil {
@@ -102,33 +105,41 @@ func (r *Redis) open(t testing.TB) {
 	}
 	r.newUser()
 	r.connect(t)
-	// Registered after connect, so they run while the client is still open.
+	// Cleanups run in reverse order. These were added after those of connect,
+	// so they run while the client is still open.
 	r.addUser(t)
 	t.Cleanup(func() { r.deleteOwnKeys(t) })
 }
 
-// Client returns this test's client, for looking at what is stored and spoiling it. It
-// is closed when the test ends; its own retries are off, so that a test sees every
+// Client returns this test's client, for inspecting and damaging stored data.
+// It is closed when the test ends. It does not retry, so that a test sees every
 // failure.
 func (r Redis) Client() redis.UniversalClient { return r.client }
 
-// Product returns the product's client: that of what is under test. Otherwise it is as
-// Client.
+// Product returns the client for the code under test, which has the credentials
+// of the product's user. Otherwise it is like [Redis.Client].
 func (r Redis) Product() redis.UniversalClient { return r.product }
 
-// NewClient makes another client as Client is, with its options changed.
-func (r Redis) NewClient(t testing.TB, change ...func(*redis.UniversalOptions)) redis.UniversalClient {
+// NewClient makes another client like [Redis.Client], with its options changed.
+func (r Redis) NewClient(
+	t testing.TB, change ...func(*redis.UniversalOptions),
+) redis.UniversalClient {
 	t.Helper()
 	return r.dial(t, "", "", change)
 }
 
-// NewProduct makes another client as Product is, with its options changed.
-func (r Redis) NewProduct(t testing.TB, change ...func(*redis.UniversalOptions)) redis.UniversalClient {
+// NewProduct makes another client like [Redis.Product], with its options
+// changed.
+func (r Redis) NewProduct(
+	t testing.TB, change ...func(*redis.UniversalOptions),
+) redis.UniversalClient {
 	t.Helper()
 	return r.dial(t, r.Username, r.Password, change)
 }
 
-func (r Redis) dial(t testing.TB, username, password string, change []func(*redis.UniversalOptions)) redis.UniversalClient {
+func (r Redis) dial(
+	t testing.TB, username, password string, change []func(*redis.UniversalOptions),
+) redis.UniversalClient {
 	opts := universal(r.Addr)
 	opts.Username, opts.Password = username, password
 	for _, c := range change {
@@ -140,7 +151,8 @@ func (r Redis) dial(t testing.TB, username, password string, change []func(*redi
 	} else {
 		cluster := opts.Cluster()
 		cluster.Addrs = r.Nodes
-		// As the product's: a redirect is followed once, and no table of commands is asked for.
+		// As in the product's client: it follows a redirect once, and does not
+		// ask for the table of commands.
 		cluster.MaxRedirects, cluster.DisableRoutingPolicies = 1, true
 		client = redis.NewClusterClient(cluster)
 	}
@@ -148,12 +160,12 @@ func (r Redis) dial(t testing.TB, username, password string, change []func(*redi
 	return client
 }
 
-// Options returns the options of Client on a single server, for a test that needs a client which
-// differs in a password, TLS, or a timeout.
+// Options returns the options of [Redis.Client] for a single server, for a test
+// that needs a client with another password, TLS or another timeout.
 func (r Redis) Options() *redis.Options { return options(r.Addr) }
 
-// ProductOptions returns the options of Product on a single server, for a test that needs one which
-// differs in a dialer, a hook, or a timeout.
+// ProductOptions returns the options of [Redis.Product] for a single server,
+// for a test that needs a client with another dialer, hook or timeout.
 func (r Redis) ProductOptions() *redis.Options {
 	opts := r.Options()
 	opts.Username, opts.Password = r.Username, r.Password
@@ -166,10 +178,11 @@ func (r *Redis) connect(t testing.TB) {
 
 func options(addr string) *redis.Options { return universal(addr).Simple() }
 
-// universal are the options of the product as far as they show on the wire: no retries
-// behind the caller's back, no CLIENT SETINFO, no maintenance notifications, and
-// one pool: by default go-redis keeps a second one for pipelines, so that the first
-// pipeline of a process pays for another connection.
+// universal returns the product's options as far as they affect what is sent:
+// no retries of which the caller does not know, no CLIENT SETINFO, no
+// maintenance notifications, and one pool. By default go-redis has a second
+// pool for pipelines, so the first pipeline of a process needs another
+// connection.
 func universal(addr string) *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Addrs:            []string{addr},
@@ -183,8 +196,8 @@ func universal(addr string) *redis.UniversalOptions {
 	}
 }
 
-// EachPrimary calls f with a client of every server that holds keys: one, or each primary of a cluster. It is for what
-// is said to a server and not to a key.
+// EachPrimary calls f with a client of every server that holds keys: the single
+// one, or each primary of a cluster. It is for commands that have no key.
 func (r Redis) EachPrimary(t testing.TB, f func(node *redis.Client)) {
 	t.Helper()
 	cluster, ok := r.client.(*redis.ClusterClient)
@@ -193,15 +206,16 @@ func (r Redis) EachPrimary(t testing.TB, f func(node *redis.Client)) {
 		return
 	}
 	var one sync.Mutex
-	must(t, cluster.ForEachMaster(context.Background(), func(_ context.Context, node *redis.Client) error {
+	call := func(_ context.Context, node *redis.Client) error {
 		one.Lock()
 		defer one.Unlock()
 		f(node)
 		return nil
-	}))
+	}
+	must(t, cluster.ForEachMaster(context.Background(), call))
 }
 
-// Keys are the keys that match a pattern, wherever they are.
+// Keys returns the keys that match a pattern, on all servers.
 func (r Redis) Keys(t testing.TB, pattern string) []string {
 	t.Helper()
 	var all []string
@@ -213,7 +227,8 @@ func (r Redis) Keys(t testing.TB, pattern string) []string {
 	return all
 }
 
-// newPrefix draws a prefix that holds nothing a key pattern would interpret.
+// newPrefix generates a prefix without characters that are special in key
+// patterns.
 func newPrefix() string {
 	return "t" + strings.ToLower(rand.Text()[:10])
 }
@@ -234,7 +249,8 @@ func (r Redis) deleteOwnKeys(t testing.TB) {
 	})
 }
 
-// crossings is how many commands a cluster has refused so far, since their keys were of several slots or undeclared.
+// crossings returns how many commands a cluster has refused so far because
+// their keys were in several slots or undeclared.
 func (r Redis) crossings(t testing.TB) int {
 	t.Helper()
 	total := 0
@@ -251,6 +267,7 @@ func (r Redis) crossings(t testing.TB) int {
 	return total
 }
 
-// A script that touches an undeclared key of another slot is answered with ERR alone, as much else is; the words are in
-// the log and not in the statistics. Of a cluster's tests none provokes any other ERR.
+// The error of a script that uses an undeclared key of another slot counts as
+// ERR, as many others do. Its text is in the log and not in the statistics. No
+// test of a cluster causes any other ERR.
 var crossing = regexp.MustCompile(`errorstat_(?:CROSSSLOT|ERR):count=(\d+)`)

@@ -21,7 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// howToGet tells what a machine without redis-server lacks.
+// howToGet is the message for a machine without redis-server.
 const howToGet = "no redis-server found: apt-get install redis-server (or brew install redis)"
 
 // Own is a redis-server that belongs to one test.
@@ -34,12 +34,14 @@ type Own struct {
 
 // ServerWith starts a redis-server for this test alone, with further arguments:
 //
-//	redistest.ServerWith(t, "--maxmemory", "10mb", "--maxmemory-policy", "noeviction")
+//	redistest.ServerWith(t, "--maxmemory", "10mb",
+//		"--maxmemory-policy", "noeviction")
 //
 // In an argument, {port} stands for the port of Addr, which TLS needs:
-// "--port", "0", "--tls-port", "{port}"; and {bus} for a second free one. With a password or TLS, make a client
-// from Options; the one of Client knows neither, and the one of Product no TLS. The
-// product's user is there whatever the arguments say, and stays through Restart.
+// "--port", "0", "--tls-port", "{port}". {bus} stands for a second free port.
+// For a server with a password or TLS, make a client from Options: that of
+// Client has neither, and that of Product has no TLS. The product's user exists
+// whatever the arguments say, also after Restart.
 func ServerWith(t testing.TB, args ...string) *Own {
 	t.Helper()
 	r := Redis{Name: "server", Prefix: newPrefix()}
@@ -47,7 +49,7 @@ func ServerWith(t testing.TB, args ...string) *Own {
 	return serverFor(t, r, args)
 }
 
-// serverFor starts a server that knows the product's user of r.
+// serverFor starts a server with the product's user of r.
 func serverFor(t testing.TB, r Redis, args []string) *Own {
 	t.Helper()
 	o := &Own{t: t, Redis: r}
@@ -60,20 +62,21 @@ func serverFor(t testing.TB, r Redis, args []string) *Own {
 		t.Fatal(err)
 	}
 	o.proc, o.Addr = proc, address(proc.port)
-	// Registered before the client's, so the client closes first.
+	// Cleanups run in reverse order, so the client closes first.
 	t.Cleanup(o.Stop)
 	o.connect(t)
 	return o
 }
 
-// Client is that of Redis, for this one server.
+// Client returns the client of Redis, which is for this one server.
 func (o *Own) Client() *redis.Client { return o.client.(*redis.Client) }
 
-// Stop kills the server, as a crash would, and returns when it is gone. Stopping
-// twice is fine.
+// Stop kills the server, as a crash would, and waits until it is gone. It may
+// be called twice.
 func (o *Own) Stop() { o.proc.stop() }
 
-// Restart starts the server again on the same port after Stop. It comes back empty.
+// Restart starts the server again on the same port after Stop. It is empty
+// then.
 func (o *Own) Restart() {
 	o.t.Helper()
 	o.Stop()
@@ -84,19 +87,20 @@ func (o *Own) Restart() {
 	o.proc = proc
 }
 
-// Stopped tells whether the server was stopped and not started again.
+// Stopped reports whether the server was stopped and not started again.
 func (o *Own) Stopped() bool { return o.proc.stopped.Load() }
 
-// PID returns the process id of the server, for tests that freeze it.
+// PID returns the process id of the server.
 func (o *Own) PID() int { return o.proc.pid }
 
-// Freeze stops the server from doing anything until Thaw; its sockets stay open, as a host's that hangs.
+// Freeze stops the server from doing anything until Thaw. Its sockets stay
+// open, as on a host that hangs.
 func (o *Own) Freeze() {
 	o.t.Helper()
 	must(o.t, syscall.Kill(o.PID(), syscall.SIGSTOP))
 }
 
-// Thaw lets it go on.
+// Thaw lets the server go on after Freeze.
 func (o *Own) Thaw() {
 	o.t.Helper()
 	must(o.t, syscall.Kill(o.PID(), syscall.SIGCONT))
@@ -104,8 +108,8 @@ func (o *Own) Thaw() {
 
 var (
 	sharedOnce sync.Once
-	// sharedProc is held as long as this binary runs: a pipe that is collected is
-	// closed, and would end the server.
+	// sharedProc is kept until this binary ends. If it were collected, its pipe
+	// would be closed, and that would end the server.
 	sharedProc *process
 	errShared  error
 )
@@ -121,15 +125,18 @@ func shared(t testing.TB) string {
 	return address(sharedProc.port)
 }
 
-// inspector are arguments under which the default user may do everything but run
-// scripts. It is the test's own: what a test by mistake lets the product do as that
-// user fails, and proves nothing of the product's.
-var inspector = []string{"--user", "default", "on", "nopass", "~*", "&*", "+@all", "-eval", "-evalsha"}
+// inspector has the arguments with which the default user may do everything
+// except run scripts. Only tests use that user. If by mistake a test lets the
+// product use it, the test fails: it would not prove anything about the
+// product.
+var inspector = []string{
+	"--user", "default", "on", "nopass", "~*", "&*", "+@all", "-eval", "-evalsha",
+}
 
 var sayOnce sync.Once
 
-// find returns the path of a server, or ends the test: as a failure in CI, as a
-// skip that says how to get one elsewhere.
+// find returns the path of a server. If there is none, it ends the test: as a
+// failure in CI, and otherwise as a skip that says how to install one.
 func find(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"redis-server", "valkey-server"} {
@@ -145,8 +152,8 @@ func find(t testing.TB) string {
 	return ""
 }
 
-// start picks a free port and starts a server there. Between picking and binding
-// somebody else may take the port, hence the attempts.
+// start picks a free port and starts a server there. It tries several times,
+// because another process may take the port before the server does.
 func start(path string, args []string) (*process, error) {
 	var errs error
 	for range 5 {
@@ -180,12 +187,13 @@ func address(port int) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
-// guard runs the server and kills it when its standard input ends. That input is
-// a pipe whose other end only this test binary holds, so the server goes when the
-// binary goes, however it goes: the end of the tests, a panic, a timeout, kill -9.
-// Where the server ends by itself, the guard ends with it. Signals from the
-// terminal are left to the binary. What the server wrote for its cluster goes with
-// both of them, unless the server is to be started again.
+// guard runs the server and kills it when its standard input ends. That input
+// is a pipe whose other end only this test binary holds. So the server ends
+// when the binary ends, in whatever way: the end of the tests, a panic, a
+// timeout, kill -9. If the server ends by itself, the guard ends too. The guard
+// ignores signals from the terminal, which are for the binary. It also deletes
+// what the server wrote for its cluster, unless the server will be started
+// again.
 const guard = `
 trap '' INT TERM HUP
 cluster=$1
@@ -204,22 +212,25 @@ kill -9 "$watch" 2>/dev/null
 // process is a running server and the pipe that keeps it alive.
 type process struct {
 	port, bus int
-	args      []string // as given, with their placeholders
-	pid       int      // of the server, not of its guard
+	args      []string // as given, with placeholders
+	pid       int      // of the server, not of the guard
 	keep      io.WriteCloser
 	cmd       *exec.Cmd
 	once      sync.Once
 	stopped   atomic.Bool
 }
 
-// launch starts a server on the port and returns once it accepts connections.
+// launch starts a server on the port and returns when it accepts connections.
 func launch(path string, port, bus int, args []string) (*process, error) {
-	line := []string{path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", os.TempDir(),
+	line := []string{
+		path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", os.TempDir(),
 		"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "",
-		// Nothing is read from a file that lies there, nor left there.
-		"--dbfilename", rand.Text() + ".rdb", "--repl-diskless-load", "swapdb"}
+		// The server reads no existing file, and leaves none behind.
+		"--dbfilename", rand.Text() + ".rdb", "--repl-diskless-load", "swapdb",
+	}
+	ports := strings.NewReplacer("{port}", strconv.Itoa(port), "{bus}", strconv.Itoa(bus))
 	for _, a := range args {
-		line = append(line, strings.NewReplacer("{port}", strconv.Itoa(port), "{bus}", strconv.Itoa(bus)).Replace(a))
+		line = append(line, ports.Replace(a))
 	}
 	cmd := exec.Command("sh", append([]string{"-c", guard, "guard", leftover(args)}, line...)...)
 	keep, err := cmd.StdinPipe()
@@ -230,7 +241,7 @@ func launch(path string, port, bus int, args []string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting redis-server: %w", err)
 	}
-	cmd.Stderr = cmd.Stdout // where the server says what it does not like about its arguments
+	cmd.Stderr = cmd.Stdout // the server writes errors in its arguments there
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting redis-server: %w", err)
 	}
@@ -242,7 +253,8 @@ func launch(path string, port, bus int, args []string) (*process, error) {
 	return p, nil
 }
 
-// leftover is the file that a server of these arguments leaves behind, where nobody else deletes it.
+// leftover returns the path of the file that a server with these arguments
+// leaves behind and nothing else deletes, or "".
 func leftover(args []string) string {
 	i := slices.Index(args, "--cluster-config-file")
 	if i < 0 || filepath.Dir(args[i+1]) != filepath.Clean(os.TempDir()) {
@@ -251,8 +263,9 @@ func leftover(args []string) string {
 	return args[i+1]
 }
 
-// awaitReady reads the server's log until it says that it accepts connections,
-// and leaves a reader behind so that the server never blocks on a full pipe.
+// awaitReady reads the server's log until it says that the server accepts
+// connections. It leaves a reader behind, so that the server never blocks on a
+// full pipe.
 func (p *process) awaitReady(log *bufio.Scanner) error {
 	var seen []string
 	for log.Scan() {
@@ -272,7 +285,7 @@ func (p *process) awaitReady(log *bufio.Scanner) error {
 	return fmt.Errorf("redis-server did not start:\n%s", strings.Join(seen, "\n"))
 }
 
-// stop ends the guard's input and waits until guard and server are gone.
+// stop closes the guard's input and waits until guard and server are gone.
 func (p *process) stop() {
 	p.once.Do(func() {
 		p.stopped.Store(true)

@@ -1,4 +1,5 @@
-// Package report leaves what a test has done where make prints it: go test shows nothing of a package that passes.
+// Package report saves what a test wants to report, so that make can print it:
+// go test does not print the output of packages that pass.
 package report
 
 import (
@@ -7,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// Write writes a report in place of the last one of that name, into build/test/reports of the module that the working
-// directory lies in.
+// Write writes a report to build/test/reports of the module that contains the
+// working directory. It replaces the last report of that name.
 func Write(name, text string) error {
 	root, err := os.Getwd()
 	if err != nil {

@@ -21,10 +21,11 @@ from samtranslator.yaml_helper import yaml_parse
 def main(path, overrides):
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    # It takes code that was uploaded, as sam build and sam deploy leave it.
+    # The translator expects code that was uploaded, as after sam build and sam
+    # deploy.
     template = yaml_parse(re.sub(r"(?m)^(\s*)CodeUri: .*$", r"\1CodeUri: s3://bucket/key", text))
     policies = ManagedPolicyLoader(None)
-    policies._policy_map = {}  # else it would ask IAM for them
+    policies._policy_map = {}  # otherwise it would ask IAM for them
     translated = Translator(policies.load(), Parser()).translate(template, overrides)
     json.dump(translated, sys.stdout)
 

@@ -39,7 +39,10 @@ func Mint(keys *seal.Ring, key seal.KeyID, kind string) string {
 // Forge makes a token from an honest one, changed, and with the gate that the
 // keys of another ring give it: as only somebody with those keys could. It
 // panics if the text is not a token of the honest ring.
-func Forge(honest *seal.Ring, text string, with *seal.Ring, change func(generation *uint32, secret *[32]byte)) string {
+func Forge(
+	honest *seal.Ring, text string, with *seal.Ring,
+	change func(generation *uint32, secret *[32]byte),
+) string {
 	kind := text[:kindSize]
 	if _, err := token.Parse(honest, token.Kind(kind), text); err != nil {
 		panic(err)
