@@ -34,15 +34,13 @@ type mutation struct {
 // package than the file, its name has the package in front:
 // `shared/session.TestEnd/embedded`.
 func parse(text string) ([]mutation, error) {
-	_, section, _ := strings.Cut(text, "\n## Mutations\n")
-	section, _, _ = strings.Cut(section, "\n## ")
 	var all []mutation
 	invariant := 0
-	for _, paragraph := range strings.Split(section, "\n\n") {
+	for _, paragraph := range strings.Split(text, "\n\n") {
 		paragraph = strings.TrimSpace(paragraph)
 		switch {
-		case strings.HasPrefix(paragraph, "### "):
-			number, _, _ := strings.Cut(paragraph[4:], ".")
+		case strings.HasPrefix(paragraph, "## "):
+			number, _, _ := strings.Cut(paragraph[3:], ".")
 			var err error
 			if invariant, err = strconv.Atoi(number); err != nil {
 				return nil, fmt.Errorf("heading %q has no invariant number: %w", paragraph, err)

@@ -1,6 +1,6 @@
 // Command mutants weakens the code that enforces the invariants, one line at a
 // time, and checks that a test fails each time. It reads the list of mutations
-// from CORRECTNESS.md, section "Mutations". It does not change the working
+// from mutations.md, which is beside it. It does not change the working
 // tree: the -overlay of go test gives the compiler a mutated copy, which also
 // works for embedded scripts.
 //
@@ -23,7 +23,7 @@ import (
 )
 
 // listFile is the file with the list, relative to the project's folder.
-const listFile = "CORRECTNESS.md"
+const listFile = "local/test/mutants/mutations.md"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

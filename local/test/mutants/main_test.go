@@ -2,6 +2,7 @@ package main // what is tested here is not exported: a command has no other pack
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -65,11 +66,11 @@ func entry(name, file, change string) string {
 	return "**" + name + "**: a mistake. → `TestIt`\n\n```diff\n--- " + file + "\n" + change + "\n```\n\n"
 }
 
-const section = "# Title\n\n## Mutations\n\nHow they are read.\n\n"
+const intro = "# Title\n\nHow they are read.\n\n"
 
 func TestParse(t *testing.T) {
-	all, err := parse(section + "### 1. First\n\n" + entry("one", "a/b.go", "-if x || y {\n+\tif x {") +
-		"### 2. Second\n\n" + entry("two", "c.lua", "-  gone") + "## Another section\n\n" + entry("three", "d", "-e"))
+	all, err := parse(intro + "## 1. First\n\n" + entry("one", "a/b.go", "-if x || y {\n+\tif x {") +
+		"## 2. Second\n\n" + entry("two", "c.lua", "-  gone"))
 	must(t, err)
 	want := []mutation{
 		{1, "one", "a mistake.", "", "TestIt", "a/b.go", "if x || y {", "if x {"},
@@ -83,7 +84,7 @@ func TestParse(t *testing.T) {
 // A test is of the file's own package, unless another is named.
 func TestParse_package(t *testing.T) {
 	elsewhere := strings.Replace(entry("two", "a/lua/lib/b.lua", "-x"), "`TestIt`", "`a/c-d.TestIt/1.5_s`", 1)
-	all, err := parse(section + "### 1. First\n\n" + entry("one", "a/b.go", "-x") + elsewhere)
+	all, err := parse(intro + "## 1. First\n\n" + entry("one", "a/b.go", "-x") + elsewhere)
 	must(t, err)
 	if m := all[0]; m.pkg() != "a" || m.test != "TestIt" {
 		t.Errorf("%s is a test of %q", m.test, m.pkg())
@@ -96,18 +97,17 @@ func TestParse_package(t *testing.T) {
 func TestParse_refuses(t *testing.T) {
 	good := entry("one", "a.go", "-x")
 	for name, text := range map[string]string{
-		"no section":       "# Title\n\n" + good,
-		"no entry":         section,
-		"no number":        section + "### First\n\n" + good,
-		"no package":       section + strings.Replace(good, "`TestIt`", "`.TestIt`", 1),
-		"no test":          section + strings.Replace(good, " → `TestIt`", "", 1),
-		"no change":        section + "**one**: a mistake. → `TestIt`\n\n**two**: " + good,
-		"no file":          section + strings.Replace(good, "--- a.go\n", "", 1),
-		"two lines":        section + entry("one", "a.go", "-x\n-y"),
-		"two changes":      section + good + good[strings.Index(good, "```"):],
-		"only a change":    section + good[strings.Index(good, "```"):],
-		"a name twice":     section + good + good,
-		"an unread change": section + good + "**two**: a mistake. → `TestIt`\n\n",
+		"no entry":         intro,
+		"no number":        intro + "## First\n\n" + good,
+		"no package":       intro + strings.Replace(good, "`TestIt`", "`.TestIt`", 1),
+		"no test":          intro + strings.Replace(good, " → `TestIt`", "", 1),
+		"no change":        intro + "**one**: a mistake. → `TestIt`\n\n**two**: " + good,
+		"no file":          intro + strings.Replace(good, "--- a.go\n", "", 1),
+		"two lines":        intro + entry("one", "a.go", "-x\n-y"),
+		"two changes":      intro + good + good[strings.Index(good, "```"):],
+		"only a change":    intro + good[strings.Index(good, "```"):],
+		"a name twice":     intro + good + good,
+		"an unread change": intro + good + "**two**: a mistake. → `TestIt`\n\n",
 	} {
 		if all, err := parse(text); err == nil {
 			t.Errorf("%s: read %+v", name, all)
@@ -180,10 +180,11 @@ func project(t *testing.T, entries ...string) string {
 	t.Helper()
 	folder := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(folder, "p", "lua"), 0o700))
+	must(t, os.MkdirAll(filepath.Join(folder, filepath.FromSlash(path.Dir(listFile))), 0o700))
 	for name, text := range files {
 		must(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600))
 	}
-	must(t, os.WriteFile(filepath.Join(folder, listFile), []byte(section+"### 1. First\n\n"+strings.Join(entries, "")), 0o600))
+	must(t, os.WriteFile(filepath.Join(folder, filepath.FromSlash(listFile)), []byte(intro+"## 1. First\n\n"+strings.Join(entries, "")), 0o600))
 	return folder
 }
 
