@@ -10,12 +10,12 @@ import (
 	"latchkey/shared/seal"
 )
 
-// Subject names an account. An externally owned account is one account on all
-// chains.
+// Subject names an account, such as "eoa:0x" and 40 hexadecimal digits. An
+// externally owned account is one account on all chains.
 type Subject string
 
-// EOA returns the subject of an externally owned account: "eoa:" and its address
-// in lower case.
+// EOA returns the subject of an externally owned account: "eoa:" and its
+// address in lower case.
 func EOA(address common.Address) Subject {
 	return Subject("eoa:0x" + hex.EncodeToString(address[:]))
 }
@@ -32,16 +32,17 @@ func UserIDOf(keys *seal.Ring, subject Subject) UserID {
 // String returns the id as clients see it: 22 characters of base64url.
 func (u UserID) String() string { return base64.RawURLEncoding.EncodeToString(u[:]) }
 
-// ID is the public name of a session: its account and a part of its own. It opens
-// nothing.
+// ID is the public name of a session: its account and a part of its own. It is
+// not a credential.
 type ID struct {
 	User    UserID
 	Session [16]byte
 }
 
-// SessionPart derives [ID.Session] from the nonce that the login spends. So a login
-// that is run twice makes one session, and a nonce that a failover has un-spent
-// meets the session that it made, or the mark that it ended.
+// SessionPart derives [ID.Session] from the nonce that the login spends and its
+// subject. So a login that runs twice creates one session. If a failover loses
+// the record that a nonce was spent, a second login with it finds the session
+// that it created, or the mark that it ended.
 func SessionPart(keys *seal.Ring, nonce string, subject Subject) [16]byte {
 	return [16]byte(keys.Lookup(seal.SessionRandom, []byte(nonce), []byte(subject)))
 }
@@ -51,17 +52,18 @@ func (id ID) String() string {
 	return base64.RawURLEncoding.EncodeToString(append(id.User[:], id.Session[:]...))
 }
 
-// ParseID reads what [ID.String] wrote, and fails on everything else.
+// ParseID reads what [ID.String] wrote, and returns an error for everything
+// else.
 func ParseID(text string) (ID, error) {
 	raw, ok := DecodeBase64URL(text, 32)
 	if !ok {
-		return ID{}, errors.New("no session id")
+		return ID{}, errors.New("session id must be 43 characters of base64url")
 	}
 	return ID{User: UserID(raw[:16]), Session: [16]byte(raw[16:])}, nil
 }
 
-// DecodeBase64URL reads unpadded base64url (RFC 4648, section 5) of exactly size
-// bytes. It reports whether text is that in its one canonical spelling.
+// DecodeBase64URL reads unpadded base64url (RFC 4648, section 5) of exactly
+// size bytes. It reports whether text is that in its one canonical spelling.
 func DecodeBase64URL(text string, size int) ([]byte, bool) {
 	// The length of the text counts too: encoding/base64 skips line breaks.
 	if len(text) != base64.RawURLEncoding.EncodedLen(size) {

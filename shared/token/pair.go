@@ -2,18 +2,19 @@ package token
 
 import "latchkey/shared/seal"
 
-// Pair is the two tokens of one generation.
+// Pair holds the two tokens of one generation.
 //
-// The access secret is derived from the refresh secret, and a refresh token from
-// its predecessor. So all callers that present the same refresh token compute the
-// same successor, and nothing that opens a session has to be stored to answer the
-// second of them.
+// The access secret is derived from the refresh secret, and each refresh secret
+// from its predecessor. So all callers that present the same refresh token
+// compute the same successor. To answer the second of them, no credential has
+// to be stored.
 type Pair struct{ Access, Refresh Token }
 
-// PairOf returns the pair that a refresh token belongs to. It fails if the token's
-// key is not in the ring.
+// PairOf returns the pair that a refresh token belongs to. It returns
+// [seal.ErrUnknownKey] if the token's key is not in the ring.
 func PairOf(keys *seal.Ring, refresh Token) (Pair, error) {
-	secret, err := keys.MAC(refresh.key, seal.AccessSecret, refresh.context(Access), refresh.secret[:])
+	secret, err := keys.MAC(
+		refresh.key, seal.AccessSecret, refresh.context(Access), refresh.secret[:])
 	if err != nil {
 		return Pair{}, err
 	}
@@ -22,8 +23,8 @@ func PairOf(keys *seal.Ring, refresh Token) (Pair, error) {
 	return Pair{Access: access, Refresh: refresh}, nil
 }
 
-// Successor returns the pair of the next generation. It fails if the token's key
-// is not in the ring.
+// Successor returns the pair of the next generation. It returns
+// [seal.ErrUnknownKey] if the token's key is not in the ring.
 func Successor(keys *seal.Ring, refresh Token) (Pair, error) {
 	next := refresh
 	next.generation++
@@ -35,7 +36,8 @@ func Successor(keys *seal.Ring, refresh Token) (Pair, error) {
 	return PairOf(keys, next)
 }
 
-// Encode returns both tokens as their holder sees them.
+// Encode returns both tokens as clients hold them. It returns
+// [seal.ErrUnknownKey] if their key is not in the ring.
 func (p Pair) Encode(keys *seal.Ring) (access, refresh string, err error) {
 	if access, err = p.Access.Encode(keys); err != nil {
 		return "", "", err
@@ -44,7 +46,8 @@ func (p Pair) Encode(keys *seal.Ring) (access, refresh string, err error) {
 	return access, refresh, err
 }
 
-// Hashes returns what Redis holds of both tokens.
+// Hashes returns what Redis stores of both tokens, [HashSize] bytes each. It
+// returns [seal.ErrUnknownKey] if their key is not in the ring.
 func (p Pair) Hashes(keys *seal.Ring) (access, refresh []byte, err error) {
 	if access, err = p.Access.Hash(keys); err != nil {
 		return nil, nil, err

@@ -1,9 +1,9 @@
-// Package token makes, reads and recognises the tokens that clients hold, and the
-// ids of accounts and sessions that stand in them. It does not know Redis.
+// Package token creates, reads and recognises the tokens that clients hold, and
+// the ids of accounts and sessions in them. It does not know Redis.
 //
-// A token is a random or derived secret with the name of its session. Reading one
-// says that it was made with our keys; whether it still opens a session is for the
-// session's record to say.
+// A token is a random or derived secret with the name of its session. Reading a
+// token proves that it was made with our keys. Only the session's record says
+// whether it is still valid.
 package token
 
 import (
@@ -19,11 +19,11 @@ import (
 	"latchkey/shared/seal"
 )
 
-// Kind is what a token is for, as the prefix that it is written with. Secret
-// scanners find a leaked token by it.
+// Kind is what a token is for. It is written as the token's prefix, by which
+// secret scanners find leaked tokens.
 type Kind string
 
-// The kinds.
+// The kinds of tokens.
 const (
 	Access  Kind = "lka_"
 	Refresh Kind = "lkr_"
@@ -31,33 +31,34 @@ const (
 
 // A token is written as its kind and base64url of
 //
-//	format 1 | key id 4 | user id 16 | session 16 | generation 4 | secret 32 | gate 16
+//	format 1 | key id 4 | user id 16 | session 16 | generation 4 |
+//	secret 32 | gate 16
 //
 // with the size of each field in bytes. The gate is a MAC over the kind and all
-// fields before it, so that a forged or mangled token is refused without a round
-// trip to Redis.
+// fields before it, so that a forged or mangled token is refused without a
+// round trip to Redis.
 const (
 	format = 1
 	gateAt = 1 + seal.IDLength + 16 + 16 + 4 + 32
 	size   = gateAt + 16
 )
 
-// HashSize is the size in bytes of what Redis holds of a token.
+// HashSize is the size of what Redis stores of a token, in bytes.
 const HashSize = 16
 
-// ErrInvalid says that a text is not a token made with our keys, or that nothing
-// is known of its session: it is malformed, forged, of another kind, or older than
-// what is remembered of sessions that ended.
+// ErrInvalid says that a text is not a token made with our keys, or that its
+// session is unknown. The token is malformed, forged, of another kind, or older
+// than the records of ended sessions.
 var ErrInvalid = errors.New("invalid token")
 
-// ErrUnknownKey says that a token names a key that the key ring does not have. It
-// wraps [ErrInvalid] and [seal.ErrUnknownKey].
+// ErrUnknownKey says that a token names a key that the key ring does not have.
+// It wraps [ErrInvalid] and [seal.ErrUnknownKey].
 var ErrUnknownKey = fmt.Errorf("%w: %w", ErrInvalid, seal.ErrUnknownKey)
 
-// Token is an authentic token, taken apart: it was made with our keys, which does
-// not say that it still opens anything. It prints as its kind alone, with every
-// verb of package fmt, as text and in JSON. Package fmt calls no methods in an
-// unexported field of a struct, so a token must not be kept in one.
+// Token is an authentic token, parsed: it was made with our keys, but need not
+// be valid any more. It prints as its kind alone, with every verb of package
+// fmt, as text and in JSON. Package fmt calls no methods in an unexported field
+// of a struct, so a token must not be kept in one.
 type Token struct {
 	kind       Kind
 	key        seal.KeyID
@@ -66,8 +67,8 @@ type Token struct {
 	secret     [32]byte
 }
 
-// NewRefresh makes a refresh token of a session's given generation, with a random
-// secret.
+// NewRefresh returns a refresh token of a session's given generation, with a
+// random secret.
 func NewRefresh(key seal.KeyID, id ID, generation uint32) Token {
 	t := Token{kind: Refresh, key: key, id: id, generation: generation}
 	rand.Read(t.secret[:]) // never fails: crypto/rand ends the process rather than return less
@@ -75,8 +76,8 @@ func NewRefresh(key seal.KeyID, id ID, generation uint32) Token {
 }
 
 // Parse reads a token of the given kind and checks its gate. It returns
-// [ErrInvalid]. If the key id is unknown it returns [ErrUnknownKey], and a token
-// of which only [Token.KeyID] is set.
+// [ErrInvalid] if it is not one. If the key id is unknown it returns
+// [ErrUnknownKey], and a token with only [Token.KeyID] set.
 func Parse(keys *seal.Ring, kind Kind, text string) (Token, error) {
 	body, ok := strings.CutPrefix(text, string(kind))
 	if !ok {
@@ -103,7 +104,7 @@ func Parse(keys *seal.Ring, kind Kind, text string) (Token, error) {
 // ID returns the id of the session that the token belongs to.
 func (t Token) ID() ID { return t.id }
 
-// KeyID returns the id of the key that the token was made with.
+// KeyID returns the id of the key that made the token.
 func (t Token) KeyID() seal.KeyID { return t.key }
 
 // Generation returns how many times the session's tokens had been rotated when
@@ -113,12 +114,12 @@ func (t Token) Generation() uint32 { return t.generation }
 // Format implements [fmt.Formatter]: a token prints as its kind.
 func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, string(t.kind)) }
 
-// MarshalText implements [encoding.TextMarshaler], and with that JSON: a token is
-// written as its kind.
+// MarshalText implements [encoding.TextMarshaler], and with that JSON: a token
+// is written as its kind.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.kind), nil }
 
-// Encode returns the token as its holder sees it. It fails if the key is not in
-// the ring.
+// Encode returns the token as clients hold it. It returns [seal.ErrUnknownKey]
+// if the key is not in the ring.
 func (t Token) Encode(keys *seal.Ring) (string, error) {
 	raw := make([]byte, 0, size)
 	raw = append(raw, format)
@@ -134,8 +135,9 @@ func (t Token) Encode(keys *seal.Ring) (string, error) {
 	return string(t.kind) + base64.RawURLEncoding.EncodeToString(append(raw, gate[:16]...)), nil
 }
 
-// Hash returns what Redis holds of a token, [HashSize] bytes: it recognises the
-// token and cannot be turned back into it. It fails if the key is not in the ring.
+// Hash returns what Redis stores of a token, [HashSize] bytes. It recognises
+// the token but does not reveal it. It returns [seal.ErrUnknownKey] if the key
+// is not in the ring.
 func (t Token) Hash(keys *seal.Ring) ([]byte, error) {
 	sum, err := keys.MAC(t.key, seal.TokenHash, t.context(t.kind), t.secret[:])
 	if err != nil {
@@ -144,7 +146,8 @@ func (t Token) Hash(keys *seal.Ring) ([]byte, error) {
 	return sum[:HashSize], nil
 }
 
-// context is what binds a derivation to one kind of token, session and generation.
+// context returns what binds a derivation to one kind of token, session and
+// generation.
 func (t Token) context(kind Kind) []byte {
 	b := make([]byte, 0, len(kind)+len(t.id.User)+len(t.id.Session)+4)
 	b = append(b, kind...)
@@ -153,9 +156,9 @@ func (t Token) context(kind Kind) []byte {
 	return binary.BigEndian.AppendUint32(b, t.generation)
 }
 
-// ContainedIn reports whether text contains what looks like a token, authentic or
-// not: a kind, and behind it more than words such as polka_dots have. It is for
-// keeping tokens out of logs.
+// ContainedIn reports whether text contains something that looks like a token,
+// authentic or not: a kind, followed by more than is found in words such as
+// polka_dots. It keeps tokens out of logs.
 func ContainedIn(text string) bool {
 	for _, kind := range []Kind{Access, Refresh} {
 		for rest, found := text, true; found; {
@@ -172,7 +175,8 @@ func ContainedIn(text string) bool {
 func looksEncoded(text string) bool {
 	const enough = 22
 	outside := func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			r == '-' || r == '_')
 	}
 	return len(text) >= enough && strings.IndexFunc(text[:enough], outside) < 0
 }
