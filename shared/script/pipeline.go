@@ -7,8 +7,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Call is one of several scripts that are sent at once. Each has keys of its own
-// slot and knows nothing of the others.
+// Call is one of several scripts that are sent at once. Each has the keys of
+// one slot and is independent of the others.
 type Call struct {
 	Script *Script
 	Keys   []string
@@ -19,9 +19,10 @@ type Call struct {
 	id callID
 }
 
-// Pipeline runs scripts in one round trip, and is [Run] for each of them: what was
-// not answered is asked once more, and no reply is taken for another call's. What
-// the scripts add to their replies is dropped.
+// Pipeline runs scripts in one round trip, each as [Run] does: calls without a
+// reply are sent once more, and no call accepts the reply of another. The
+// strings that the scripts add to their replies are dropped. Its errors are
+// those of Run.
 func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) error {
 	for _, c := range calls {
 		c.id = newCallID()
@@ -29,7 +30,7 @@ func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) er
 	}
 	err := Retry(ctx, func() error {
 		err := send(ctx, rdb, calls, (*redis.Script).EvalSha)
-		if redis.HasErrorPrefix(err, "NOSCRIPT") { // outside of a pipeline Script.Run sees to it
+		if redis.HasErrorPrefix(err, "NOSCRIPT") { // outside of a pipeline, Script.Run does this
 			err = send(ctx, rdb, calls, (*redis.Script).Eval)
 		}
 		return err
@@ -45,10 +46,10 @@ func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) er
 	return nil
 }
 
-// sender is how a script is sent: by its name, or with its text.
+// sender sends a script, by its name or with its text.
 type sender = func(*redis.Script, context.Context, redis.Scripter, []string, ...any) *redis.Cmd
 
-// send sends the calls that were not answered yet. It returns the first error.
+// send sends the calls that have no reply yet. It returns the first error.
 func send(ctx context.Context, rdb redis.UniversalClient, calls []*Call, by sender) error {
 	p := rdb.Pipeline()
 	sent := map[*Call]*redis.Cmd{}
