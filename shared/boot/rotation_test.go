@@ -168,7 +168,7 @@ func TestRotation_story(t *testing.T) {
 	v.Clock.Add(10 * time.Minute)
 	wantStatus(t, early.profile(former.AccessToken, false), http.StatusOK)
 
-	if _, err := v.Log.Entries(); err != nil || !strings.Contains(v.Log.String(), "lookup names no key") {
+	if _, err := v.Log.Entries(); err != nil || !strings.Contains(v.Log.String(), "lookup must name a key") {
 		t.Errorf("%v, logged %s", err, v.Log)
 	}
 	for _, m := range document.Masters {

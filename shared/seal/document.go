@@ -14,44 +14,51 @@ import (
 	"unicode/utf8"
 )
 
-// Document is what one secret store entry holds: every key of a deployment by its name, and which of them is the lookup
-// key. As text it is a JSON object,
+// Document is the content of one entry of a secret store: every key of a
+// deployment by its name, and which of them is the lookup key. As text it is a
+// JSON object,
 //
-//	{"lookup":"k1","k1":"<64 random characters>","k2":{"secret":"<64 more>","activeFrom":"2026-11-25T10:00:00Z"}}
+//	{"lookup":"k1","k1":"<64 random characters>",
+//	 "k2":{"secret":"<64 more>","activeFrom":"2026-11-25T10:00:00Z"}}
 //
-// in which a key without activeFrom is active always. Keys are added by Next and are never taken away by a program:
-// whoever takes one out of the text by hand forgets what it sealed, and ends the sessions that began under it. The lookup
-// key cannot be taken out: such a text does not parse.
+// in which a key without activeFrom is always active. [Document.Next] adds
+// keys, and no program removes one. A person who removes a key from the text
+// loses what it sealed, and ends the sessions that began under it. The lookup
+// key must not be removed: such a text does not parse.
 type Document struct {
-	// Lookup is the name of the key that names things.
+	// Lookup is the name of the lookup key.
 	Lookup string
-	// Masters are all keys, by number.
+	// Masters are all keys, in the order of their numbers.
 	Masters []Master
 }
 
-// Master is one key of a document. All that a ring uses of it is derived from its secret.
+// Master is one key of a document. Everything that a ring uses of it is derived
+// from its secret.
 type Master struct {
 	// Name is k and a number from 1, such as k1.
 	Name string
 	// Secret is at least MinSecret bytes of UTF-8.
 	Secret string
-	// ActiveFrom is when new work begins to use it, in whole seconds of UTC. Zero means always.
+	// ActiveFrom is when the key begins to be used for new work, in whole
+	// seconds of UTC. Zero means always.
 	ActiveFrom time.Time
 }
 
-// maxDocument is the longest value that AWS Secrets Manager holds, in bytes.
+// maxDocument is the longest value that AWS Secrets Manager stores, in bytes.
 const maxDocument = 65536
 
-// second is how a document writes time: RFC 3339, in UTC, without fractions. There is one way to write each time.
+// second is the layout of times in a document: RFC 3339, in UTC, without
+// fractions. Each time has one spelling.
 const second = "2006-01-02T15:04:05Z"
 
 var masterName = regexp.MustCompile(`^k[1-9][0-9]{0,5}$`)
 
-// ParseDocument reads a document. What it does not know, it refuses: a member of another name, a name that is there
-// twice, a short secret, a time in another form. No error holds anything of the text but the names of keys.
+// ParseDocument reads a document. It refuses what it does not know: another
+// name, a duplicate name, a short secret, a time in another form. Its errors
+// contain nothing of the text but the names of keys.
 func ParseDocument(text string) (*Document, error) {
 	if len(text) > maxDocument || !utf8.ValidString(text) {
-		return nil, fmt.Errorf("the document is no UTF-8 of at most %d bytes", maxDocument)
+		return nil, fmt.Errorf("the document must be UTF-8 of at most %d bytes", maxDocument)
 	}
 	d := new(Document)
 	in := json.NewDecoder(strings.NewReader(text))
@@ -59,7 +66,7 @@ func ParseDocument(text string) (*Document, error) {
 		return nil, err
 	}
 	if _, err := in.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the document")
+		return nil, errors.New("the document must end after its JSON object")
 	}
 	slices.SortFunc(d.Masters, func(a, b Master) int { return cmp.Compare(a.number(), b.number()) })
 	if err := d.check(); err != nil {
@@ -68,10 +75,12 @@ func ParseDocument(text string) (*Document, error) {
 	return d, nil
 }
 
-// errJSON does not say where or why: what stands there may be a secret.
-var errJSON = errors.New("the document is no JSON object of the form that is wanted")
+// errJSON does not say where or why, because the text there may be a secret.
+var errJSON = errors.New(
+	`the document must be a JSON object such as {"lookup":"k1","k1":"<secret>"}`)
 
-// members calls each with the name of every member of the object that comes next; each reads its value.
+// members calls each with the name of every member of the next object; each
+// reads the value.
 func members(in *json.Decoder, each func(name string) error) error {
 	if open, err := in.Token(); err != nil || open != json.Delim('{') {
 		return errJSON
@@ -83,7 +92,7 @@ func members(in *json.Decoder, each func(name string) error) error {
 			return err
 		}
 		if seen[name] {
-			return errors.New("a name is there twice")
+			return errors.New("the document has a duplicate name")
 		}
 		seen[name] = true
 		if err := each(name); err != nil {
@@ -112,7 +121,8 @@ func (d *Document) member(in *json.Decoder, name string) (err error) {
 		d.Lookup, err = text(in)
 		return err
 	case !masterName.MatchString(name):
-		return errors.New("a name is neither lookup nor k and a number, such as k1")
+		return errors.New(
+			"the document has an unknown name: use lookup, or k and a number, such as k1")
 	}
 	var value json.RawMessage
 	if err := in.Decode(&value); err != nil {
@@ -126,7 +136,8 @@ func (d *Document) member(in *json.Decoder, name string) (err error) {
 	return nil
 }
 
-// parse reads a key's value: its secret, or an object of secret and activeFrom.
+// parse reads a key's value: its secret, or an object with secret and
+// activeFrom.
 func (m *Master) parse(value string) (err error) {
 	in := json.NewDecoder(strings.NewReader(value))
 	if strings.HasPrefix(value, `"`) {
@@ -141,34 +152,37 @@ func (m *Master) parse(value string) (err error) {
 		case "activeFrom":
 			from, err = text(in)
 		default:
-			return errors.New("a name is neither secret nor activeFrom")
+			return errors.New("unknown name: use secret and activeFrom")
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if m.ActiveFrom, err = time.Parse(second, from); err != nil || m.ActiveFrom.Format(second) != from {
-		return errors.New("activeFrom is no time such as " + second)
+	m.ActiveFrom, err = time.Parse(second, from)
+	if err != nil || m.ActiveFrom.Format(second) != from {
+		return errors.New("activeFrom must be a time such as " + second)
 	}
 	return nil
 }
 
-// check holds a document against all that is wanted of it as a whole.
+// check checks the document as a whole.
 func (d *Document) check() error {
 	if len(d.Masters) == 0 {
-		return errors.New("there is no key")
+		return errors.New("the document has no key: add k1")
 	}
 	if d.master(d.Lookup) == nil {
-		return errors.New("lookup names no key that is there; the lookup key cannot be taken away")
+		return errors.New(
+			"lookup must name a key of the document: the lookup key must not be removed")
 	}
 	secrets := map[string]string{}
 	for _, m := range d.Masters {
 		if len(m.Secret) < MinSecret {
-			return fmt.Errorf("%s: the secret has %d bytes, at least %d are needed", m.Name, len(m.Secret), MinSecret)
+			return fmt.Errorf("%s: the secret has %d bytes, at least %d are needed",
+				m.Name, len(m.Secret), MinSecret)
 		}
 		if other, twice := secrets[m.Secret]; twice {
-			return fmt.Errorf("%s: the secret is that of %s", m.Name, other)
+			return fmt.Errorf("%s: the secret equals that of %s: use a new one", m.Name, other)
 		}
 		secrets[m.Secret] = m.Name
 	}
@@ -183,8 +197,8 @@ func (d *Document) master(name string) *Master {
 	return &d.Masters[i]
 }
 
-// Next is the document with one key more, which becomes active at that time, rounded up to a second. Nothing that was
-// there changes or goes.
+// Next returns the document with one more key, which becomes active at that
+// time, rounded up to a second. All other keys stay unchanged.
 func (d *Document) Next(secret string, activeFrom time.Time) *Document {
 	last := d.Masters[len(d.Masters)-1].number()
 	next := Master{
@@ -195,8 +209,9 @@ func (d *Document) Next(secret string, activeFrom time.Time) *Document {
 	return &Document{Lookup: d.Lookup, Masters: append(slices.Clone(d.Masters), next)}
 }
 
-// Follows tells whether a document is what Next makes of another one, or that one itself: the same lookup key, every key
-// with its secret and its time, and at most one more, the last. A key that was taken out of the other is not in it.
+// Follows reports whether d equals other or is the result of other's
+// [Document.Next]: the same lookup key, every key with its secret and its time,
+// and at most one more, the last. It is false if a key of other was removed.
 func (d *Document) Follows(other *Document) bool {
 	more := len(d.Masters) - len(other.Masters)
 	if d.Lookup != other.Lookup || more < 0 || more > 1 {
@@ -207,10 +222,10 @@ func (d *Document) Follows(other *Document) bool {
 	})
 }
 
-// Newest is the key that was added last.
+// Newest returns the key that was added last.
 func (d *Document) Newest() Master { return d.Masters[len(d.Masters)-1] }
 
-// Text is the document as ParseDocument reads it.
+// Text returns the document as [ParseDocument] reads it.
 func (d *Document) Text() string {
 	var b strings.Builder
 	quote := func(s string) {
@@ -235,11 +250,11 @@ func (d *Document) Text() string {
 	return b.String() + "}"
 }
 
-// Ring derives the ring of a document, with scope as NewRing takes it.
+// Ring derives the ring of a document; see [NewRing] for scope and errors.
 func (d *Document) Ring(scope string) (*Ring, error) {
 	lookup := d.master(d.Lookup)
 	if lookup == nil {
-		return nil, errors.New("lookup names no key that is there")
+		return nil, errors.New("lookup must name a key of the document")
 	}
 	keys := make([]Key, 0, len(d.Masters))
 	for _, m := range d.Masters {
@@ -248,8 +263,9 @@ func (d *Document) Ring(scope string) (*Ring, error) {
 	return NewRing(scope, lookup.derive("lookup", MinSecret), keys...)
 }
 
-// key derives a ring's key. Its id comes from the secret, one way, and not from the name: another secret under the same
-// name is another key, and what the former made is refused as unknown and not as forged.
+// key derives a ring's key. Its id is derived from the secret, one way, and not
+// from the name. So another secret under the same name is another key, and what
+// the former one made is refused as unknown rather than as forged.
 func (m Master) key() Key {
 	return Key{
 		ID:         KeyID(m.derive("key-id", IDLength)),
@@ -268,7 +284,7 @@ func (m Master) number() int {
 	return n
 }
 
-// String names the keys and shows no secret.
+// String returns the names of the keys, and no secret.
 func (d *Document) String() string {
 	names := make([]string, 0, len(d.Masters))
 	for _, m := range d.Masters {
@@ -277,11 +293,11 @@ func (d *Document) String() string {
 	return "keys " + strings.Join(names, ", ")
 }
 
-// GoString shows no secret either.
+// GoString returns the same as [Document.String].
 func (d *Document) GoString() string { return d.String() }
 
-// String shows the name alone.
+// String returns the name alone.
 func (m Master) String() string { return m.Name }
 
-// GoString shows the name alone.
+// GoString returns the name alone.
 func (m Master) GoString() string { return m.Name }

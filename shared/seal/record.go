@@ -7,24 +7,28 @@ import (
 	"fmt"
 )
 
-// format is the first byte of all sealed bytes.
+// format is the first byte of everything that is sealed.
 const format = 1
 
-// Overhead is how much longer sealed bytes are than what they hold: format, key id, nonce and tag.
+// Overhead is how many bytes sealing adds: format, key id, nonce and tag.
 const Overhead = 1 + IDLength + 12 + 16
 
-// Record names what is sealed. All of it is bound: sealed bytes open only for the record they were made for.
+// Record names what is sealed. All of it is bound: sealed bytes open only for
+// the record that they were made for.
 type Record struct {
 	// Kind is the type of record, such as "session".
 	Kind string
-	// Owner identifies the one record. The encryption key is derived from it, so that a key seals only as often as its
-	// record is rewritten and 96-bit random nonces stay far below their bound of 2^32.
+	// Owner identifies the one record. The encryption key is derived from it.
+	// So a key seals only as often as its record is rewritten, and 96-bit
+	// random nonces stay far below their bound of 2^32.
 	Owner []byte
-	// Facts are what must not be changed around the record, such as when a session began and must end.
+	// Facts are what must not be changed beside the sealed bytes, such as when
+	// a session began and must end.
 	Facts []byte
 }
 
-// Seal encrypts under the given key; the result is Overhead longer. It fails with ErrUnknownKey.
+// Seal encrypts plain under the given key. The result is [Overhead] bytes
+// longer. It returns [ErrUnknownKey] if the ring does not have the key.
 func (r *Ring) Seal(id KeyID, rec Record, plain []byte) ([]byte, error) {
 	aead, err := r.aead(id, rec)
 	if err != nil {
@@ -36,8 +40,9 @@ func (r *Ring) Seal(id KeyID, rec Record, plain []byte) ([]byte, error) {
 	return aead.Seal(out, nil, plain, additional(id, rec)), nil
 }
 
-// Open returns what Seal was given. It fails with ErrUnknownKey where the key is gone, and with ErrOpen for anything
-// else, without saying what was wrong.
+// Open returns what [Ring.Seal] was given. It returns [ErrUnknownKey] if the
+// ring does not have the key. For everything else that is wrong it returns
+// [ErrOpen], without saying what.
 func (r *Ring) Open(rec Record, sealed []byte) ([]byte, error) {
 	id, ok := KeyOf(sealed)
 	if !ok {
@@ -54,7 +59,8 @@ func (r *Ring) Open(rec Record, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// KeyOf is the key that sealed something, as it says itself. It tells false for what no key sealed.
+// KeyOf returns the id of the key that sealed something, as the sealed bytes
+// name it. It returns false for bytes that were not sealed.
 func KeyOf(sealed []byte) (KeyID, bool) {
 	if len(sealed) < Overhead || sealed[0] != format {
 		return KeyID{}, false
@@ -75,7 +81,8 @@ func (r *Ring) aead(id KeyID, rec Record) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// additional frames kind, owner and facts by their lengths, so that no two records share additional data.
+// additional frames kind, owner and facts by their lengths, so that no two
+// records have the same additional data.
 func additional(id KeyID, rec Record) []byte {
 	out := make([]byte, 0, 1+IDLength+3*4+len(rec.Kind)+len(rec.Owner)+len(rec.Facts))
 	out = append(append(out, format), id[:]...)

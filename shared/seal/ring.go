@@ -1,15 +1,19 @@
-// Package seal holds the key ring: it authenticates (HMAC-SHA-256), derives (HKDF, RFC 5869) and seals (AES-256-GCM,
-// NIST SP 800-38D) everything that this project puts into a token or into Redis.
+// Package seal holds the key ring. It authenticates (HMAC-SHA-256), derives
+// (HKDF, RFC 5869) and seals (AES-256-GCM, NIST SP 800-38D) everything that
+// this project puts into a token or into Redis.
 //
-// Two kinds of key live in a ring. The lookup key names things: it turns a subject or a nonce into the name of a Redis
-// key, so it can never change without forgetting who is who. All other keys rotate: each has an id that stands beside
-// whatever it made, so that old work can be read while new work uses the newest active key.
+// A ring has two kinds of keys. The lookup key names things: it turns a subject
+// or a nonce into the name of a Redis key. It can never change, or every
+// account would get another name. All other keys rotate. Each has an id that is
+// stored with whatever the key made, so that old work can be read while new
+// work uses the newest active key.
 //
-// A ring's keys come from the environment (EnvironmentKey) or from a Document, and can be replaced in place while others
-// use it (Replace). A key is taken away by hand alone, out of the document: that ends the sessions that began under it and
-// forgets what it sealed. The lookup key cannot be taken away.
+// A ring's keys come from the environment ([EnvironmentKey]) or from a
+// [Document], and can be replaced while others use the ring ([Ring.Replace]). A
+// key is removed only by hand, from the document. That ends the sessions that
+// began under it and loses what it sealed. The lookup key must not be removed.
 //
-// What the package does not do: it fetches no secret, writes no log and knows nothing of sessions.
+// The package fetches no secrets, writes no log and knows nothing of sessions.
 package seal
 
 import (
@@ -29,7 +33,7 @@ import (
 
 // Lengths in bytes.
 const (
-	// MinSecret is the least that a secret may have.
+	// MinSecret is the minimum length of a secret.
 	MinSecret = 32
 	// EncryptionKey is the exact length of an encryption key.
 	EncryptionKey = 32
@@ -39,36 +43,41 @@ const (
 
 // Errors of this package.
 var (
-	// ErrUnknownKey says that the ring has no key with that id: retired and removed, or not ours.
+	// ErrUnknownKey says that the ring has no key with that id: it was removed,
+	// or is not ours.
 	ErrUnknownKey = errors.New("unknown key id")
-	// ErrOpen says that sealed bytes did not open: cut, altered, or bound to another record. It never says which.
+	// ErrOpen says that sealed bytes did not open: truncated, altered, or bound
+	// to another record. It never says which.
 	ErrOpen = errors.New("sealed record does not open")
 )
 
-// KeyID names a key inside tokens and sealed records. It is no secret.
+// KeyID names a key inside tokens and sealed records. It is not secret.
 type KeyID [IDLength]byte
 
 // Key is one generation of secrets.
 type Key struct {
 	ID KeyID
-	// Secret feeds every MAC; at least MinSecret bytes.
+	// Secret is what every MAC key is derived from; at least [MinSecret] bytes.
 	Secret []byte
-	// Encryption feeds the seals; exactly EncryptionKey bytes.
+	// Encryption is what the sealing keys are derived from; exactly
+	// [EncryptionKey] bytes.
 	Encryption []byte
-	// ActiveFrom is when the key begins to be used for new work; it is accepted for reading before that. Zero means
-	// always.
+	// ActiveFrom is when the key begins to be used for new work; it is accepted
+	// for reading before that. Zero means always.
 	ActiveFrom time.Time
 }
 
-// EnvironmentKey makes the one key of a configuration without rotation. Its id is derived from both secrets, one way:
-// a changed secret is a changed id, so that what the former secret made is refused as unknown and not as forged.
+// EnvironmentKey returns the one key of a configuration without rotation. Its
+// id is derived from both secrets, one way. So a changed secret changes the id,
+// and what the former secret made is refused as unknown rather than as forged.
 func EnvironmentKey(secret, encryption []byte) Key {
-	sum := expand(extract(append(slices.Clone(secret), encryption...)), "latchkey/1|key-id", IDLength)
+	root := extract(append(slices.Clone(secret), encryption...))
+	sum := expand(root, "latchkey/1|key-id", IDLength)
 	return Key{ID: KeyID(sum), Secret: secret, Encryption: encryption}
 }
 
-// Purpose separates the uses of a key: each has a derived key of its own, so that a value made for one is worthless
-// for another.
+// Purpose separates the uses of a key. Each has a derived key of its own, so
+// that a value made for one is worthless for another.
 type Purpose string
 
 // The purposes of the rotating keys.
@@ -96,14 +105,15 @@ var (
 	permanent = []Purpose{UserID, NonceName, PreLogin, SessionRandom, RateLimit, StateName}
 )
 
-// Ring is a set of keys. It is safe for concurrent use, Replace included.
+// Ring is a set of keys. It is safe for concurrent use, including
+// [Ring.Replace].
 type Ring struct{ set atomic.Pointer[set] }
 
-// set is what a ring holds at one time. It never changes.
+// set is the content of a ring at one time. It never changes.
 type set struct {
 	lookup map[Purpose]*macKey
 	keys   map[KeyID]derived
-	order  []Key // by ActiveFrom, oldest first; secrets left out
+	order  []Key // by ActiveFrom, oldest first; without secrets
 }
 
 type derived struct {
@@ -111,12 +121,15 @@ type derived struct {
 	seal *macKey // root of the per-record encryption keys
 }
 
-// NewRing derives all keys of a ring. Scope is the deployment's name for itself (the Redis key prefix): two stages that
-// share a secret derive different keys and cannot swap tokens. It fails on a short secret, a wrong length, a repeated id
-// or an empty ring.
+// NewRing derives all keys of a ring. Scope is the deployment's name for itself
+// (the Redis key prefix): two stages that share a secret derive different keys
+// and cannot exchange tokens. It returns an error if a secret is short, an
+// encryption key has the wrong length, an id appears twice, or there are no
+// keys.
 func NewRing(scope string, lookup []byte, keys ...Key) (*Ring, error) {
 	if len(lookup) < MinSecret {
-		return nil, fmt.Errorf("lookup key has %d bytes, at least %d are needed", len(lookup), MinSecret)
+		return nil, fmt.Errorf("lookup key has %d bytes, at least %d are needed",
+			len(lookup), MinSecret)
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("a ring needs at least one key")
@@ -133,11 +146,13 @@ func NewRing(scope string, lookup []byte, keys ...Key) (*Ring, error) {
 	return r, nil
 }
 
-// ErrLookup says that a ring's keys were not replaced, since the others' lookup key is another one.
-var ErrLookup = errors.New("the lookup key is another one: every account would get another name")
+// ErrLookup says that a ring's keys were not replaced, because the other ring
+// has another lookup key.
+var ErrLookup = errors.New("the lookup key differs: every account would get another name")
 
-// Replace gives the ring the keys of another, all at once: whoever uses it meanwhile works with one set or the other. It
-// fails with ErrLookup, and then changes nothing.
+// Replace gives the ring the keys of another, all at once: concurrent users
+// work with one set or the other. It returns [ErrLookup] if the lookup keys
+// differ, and then changes nothing.
 func (r *Ring) Replace(other *Ring) error {
 	next := other.set.Load()
 	if !bytes.Equal(r.set.Load().lookup[UserID].key, next.lookup[UserID].key) {
@@ -147,7 +162,7 @@ func (r *Ring) Replace(other *Ring) error {
 	return nil
 }
 
-// Has tells whether the ring has a key.
+// Has reports whether the ring has a key.
 func (r *Ring) Has(id KeyID) bool {
 	_, ok := r.set.Load().keys[id]
 	return ok
@@ -155,13 +170,15 @@ func (r *Ring) Has(id KeyID) bool {
 
 func (s *set) add(scope string, k Key) error {
 	if len(k.Secret) < MinSecret {
-		return fmt.Errorf("secret of key %x has %d bytes, at least %d are needed", k.ID, len(k.Secret), MinSecret)
+		return fmt.Errorf("secret of key %x has %d bytes, at least %d are needed",
+			k.ID, len(k.Secret), MinSecret)
 	}
 	if len(k.Encryption) != EncryptionKey {
-		return fmt.Errorf("encryption key %x has %d bytes, exactly %d are needed", k.ID, len(k.Encryption), EncryptionKey)
+		return fmt.Errorf("encryption key %x has %d bytes, exactly %d are needed",
+			k.ID, len(k.Encryption), EncryptionKey)
 	}
 	if _, twice := s.keys[k.ID]; twice {
-		return fmt.Errorf("key id %x is there twice", k.ID)
+		return fmt.Errorf("key id %x appears twice: use different keys", k.ID)
 	}
 	s.keys[k.ID] = derived{
 		macs: deriveAll(k.Secret, scope, rotating),
@@ -171,8 +188,8 @@ func (s *set) add(scope string, k Key) error {
 	return nil
 }
 
-// Current is the id that new work uses at that time: the one that became active last. Where none is active yet, the
-// first to become so.
+// Current returns the id of the key that new work uses at that time: the one
+// that became active last. If none is active yet, it is the first that will be.
 func (r *Ring) Current(now time.Time) KeyID {
 	order := r.set.Load().order
 	current := order[0].ID
@@ -184,8 +201,10 @@ func (r *Ring) Current(now time.Time) KeyID {
 	return current
 }
 
-// MAC is HMAC-SHA-256 over the parts under a rotating key, 32 bytes. Parts are framed by their length, so that moving a
-// byte from one to the next changes the result. It fails with ErrUnknownKey.
+// MAC returns the HMAC-SHA-256 of the parts under a rotating key, 32 bytes.
+// Parts are framed by their length, so that moving a byte from one to the next
+// changes the result. It returns [ErrUnknownKey] if the ring does not have the
+// key. It panics if the purpose is one of the lookup key.
 func (r *Ring) MAC(id KeyID, p Purpose, parts ...[]byte) ([]byte, error) {
 	k, ok := r.set.Load().keys[id]
 	if !ok {
@@ -194,18 +213,20 @@ func (r *Ring) MAC(id KeyID, p Purpose, parts ...[]byte) ([]byte, error) {
 	return k.macs[p].mac(parts), nil
 }
 
-// Lookup is MAC under the lookup key.
+// Lookup returns the HMAC-SHA-256 of the parts under the lookup key, as
+// [Ring.MAC] does. It panics if the purpose is one of the rotating keys.
 func (r *Ring) Lookup(p Purpose, parts ...[]byte) []byte {
 	return r.set.Load().lookup[p].mac(parts)
 }
 
-// macKey is a key of HMAC-SHA-256, with hashes that have taken it in already: half of what a short message costs.
+// macKey is a key of HMAC-SHA-256, with hashes that have already processed it:
+// that is half of the cost of a short message.
 type macKey struct {
 	key    []byte
 	hashes sync.Pool
 }
 
-// keyed is a hash that has taken in its key, and room to put a message together.
+// keyed is a hash that has processed its key, and a buffer for a message.
 type keyed struct {
 	hash    hash.Hash
 	message []byte
@@ -217,18 +238,19 @@ func newMACKey(key []byte) *macKey {
 	return k
 }
 
-// digest is HMAC-SHA-256 of the message.
+// digest returns the HMAC-SHA-256 of the message.
 func (h *keyed) digest() []byte {
 	h.hash.Reset()
 	h.hash.Write(h.message)
 	return h.hash.Sum(make([]byte, 0, sha256.Size))
 }
 
-// mac frames the parts. A key that is none is a purpose of the other kind of key: a programming error, and an empty key
-// would authenticate anything.
+// mac frames the parts and returns their HMAC. A nil key means a purpose of the
+// other kind of key. That is a programming error, and an empty key would
+// authenticate anything, so it panics.
 func (k *macKey) mac(parts [][]byte) []byte {
 	if k == nil {
-		panic("seal: a purpose of the other kind of key")
+		panic("seal: the purpose belongs to the other kind of key")
 	}
 	h := k.hashes.Get().(*keyed)
 	defer k.hashes.Put(h)
@@ -240,7 +262,8 @@ func (k *macKey) mac(parts [][]byte) []byte {
 	return h.digest()
 }
 
-// expand is HKDF-Expand (RFC 5869) of this key for as many bytes as a hash has, which are all of its first block.
+// expand is HKDF-Expand (RFC 5869) of this key, for the length of one hash,
+// which is its first block.
 func (k *macKey) expand(info ...string) []byte {
 	h := k.hashes.Get().(*keyed)
 	defer k.hashes.Put(h)
@@ -263,7 +286,8 @@ func deriveAll(secret []byte, scope string, purposes []Purpose) map[Purpose]*mac
 
 func info(scope, purpose string) string { return "latchkey/1|" + scope + "|" + purpose }
 
-// extract and expand wrap HKDF, whose errors are all about lengths that are constants here.
+// extract and expand wrap HKDF. Its errors are all about lengths, which are
+// constants here.
 func extract(secret []byte) []byte {
 	root, err := hkdf.Extract(sha256.New, secret, nil)
 	if err != nil {

@@ -204,7 +204,7 @@ func TestKeyRing_startFails(t *testing.T) {
 		"a sample": {func(s *awstest.SecretsManager) {
 			s.Set(strings.Replace(awstest.OneKey, awstest.FirstSecret, "change-me-"+awstest.FirstSecret, 1))
 		}, "k1: is an example"},
-		"bare":       {func(s *awstest.SecretsManager) { s.Set(awstest.FirstSecret) }, "no JSON object"},
+		"bare":       {func(s *awstest.SecretsManager) { s.Set(awstest.FirstSecret) }, "must be a JSON object"},
 		"out of use": {func(s *awstest.SecretsManager) { s.URL = "http://127.0.0.1:1" }, "asking Secrets Manager"},
 	} {
 		s := awstest.NewSecretsManager(t, awstest.OneKey)

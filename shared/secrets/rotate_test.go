@@ -76,12 +76,12 @@ func TestRotation_refuses(t *testing.T) {
 	// one, or not usable, is not let through.
 	for says, text := range map[string]string{
 		"has changed since":     strings.Replace(awstest.OneKey, awstest.FirstSecret, awstest.SecondSecret, 1),
-		"no JSON object":        awstest.SecondSecret,
+		"be a JSON object":      awstest.SecondSecret,
 		"fewer than 8":          strings.TrimSuffix(awstest.OneKey, "}") + `,"k2":"` + strings.Repeat("ab", 32) + `"}`,
-		"lookup names no key":   strings.Replace(awstest.TwoKeys, `"lookup":"k1"`, `"lookup":"k3"`, 1),
-		"is neither lookup":     strings.Replace(awstest.OneKey, `"lookup"`, `"comment":"","lookup"`, 1),
+		"lookup must name a":    strings.Replace(awstest.TwoKeys, `"lookup":"k1"`, `"lookup":"k3"`, 1),
+		"an unknown name":       strings.Replace(awstest.OneKey, `"lookup"`, `"comment":"","lookup"`, 1),
 		"least 32 are needed":   strings.TrimSuffix(awstest.OneKey, "}") + `,"k2":"short"}`,
-		"is that of k1":         strings.TrimSuffix(awstest.OneKey, "}") + `,"k2":"` + awstest.FirstSecret + `"}`,
+		"equals that of":        strings.TrimSuffix(awstest.OneKey, "}") + `,"k2":"` + awstest.FirstSecret + `"}`,
 		"has changed since the": strings.Replace(awstest.TwoKeys, `"lookup":"k1"`, `"lookup":"k2"`, 1),
 	} {
 		token := rand.Text() + rand.Text()
