@@ -40,7 +40,7 @@ func TestParse_domain(t *testing.T) {
 func TestParse_namesUserinfo(t *testing.T) {
 	for _, domain := range []string{"trusted.example@evil.example", "user:pass@example.com", "@example.com"} {
 		_, err := siwe.Parse([]byte(swap(t, example, "example.com wants", domain+" wants")))
-		if err == nil || err.Error() != "domain: userinfo" {
+		if err == nil || err.Error() != "domain: must not have userinfo" {
 			t.Errorf("%s gives %v", domain, err)
 		}
 	}

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// maxURI bounds the URI and each resource, in bytes. Nothing that a person could check before signing is longer.
+// maxURI bounds the URI and each resource, in bytes. A person could not check a
+// longer one before signing.
 const maxURI = 2048
 
 // The characters of RFC 3986, section 2 and appendix A.
@@ -40,7 +41,8 @@ func consistsOf(text string, allowed func(byte) bool) bool {
 	return true
 }
 
-// consistsOfEncoded reports whether text is *( unreserved / pct-encoded / sub-delims / one of marks ).
+// consistsOfEncoded reports whether text is *( unreserved / pct-encoded /
+// sub-delims / one of marks ).
 func consistsOfEncoded(text, marks string) bool {
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -57,51 +59,58 @@ func consistsOfEncoded(text, marks string) bool {
 	return true
 }
 
-// ValidStatement reports whether text can be the statement of a message: letters, digits, spaces and
-// -._~:/?#[]@!$&'()*+,;= and nothing else. The empty text is one.
+// ValidStatement reports whether text can be the statement of a message. It may
+// have letters, digits, spaces and -._~:/?#[]@!$&'()*+,;= and nothing else. The
+// empty text is valid.
 //
-// An erratum of the standard proposes all of printable ASCII. This stays with the grammar, because wallets that parse
-// strictly take anything else for an ordinary text and then warn nobody of a wrong domain. Nothing is lost by it: the
-// only statement that Policy.Check accepts is the configured one, and the configuration can be held against this.
+// An erratum of the standard proposes all of printable ASCII. This package
+// keeps to the grammar. Wallets that parse strictly treat any other message as
+// ordinary text, and then do not warn of a wrong domain. Nothing is lost:
+// [Policy.Check] accepts only the configured statement, and the configuration
+// can be checked with this function.
 func ValidStatement(text string) bool {
 	return consistsOf(text, func(c byte) bool {
 		return c == ' ' || isUnreserved(c) || isOneOf(c, subDelims) || isOneOf(c, genDelims)
 	})
 }
 
-// ValidDomain reports whether text can be the domain of a message: a host, and a port where there is one, without
-// userinfo. It says nothing of upper case or of trailing dots: a browser sends neither, so a configured domain that has
-// one meets no message.
+// ValidDomain reports whether text can be the domain of a message: a host and
+// an optional port, without userinfo. It accepts upper case and trailing dots.
+// Browsers send neither, so a configured domain that has one matches no
+// message.
 func ValidDomain(text string) bool { return domainFault(text) == "" }
 
-// domainFault says what keeps text from being a domain, "" where nothing does. Userinfo is grammatical and refused:
-// "example.com@evil.org" reads as example.com and is evil.org.
+// domainFault returns why text is not a domain, or "" if it is one. It refuses
+// userinfo, which the grammar allows: "example.com@evil.org" looks like
+// example.com but is evil.org.
 func domainFault(text string) string {
 	if strings.Contains(text, "@") {
-		return "userinfo"
+		return "must not have userinfo"
 	}
 	host, port, hasPort := splitPort(text)
 	if host == "" || !validHost(host) {
-		return "not an RFC 3986 host"
+		return "must have an RFC 3986 host"
 	}
 	if !hasPort {
 		return ""
 	}
 	// ParseUint takes digits only, no sign, and at least one.
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "not a port"
+		return "the port must be a number from 0 to 65535"
 	}
 	return ""
 }
 
-// splitPort cuts host [ ":" port ] at the colon, which inside of brackets belongs to the host.
+// splitPort cuts host [ ":" port ] at the colon. A colon inside brackets
+// belongs to the host.
 func splitPort(text string) (host, port string, hasPort bool) {
 	literal := strings.LastIndexByte(text, ']') + 1
 	name, port, hasPort := strings.Cut(text[literal:], ":")
 	return text[:literal] + name, port, hasPort
 }
 
-// validHost reports whether text is an IP-literal or a reg-name, which may be empty and covers IPv4.
+// validHost reports whether text is an IP-literal or a reg-name. A reg-name may
+// be empty, and covers IPv4.
 func validHost(text string) bool {
 	inside, literal := strings.CutPrefix(text, "[")
 	if !literal {
@@ -111,13 +120,15 @@ func validHost(text string) bool {
 	return closed && (validIPv6(inside) || validIPFuture(inside))
 }
 
-// validIPv6 leaves zones out: RFC 3986 has none.
+// validIPv6 reports whether text is an IPv6 address without a zone: RFC 3986
+// has no zones.
 func validIPv6(text string) bool {
 	ip, err := netip.ParseAddr(text)
 	return err == nil && ip.Is6() && ip.Zone() == ""
 }
 
-// validIPFuture reads "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" ).
+// validIPFuture reports whether text is "v" 1*HEXDIG "." 1*( unreserved /
+// sub-delims / ":" ).
 func validIPFuture(text string) bool {
 	if text == "" || text[0] != 'v' && text[0] != 'V' {
 		return false
@@ -132,7 +143,8 @@ func validScheme(text string) bool {
 		consistsOf(text, func(c byte) bool { return isAlphanumeric(c) || isOneOf(c, "+-.") })
 }
 
-// validURI reports whether text is the URI of RFC 3986, which has a scheme: a relative reference is none.
+// validURI reports whether text is a URI of RFC 3986. A URI has a scheme, so a
+// relative reference is not one.
 func validURI(text string) bool {
 	scheme, rest, found := strings.Cut(text, ":")
 	if len(text) > maxURI || !found || !validScheme(scheme) {
@@ -151,7 +163,8 @@ func validURI(text string) bool {
 		consistsOfEncoded(query, queryMarks) && consistsOfEncoded(fragment, queryMarks)
 }
 
-// validAuthority reads [ userinfo "@" ] host [ ":" port ] as RFC 3986 has it: in a URI all of it may be empty.
+// validAuthority reports whether text is [ userinfo "@" ] host [ ":" port ] of
+// RFC 3986. In a URI all of it may be empty.
 func validAuthority(text string) bool {
 	if userinfo, rest, found := strings.Cut(text, "@"); found {
 		if !consistsOfEncoded(userinfo, ":") {

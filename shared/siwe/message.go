@@ -1,16 +1,19 @@
-// Package siwe reads, writes and judges Sign-In with Ethereum messages (EIP-4361).
+// Package siwe reads, writes and checks Sign-In with Ethereum messages
+// (EIP-4361).
 //
-// Parse takes the exact bytes that were signed and accepts the grammar of the standard and nothing near it: no other
-// line ends, no trimming, no unknown, repeated or reordered lines. Nothing is normalised on the way, so that
-// Message.String gives back the very bytes that were parsed. Policy.Check then compares a message with what the
-// service is configured for.
+// [Parse] takes the exact bytes that were signed. It accepts the grammar of the
+// standard and nothing close to it: no other line ends, no trimming, no
+// unknown, repeated or reordered lines. It normalises nothing, so
+// [Message.String] returns exactly the bytes that were parsed. [Policy.Check]
+// then compares a message with what the service is configured for.
 //
-// The line between the two is who decides: Parse refuses what the bytes alone decide (SyntaxError), Check what
-// configuration or the clock decide (PolicyError).
+// Parse refuses what the bytes alone decide ([SyntaxError]). Check refuses what
+// the configuration or the clock decides ([PolicyError]).
 //
-// What the package does not do: it verifies no signature, it does not know which nonces were issued, and it gives
-// resources and request id no meaning. A message that passes both is worth nothing before its signature has been
-// verified over the received bytes and its nonce has been spent.
+// The package does not verify signatures, does not know which nonces were
+// issued, and gives resources and request id no meaning. A message that passes
+// both is worth nothing until its signature has been verified over the received
+// bytes and its nonce has been spent.
 package siwe
 
 import (
@@ -21,14 +24,15 @@ import (
 )
 
 const (
-	// MaxLength is the most bytes that a message may have. The standard asks for such a bound and names none.
+	// MaxLength is the maximum length of a message, in bytes. The standard asks
+	// for a bound but does not give one.
 	MaxLength = 4096
-	// MaxResources is the most entries that the list of resources may have.
+	// MaxResources is the maximum number of resources.
 	MaxResources = 10
-	// MaxChainID is the largest chain id that is accepted, 2^53-1: above it a client in JavaScript reads another number
-	// than the one that was signed.
+	// MaxChainID is the largest accepted chain id, 2^53-1. A JavaScript client
+	// would read a larger one as another number than the one that was signed.
 	MaxChainID = 1<<53 - 1
-	// Version is the only version that there is.
+	// Version is the only version of the standard.
 	Version = "1"
 )
 
@@ -48,20 +52,24 @@ const (
 	resourceMark        = "- "
 )
 
-// Message holds the fields of an EIP-4361 message. Parse fills it; a service that writes its own fills it by hand and
-// renders it with String, which checks nothing: domain and statement must have passed ValidDomain and ValidStatement, or
-// a line feed in one of them could forge the fields below it.
+// Message holds the fields of an EIP-4361 message. [Parse] fills it. A service
+// that writes its own message fills it by hand and renders it with
+// [Message.String], which checks nothing. Domain and statement must then have
+// passed [ValidDomain] and [ValidStatement]: a line feed in one of them could
+// forge the fields below it.
 type Message struct {
-	// Scheme is the URI scheme in front of the domain, "" where there is none.
+	// Scheme is the URI scheme in front of the domain, "" if there is none.
 	Scheme string
-	// Domain is the RFC 3986 authority that asks for the signature, as received. Never empty.
+	// Domain is the RFC 3986 authority that asks for the signature, as
+	// received. Never empty.
 	Domain string
 	// Address is the account that signs. Never zero.
 	Address common.Address
-	// AddressText is the received spelling of Address. Empty renders the EIP-55 spelling.
+	// AddressText is the received spelling of Address. Empty renders the EIP-55
+	// spelling.
 	AddressText string
-	// Statement is what the person agrees to; nil where there is none. An empty one is not the same as none: it has a
-	// line of its own.
+	// Statement is what the person agrees to; nil if there is none. An empty
+	// statement is different from none: it has a line of its own.
 	Statement *string
 	// URI is what the signature is about, an absolute RFC 3986 URI.
 	URI string
@@ -71,20 +79,22 @@ type Message struct {
 	ChainID uint64
 	// Nonce is at least eight letters and digits.
 	Nonce string
-	// IssuedAt is when the message was made.
+	// IssuedAt is when the message was created.
 	IssuedAt Time
-	// ExpirationTime is when the message stops to hold; nil means never.
+	// ExpirationTime is when the message expires; nil means never.
 	ExpirationTime *Time
-	// NotBefore is when the message begins to hold; nil means always.
+	// NotBefore is when the message becomes valid; nil means always.
 	NotBefore *Time
-	// RequestID is the client's own reference; nil where there is none, and it may be empty.
+	// RequestID is the client's own reference; nil if there is none. It may be
+	// empty.
 	RequestID *string
-	// Resources are URIs that belong to the request. Nil means no list; a list without entries is empty and not nil.
+	// Resources are URIs that belong to the request. Nil means no list. A list
+	// without entries is empty and not nil.
 	Resources []string
 }
 
-// String renders the message as it is signed, without a trailing line feed. For a parsed message that is byte for byte
-// what Parse was given.
+// String renders the message as it is signed, without a trailing line feed. For
+// a parsed message it returns exactly what [Parse] was given.
 func (m *Message) String() string {
 	var b strings.Builder
 	m.writeHead(&b)
@@ -115,7 +125,8 @@ func (m *Message) writeHead(b *strings.Builder) {
 	writeLine(b, "", "")
 }
 
-// writeOptional writes the lines that may be missing. Each brings the line feed in front of it, as in the grammar.
+// writeOptional writes the optional lines. As in the grammar, each begins with
+// a line feed.
 func (m *Message) writeOptional(b *strings.Builder) {
 	if m.ExpirationTime != nil {
 		b.WriteString("\n" + expirationTimeLabel + m.ExpirationTime.String())

@@ -5,25 +5,29 @@ import (
 	"strings"
 )
 
-// SyntaxError says that a text is no acceptable EIP-4361 message. It holds nothing of the text, so that it can be shown
-// to whoever sent it.
+// SyntaxError says that a text is not an acceptable EIP-4361 message. It
+// contains nothing of the text, so it can be shown to the sender.
 type SyntaxError struct {
-	// Field is where the fault is: "message" (the text as a whole, or a line that belongs nowhere), "scheme", "domain",
-	// "address", "statement", "uri", "version", "chain-id", "nonce", "issued-at", "expiration-time", "not-before",
-	// "request-id" or "resources".
+	// Field is the part that is wrong: "message" (the text as a whole, or a
+	// line that belongs nowhere), "scheme", "domain", "address", "statement",
+	// "uri", "version", "chain-id", "nonce", "issued-at", "expiration-time",
+	// "not-before", "request-id" or "resources".
 	Field string
-	// Reason says in a few words what is wrong there.
+	// Reason says in a few words what is wrong with it. It is for people and
+	// may change.
 	Reason string
 }
 
-// Error names the field and the reason.
+// Error returns the field and the reason.
 func (e *SyntaxError) Error() string { return e.Field + ": " + e.Reason }
 
-// Parse reads a message from the bytes that were signed. Every error is a *SyntaxError.
+// Parse reads a message from the bytes that were signed. Every error is a
+// [*SyntaxError].
 //
-// It is stricter than the grammar where the grammar lets one message mean two things, or nothing: userinfo, an empty
-// host or an empty port in the domain, "0X", an address that fails EIP-55 or is zero, leading zeros in the chain id, dates
-// that are in no calendar, and sizes without bound.
+// It is stricter than the grammar if the grammar lets one message mean two
+// things, or nothing. It refuses userinfo, an empty host or an empty port in
+// the domain, "0X", an address that fails EIP-55 or is zero, leading zeros in
+// the chain id, dates that do not exist, and unbounded sizes.
 func Parse(raw []byte) (*Message, error) {
 	if err := checkBytes(raw); err != nil {
 		return nil, err
@@ -42,21 +46,26 @@ func Parse(raw []byte) (*Message, error) {
 	return p.m, nil
 }
 
-// checkBytes holds the bounds of the whole text. No field of the grammar has a byte outside printable ASCII: refusing
-// them here keeps carriage returns, NUL, escape sequences, homoglyphs and bidirectional marks out of every field at once.
+// checkBytes checks the length and the characters of the whole text. No field
+// of the grammar has a byte outside printable ASCII. Refusing them here keeps
+// carriage returns, NUL, escape sequences, homoglyphs and bidirectional marks
+// out of every field at once.
 func checkBytes(raw []byte) error {
 	if len(raw) > MaxLength {
-		return &SyntaxError{"message", "longer than " + strconv.Itoa(MaxLength) + " bytes"}
+		return &SyntaxError{"message",
+			"must not be longer than " + strconv.Itoa(MaxLength) + " bytes"}
 	}
 	for _, c := range raw {
 		if c != '\n' && (c < ' ' || c > '~') {
-			return &SyntaxError{"message", "a byte that is neither printable ASCII nor a line feed"}
+			return &SyntaxError{"message",
+				"has a byte that is neither printable ASCII nor a line feed"}
 		}
 	}
 	return nil
 }
 
-// parser walks the lines of a message from the top; each method reads one part of the grammar into m.
+// parser reads the lines of a message from the top. Each method reads one part
+// of the grammar into m.
 type parser struct {
 	lines []string
 	m     *Message
@@ -69,18 +78,18 @@ func (p *parser) peek() (line string, ok bool) {
 	return p.lines[0], true
 }
 
-// blank reads a line that must be empty. What stands in it is not skipped: text in a separator line would be shown to
-// the person who signs and seen by nobody else.
+// blank reads a line that must be empty. It does not skip text in that line:
+// the person who signs would see the text, and nobody else.
 func (p *parser) blank(field, where string) error {
 	line, ok := p.peek()
 	if !ok || line != "" {
-		return &SyntaxError{field, "no empty line " + where}
+		return &SyntaxError{field, "an empty line is missing " + where}
 	}
 	p.lines = p.lines[1:]
 	return nil
 }
 
-// optional reads the next line where it has that label.
+// optional reads the next line if it has that label.
 func (p *parser) optional(label string) (value string, ok bool) {
 	line, _ := p.peek()
 	value, ok = strings.CutPrefix(line, label)
@@ -94,7 +103,7 @@ func (p *parser) optional(label string) (value string, ok bool) {
 func (p *parser) required(field, label string) (string, error) {
 	value, ok := p.optional(label)
 	if !ok {
-		return "", &SyntaxError{field, "its line is missing or not in its place"}
+		return "", &SyntaxError{field, "the line is missing or out of order"}
 	}
 	return value, nil
 }
@@ -103,14 +112,14 @@ func (p *parser) header() error {
 	line, _ := p.peek()
 	origin, ok := strings.CutSuffix(line, headerEnd)
 	if !ok {
-		return &SyntaxError{"message", "the first line is not that of a Sign-In with Ethereum message"}
+		return &SyntaxError{"message", `the first line must end with "` + headerEnd[1:] + `"`}
 	}
 	p.lines = p.lines[1:]
 	p.m.Domain = origin
 	// An authority has no slash, so the first "://" can only end a scheme.
 	if scheme, rest, found := strings.Cut(origin, schemeEnd); found {
 		if !validScheme(scheme) {
-			return &SyntaxError{"scheme", "not a URI scheme"}
+			return &SyntaxError{"scheme", "must be an RFC 3986 scheme"}
 		}
 		p.m.Scheme, p.m.Domain = scheme, rest
 	}
@@ -123,7 +132,7 @@ func (p *parser) header() error {
 func (p *parser) address() error {
 	line, ok := p.peek()
 	if !ok {
-		return &SyntaxError{"address", "its line is missing"}
+		return &SyntaxError{"address", "the line is missing"}
 	}
 	address, err := ParseAddress(line)
 	if err != nil {
@@ -131,25 +140,27 @@ func (p *parser) address() error {
 	}
 	p.m.Address, p.m.AddressText = address, line
 	p.lines = p.lines[1:]
-	return p.blank("address", "after it")
+	return p.blank("address", "after the address")
 }
 
-// statement reads [ statement LF ] LF. Which of the three forms it is, is decided by line feeds alone: none is one
-// empty line, an empty statement is two of them, any other is a line and an empty one.
+// statement reads [ statement LF ] LF. Line feeds alone decide between its
+// three forms: no statement is one empty line, an empty statement is two empty
+// lines, and any other is its line and an empty one.
 func (p *parser) statement() error {
 	line, ok := p.peek()
 	if ok && line == "" && (len(p.lines) == 1 || p.lines[1] != "") {
-		return p.blank("statement", "in its place")
+		return p.blank("statement", "in place of the statement")
 	}
 	if !ok {
-		return &SyntaxError{"statement", "no empty line in its place"}
+		return &SyntaxError{"statement", "an empty line is missing in place of the statement"}
 	}
 	if !ValidStatement(line) {
-		return &SyntaxError{"statement", "a character that a statement cannot have"}
+		return &SyntaxError{"statement",
+			"may have letters, digits, spaces and -._~:/?#[]@!$&'()*+,;= only"}
 	}
 	p.m.Statement = &line
 	p.lines = p.lines[1:]
-	return p.blank("statement", "after it")
+	return p.blank("statement", "after the statement")
 }
 
 func (p *parser) uri() (err error) {
@@ -157,7 +168,7 @@ func (p *parser) uri() (err error) {
 		return err
 	}
 	if !validURI(p.m.URI) {
-		return &SyntaxError{"uri", "not an absolute RFC 3986 URI, or too long"}
+		return &SyntaxError{"uri", "must be an absolute RFC 3986 URI of at most 2048 bytes"}
 	}
 	return nil
 }
@@ -167,27 +178,27 @@ func (p *parser) version() (err error) {
 		return err
 	}
 	if p.m.Version != Version {
-		return &SyntaxError{"version", "not " + Version}
+		return &SyntaxError{"version", "must be " + Version}
 	}
 	return nil
 }
 
-// chainID refuses leading zeros: with them one chain would have many spellings, and a signature over one spelling
-// could be presented with another.
+// chainID refuses leading zeros. With them one chain would have many spellings,
+// and a signature over one spelling could be presented with another.
 func (p *parser) chainID() error {
 	text, err := p.required("chain-id", chainIDLabel)
 	if err != nil {
 		return err
 	}
 	if text == "" || !consistsOf(text, isDigit) {
-		return &SyntaxError{"chain-id", "not a decimal number"}
+		return &SyntaxError{"chain-id", "must be a decimal number"}
 	}
 	if text[0] == '0' {
-		return &SyntaxError{"chain-id", "zero, or a leading zero"}
+		return &SyntaxError{"chain-id", "must not be zero or begin with a zero"}
 	}
 	p.m.ChainID, err = strconv.ParseUint(text, 10, 64)
 	if err != nil || p.m.ChainID > MaxChainID {
-		return &SyntaxError{"chain-id", "above 2^53-1"}
+		return &SyntaxError{"chain-id", "must not be above 2^53-1"}
 	}
 	return nil
 }
@@ -197,7 +208,7 @@ func (p *parser) nonce() (err error) {
 		return err
 	}
 	if len(p.m.Nonce) < 8 || !consistsOf(p.m.Nonce, isAlphanumeric) {
-		return &SyntaxError{"nonce", "not eight or more letters and digits"}
+		return &SyntaxError{"nonce", "must be 8 or more letters and digits"}
 	}
 	return nil
 }
@@ -239,26 +250,30 @@ func (p *parser) requestID() error {
 		return nil
 	}
 	if !consistsOfEncoded(text, pcharMarks) {
-		return &SyntaxError{"request-id", "a character that it cannot have, or a broken percent-encoding"}
+		return &SyntaxError{"request-id",
+			"has a character that is not allowed, or a broken percent-encoding"}
 	}
 	p.m.RequestID = &text
 	return nil
 }
 
-// resources reads the list to the end of the text: once it has begun, every further line is an entry.
+// resources reads the list up to the end of the text: after its label every
+// line is an entry.
 func (p *parser) resources() error {
 	if line, ok := p.peek(); !ok || line != resourcesLabel {
 		return nil
 	}
 	entries := p.lines[1:]
 	if len(entries) > MaxResources {
-		return &SyntaxError{"resources", "more than " + strconv.Itoa(MaxResources)}
+		return &SyntaxError{"resources",
+			"must not have more than " + strconv.Itoa(MaxResources) + " entries"}
 	}
 	p.m.Resources = make([]string, 0, len(entries))
 	for _, line := range entries {
 		resource, ok := strings.CutPrefix(line, resourceMark)
 		if !ok || !validURI(resource) {
-			return &SyntaxError{"resources", `an entry that is not "- " and an absolute RFC 3986 URI, or too long`}
+			return &SyntaxError{"resources",
+				`each entry must be "- " and an absolute RFC 3986 URI of at most 2048 bytes`}
 		}
 		p.m.Resources = append(p.m.Resources, resource)
 	}
@@ -268,7 +283,8 @@ func (p *parser) resources() error {
 
 func (p *parser) end() error {
 	if len(p.lines) > 0 {
-		return &SyntaxError{"message", "a line that is empty, unknown, repeated or not in its place"}
+		return &SyntaxError{"message",
+			"has a line that is empty, unknown, repeated or out of order"}
 	}
 	return nil
 }

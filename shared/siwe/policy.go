@@ -6,35 +6,41 @@ import (
 	"time"
 )
 
-// Policy is what a service accepts of messages that are well formed. The zero Policy accepts none.
+// Policy says which well-formed messages a service accepts. The zero Policy
+// accepts none.
 type Policy struct {
-	// Domains are the accepted domains, compared byte for byte: lower case, with the port where the pages have one. Never
-	// take one from the request's Host header, which the sender writes.
+	// Domains are the accepted domains, compared byte for byte: in lower case,
+	// with the port if the pages have one. Never take one from the request's
+	// Host header, which the sender writes.
 	Domains []string
-	// AllowHTTP accepts plain http too, for a domain on this very machine: localhost, 127.0.0.1 or [::1]. For local
-	// development only.
+	// AllowHTTP also accepts plain http, for a domain on this machine:
+	// localhost, 127.0.0.1 or [::1]. For local development only.
 	AllowHTTP bool
-	// ChainIDs are the accepted chains.
+	// ChainIDs are the EIP-155 ids of the accepted chains.
 	ChainIDs []uint64
 	// Statement is the one accepted statement.
 	Statement string
-	// MaxAge and MaxAhead are how far IssuedAt may lie behind and ahead of now. Both bounds are within.
+	// MaxAge and MaxAhead are how far IssuedAt may be before and after now,
+	// inclusive.
 	MaxAge, MaxAhead time.Duration
 }
 
-// PolicyError says that a well-formed message is not one that the service accepts.
+// PolicyError says that the service does not accept a well-formed message.
 type PolicyError struct {
-	// Reason is one of "domain", "scheme", "uri", "chain", "statement", "issued-at", "expired" and "not-yet-valid".
+	// Reason is one of "domain", "scheme", "uri", "chain", "statement",
+	// "issued-at", "expired" and "not-yet-valid".
 	Reason string
 }
 
-// Error names the reason.
+// Error returns the reason.
 func (e *PolicyError) Error() string { return "message not accepted: " + e.Reason }
 
-// Check compares a parsed message with the policy, at the time now. Every error is a *PolicyError with the first reason
-// there is. Each rule stands on its own: no field that a message may leave out switches another rule off.
+// Check compares a parsed message with the policy, at the time now. Every error
+// is a [*PolicyError] with the first reason found. Each rule is independent:
+// leaving out an optional field of a message switches off no other rule.
 //
-// Not checked are the nonce, which only its issuer can know, and the address, which only the signature proves.
+// It does not check the nonce, which only its issuer can know, or the address,
+// which only the signature proves.
 func (p Policy) Check(m *Message, now time.Time) error {
 	switch {
 	case !slices.Contains(p.Domains, m.Domain):
@@ -51,7 +57,8 @@ func (p Policy) Check(m *Message, now time.Time) error {
 	return p.checkTimes(m, now)
 }
 
-// checkTimes holds the interval of the standard, not-before <= now < expiration, and the two bounds of issued-at.
+// checkTimes checks the interval of the standard, not-before <= now <
+// expiration, and the two bounds of issued-at.
 func (p Policy) checkTimes(m *Message, now time.Time) error {
 	issued := m.IssuedAt.Instant()
 	switch {
@@ -65,8 +72,9 @@ func (p Policy) checkTimes(m *Message, now time.Time) error {
 	return nil
 }
 
-// Origin is the origin of one of the policy's domains, and so a URI for messages of the service's own making: https and
-// the domain, or http where AllowHTTP holds for it.
+// Origin returns the origin of one of the policy's domains: https and the
+// domain, or http if AllowHTTP applies to it. It is the URI of messages that
+// the service writes itself.
 func (p Policy) Origin(domain string) string {
 	if p.acceptsHTTP(domain) {
 		return "http://" + domain
@@ -74,7 +82,8 @@ func (p Policy) Origin(domain string) string {
 	return "https://" + domain
 }
 
-// acceptsScheme takes no scheme for https, as the standard does.
+// acceptsScheme accepts https, and no scheme, which means https as in the
+// standard. It accepts http if AllowHTTP applies.
 func (p Policy) acceptsScheme(m *Message) bool {
 	switch m.Scheme {
 	case "", "https":
@@ -85,13 +94,15 @@ func (p Policy) acceptsScheme(m *Message) bool {
 	return false
 }
 
-// acceptsURI ties the URI to the domain of the same message: with a list of domains, each may only speak for itself.
+// acceptsURI requires the URI to be on the domain of the same message. If
+// several domains are accepted, each can speak only for itself.
 func (p Policy) acceptsURI(m *Message) bool {
 	return within(m.URI, "https://"+m.Domain) || within(m.URI, p.Origin(m.Domain))
 }
 
-// within reports whether the authority of uri ends where origin ends. What follows must open path, query or fragment:
-// ".evil.org", ":8080" or "@evil.org" would make it another authority.
+// within reports whether the authority of uri ends where origin ends. A path,
+// query or fragment must follow: ".evil.org", ":8080" or "@evil.org" would make
+// it another authority.
 func within(uri, origin string) bool {
 	rest, ok := strings.CutPrefix(uri, origin)
 	return ok && (rest == "" || isOneOf(rest[0], "/?#"))

@@ -12,27 +12,31 @@ const (
 	ownLayout    = "2006-01-02T15:04:05.000Z"
 )
 
-// Time is an instant beside the text it was received as. The zero Time renders as nothing.
+// Time is an instant together with the text it was received as. The zero Time
+// renders as "".
 type Time struct {
 	text    string
 	instant time.Time
 }
 
-// NewTime gives t in milliseconds and UTC, the form that JavaScript writes. The year must have four digits.
+// NewTime returns t in UTC with milliseconds, as JavaScript writes it. The year
+// must have four digits.
 func NewTime(t time.Time) Time {
 	t = t.UTC().Truncate(time.Millisecond)
 	return Time{text: t.Format(ownLayout), instant: t}
 }
 
-// String is the text as received.
+// String returns the text as received.
 func (t Time) String() string { return t.text }
 
-// Instant is the point in time, in UTC. A fraction finer than a nanosecond is rounded up, so that "now >= t" and
-// "now < t" come out as they would with the exact value.
+// Instant returns the point in time, in UTC. A fraction finer than a nanosecond
+// is rounded up, so that "now >= t" and "now < t" give the same result as with
+// the exact value.
 func (t Time) Instant() time.Time { return t.instant }
 
-// parseTime reads the date-time of RFC 3339, section 5.6, with what its prose leaves to the reader settled: "T" and "Z" in
-// upper case only, and no leap second, since no clock here knows which ones there were.
+// parseTime reads the date-time of RFC 3339, section 5.6. It settles what the
+// standard leaves open: "T" and "Z" are in upper case only, and there is no
+// leap second, because no clock here knows which ones existed.
 func parseTime(field, text string) (Time, error) {
 	if len(text) <= toSeconds {
 		return Time{}, notATime(field)
@@ -53,17 +57,18 @@ func parseTime(field, text string) (Time, error) {
 }
 
 func notATime(field string) error {
-	return &SyntaxError{field, "not an RFC 3339 date-time, or in no calendar"}
+	return &SyntaxError{field, "must be an RFC 3339 date-time that exists in the calendar"}
 }
 
-// readExactly is time.Parse without its tolerance: what it would write differently (a digit short, a fraction that the
-// layout has not) is refused.
+// readExactly is [time.Parse] without its tolerance. It refuses text that it
+// would write differently, such as a missing digit or a fraction that the
+// layout does not have.
 func readExactly(layout, text string) (time.Time, bool) {
 	t, err := time.Parse(layout, text)
 	return t, err == nil && t.Format(layout) == text
 }
 
-// cutFraction reads [ "." 1*DIGIT ] and gives what follows.
+// cutFraction reads [ "." 1*DIGIT ] and returns what follows.
 func cutFraction(text string) (fraction time.Duration, rest string, ok bool) {
 	digits, found := strings.CutPrefix(text, ".")
 	if !found {
@@ -83,7 +88,8 @@ func cutFraction(text string) (fraction time.Duration, rest string, ok bool) {
 	return fraction, rest, true
 }
 
-// readOffset reads "Z" or ( "+" / "-" ) hour ":" minute, and gives how far the zone is ahead of UTC.
+// readOffset reads "Z" or ( "+" / "-" ) hour ":" minute, and returns how far
+// the zone is ahead of UTC.
 func readOffset(zone string) (ahead time.Duration, ok bool) {
 	if zone == "Z" {
 		return 0, true
