@@ -10,26 +10,31 @@ import (
 	"github.com/ethereum/go-ethereum/crypto/keccak"
 )
 
-// ecdsa is a signature whose r and s lie in [1, n-1], and s in the lower half of that.
+// ecdsa is a signature with r and s in [1, n-1] and s in the lower half.
 type ecdsa struct {
 	r, s fr.Element
-	// x is that of the point which r was taken from. It is r: above n there are next to no points, and v cannot name one.
+	// x is the x coordinate of the point which r was taken from. It equals r:
+	// hardly any points have an x of n or more, and v cannot name one.
 	x fp.Element
-	// odd tells which of the two points with that x it was.
+	// odd says which of the two points with that x it was.
 	odd bool
 }
 
-// set takes r and s, and tells whether they are in their ranges and s is in the lower half.
+// set stores r and s. It reports whether they are in their ranges and s is in
+// the lower half.
 func (e *ecdsa) set(r, s []byte) bool {
-	// Canonical is below the order; and the order is below that of the field.
-	if e.r.SetBytesCanonical(r) != nil || e.s.SetBytesCanonical(s) != nil || e.x.SetBytesCanonical(r) != nil {
+	// Canonical means below the order, and the order is below that of the
+	// field.
+	if e.r.SetBytesCanonical(r) != nil || e.s.SetBytesCanonical(s) != nil ||
+		e.x.SetBytesCanonical(r) != nil {
 		return false
 	}
 	return !e.r.IsZero() && !e.s.IsZero() && !e.s.LexicographicallyLargest()
 }
 
-// signer is the address of the one key that made a signature over a digest (SEC 1, version 2, section 4.1.6). It tells
-// false where there is none: no point of the curve has that x, or the key would be the point at infinity.
+// signer returns the address of the one key that made a signature over a digest
+// (SEC 1, version 2, section 4.1.6). It returns false if there is no such key:
+// no point of the curve has that x, or the key would be the point at infinity.
 func (e *ecdsa) signer(digest [32]byte) (common.Address, bool) {
 	var z, a, b fr.Element
 	z.SetBytes(digest[:]) // modulo n
@@ -48,13 +53,15 @@ func (e *ecdsa) signer(digest [32]byte) (common.Address, bool) {
 	return addressOf(&point), true
 }
 
-// combine is a·G + b·P, where G is the base point. Its time differs with the numbers, and may: all of them are public.
+// combine returns a·G + b·P, with G the base point. It need not run in constant
+// time: all its numbers are public.
 func combine(a, b *fr.Element, p *secp256k1.G1Affine) (sum secp256k1.G1Jac) {
 	sum.JointScalarMultiplicationBase(p, a.BigInt(new(big.Int)), b.BigInt(new(big.Int)))
 	return sum
 }
 
-// point is that which r was taken from.
+// point stores the point which r was taken from. It returns false if there is
+// none.
 func (e *ecdsa) point(p *secp256k1.G1Affine) bool {
 	var seven, yy fp.Element
 	seven.SetUint64(7)
@@ -64,7 +71,7 @@ func (e *ecdsa) point(p *secp256k1.G1Affine) bool {
 		return false
 	}
 	if odd := p.Y.Bits()[0]&1 == 1; odd != e.odd {
-		p.Y.Neg(&p.Y) // which is another, since no point has a y of 0
+		p.Y.Neg(&p.Y) // the other point, since no point has a y of 0
 	}
 	return true
 }

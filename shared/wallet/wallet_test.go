@@ -170,7 +170,7 @@ func TestVerifyEOA_reasons(t *testing.T) {
 	}{
 		"the zero address":        {signature, common.Address{}},
 		"neither 64 nor 65 bytes": {signature[:63], address},
-		"v is none of":            {withV(signature, 29), address},
+		"v is not 0":              {withV(signature, 29), address},
 		"r or s out of range":     {encode(order, s, 0), address},
 		"the upper half":          {twin(signature), address},
 		"no key":                  {encode(big.NewInt(5), s, 0), address},
