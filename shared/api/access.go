@@ -7,22 +7,25 @@ import (
 	"latchkey/shared/token"
 )
 
-// sessionRule is which session an endpoint wants.
+// sessionRule says which session an endpoint requires.
 type sessionRule int
 
 const (
-	// public wants none. A permission makes it member.
+	// public requires no session. With a permission it is treated as member.
 	public sessionRule = iota
-	// member wants one that lives, and that is not held for a step-up.
+	// member requires a live session without a required step-up.
 	member
-	// memberOrStepUp wants one that lives.
+	// memberOrStepUp requires a live session; a step-up may be required.
 	memberOrStepUp
-	// withPreferences is member, and reads the account's preferences in the same trip.
+	// withPreferences is member, and reads the account's preferences in the
+	// same round trip.
 	withPreferences
 )
 
-// admit lets a request in that shows a session as the rule wants it, whose account has the permission, and that is fresh
-// where it must be. Nothing else of the request has been looked at: who may not ask learns nothing by asking badly.
+// admit checks that a request has the session that rule requires, that its
+// account has the permission wanted, and, if fresh is set, that its login or
+// step-up is recent. It runs before the rest of the request is read, so that
+// callers without access learn nothing from error messages.
 func (x *exchange) admit(rule sessionRule, wanted permission, fresh bool) error {
 	if rule == public && wanted == "" {
 		return nil
@@ -31,16 +34,18 @@ func (x *exchange) admit(rule sessionRule, wanted permission, fresh bool) error 
 		return err
 	}
 	if wanted != "" && !slices.Contains(x.permissions(x.access.User), string(wanted)) {
-		return forbidden("a permission is missing", string(wanted))
+		return forbidden(
+			"the account lacks a permission that this request requires", string(wanted))
 	}
 	if fresh && !x.api.now().Before(x.access.Session.ElevatedUntil) {
-		return fail(codeStepUp, "this wants a login or a step-up of the last minutes; step up")
+		return fail(codeStepUp, "the request requires a recent login or step-up: step up and retry")
 	}
 	return nil
 }
 
-// open reads the session of the access credential into the exchange. It applies the CSRF rule where that is a cookie and
-// the method is not safe.
+// open reads the session of the access credential into the exchange. If the
+// credential is a cookie and the method is not safe, it first checks the
+// origin, against CSRF.
 func (x *exchange) open(rule sessionRule) error {
 	token, transport, err := x.accessToken()
 	if err != nil {
@@ -57,7 +62,7 @@ func (x *exchange) open(rule sessionRule) error {
 	if err == nil {
 		x.concernsSession(x.access.Session.ID)
 	} else if id, unknown := x.api.store.SessionOf(x.r.Context(), token); unknown == nil {
-		x.concernsSession(id) // also where it turns out to be over
+		x.concernsSession(id) // also if the session has ended
 	}
 	return err
 }
@@ -75,15 +80,17 @@ func (x *exchange) validate(token string, rule sessionRule) (err error) {
 	return err
 }
 
-// safe methods change nothing (RFC 9110, section 9.2.1).
+// safe reports whether a method changes nothing (RFC 9110, section 9.2.1).
 func safe(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
 
-// actor is who asks, for a change of its own account.
+// actor returns the [session.Actor] of a request that changes the caller's own
+// account.
 func (x *exchange) actor() session.Actor {
 	return session.Actor{IP: x.info.SourceIP, Device: deviceOf(x.r.Header).Name}
 }
 
-// actorFor is who asks, for a change of an account that may be another's.
+// actorFor returns the [session.Actor] of a request that changes an account,
+// which may be another's. Its User is set only if it is another's.
 func (x *exchange) actorFor(user token.UserID) session.Actor {
 	actor := x.actor()
 	if user != x.access.User.ID {

@@ -18,18 +18,20 @@ type accountView struct {
 	BlockedAt string        `json:"blockedAt,omitempty"`
 }
 
-// User serves GET /api/admin/users/{address}.
+// User serves GET /api/admin/users/{address}: an account, its live sessions,
+// and whether it is blocked. It requires the permission users:read.
 func (a *API) User() http.Handler {
-	return ofUser(usersRead, http.MethodGet, func(x *exchange, address common.Address, _ nothing) (any, error) {
-		account, err := a.store.Account(x.r.Context(), address)
-		if err != nil {
-			return nil, err
-		}
-		return accountView{
-			User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
-			Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
-		}, nil
-	}).handler(a)
+	return ofUser(usersRead, http.MethodGet,
+		func(x *exchange, address common.Address, _ nothing) (any, error) {
+			account, err := a.store.Account(x.r.Context(), address)
+			if err != nil {
+				return nil, err
+			}
+			return accountView{
+				User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
+				Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
+			}, nil
+		}).handler(a)
 }
 
 type rolesBody struct {
@@ -40,24 +42,29 @@ type changedView struct {
 	User userView `json:"user"`
 }
 
-// SetRoles serves PUT /api/admin/users/{address}/roles.
+// SetRoles serves PUT /api/admin/users/{address}/roles: it replaces the roles
+// that an account has. It requires the permission users:write and a recent
+// login or step-up.
 func (a *API) SetRoles() http.Handler {
-	return ofUser(usersWrite, http.MethodPut, func(x *exchange, address common.Address, in rolesBody) (any, error) {
-		roles, err := a.settable(in.Roles)
-		if err != nil {
-			return nil, err
-		}
-		x.concerns(slog.String("roles", strings.Join(roles, ",")))
-		user := a.store.UserOf(address)
-		changed, err := a.store.SetRoles(x.r.Context(), address, roles, a.keepAdmin(), x.actorFor(user), x.rank(user, roles...)...)
-		if err != nil {
-			return nil, err
-		}
-		return changedView{x.viewUser(changed)}, nil
-	}).handler(a)
+	return ofUser(usersWrite, http.MethodPut,
+		func(x *exchange, address common.Address, in rolesBody) (any, error) {
+			roles, err := a.settable(in.Roles)
+			if err != nil {
+				return nil, err
+			}
+			x.concerns(slog.String("roles", strings.Join(roles, ",")))
+			user := a.store.UserOf(address)
+			changed, err := a.store.SetRoles(x.r.Context(), address, roles, a.keepAdmin(),
+				x.actorFor(user), x.rank(user, roles...)...)
+			if err != nil {
+				return nil, err
+			}
+			return changedView{x.viewUser(changed)}, nil
+		}).handler(a)
 }
 
-// settable are the roles to store. The one that everybody has is not stored.
+// settable checks roles and returns those to store, sorted. The role user is
+// not stored, since everybody has it. Its errors are problems with status 400.
 func (a *API) settable(roles []string) ([]string, error) {
 	stored := []string{}
 	seen := map[string]bool{}
@@ -65,9 +72,9 @@ func (a *API) settable(roles []string) ([]string, error) {
 		_, configured := a.cfg.Roles[role]
 		switch {
 		case !configured && role != session.RoleAdmin && role != session.RoleUser:
-			return nil, invalid("roles: has one that is not configured")
+			return nil, invalid("roles: one of them is not configured: use only configured roles")
 		case seen[role]:
-			return nil, invalid("roles: has one twice")
+			return nil, invalid("roles: one of them is listed twice: list each role once")
 		case role != session.RoleUser:
 			stored = append(stored, role)
 		}
@@ -75,39 +82,52 @@ func (a *API) settable(roles []string) ([]string, error) {
 	}
 	slices.Sort(stored)
 	if len(strings.Join(stored, ",")) > session.MaxRoles {
-		return nil, invalid("roles: are over 255 bytes")
+		return nil, invalid("roles: the names with commas are over 255 bytes: use fewer roles")
 	}
 	return stored, nil
 }
 
-// keepAdmin tells that somebody must keep the stored role, since nobody else could give it back.
+// keepAdmin reports whether some account must keep the stored role admin. It is
+// true if the configuration names no admin: then nobody could grant the role
+// again.
 func (a *API) keepAdmin() bool { return len(a.cfg.Admins) == 0 }
 
-// BlockUser serves POST /api/admin/users/{address}/block.
+// BlockUser serves POST /api/admin/users/{address}/block: it ends every session
+// of an account and refuses its logins. It requires the permission users:write
+// and a recent login or step-up.
 func (a *API) BlockUser() http.Handler {
-	return ofUser(usersWrite, http.MethodPost, func(x *exchange, address common.Address, _ nothing) (any, error) {
-		switch {
-		case address == x.access.User.Address:
-			return nil, fail(codeConflict, "nobody blocks themselves")
-		case slices.Contains(a.cfg.Admins, address):
-			return nil, fail(codeConflict, "the configuration makes this address an admin")
-		}
-		user := a.store.UserOf(address)
-		return nil, a.store.Block(x.r.Context(), address, a.keepAdmin(), x.actorFor(user), x.rank(user)...)
-	}).handler(a)
+	return ofUser(usersWrite, http.MethodPost,
+		func(x *exchange, address common.Address, _ nothing) (any, error) {
+			switch {
+			case address == x.access.User.Address:
+				return nil, fail(codeConflict, "you cannot block your own account")
+			case slices.Contains(a.cfg.Admins, address):
+				return nil, fail(codeConflict,
+					"the configuration makes this address an admin: remove it there first")
+			}
+			user := a.store.UserOf(address)
+			return nil, a.store.Block(
+				x.r.Context(), address, a.keepAdmin(), x.actorFor(user), x.rank(user)...)
+		}).handler(a)
 }
 
-// UnblockUser serves POST /api/admin/users/{address}/unblock.
+// UnblockUser serves POST /api/admin/users/{address}/unblock: it lets a blocked
+// account sign in again. It requires the permission users:write and a recent
+// login or step-up.
 func (a *API) UnblockUser() http.Handler {
-	return ofUser(usersWrite, http.MethodPost, func(x *exchange, address common.Address, _ nothing) (any, error) {
-		user := a.store.UserOf(address)
-		return nil, a.store.Unblock(x.r.Context(), address, x.actorFor(user), x.rank(user)...)
-	}).handler(a)
+	return ofUser(usersWrite, http.MethodPost,
+		func(x *exchange, address common.Address, _ nothing) (any, error) {
+			user := a.store.UserOf(address)
+			return nil, a.store.Unblock(x.r.Context(), address, x.actorFor(user), x.rank(user)...)
+		}).handler(a)
 }
 
-// EraseUser serves DELETE /api/admin/users/{address}.
+// EraseUser serves DELETE /api/admin/users/{address}: it ends every session of
+// an account, deletes its data and blocks it. It requires the permission
+// users:write and a recent login or step-up.
 func (a *API) EraseUser() http.Handler {
-	return ofUser(usersWrite, http.MethodDelete, func(x *exchange, address common.Address, _ nothing) (any, error) {
-		return nil, x.erase(a.store.UserOf(address))
-	}).handler(a)
+	return ofUser(usersWrite, http.MethodDelete,
+		func(x *exchange, address common.Address, _ nothing) (any, error) {
+			return nil, x.erase(a.store.UserOf(address))
+		}).handler(a)
 }

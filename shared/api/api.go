@@ -1,11 +1,15 @@
-// Package api is the HTTP edge: it reads requests, finds the credentials in them, asks the session store, and writes
-// answers, each in one place. Every route is an http.Handler of its own, so that each can be a function of its own.
+// Package api is the HTTP edge: it reads requests, finds their credentials,
+// calls the session store, and writes answers, each in one place. Every route
+// is an [http.Handler] of its own, so that each can be a Lambda function of its
+// own.
 //
-// It also decides who may ask (roles, permissions, freshness), here and for the authorizer of other APIs, writes the audit
-// log, and runs the sweep that a schedule asks for.
+// It also decides who may do what (roles, permissions, freshness), for its own
+// routes and for the authorizer of other APIs. It writes the audit log, and
+// runs the sweep that a schedule starts.
 //
-// It knows neither Lambda nor Redis. What only the gateway can know of a request reaches it as a Call in the context.
-// It does no CORS: that is the gateway's.
+// It knows neither Lambda nor Redis. What only the gateway can know of a
+// request arrives in the context as a [RequestInfo]. CORS is left to the
+// gateway.
 package api
 
 import (
@@ -18,45 +22,56 @@ import (
 	"latchkey/shared/siwe"
 )
 
-// Config is what the edge is told from outside.
+// Config configures an [API].
 type Config struct {
-	// Local allows cookies over plain http, messages for http origins on this machine, and reasons in the answer to a
-	// login that failed. For a laptop only.
+	// Local allows cookies over plain http, messages for http origins on this
+	// machine, and the reason of a failed login in the answer. For local
+	// development only.
 	Local bool
-	// Domains may ask for signatures, as host or host:port. At least one.
+	// Domains are the domains that may ask for signatures, as host or
+	// host:port. At least one.
 	Domains []string
-	// ChainIDs are the accepted chains. At least one.
+	// ChainIDs are the EIP-155 ids of the accepted chains. At least one.
 	ChainIDs []uint64
-	// Statement is the one that a message must carry.
+	// Statement is the statement that a login message must have.
 	Statement string
-	// AllowedOrigins are the origins whose pages may send cookies with a request that changes something.
+	// AllowedOrigins are the origins whose pages may send cookies with a
+	// request that changes something, such as "https://app.example.com".
 	AllowedOrigins []string
-	// AuditLog writes a line for every refusal. The store's changes are written by Audit.
+	// AuditLog enables one log line for every refusal. Changes of an account
+	// are logged by [Audit].
 	AuditLog bool
-	// Roles are the configured roles, by name. The role admin has every permission, whether or not it is among them; the
-	// role user is everybody's.
+	// Roles are the configured roles, by name. The role admin has every
+	// permission, whether or not it is listed. Everybody has the role user.
 	Roles map[string]Role
-	// Admins are admins at every read, and no route takes that away.
+	// Admins are the addresses that are always admins. They are compared at
+	// every read, and no route can change that.
 	Admins []common.Address
-	// SessionLimit is the store's, for those without a role that has one of its own; 0 means session.MaxSessions.
+	// SessionLimit is the session limit of accounts without a role that has one
+	// of its own; the store has the same. Zero means [session.MaxSessions].
 	SessionLimit int
-	// HealthDetails tells more than whether the service works.
+	// HealthDetails adds details to the answer of [API.Health]: version, Redis
+	// mode, clock skew and the number of live sessions.
 	HealthDetails bool
-	// Version of the service, and RedisMode (single, cluster, embedded), for HealthDetails.
+	// Version of the service, and RedisMode ("single", "cluster" or
+	// "embedded"), are shown by HealthDetails.
 	Version, RedisMode string
-	// ClearSiteData is the header value that a logout answers with; empty sends none.
+	// ClearSiteData is the header Clear-Site-Data of the answer to a logout.
+	// Empty sends none.
 	ClearSiteData string
-	// Metric is told of what is worth an alarm or a chart, when it happens; see Metric. Nil tells nobody.
+	// Metric is called with each metric and its value, when it happens. Nil
+	// drops them.
 	Metric func(Metric, float64) `json:"-"`
 }
 
-// How far a message's issued-at may lie behind and ahead.
+// messageAge and messageAhead bound how far the issued-at of a message may be
+// in the past and in the future.
 const (
 	messageAge   = 10 * time.Minute
 	messageAhead = time.Minute
 )
 
-// API makes the handlers. It is safe for concurrent use.
+// API makes the handlers of all routes. It is safe for concurrent use.
 type API struct {
 	cfg   Config
 	store *session.Store
@@ -66,11 +81,15 @@ type API struct {
 	policy, stepUpPolicy siwe.Policy
 }
 
-// New makes an edge over a store. Now is the clock that the store has too.
+// New returns an API over a store. The clock now must be the store's.
 func New(cfg Config, store *session.Store, log *slog.Logger, now func() time.Time) *API {
 	policy := siwe.Policy{
-		Domains: cfg.Domains, AllowHTTP: cfg.Local, ChainIDs: cfg.ChainIDs, Statement: cfg.Statement,
+		Domains: cfg.Domains, AllowHTTP: cfg.Local,
+		ChainIDs: cfg.ChainIDs, Statement: cfg.Statement,
 		MaxAge: messageAge, MaxAhead: messageAhead,
 	}
-	return &API{cfg: cfg, store: store, log: log, now: now, policy: policy, stepUpPolicy: stepUpPolicy(policy)}
+	return &API{
+		cfg: cfg, store: store, log: log, now: now,
+		policy: policy, stepUpPolicy: stepUpPolicy(policy),
+	}
 }

@@ -14,30 +14,35 @@ import (
 	"latchkey/shared/token"
 )
 
-// Guarded is what is known of a request to an API that this service guards and does not serve.
+// Guarded is a request to an API that this service guards but does not serve.
 type Guarded struct {
-	// Info is what the gateway says. Malformed refuses the request unread.
+	// Info is what the gateway knows of the request. If it is Malformed, the
+	// request is denied unread.
 	Info RequestInfo
 	// Method of the request.
 	Method string
-	// Header has, by canonical name, what was sent of Authorization, Cookie, Origin, Sec-Fetch-Site, User-Agent and
-	// X-Device-Id. Others do not count.
+	// Header has the headers Authorization, Cookie, Origin, Sec-Fetch-Site,
+	// User-Agent and X-Device-Id as sent, by canonical name. Other headers are
+	// ignored.
 	Header http.Header
 	// Query has the names and values of the query, decoded.
 	Query []string
-	// Handshake says that the request opens a WebSocket. Its connection outlives every check, and the browser's same-origin
-	// policy does not hold for it: with a cookie it wants the Origin of an allowed page.
+	// Handshake says that the request opens a WebSocket. Its connection
+	// outlives every check, and the browser's same-origin policy does not apply
+	// to it. So with a cookie it must have the Origin of an allowed page.
 	Handshake bool
-	// Offered is a token that a handshake carries beside its subprotocol; empty where it carries none.
+	// Offered is the token that a handshake sends beside its subprotocol; empty
+	// if it sends none.
 	Offered string
-	// Bare says that there is an Authorization header to judge by and nothing else: neither device nor network is compared.
+	// Bare says that nothing but the Authorization header is known of the
+	// request. Then neither device nor network is compared.
 	Bare bool
-	// Permissions that the request wants, all of them.
+	// Permissions are required by the request, all of them.
 	Permissions []string
 }
 
-// Identity is who a request comes from, as the API behind the authorizer is told. Every value is printable ASCII of
-// maxIdentity bytes at most.
+// Identity says who a request comes from. It is passed on to the API behind the
+// authorizer. Every value is printable ASCII of at most maxIdentity bytes.
 type Identity struct {
 	UserID    string `json:"userId"`
 	Address   string `json:"address"` // EIP-55
@@ -50,33 +55,39 @@ type Identity struct {
 	ExpiresAt string `json:"expiresAt"`
 }
 
-// Decision is what Authorize decides. The zero value denies.
+// Decision is the result of [API.Authorize]. The zero value denies.
 type Decision byte
 
-// The verdicts.
+// The decisions.
 const (
-	// Denied: what was presented does not open, or not this.
+	// Denied: the credential is not valid, or does not permit the request.
 	Denied Decision = iota
-	// Allowed: the session lives, and its user has what is wanted.
+	// Allowed: the session is live, and its user has the required permissions.
 	Allowed
-	// Unauthenticated: nothing was presented. It denies.
+	// Unauthenticated: no credential was sent. It denies.
 	Unauthenticated
-	// Failed: a fault kept the session from being read. It denies.
+	// Failed: the session could not be read because of a fault. It denies.
 	Failed
 )
 
-// maxIdentity bounds each value in bytes. ROLES and an account's roles are bounded, so that no list of theirs comes near
-// it; and seven values of which two are lists stay below the 8 KiB that API Gateway takes of an authorizer.
+// maxIdentity bounds each value, in bytes. ROLES and an account's roles are
+// bounded, so their lists stay well below it. Seven values, two of them lists,
+// stay below the 8 KiB that API Gateway accepts from an authorizer.
 const maxIdentity = 3 << 10
 
-// errIdentity says that a value is none that a backend can be handed.
-var errIdentity = errors.New("a value of the identity is too long, or holds what is no printable ASCII")
+// errIdentity says that a value must not be passed to a backend.
+var errIdentity = errors.New(
+	"an identity value is over 3072 bytes, or has characters other than printable ASCII")
 
-// Authorize decides over a request to another API by the rules that hold for this one: where a credential may stand, CSRF,
-// device and network, roles. A session that is held for a step-up is denied. Whatever goes wrong is logged here, and
-// denies; the identity is there with Allowed only.
+// Authorize decides on a request to another API, by the rules of this one:
+// where a credential may be, CSRF, device and network, roles. A session with a
+// required step-up is denied. Every error is logged here, and denies. The
+// identity is set with [Allowed] only.
 func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, decision Decision) {
-	x := &exchange{api: a, info: g.Info, id: requestID(g.Info), began: a.now(), failed: eventAuthorize, bare: g.Bare, handshake: g.Handshake}
+	x := &exchange{
+		api: a, info: g.Info, id: requestID(g.Info), began: a.now(),
+		failed: eventAuthorize, bare: g.Bare, handshake: g.Handshake,
+	}
 	ctx = context.WithValue(ctx, exchangeKey{}, x) // for the store's events; see Audit
 	x.r = (&http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}).WithContext(ctx)
 	defer func() {
@@ -93,7 +104,7 @@ func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, decision 
 
 func (x *exchange) authorize(g Guarded) (Identity, error) {
 	if g.Info.Malformed {
-		return Identity{}, invalid("the event cannot be read")
+		return Identity{}, invalid("the event is malformed")
 	}
 	var err error
 	if x.presented, err = x.findGuarded(g); err != nil {
@@ -110,17 +121,20 @@ func (x *exchange) authorize(g Guarded) (Identity, error) {
 	user := x.access.User
 	roles, permissions := x.roles(user), x.permissions(user)
 	for _, wanted := range g.Permissions {
-		// An admin has every permission, also one that no role is configured to give.
+		// An admin has every permission, also one that no configured role
+		// grants.
 		if !slices.Contains(permissions, wanted) && !slices.Contains(roles, session.RoleAdmin) {
-			return Identity{}, forbidden("a permission is missing", wanted)
+			return Identity{}, forbidden(
+				"the account lacks a permission that this request requires", wanted)
 		}
 	}
 	who := identityOf(x.access.Session, roles, permissions)
 	return who, who.check()
 }
 
-// findGuarded finds the credential. A query is searched for tokens of ours by their form alone: what its parameters are
-// called is the guarded API's to choose.
+// findGuarded finds the credential. It searches the query for our tokens by
+// their form alone, because the guarded API chooses the names of its
+// parameters.
 func (x *exchange) findGuarded(g Guarded) (presented, error) {
 	if slices.ContainsFunc(g.Query, token.ContainedIn) {
 		return presented{}, ambiguous("a token must not be in the URL")
@@ -130,21 +144,23 @@ func (x *exchange) findGuarded(g Guarded) (presented, error) {
 		return p, err
 	}
 	if p.bearer != "" || p.cookie[sessionCookie] != "" {
-		return presented{}, ambiguous("both a subprotocol and a header carry a credential; send one")
+		return presented{}, ambiguous(
+			"both the subprotocol and a header have a credential: send one")
 	}
 	p.bearer = g.Offered
 	return p, nil
 }
 
-// checkHandshake wants an Origin beside the rule of every other request: every browser sends one with a handshake.
+// checkHandshake requires an Origin, in addition to the rule for every other
+// request: every browser sends one with a handshake.
 func (x *exchange) checkHandshake() error {
 	if len(x.r.Header.Values("Origin")) == 0 {
-		return fail(codeOrigin, "a WebSocket with cookies needs the Origin of an allowed page")
+		return fail(codeOrigin, "a WebSocket with cookies requires the Origin of an allowed page")
 	}
 	return x.checkOrigin()
 }
 
-// deny records why a request is not let through.
+// deny records why a request is denied.
 func (x *exchange) deny(err error) Decision {
 	x.recordFailure(err)
 	p := problemOf(err, false)
@@ -160,14 +176,19 @@ func (x *exchange) deny(err error) Decision {
 
 func identityOf(s session.Session, roles, permissions []string) Identity {
 	return Identity{
-		UserID: s.ID.User.String(), Address: s.Address.Hex(), ChainID: strconv.FormatUint(s.ChainID, 10), SessionID: s.ID.String(),
-		Roles: strings.Join(roles, " "), Permissions: strings.Join(permissions, " "), ExpiresAt: timestamp(s.AbsoluteEnd),
+		UserID: s.ID.User.String(), Address: s.Address.Hex(),
+		ChainID: strconv.FormatUint(s.ChainID, 10), SessionID: s.ID.String(),
+		Roles: strings.Join(roles, " "), Permissions: strings.Join(permissions, " "),
+		ExpiresAt: timestamp(s.AbsoluteEnd),
 	}
 }
 
-// check keeps a value out of backends' logs and headers that could break them.
+// check returns errIdentity if a value could break the logs or headers of a
+// backend.
 func (i Identity) check() error {
-	for _, value := range []string{i.UserID, i.Address, i.ChainID, i.SessionID, i.Roles, i.Permissions, i.ExpiresAt} {
+	for _, value := range []string{
+		i.UserID, i.Address, i.ChainID, i.SessionID, i.Roles, i.Permissions, i.ExpiresAt,
+	} {
 		if len(value) > maxIdentity || strings.ContainsFunc(value, unprintable) {
 			return errIdentity
 		}

@@ -8,8 +8,9 @@ import (
 	"latchkey/shared/session"
 )
 
-// cookieName adds the prefix that makes a browser refuse the cookie from a subdomain, over http, or for a path. Plain
-// http on a laptop cannot have it.
+// cookieName adds the prefix __Host-. A browser refuses a cookie with that
+// prefix from a subdomain, over http, or for another path. Plain http in local
+// development cannot use it.
 func (a *API) cookieName(base string) string {
 	if a.cfg.Local {
 		return base
@@ -17,8 +18,9 @@ func (a *API) cookieName(base string) string {
 	return "__Host-" + base
 }
 
-// cookies reads ours by their base names. Names are compared as they are and values are not unquoted: no two spellings
-// mean the same. The same cookie twice was planted by somebody.
+// cookies returns our cookies by their base names. Names are compared exactly
+// and values are not unquoted, so that no two spellings mean the same. It
+// refuses a cookie that appears twice: an attacker planted one of them.
 func (x *exchange) cookies() (map[string]string, error) {
 	lines := x.r.Header.Values("Cookie")
 	if len(lines) == 0 {
@@ -37,7 +39,7 @@ func (x *exchange) cookies() (map[string]string, error) {
 				continue
 			}
 			if _, twice := found[base]; twice {
-				return nil, ambiguous("a cookie was sent twice")
+				return nil, ambiguous("a cookie was sent twice: send each cookie once")
 			}
 			found[base] = value
 		}
@@ -45,7 +47,7 @@ func (x *exchange) cookies() (map[string]string, error) {
 	return found, nil
 }
 
-// setCookie sends one of our cookies; a life of zero or less deletes it.
+// setCookie sets one of our cookies. A life of zero or less deletes it.
 func (x *exchange) setCookie(base, value string, life time.Duration, site http.SameSite) {
 	age := int(life / time.Second)
 	if age <= 0 {
@@ -57,14 +59,14 @@ func (x *exchange) setCookie(base, value string, life time.Duration, site http.S
 	})
 }
 
-// handOut sends a grant's tokens as cookies, to the absolute end.
+// handOut sets a grant's tokens as cookies, which last until the absolute end.
 func (x *exchange) handOut(g session.Grant) {
 	life := g.Session.AbsoluteEnd.Sub(x.api.now())
 	x.setCookie(sessionCookie, g.AccessToken, life, http.SameSiteLaxMode)
 	x.setCookie(refreshCookie, g.RefreshToken, life, http.SameSiteStrictMode)
 }
 
-// forgetCookies deletes all of ours.
+// forgetCookies deletes all our cookies.
 func (x *exchange) forgetCookies() {
 	x.setCookie(sessionCookie, "", 0, http.SameSiteLaxMode)
 	x.setCookie(refreshCookie, "", 0, http.SameSiteStrictMode)

@@ -11,21 +11,23 @@ import (
 	"latchkey/shared/token"
 )
 
-// Base names of our cookies; see cookieName.
+// The base names of our cookies; see cookieName.
 const (
 	sessionCookie  = "session"
 	refreshCookie  = "refresh"
 	preLoginCookie = "prelogin"
 )
 
-// presented is what came with a request, before anybody asked whether it is any good.
+// presented holds the credentials of a request. They have not been verified.
 type presented struct {
 	bearer string // of the Authorization header
 	cookie map[string]string
 }
 
-// findCredentials reads every place in which a credential can be. It refuses what stands in two places at once, or twice
-// in one, since nobody can say which was meant. Every route asks it, also those that want no credential.
+// findCredentials reads every place in which a credential can be. It refuses
+// credentials in two places at once, or twice in one, since it is ambiguous
+// which of them was meant. Every route calls it, also those that require no
+// credential.
 func (x *exchange) findCredentials() (presented, error) {
 	if err := x.checkQuery(); err != nil {
 		return presented{}, err
@@ -33,7 +35,7 @@ func (x *exchange) findCredentials() (presented, error) {
 	return x.inHeaders()
 }
 
-// inHeaders reads the places that have a name of ours or of the standard.
+// inHeaders reads the credentials from the headers Authorization and Cookie.
 func (x *exchange) inHeaders() (presented, error) {
 	cookies, err := x.cookies()
 	if err != nil {
@@ -44,19 +46,23 @@ func (x *exchange) inHeaders() (presented, error) {
 		return presented{}, err
 	}
 	if bearer != "" && cookies[sessionCookie] != "" {
-		return presented{}, ambiguous("both a bearer token and a session cookie were sent; send one")
+		return presented{}, ambiguous(
+			"both a bearer token and a session cookie were sent: send one")
 	}
 	return presented{bearer: bearer, cookie: cookies}, nil
 }
 
-// checkQuery refuses a token in the URL, where logs and histories would keep it (RFC 6750, section 5.3).
+// checkQuery refuses a token in the URL, because logs and histories would keep
+// it (RFC 6750, section 5.3).
 func (x *exchange) checkQuery() error {
 	query, err := url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil {
-		return invalid("the query cannot be read")
+		return invalid("the query is malformed: percent-encode its names and values")
 	}
 	for name, values := range query {
-		named := slices.Contains([]string{"token", "access_token", "accesstoken", "refresh_token", "refreshtoken"}, strings.ToLower(name))
+		named := slices.Contains([]string{
+			"token", "access_token", "accesstoken", "refresh_token", "refreshtoken",
+		}, strings.ToLower(name))
 		if named || slices.ContainsFunc(append(values, name), token.ContainedIn) {
 			return ambiguous("a token must not be in the URL")
 		}
@@ -64,7 +70,8 @@ func (x *exchange) checkQuery() error {
 	return nil
 }
 
-// bearerToken reads the Authorization header; empty where there is none, or none of the Bearer scheme.
+// bearerToken returns the token of the Authorization header. It returns "" if
+// there is no such header, or none of the Bearer scheme.
 func bearerToken(header http.Header) (string, error) {
 	values := header.Values("Authorization")
 	if len(values) == 0 {
@@ -76,16 +83,16 @@ func bearerToken(header http.Header) (string, error) {
 	case !slices.ContainsFunc(words, isBearer):
 		return "", nil
 	case !isBearer(words[0]):
-		return "", ambiguous("more than one Authorization was sent")
+		return "", ambiguous("more than one Authorization header was sent: send one")
 	case len(words) == 1:
-		return "", invalid("Authorization must be Bearer and a token")
+		return "", invalid("Authorization must be Bearer, a space and a token")
 	case len(words) > 2:
-		return "", ambiguous("Authorization has more than one token")
+		return "", ambiguous("Authorization has more than one token: send one")
 	}
 	return words[1], nil
 }
 
-// accessToken finds the access credential of a request.
+// accessToken returns the access credential of a request and its transport.
 func (x *exchange) accessToken() (token string, transport session.Transport, err error) {
 	p := x.presented
 	switch {
@@ -97,12 +104,13 @@ func (x *exchange) accessToken() (token string, transport session.Transport, err
 	return "", 0, fail(codeNoCredentials, "no credentials were sent")
 }
 
-// refresh finds the refresh credential. An access token beside it is ignored.
+// refresh returns the refresh credential and its transport. It ignores an
+// access token beside it.
 func (x *exchange) refresh(inBody *string) (token string, transport session.Transport, err error) {
 	cookie := x.presented.cookie[refreshCookie]
 	switch {
 	case inBody != nil && cookie != "":
-		return "", 0, ambiguous("both a refresh token and a refresh cookie were sent; send one")
+		return "", 0, ambiguous("both a refresh token and a refresh cookie were sent: send one")
 	case inBody != nil:
 		return *inBody, session.Bearer, nil
 	case cookie != "":
@@ -111,7 +119,8 @@ func (x *exchange) refresh(inBody *string) (token string, transport session.Tran
 	return "", 0, fail(codeNoCredentials, "no refresh token was sent")
 }
 
-// ending finds the session that a logout or a step-up is about. Any authentic token of it will do, of either kind.
+// ending returns the session that a logout or a step-up is about. Any authentic
+// token of the session is accepted, access or refresh.
 func (x *exchange) ending(inBody *string) (token.ID, error) {
 	p := x.presented
 	pair := []string{p.bearer}
@@ -121,7 +130,7 @@ func (x *exchange) ending(inBody *string) (token.ID, error) {
 	cookies := []string{p.cookie[sessionCookie], p.cookie[refreshCookie]}
 	switch byBearer, byCookie := p.bearer != "" || inBody != nil, strings.Join(cookies, "") != ""; {
 	case byBearer && byCookie:
-		return token.ID{}, ambiguous("both tokens and cookies were sent; send one pair")
+		return token.ID{}, ambiguous("both tokens and cookies were sent: send one pair")
 	case byCookie:
 		if err := x.checkOrigin(); err != nil {
 			return token.ID{}, err
@@ -132,20 +141,23 @@ func (x *exchange) ending(inBody *string) (token.ID, error) {
 	}
 	id, err := x.sessionOf(pair)
 	if errors.Is(err, errTwoSessions) && p.bearer == "" && inBody == nil {
-		return token.ID{}, ambiguous(errTwoSessions.detail) // or the next logout would fail the same way
+		// Deletes the cookies, or the next logout would fail the same way.
+		return token.ID{}, ambiguous(errTwoSessions.detail)
 	}
 	return id, err
 }
 
-var errTwoSessions = invalid("the tokens are of two sessions")
+var errTwoSessions = invalid("the tokens belong to two sessions: send those of one session")
 
-// sessionOf is the one session that authentic tokens belong to.
+// sessionOf returns the one session that the authentic tokens belong to, and
+// ignores all other tokens. It returns [token.ErrInvalid] if no token is
+// authentic, and errTwoSessions if they belong to different sessions.
 func (x *exchange) sessionOf(tokens []string) (token.ID, error) {
 	var found []token.ID
 	for _, text := range tokens {
 		id, err := x.api.store.SessionOf(x.r.Context(), text)
 		if errors.Is(err, session.ErrUnavailable) {
-			return token.ID{}, err // it may well be one of ours
+			return token.ID{}, err // the token may be authentic
 		}
 		if err == nil {
 			found = append(found, id)

@@ -14,26 +14,28 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxBody is the most bytes that a body may have.
+// maxBody is the maximum size of a body, in bytes.
 const maxBody = 16 << 10
 
-// bodyReader is a kind of body that is no struct of fields: it reads itself.
+// bodyReader is a body that is not a struct of fields. It reads itself.
 type bodyReader interface {
-	// types are the media types that it may come as.
+	// types returns the media types that the body may have.
 	types() []string
 	read(raw []byte) error
 }
 
-// decode reads a JSON object of strings, lists of strings and booleans into a struct, strictly: encoding/json alone would
-// take names in any case, the last of two equal names, and text that is no text. A field that is a pointer may be
-// missing, any other must be there. An empty body is an empty object, and needs no type. A DELETE has no body at all.
+// decode reads a JSON object of strings, lists of strings and booleans into a
+// struct. It is strict: encoding/json alone would accept names in any case, use
+// the last of two equal names, and accept invalid text. A field that is a
+// pointer is optional, any other is required. An empty body is an empty object,
+// and needs no type. A DELETE must not have a body.
 func decode(r *http.Request, into any) error {
 	raw, err := readBody(r)
 	if err != nil {
 		return err
 	}
 	if r.Method == http.MethodDelete && len(raw) > 0 {
-		return invalid("a DELETE has no body")
+		return invalid("a DELETE must not have a body")
 	}
 	if own, ok := into.(bodyReader); ok {
 		if err := checkType(r.Header, own.types()...); err != nil {
@@ -64,22 +66,27 @@ func readBody(r *http.Request) ([]byte, error) {
 	return raw, nil
 }
 
-// jsonType is the media type of every body but one.
+// jsonType is the media type of every body. One, mergePatch, accepts another
+// too.
 const jsonType = "application/json"
 
-// checkType keeps simple cross-site forms out: no form can send application/json, or a type that is none of a form's,
-// without asking first.
+// checkType keeps simple cross-site forms out: a form cannot send
+// application/json, or any other type that forms do not have, without a CORS
+// preflight.
 func checkType(header http.Header, types ...string) error {
 	values := header.Values("Content-Type")
 	kind, parameters, err := mime.ParseMediaType(strings.Join(values, ","))
 	charset, given := parameters["charset"]
-	if err != nil || !slices.Contains(types, kind) || given && !strings.EqualFold(charset, "utf-8") {
-		return fail(codeUnsupportedType, "the body must be "+strings.Join(types, " or ")+", in UTF-8")
+	if err != nil || !slices.Contains(types, kind) ||
+		given && !strings.EqualFold(charset, "utf-8") {
+		return fail(codeUnsupportedType,
+			"the body must be "+strings.Join(types, " or ")+", in UTF-8")
 	}
 	return nil
 }
 
-// asSent leaves names that are there twice, and text that is none, to what reads the tokens, which can say where.
+// asSent lets the decoder accept duplicate names and unpaired surrogates.
+// unmarshal and set refuse them, and can name the field.
 var asSent = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
 func unmarshal(raw []byte, into any) error {
@@ -102,17 +109,18 @@ func unmarshal(raw []byte, into any) error {
 		case !known:
 			return invalid("the body has an unknown field" + quoted(name))
 		case seen[name]:
-			return invalid(name + ": is there twice")
+			return invalid(name + ": appears twice")
 		}
 		seen[name] = true
 		if err := set(field, tokens); err != nil {
 			return invalid(name + ": " + err.Error())
 		}
 	}
-	return checkMissing(into, seen) // what follows the object, json.Valid has seen
+	return checkMissing(into, seen) // IsValid has refused all that could follow the object
 }
 
-// set stores one value. A list or an object in it is refused at its first brace, however deep it goes.
+// set stores one value. It refuses a list or an object in it at its first
+// bracket, however deep it goes.
 func set(field reflect.Value, tokens *jsontext.Decoder) error {
 	value, err := tokens.ReadToken()
 	if err != nil {
@@ -127,9 +135,10 @@ func set(field reflect.Value, tokens *jsontext.Decoder) error {
 		return setList(field, kind, tokens)
 	case field.Kind() == reflect.String && kind == '"':
 		text := value.String()
-		// A lone surrogate is read as this character, and the text would not be the one that was signed.
+		// A lone surrogate is decoded as this character. The text would differ
+		// from the one that was signed.
 		if strings.ContainsRune(text, utf8.RuneError) {
-			return errors.New("is not well-formed text")
+			return errors.New("has U+FFFD or an unpaired surrogate, which is not valid text")
 		}
 		field.SetString(text)
 	case field.Kind() == reflect.Bool && (kind == 't' || kind == 'f'):
@@ -149,16 +158,17 @@ func setList(field reflect.Value, first jsontext.Kind, tokens *jsontext.Decoder)
 	for tokens.PeekKind() != ']' {
 		item := reflect.New(field.Type().Elem()).Elem()
 		if err := set(item, tokens); err != nil {
-			return errors.New("each of the list " + err.Error())
+			return errors.New("each item " + err.Error())
 		}
 		list = reflect.Append(list, item)
 	}
-	_, err := tokens.ReadToken() // the bracket that closes it
+	_, err := tokens.ReadToken() // the closing bracket
 	field.Set(list)
 	return err
 }
 
-// fieldsOf lists a struct's fields by their JSON names, compared as they are.
+// fieldsOf returns a struct's fields by their JSON names, which are compared
+// exactly.
 func fieldsOf(into any) map[string]reflect.Value {
 	v := reflect.ValueOf(into).Elem()
 	fields := map[string]reflect.Value{}
@@ -179,11 +189,12 @@ func checkMissing(into any, seen map[string]bool) error {
 	return nil
 }
 
-// checkParameters refuses a parameter that a route has not, most likely a known one misspelt, and one that is there twice.
+// checkParameters refuses a parameter that the route does not have, most likely
+// a known one misspelt, and one that appears twice.
 func checkParameters(r *http.Request, known ...string) error {
 	for name, values := range r.URL.Query() {
 		if !slices.Contains(known, name) || len(values) > 1 {
-			return invalid("the query has a parameter that is unknown here, or twice there")
+			return invalid("the query has a parameter that is unknown, or that appears twice")
 		}
 	}
 	return nil
@@ -191,7 +202,9 @@ func checkParameters(r *http.Request, known ...string) error {
 
 var word = pattern(`^[A-Za-z0-9_-]{1,32}$`)
 
-// quoted repeats a name that a client made up, where it is a word: a longer one may be a token in the wrong place.
+// quoted returns a name that a client chose, in quotes after a colon. It
+// returns "" if the name is not a word: a longer one may be a token in the
+// wrong place.
 func quoted(name string) string {
 	if !word().MatchString(name) {
 		return ""

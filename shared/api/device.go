@@ -7,15 +7,21 @@ import (
 	"latchkey/shared/session"
 )
 
-// A family is hashed into every session that is bound to it: a line that is changed or moved here makes sessions look as
-// if their device had changed. Lines may be added for what fell through so far.
+// The families are hashed into every session that is bound to them. If a line
+// below is changed or moved, sessions look as if their device had changed.
+// Lines may be added for agents that match none so far.
 
-// browsers, the more specific before the less: nearly everybody claims to be Chrome and Safari.
+// browsers are matched in order, the more specific before the less: nearly
+// every browser claims to be Chrome and Safari.
 var browsers = []struct{ mark, family string }{
-	{"MetaMaskMobile", "MetaMask"}, {"CoinbaseBrowser", "Coinbase Wallet"}, {"CoinbaseWallet", "Coinbase Wallet"},
-	{"Trust/", "Trust Wallet"}, {"imToken", "imToken"}, {"TokenPocket", "TokenPocket"}, {"OKApp", "OKX Wallet"},
-	{"Edg/", "Edge"}, {"EdgA/", "Edge"}, {"EdgiOS/", "Edge"}, {"OPR/", "Opera"}, {"OPT/", "Opera"}, {"OPiOS/", "Opera"},
-	{"SamsungBrowser/", "Samsung Internet"}, {"Vivaldi/", "Vivaldi"}, {"YaBrowser/", "Yandex Browser"},
+	{"MetaMaskMobile", "MetaMask"},
+	{"CoinbaseBrowser", "Coinbase Wallet"}, {"CoinbaseWallet", "Coinbase Wallet"},
+	{"Trust/", "Trust Wallet"}, {"imToken", "imToken"},
+	{"TokenPocket", "TokenPocket"}, {"OKApp", "OKX Wallet"},
+	{"Edg/", "Edge"}, {"EdgA/", "Edge"}, {"EdgiOS/", "Edge"},
+	{"OPR/", "Opera"}, {"OPT/", "Opera"}, {"OPiOS/", "Opera"},
+	{"SamsungBrowser/", "Samsung Internet"},
+	{"Vivaldi/", "Vivaldi"}, {"YaBrowser/", "Yandex Browser"},
 	{"FxiOS/", "Firefox"}, {"Firefox/", "Firefox"},
 	{"CriOS/", "Chrome"}, {"Chromium/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
 }
@@ -24,26 +30,35 @@ var systems = []struct {
 	mark, family string
 	class        session.DeviceClass
 }{
-	{"iPhone", "iOS", session.Mobile}, {"iPod", "iOS", session.Mobile}, {"iPad", "iPadOS", session.Tablet},
-	{"Android", "Android", session.Tablet}, {"Windows", "Windows", session.Desktop}, {"CrOS", "ChromeOS", session.Desktop},
-	{"Macintosh", "macOS", session.Desktop}, {"Linux", "Linux", session.Desktop}, {"X11", "Linux", session.Desktop},
+	{"iPhone", "iOS", session.Mobile}, {"iPod", "iOS", session.Mobile},
+	{"iPad", "iPadOS", session.Tablet},
+	{"Android", "Android", session.Tablet},
+	{"Windows", "Windows", session.Desktop}, {"CrOS", "ChromeOS", session.Desktop},
+	{"Macintosh", "macOS", session.Desktop},
+	{"Linux", "Linux", session.Desktop}, {"X11", "Linux", session.Desktop},
 }
 
-// maxDeviceID is the most bytes that a client's own id for its device may have.
+// maxDeviceID is the maximum size of a client's own id for its device, in
+// bytes.
 const maxDeviceID = 256
 
-// clientOver is the other end of this request, which holds its tokens in that way.
+// clientOver returns the client of this request, which holds its tokens in the
+// given transport. It fails with a problem of status 400 if X-Device-Id is not
+// valid.
 func (x *exchange) clientOver(transport session.Transport) (session.Client, error) {
 	device := deviceOf(x.r.Header)
 	if ids := x.r.Header.Values("X-Device-Id"); len(ids) > 0 {
 		if len(ids) > 1 || !validDeviceID(ids[0]) {
-			return session.Client{}, invalid("X-Device-Id must be one value of 1 to 256 visible ASCII characters without comma")
+			return session.Client{}, invalid(
+				"X-Device-Id must be one value of 1 to 256 visible ASCII characters without comma")
 		}
 		device.ID = ids[0]
 	}
-	return session.Client{IP: x.info.SourceIP, Device: device, Transport: transport, NotEvaluated: x.bare,
+	return session.Client{
+		IP: x.info.SourceIP, Device: device, Transport: transport, NotEvaluated: x.bare,
 		// A browser's WebSocket cannot send the header.
-		NoDeviceID: x.handshake && device.ID == ""}, nil
+		NoDeviceID: x.handshake && device.ID == "",
+	}, nil
 }
 
 func validDeviceID(id string) bool {
@@ -51,7 +66,8 @@ func validDeviceID(id string) bool {
 	return id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, hidden)
 }
 
-// deviceOf reads what stays the same over updates: families and form, no version.
+// deviceOf reads from the user agent what stays the same over updates: the
+// families and the class, no version.
 func deviceOf(header http.Header) session.Device {
 	agent := header.Get("User-Agent")
 	d := session.Device{Browser: browserOf(agent)}
@@ -68,7 +84,8 @@ func deviceOf(header http.Header) session.Device {
 	return d
 }
 
-// browserOf falls back to the first product of the user agent, without its version.
+// browserOf returns the browser's family. If none matches it returns the first
+// product of the user agent, without its version.
 func browserOf(agent string) string {
 	for _, b := range browsers {
 		if strings.Contains(agent, b.mark) {
@@ -76,7 +93,8 @@ func browserOf(agent string) string {
 		}
 	}
 	end := strings.IndexFunc(agent, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '.' || r == '_' || r == '-')
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			r == '.' || r == '_' || r == '-')
 	})
 	if end < 0 {
 		end = len(agent)

@@ -15,27 +15,32 @@ import (
 	"latchkey/shared/session"
 )
 
-// endpoint is one route: its method, who may call it, and what it does with a decoded body. What serve returns becomes
-// the JSON body of a 200, or with nil a 204; an error goes through the one table.
+// endpoint is one route: its method, who may call it, and what it does with a
+// decoded body. What serve returns becomes the JSON body of a 200; nil becomes
+// a 204. An error goes through problemOf.
 type endpoint[In any] struct {
 	method     string
-	failed     eventType   // of the event that tells of a refusal; empty: request
-	session    sessionRule // which session it wants
-	permission permission  // that it wants, besides a live session; empty: none
-	fresh      bool        // it wants a login or a step-up that is still fresh
-	parameters []string    // that its query may have
+	failed     eventType   // the type of the event of a refusal; empty means request
+	session    sessionRule // which session it requires
+	permission permission  // required beside a live session; empty means none
+	fresh      bool        // whether it requires a recent login or step-up
+	parameters []string    // the names that its query may have
 	serve      func(x *exchange, in In) (any, error)
 }
 
-// nothing is the body of a request that has none.
+// nothing is the body of a request without one.
 type nothing struct{}
 
-// handler puts the endpoint into the frame that all have: request id, security headers, decoding, encoding, one line in
-// the access log, and an answer even where the code panics.
+// handler adds what all routes share: request id, security headers, decoding,
+// encoding, and one line in the access log. It also answers if the code panics.
 func (e endpoint[In]) handler(a *API) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{api: a, w: w, info: requestInfoOf(r.Context()), id: requestID(requestInfoOf(r.Context())), began: a.now(), failed: e.failed}
-		x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)) // for the store's events; see Audit
+		x := &exchange{
+			api: a, w: w, info: requestInfoOf(r.Context()),
+			id: requestID(requestInfoOf(r.Context())), began: a.now(), failed: e.failed,
+		}
+		// For the store's events; see Audit.
+		x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 		defer x.complete()
 		x.answer(e.run(x))
 	})
@@ -43,7 +48,7 @@ func (e endpoint[In]) handler(a *API) http.Handler {
 
 func (e endpoint[In]) run(x *exchange) (any, error) {
 	if x.info.Malformed {
-		return nil, invalid("the request cannot be read")
+		return nil, invalid("the request is malformed")
 	}
 	if x.r.Method != e.method {
 		return nil, absent()
@@ -81,18 +86,19 @@ type exchange struct {
 	handshake bool      // see Guarded
 	presented presented
 
-	// What the session that was opened tells; all zero where the endpoint wants none. See open.
+	// Set by open; all zero if the endpoint requires no session.
 	access      session.Access
 	client      session.Client
 	preferences session.Preferences
 
-	status int         // of a success that is not the usual one
-	about  []slog.Attr // what the events of this request concern, as far as it is known
+	status int         // of a success; zero means 200 or 204
+	about  []slog.Attr // what the events of this request are about, as far as known
 	sent   int         // the status that was sent
 	code   code        // of the problem that was sent
 }
 
-// answer writes the response. Nothing is written before, so it is always whole.
+// answer writes the response. Nothing is written before, so a response is never
+// partial.
 func (x *exchange) answer(out any, err error) {
 	if err != nil {
 		x.recordFailure(err)
@@ -124,12 +130,12 @@ func (x *exchange) write(status int, contentType string, body []byte) {
 		header.Set("Content-Type", contentType)
 	}
 	x.w.WriteHeader(status)
-	if len(body) > 0 { // the adapter gives even an empty write a content type
-		_, _ = x.w.Write(body) // whoever does not read it has gone
+	if len(body) > 0 { // the adapter adds a content type even to an empty write
+		_, _ = x.w.Write(body) // an error means that the client has gone
 	}
 }
 
-// panicError is a panic, on its way into the log.
+// panicError is a recovered panic, to be logged.
 type panicError struct {
 	value any
 	stack []byte
@@ -138,15 +144,17 @@ type panicError struct {
 // Error implements error.
 func (e *panicError) Error() string { return fmt.Sprint("panic: ", e.value) }
 
-// complete answers where the code panicked, and writes the access log.
+// complete answers if the code panicked, and writes the access log.
 func (x *exchange) complete() {
 	if p := recover(); p != nil {
-		clear(x.w.Header()) // of what was half done
+		clear(x.w.Header()) // of a partial answer
 		x.answer(nil, &panicError{p, debug.Stack()})
 	}
 	attrs := []slog.Attr{
-		slog.String("requestId", x.id), slog.String("method", bounded(x.r.Method)), slog.String("route", x.info.Route),
-		slog.Int("status", x.sent), slog.Float64("durationMs", milliseconds(x.api.now().Sub(x.began))),
+		slog.String("requestId", x.id), slog.String("method", bounded(x.r.Method)),
+		slog.String("route", x.info.Route),
+		slog.Int("status", x.sent),
+		slog.Float64("durationMs", milliseconds(x.api.now().Sub(x.began))),
 		slog.String("ip", ipText(x.info.SourceIP)),
 	}
 	if x.code != "" {
@@ -159,11 +167,13 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
 
-// requestID is the gateway's own, up to 128 characters of base64 in either alphabet, or one of ours where there is none. A
-// client's header is never taken for it.
+// requestID returns the gateway's id of a request: up to 128 characters of
+// base64, in either alphabet. If there is none it returns a random one. It
+// never uses a client's header.
 func requestID(info RequestInfo) string {
 	foreign := func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("+/=_-", r))
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			strings.ContainsRune("+/=_-", r))
 	}
 	if id := info.RequestID; id != "" && len(id) <= 128 && !strings.ContainsFunc(id, foreign) {
 		return id
@@ -171,8 +181,9 @@ func requestID(info RequestInfo) string {
 	return rand.Text()
 }
 
-// secureHeaders are those that helmet sets for an API, and one that forbids every cache. Their values are shared by all
-// answers: whoever adds one to a header gets a list of its own.
+// secureHeaders are the headers that helmet sets for an API, and one that
+// forbids all caching. All answers share the values. That is safe because
+// [http.Header.Add] copies a value list that is full.
 var secureHeaders = http.Header{
 	"Cache-Control":                     {"no-store"},
 	"Content-Security-Policy":           {"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},

@@ -15,7 +15,8 @@ import (
 	"latchkey/shared/wallet"
 )
 
-// code is what a program reads of an error. The names are the contract with clients.
+// code identifies an error to programs. The names are the contract with
+// clients.
 type code string
 
 const (
@@ -42,7 +43,7 @@ const (
 	codeUnavailable     code = "unavailable"
 )
 
-// statuses is the one table from codes to HTTP.
+// statuses maps every code to its HTTP status.
 var statuses = map[code]int{
 	codeInvalidRequest:  http.StatusBadRequest,
 	codeInvalidMessage:  http.StatusBadRequest,
@@ -71,8 +72,8 @@ var statuses = map[code]int{
 type problem struct {
 	code    code
 	detail  string
-	members map[string]any // beside the standard ones
-	forget  bool           // the client's cookies are deleted, so that its next call works
+	members map[string]any // in addition to the standard ones
+	forget  bool           // delete the client's cookies, so that its next request works
 }
 
 // Error implements error.
@@ -80,22 +81,27 @@ func (p *problem) Error() string { return string(p.code) + ": " + p.detail }
 
 func fail(c code, detail string) *problem { return &problem{code: c, detail: detail} }
 
-// absent is what is not there, and what is another user's: nobody can tell which.
+// absent is the problem for what does not exist and for what belongs to another
+// user. Clients must not be able to tell which it is.
 func absent() *problem { return fail(codeNotFound, "there is no such resource") }
 
-// forbidden names the permission that is missing; "admin" stands for all of them.
+// forbidden returns a problem that names the missing permission; "admin" stands
+// for all of them.
 func forbidden(detail, permission string) *problem {
-	return &problem{code: codeForbidden, detail: detail, members: map[string]any{"permission": permission}}
+	members := map[string]any{"permission": permission}
+	return &problem{code: codeForbidden, detail: detail, members: members}
 }
 
 func invalid(detail string) *problem { return fail(codeInvalidRequest, detail) }
 
-// ambiguous refuses credentials in two places at once.
+// ambiguous returns a problem for credentials in two places at once. It deletes
+// the client's cookies.
 func ambiguous(detail string) *problem {
 	return &problem{code: codeInvalidRequest, detail: detail, forget: true}
 }
 
-// loginError is a login that is well formed and not accepted. Clients are never told which rule it was.
+// loginError is a well-formed login that was not accepted. Except in local
+// development, clients are not told which rule it broke.
 type loginError struct {
 	reason string // one stable word for the audit log
 	cause  error
@@ -104,7 +110,9 @@ type loginError struct {
 // Error implements error.
 func (e *loginError) Error() string { return "login failed: " + e.cause.Error() }
 
-// problemOf turns an error of any floor into what the client is told. Whatever it does not know is a defect.
+// problemOf returns the problem that the client gets for an error of any layer.
+// An error that it does not know is a defect. If local is set, a failed login
+// has its reason.
 func problemOf(err error, local bool) *problem {
 	var (
 		known  *problem
@@ -117,7 +125,7 @@ func problemOf(err error, local bool) *problem {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &rate):
-		return fail(codeRateLimited, "too many requests; ask again later")
+		return fail(codeRateLimited, "too many requests: retry after the seconds in Retry-After")
 	case errors.As(err, &syntax):
 		return fail(codeInvalidMessage, syntax.Error())
 	case errors.Is(err, wallet.ErrMalformed):
@@ -129,7 +137,8 @@ func problemOf(err error, local bool) *problem {
 		}
 		return fail(codeLoginFailed, detail)
 	case errors.As(err, &over):
-		return &problem{code: codeSessionEnded, detail: "the session is over", members: map[string]any{
+		detail := "the session has ended: sign in again"
+		return &problem{code: codeSessionEnded, detail: detail, members: map[string]any{
 			"reason": over.Reason.String(), "endedAt": timestamp(over.At),
 		}}
 	}
@@ -142,25 +151,33 @@ func sentinelOf(err error) *problem {
 		code   code
 		detail string
 	}{
-		{token.ErrInvalid, codeInvalidToken, "the token is not one of a session that is known"},
-		{session.ErrTokenExpired, codeTokenExpired, "the access token has expired; refresh"},
-		{session.ErrStepUp, codeStepUp, "the session is held, since its device or network changed; step up"},
+		{token.ErrInvalid, codeInvalidToken,
+			"the token is not valid, or its session is unknown: sign in again"},
+		{session.ErrTokenExpired, codeTokenExpired, "the access token has expired: refresh it"},
+		{session.ErrStepUp, codeStepUp,
+			"the device or network of the session changed: step up"},
 		{session.ErrBlocked, codeAccountBlocked, "the account is blocked"},
-		{session.ErrSessionLimit, codeSessionLimit, "the account has as many sessions as it may; end one from another device, or wait for one to time out"},
+		{session.ErrSessionLimit, codeSessionLimit, "the account has reached its session limit: " +
+			"end a session from another device, or wait for one to time out"},
 		{session.ErrNotFound, codeNotFound, absent().detail},
-		{session.ErrLastAdmin, codeConflict, "nobody else is an admin"},
-		{session.ErrPrecondition, codePrecondition, "it is not what the condition names"},
-		{session.ErrTooLarge, codeTooLarge, "it does not fit in the quota"},
-		{session.ErrUnavailable, codeUnavailable, "the service cannot answer now; ask again"},
+		{session.ErrLastAdmin, codeConflict,
+			"the account is the last admin: make another account an admin first"},
+		{session.ErrPrecondition, codePrecondition,
+			"the resource does not match If-Match or If-None-Match: read it again"},
+		{session.ErrTooLarge, codeTooLarge,
+			"the value does not fit in the quota: store less, or delete something first"},
+		{session.ErrUnavailable, codeUnavailable,
+			"the service is temporarily unavailable: retry after the seconds in Retry-After"},
 	} {
 		if errors.Is(err, row.is) {
 			return fail(row.code, row.detail)
 		}
 	}
-	return fail(codeInternal, "a defect, logged under the request id")
+	return fail(codeInternal, "internal error: the log has its cause under the request id")
 }
 
-// writeProblem answers an error, and logs the one that is nobody's fault but ours.
+// writeProblem answers with an error, and logs it if it is a fault of the
+// service.
 func (x *exchange) writeProblem(err error) {
 	p := problemOf(err, x.api.cfg.Local)
 	x.code = p.code
@@ -168,7 +185,7 @@ func (x *exchange) writeProblem(err error) {
 	if p.code == codeLoginFailed {
 		x.api.Count(FailedLogins)
 	}
-	x.w.Header().Del("Set-Cookie") // an error hands out nothing
+	x.w.Header().Del("Set-Cookie") // an error sets no credentials
 	status := statuses[p.code]
 	if challenge := challenges[p.code]; challenge != "" {
 		x.w.Header().Set("WWW-Authenticate", challenge)
@@ -192,11 +209,11 @@ func (x *exchange) writeProblem(err error) {
 	x.write(status, "application/problem+json", text)
 }
 
-// retryAfter is when to ask again after a 503, in seconds.
+// retryAfter is the Retry-After of a 503, in seconds.
 const retryAfter = "1"
 
-// setRateHeaders says how much there may be of what was too much, and from when there may be more
-// (draft-ietf-httpapi-ratelimit-headers).
+// setRateHeaders sets the quota of the rate limit that was exceeded, and when
+// to retry (draft-ietf-httpapi-ratelimit-headers).
 func setRateHeaders(header http.Header, rate *session.RateError) {
 	wait := max(1, int64((rate.Retry+time.Second-1)/time.Second))
 	header.Set("Retry-After", strconv.FormatInt(wait, 10))
@@ -204,8 +221,9 @@ func setRateHeaders(header http.Header, rate *session.RateError) {
 	header.Set("RateLimit", fmt.Sprintf("%q;r=0;t=%d", rate.Name, wait))
 }
 
-// challenges are what RFC 6750, section 3 wants beside a 401: no error code where nothing was presented. A
-// fresh signature is asked for as RFC 9470, section 3 does.
+// challenges are the values of WWW-Authenticate that RFC 6750, section 3
+// requires. If no credential was sent there is no error code. A step-up is
+// requested as in RFC 9470, section 3.
 var challenges = map[code]string{
 	codeNoCredentials: "Bearer",
 	codeForbidden:     `Bearer error="insufficient_scope"`,
@@ -215,8 +233,8 @@ var challenges = map[code]string{
 	codeStepUp:        `Bearer error="insufficient_user_authentication"`,
 }
 
-// logFault tells the log what the client is not told: why something is unavailable, what the defect is, and that a
-// stored record did not open.
+// logFault logs what the client is not told: why something is unavailable, what
+// the defect is, and that a stored record did not open.
 func (x *exchange) logFault(p *problem, err error) {
 	if statuses[p.code] >= 500 {
 		x.api.Count(Faults)
@@ -224,7 +242,8 @@ func (x *exchange) logFault(p *problem, err error) {
 	var panicked *panicError
 	switch {
 	case errors.As(err, &panicked):
-		x.api.log.Error("internal", "requestId", x.id, "error", bounded(err.Error()), "stack", string(panicked.stack))
+		x.api.log.Error("internal", "requestId", x.id,
+			"error", bounded(err.Error()), "stack", string(panicked.stack))
 	case p.code == codeInternal:
 		x.api.log.Error("internal", "requestId", x.id, "error", err.Error())
 	case p.code == codeUnavailable:

@@ -7,11 +7,12 @@ import (
 	"latchkey/shared/session"
 )
 
-// etag is a version as an entity tag (RFC 9110, section 8.8.3).
+// etag returns a version as an entity tag (RFC 9110, section 8.8.3).
 func etag(version string) string { return `"` + version + `"` }
 
-// conditions reads If-Match and If-None-Match (RFC 9110, section 13.1). Of the second only the star has a meaning for what
-// changes something: the resource must not be there yet.
+// conditions reads If-Match and If-None-Match (RFC 9110, section 13.1). For a
+// write only the star has a meaning in the second: the resource must not exist
+// yet.
 func conditions(header http.Header) (session.StateCondition, error) {
 	versions, err := ifMatch(header)
 	if err != nil {
@@ -19,7 +20,7 @@ func conditions(header http.Header) (session.StateCondition, error) {
 	}
 	none := header.Values("If-None-Match")
 	if len(none) > 0 && strings.TrimSpace(strings.Join(none, ",")) != "*" {
-		return session.StateCondition{}, invalid("If-None-Match: must be * here")
+		return session.StateCondition{}, invalid("If-None-Match: must be *")
 	}
 	return session.StateCondition{Versions: versions, Absent: len(none) > 0}, nil
 }
@@ -30,8 +31,10 @@ var (
 	ourTag  = pattern(`^[0-9a-z]+$`)
 )
 
-// ifMatch lists the versions of an If-Match; "*" stands for any, nil for no such header. A weak tag matches nothing, and
-// neither does one that we never made. What stands between tags and gateway may have split the header at its commas.
+// ifMatch returns the versions of If-Match; "*" stands for any version, nil for
+// no such header. A weak tag matches nothing, and neither does one that we
+// never issued. A proxy or the gateway may have split the header at its commas,
+// so the parts are joined first.
 func ifMatch(header http.Header) ([]string, error) {
 	values := header.Values("If-Match")
 	if len(values) == 0 {
@@ -48,7 +51,7 @@ func ifMatch(header http.Header) ([]string, error) {
 	for _, found := range tag().FindAllStringSubmatch(text, -1) {
 		version := found[2]
 		if found[1] != "" || !ourTag().MatchString(version) {
-			version = "" // no version of ours is empty
+			version = "" // matches nothing: no version is empty
 		}
 		versions = append(versions, version)
 	}

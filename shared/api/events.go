@@ -13,21 +13,22 @@ import (
 	"latchkey/shared/token"
 )
 
-// eventType is a word of the audit log for what is no change of an account. Changes have those of session.EventType; a
-// refusal has the one of what was refused.
+// eventType is the type of an event in the audit log that is not a change of an
+// account. Changes have the types of [session.EventType]; a refusal has the
+// type of what was refused.
 type eventType string
 
 const (
-	eventRequest eventType = "request" // refused, by a route that has no word of its own
+	eventRequest eventType = "request" // refused, by a route without a type of its own
 	eventLogin   eventType = "login"
 	eventRefresh eventType = "refresh" // refused, or repeated: nothing was rotated
-	eventLogout  eventType = "logout"  // refused, or repeated: it was over before
+	eventLogout  eventType = "logout"  // refused, or repeated: the session had already ended
 	eventStepUp  eventType = "step_up"
-	// eventAuthorize is a request to a guarded API, refused.
+	// eventAuthorize is a refused request to a guarded API.
 	eventAuthorize eventType = "authorize"
 )
 
-// The outcomes of what a request asked for. Verdicts have others; see session.Event.
+// The outcomes of a request. Policy results have others; see [session.Event].
 const (
 	outcomeSuccess = "success"
 	outcomeFailure = "failure"
@@ -35,15 +36,18 @@ const (
 
 type exchangeKey struct{}
 
-// Audit makes what session.Options.Audit wants: it writes one line of the audit log for every change of an account. What
-// changed in the course of a request names that request and its caller. No token, signature, nonce or cookie is ever
-// among the attributes.
+// Audit returns a function for [session.Options.Audit]. It writes one line of
+// the audit log for every change of an account, or nothing if enabled is false.
+// If a request made the change, the line names that request and its caller. The
+// attributes never contain a token, signature, nonce or cookie.
 func Audit(log *slog.Logger, enabled bool) func(context.Context, session.Event) {
 	return func(ctx context.Context, e session.Event) {
 		if !enabled {
 			return
 		}
-		attrs := append([]slog.Attr{slog.String("type", e.Type.String()), slog.String("outcome", e.Outcome())}, subjectOf(e)...)
+		attrs := append([]slog.Attr{
+			slog.String("type", e.Type.String()), slog.String("outcome", e.Outcome()),
+		}, subjectOf(e)...)
 		if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
 			attrs = append(attrs, x.origin()...)
 			attrs = append(attrs, x.aboutChange(e)...)
@@ -52,7 +56,8 @@ func Audit(log *slog.Logger, enabled bool) func(context.Context, session.Event) 
 	}
 }
 
-// subjectOf is whom a change concerns, why it came, and who asked where that was another.
+// subjectOf returns the account and session that a change is about, its reason,
+// and the actor if that is another account.
 func subjectOf(e session.Event) []slog.Attr {
 	attrs := []slog.Attr{slog.String("userId", e.User.String())}
 	if e.Session.Session != [16]byte{} {
@@ -67,35 +72,46 @@ func subjectOf(e session.Event) []slog.Attr {
 	return attrs
 }
 
-// aboutChange is what else is known of a change: what the request is about, but for its own account and session, which
-// need not be the change's. Of a login that ended other sessions none of that is true of them.
+// aboutChange returns what else is known of a change: the attributes of the
+// request, without its account and session, which may differ from the change's.
+// It returns nothing if the change has another type than the request, such as
+// the end of another session during a login: there the attributes would be
+// wrong.
 func (x *exchange) aboutChange(e session.Event) []slog.Attr {
 	if x.failed != "" && string(x.failed) != e.Type.String() {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(x.about), func(a slog.Attr) bool { return a.Key == "userId" || a.Key == "sessionId" })
+	return slices.DeleteFunc(slices.Clone(x.about), func(a slog.Attr) bool {
+		return a.Key == "userId" || a.Key == "sessionId"
+	})
 }
 
-// origin is which request it was, and from where.
+// origin returns the id, address and device of the request.
 func (x *exchange) origin() []slog.Attr {
 	return []slog.Attr{
-		slog.String("requestId", x.id), slog.String("ip", ipText(x.info.SourceIP)), slog.String("device", deviceOf(x.r.Header).Name),
+		slog.String("requestId", x.id), slog.String("ip", ipText(x.info.SourceIP)),
+		slog.String("device", deviceOf(x.r.Header).Name),
 	}
 }
 
-// event writes one line of the audit log, for what is no change: that is written by Audit. Untrusted text in it is
-// bounded, and the log's JSON encoding keeps it within its line.
+// event writes one line of the audit log for something that is not a change;
+// changes are written by [Audit]. Untrusted text in it is bounded, and the
+// log's JSON encoding keeps it within its line.
 func (x *exchange) event(t eventType, outcome string, attrs ...slog.Attr) {
 	if !x.api.cfg.AuditLog {
 		return
 	}
-	all := append([]slog.Attr{slog.String("type", string(t)), slog.String("outcome", outcome)}, x.origin()...)
+	all := append([]slog.Attr{
+		slog.String("type", string(t)), slog.String("outcome", outcome),
+	}, x.origin()...)
 	all = append(append(all, x.about...), attrs...)
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "event", all...)
 }
 
-// recordFailure writes the event of a request that was refused, and of every failure of a route that has a word of its
-// own. Where this very request ended a session, as stolen or lost, that change has been written and says why.
+// recordFailure writes the event of a refused request, and of every failure of
+// a route with an event type of its own. If this very request ended a session,
+// as stolen or lost, the event of that change has been written and has the
+// reason.
 func (x *exchange) recordFailure(err error) {
 	var over *session.EndedError
 	switch {
@@ -110,7 +126,7 @@ func (x *exchange) recordFailure(err error) {
 	}
 }
 
-// reasonOf is why, more precisely than a client is told.
+// reasonOf returns why a request failed, more precisely than a client is told.
 func reasonOf(err error) string {
 	var (
 		login *loginError
@@ -125,7 +141,8 @@ func reasonOf(err error) string {
 	return string(problemOf(err, false).code)
 }
 
-// concerns adds what the events of this request are about. What was said before under the same name is replaced.
+// concerns adds attributes to the events of this request. It replaces an
+// earlier attribute of the same name.
 func (x *exchange) concerns(attrs ...slog.Attr) {
 	for _, attr := range attrs {
 		x.about = slices.DeleteFunc(x.about, func(a slog.Attr) bool { return a.Key == attr.Key })
@@ -133,22 +150,24 @@ func (x *exchange) concerns(attrs ...slog.Attr) {
 	}
 }
 
-// concernsSession names a session and its account.
+// concernsSession adds a session and its account to the events of this request.
 func (x *exchange) concernsSession(id token.ID) {
 	x.concerns(slog.Any("userId", spelt{id.User}), slog.Any("sessionId", spelt{id}))
 }
 
-// spelt is spelt out where it is logged, which most requests never do.
+// spelt calls String only when it is logged, which most requests never do.
 type spelt struct{ fmt.Stringer }
 
-// LogValue implements slog.LogValuer.
+// LogValue implements [slog.LogValuer].
 func (s spelt) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // maxLogged bounds untrusted text in the log, in bytes.
 const maxLogged = 256
 
-// bounded is untrusted text for the log. JSON keeps line breaks and escape sequences in their place, yet not the marks
-// that turn the direction of what a terminal shows; so only printable ASCII stays.
+// bounded returns untrusted text for the log: at most maxLogged bytes, with a
+// question mark for everything but printable ASCII. JSON escapes line breaks
+// and escape sequences, but not the marks that change the direction of text in
+// a terminal.
 func bounded(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unprintable(r) {
@@ -158,7 +177,7 @@ func bounded(text string) string {
 	}, text[:min(len(text), maxLogged)])
 }
 
-// unprintable is all but printable ASCII.
+// unprintable reports whether r is not printable ASCII.
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 func ipText(ip netip.Addr) string {

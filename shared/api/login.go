@@ -23,43 +23,48 @@ type loginBody struct {
 	DeviceName *string `json:"deviceName"`
 }
 
-// maxDeviceName is the most bytes that a name for a device may have.
+// maxDeviceName is the maximum size of a name for a device, in bytes.
 const maxDeviceName = 64
 
-// attempt is a login whose bytes are in order; nothing of it has been checked against configuration, clock or store.
+// attempt is a login whose bytes are well formed. It has not been checked
+// against configuration, clock or store.
 type attempt struct {
 	raw       []byte // the message exactly as received, which is what was signed
 	message   *siwe.Message
 	signature []byte
 	client    session.Client
 	browser   string // the pre-login cookie
-	presented string // a token that came along, of a session that this login replaces
+	presented string // the token of the presented session, which this login replaces
 }
 
-// Login serves POST /auth/login.
+// Login serves POST /auth/login: it verifies a signed message and creates a
+// session. If the request has a token of an earlier session, that session ends.
 func (a *API) Login() http.Handler {
-	return endpoint[loginBody]{method: http.MethodPost, failed: eventLogin, serve: func(x *exchange, in loginBody) (any, error) {
-		try, err := x.attempt(in)
-		if err != nil {
-			return nil, err
-		}
-		x.concerns(slog.String("address", try.message.Address.Hex()))
-		g, err := x.signIn(try)
-		if err != nil {
-			return nil, err
-		}
-		x.revokePresented(try.presented, g)
-		user := x.viewUser(g.User)
-		view := x.grant(g)
-		view.User = &user
-		for _, id := range g.Evicted {
-			view.Evicted = append(view.Evicted, id.String())
-		}
-		return view, nil
-	}}.handler(a)
+	return endpoint[loginBody]{
+		method: http.MethodPost, failed: eventLogin,
+		serve: func(x *exchange, in loginBody) (any, error) {
+			try, err := x.attempt(in)
+			if err != nil {
+				return nil, err
+			}
+			x.concerns(slog.String("address", try.message.Address.Hex()))
+			g, err := x.signIn(try)
+			if err != nil {
+				return nil, err
+			}
+			x.revokePresented(try.presented, g)
+			user := x.viewUser(g.User)
+			view := x.grant(g)
+			view.User = &user
+			for _, id := range g.Evicted {
+				view.Evicted = append(view.Evicted, id.String())
+			}
+			return view, nil
+		},
+	}.handler(a)
 }
 
-// attempt reads all that the bytes alone decide. It costs no nonce.
+// attempt reads everything that the bytes alone decide. It spends no nonce.
 func (x *exchange) attempt(in loginBody) (attempt, error) {
 	transport := session.Cookie
 	var err error
@@ -74,7 +79,7 @@ func (x *exchange) attempt(in loginBody) (attempt, error) {
 	}
 	p := x.presented
 	try := attempt{raw: []byte(in.Message), presented: p.bearer}
-	if foreign == nil { // no other site's page ends a browser's session, by no kind of login
+	if foreign == nil { // other sites' pages must not end a browser's session, by any login
 		try.presented = cmp.Or(p.bearer, p.cookie[sessionCookie], p.cookie[refreshCookie])
 	}
 	if transport == session.Cookie {
@@ -103,8 +108,9 @@ func (t *attempt) parse(signature string) (err error) {
 	return err
 }
 
-// checkDeviceName keeps out what would not show, or show something else: control and formatting characters, line and
-// paragraph separators, and what no standard has given a form.
+// checkDeviceName refuses characters that are invisible or misleading: control
+// and formatting characters, line and paragraph separators, and unassigned code
+// points.
 func checkDeviceName(name string) error {
 	hidden := func(r rune) bool { return !unicode.IsGraphic(r) }
 	if len(name) > maxDeviceName || strings.ContainsFunc(name, hidden) {
@@ -113,11 +119,13 @@ func checkDeviceName(name string) error {
 	return nil
 }
 
-// signIn spends the nonce, whatever comes of it, then checks policy and signature, and creates the session.
+// signIn spends the nonce, even if the login then fails. Then it checks policy
+// and signature, and creates the session.
 func (x *exchange) signIn(try attempt) (session.Grant, error) {
 	ctx, a := x.r.Context(), x.api
 	err := a.store.SpendNonce(ctx, try.message.Nonce, session.NonceTerms{
-		Transport: try.client.Transport, Purpose: session.ForLogin, Browser: try.browser, From: x.info.SourceIP,
+		Transport: try.client.Transport, Purpose: session.ForLogin,
+		Browser: try.browser, From: x.info.SourceIP,
 	})
 	var g session.Grant
 	if err == nil {
@@ -129,21 +137,27 @@ func (x *exchange) signIn(try attempt) (session.Grant, error) {
 	return g, err
 }
 
-// create makes the session of an attempt whose nonce was spent, if it is otherwise in order.
+// create checks the policy and signature of an attempt whose nonce has been
+// spent, and creates its session.
 func (x *exchange) create(try attempt) (session.Grant, error) {
 	m := try.message
 	if err := try.verify(x.api.policy, x.api.now()); err != nil {
 		return session.Grant{}, err
 	}
-	// Said beforehand: the store tells of the login while it runs.
-	x.concerns(slog.String("transport", try.client.Transport.String()), slog.Uint64("chainId", m.ChainID))
+	// Added first: the store emits the event of the login while Create runs.
+	x.concerns(
+		slog.String("transport", try.client.Transport.String()),
+		slog.Uint64("chainId", m.ChainID),
+	)
 	login := session.Login{
-		Nonce: m.Nonce, Address: m.Address, ChainID: m.ChainID, Client: try.client, Presented: try.presented,
+		Nonce: m.Nonce, Address: m.Address, ChainID: m.ChainID,
+		Client: try.client, Presented: try.presented,
 		Granted: x.api.granted(m.Address),
 	}
 	g, err := x.api.store.Create(x.r.Context(), login)
 	if errors.Is(err, session.ErrBlocked) && slices.Contains(x.api.cfg.Admins, m.Address) {
-		// It was blocked before the configuration made it an admin, which no route takes away.
+		// The account was blocked before the configuration made it an admin. No
+		// route can take that away, so the block ends.
 		if err = x.api.store.Unblock(x.r.Context(), m.Address, x.actor()); err == nil {
 			g, err = x.api.store.Create(x.r.Context(), login)
 		}
@@ -151,7 +165,8 @@ func (x *exchange) create(try attempt) (session.Grant, error) {
 	return g, err
 }
 
-// verify checks what was signed against a policy, and that its own address signed it.
+// verify checks the message against a policy, and that the message's own
+// address signed it.
 func (t attempt) verify(policy siwe.Policy, now time.Time) error {
 	if err := policy.Check(t.message, now); err != nil {
 		return err
@@ -159,14 +174,17 @@ func (t attempt) verify(policy siwe.Policy, now time.Time) error {
 	return wallet.VerifyEOA(t.raw, t.signature, t.message.Address)
 }
 
-// countFailure counts a login that failed. The answer is the same whether or not it could be counted.
+// countFailure counts a failed login. The answer is the same whether or not
+// that succeeds.
 func (x *exchange) countFailure() {
 	if err := x.api.store.CountFailure(x.r.Context()); err != nil {
 		x.api.log.Warn("failed login not counted", "requestId", x.id, "error", err.Error())
 	}
 }
 
-// loginFault makes every rule that a well-formed login can break the same to the client.
+// loginFault turns every reason to refuse a well-formed login into a
+// loginError, so that clients cannot tell them apart. It returns all other
+// errors unchanged.
 func loginFault(err error) error {
 	var policy *siwe.PolicyError
 	if errors.As(err, &policy) {
@@ -194,8 +212,10 @@ func isLoginFault(err error) bool {
 	return errors.As(err, &fault)
 }
 
-// revokePresented ends the session that came along, where it is another account's; one of the same account was replaced
-// already. The login stands even if this fails: the client has its new tokens and will not send the old ones again.
+// revokePresented ends the presented session if it belongs to another account;
+// one of the same account has already been replaced. The login succeeds even if
+// this fails: the client has its new tokens and will not send the old ones
+// again.
 func (x *exchange) revokePresented(presented string, g session.Grant) {
 	id, err := x.api.store.SessionOf(x.r.Context(), presented)
 	if err != nil || id.User == g.Session.ID.User {
@@ -203,6 +223,7 @@ func (x *exchange) revokePresented(presented string, g session.Grant) {
 	}
 	_, err = x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
-		x.api.log.Warn("carried session not ended", "requestId", x.id, "sessionId", id.String(), "error", err.Error())
+		x.api.log.Warn("presented session not ended",
+			"requestId", x.id, "sessionId", id.String(), "error", err.Error())
 	}
 }

@@ -14,30 +14,35 @@ type logoutBody struct {
 	RefreshToken *string `json:"refreshToken"`
 }
 
-// Logout serves POST /auth/logout.
+// Logout serves POST /auth/logout: it ends the session of the presented tokens,
+// or with "everywhere" every session of its account.
 func (a *API) Logout() http.Handler {
-	return endpoint[logoutBody]{method: http.MethodPost, failed: eventLogout, serve: func(x *exchange, in logoutBody) (any, error) {
-		id, err := x.ending(in.RefreshToken)
-		if err != nil {
-			return nil, err
-		}
-		x.concernsSession(id)
-		end := x.logOut
-		if in.Everywhere != nil && *in.Everywhere {
-			end = x.logOutEverywhere
-		}
-		if err := end(id); err != nil {
-			return nil, err
-		}
-		x.forgetCookies()
-		if a.cfg.ClearSiteData != "" {
-			x.w.Header().Set("Clear-Site-Data", a.cfg.ClearSiteData)
-		}
-		return nil, nil
-	}}.handler(a)
+	return endpoint[logoutBody]{
+		method: http.MethodPost, failed: eventLogout,
+		serve: func(x *exchange, in logoutBody) (any, error) {
+			id, err := x.ending(in.RefreshToken)
+			if err != nil {
+				return nil, err
+			}
+			x.concernsSession(id)
+			end := x.logOut
+			if in.Everywhere != nil && *in.Everywhere {
+				end = x.logOutEverywhere
+			}
+			if err := end(id); err != nil {
+				return nil, err
+			}
+			x.forgetCookies()
+			if a.cfg.ClearSiteData != "" {
+				x.w.Header().Set("Clear-Site-Data", a.cfg.ClearSiteData)
+			}
+			return nil, nil
+		},
+	}.handler(a)
 }
 
-// logOut ends one session. One that is over already, or not even remembered, is logged out: that is what was wanted.
+// logOut ends one session. It succeeds if the session has already ended or is
+// unknown: the result is what the caller wants.
 func (x *exchange) logOut(id token.ID) error {
 	over, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
@@ -49,8 +54,9 @@ func (x *exchange) logOut(id token.ID) error {
 	return nil
 }
 
-// logOutEverywhere ends every session of the account. Without a session that is known or remembered it is refused: 204
-// would claim something that was not done.
+// logOutEverywhere ends every session of the account. It fails if the session
+// is neither live nor remembered as ended: a 204 would claim something that was
+// not done.
 func (x *exchange) logOutEverywhere(id token.ID) error {
 	n, err := x.api.store.RevokeAll(x.r.Context(), id, session.LoggedOut, x.actor())
 	if err != nil {
@@ -62,7 +68,8 @@ func (x *exchange) logOutEverywhere(id token.ID) error {
 	return nil
 }
 
-// repeatedLogout tells of a logout that found nothing to end; of any other the store tells.
+// repeatedLogout writes the event of a logout that found nothing to end. The
+// store emits the event of any other.
 func (x *exchange) repeatedLogout() {
 	x.event(eventLogout, outcomeSuccess, slog.Bool("repeated", true))
 }

@@ -6,9 +6,11 @@ import (
 	"maps"
 )
 
-// mergePatch is a body that changes a JSON object (JSON Merge Patch, RFC 7396): what it names is set, or with null
-// removed, objects are merged name by name, and everything else stays. It must be an object itself: any other patch would
-// replace the whole by something that is none.
+// mergePatch is a body that changes a JSON object (JSON Merge Patch, RFC 7396).
+// It sets the names that it has, or removes them if their value is null.
+// Objects are merged name by name, and everything else stays. It must be an
+// object itself: any other patch would replace the object by another kind of
+// value.
 type mergePatch map[string]any
 
 const mergePatchType = "application/merge-patch+json"
@@ -28,8 +30,9 @@ func (p *mergePatch) read(raw []byte) error {
 	return nil
 }
 
-// apply patches an object and returns the new one, with its names in order and no space: equal objects are equal text.
-// It fails where the old one is not a JSON object in the form that parseValue takes.
+// apply patches an object and returns the new one, with its names sorted and no
+// space, so that equal objects are equal text. It fails if the old value is not
+// in the form that parseValue accepts.
 func (p mergePatch) apply(old []byte) ([]byte, error) {
 	target, err := parseValue(old)
 	if err != nil {
@@ -38,7 +41,8 @@ func (p mergePatch) apply(old []byte) ([]byte, error) {
 	return encodeValue(merge(target, map[string]any(p)))
 }
 
-// merge is MergePatch of RFC 7396, section 2. It recurses no deeper than the patch, and changes neither argument.
+// merge is MergePatch of RFC 7396, section 2. It recurses no deeper than the
+// patch, and changes neither argument.
 func merge(target, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {
@@ -61,7 +65,7 @@ func merge(target, patch any) any {
 func encodeValue(value any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false) // it goes into no page, and would count for more than it is
+	encoder.SetEscapeHTML(false) // it is not put into pages, and escapes would count as size
 	if err := encoder.Encode(value); err != nil {
 		return nil, err
 	}

@@ -1,26 +1,32 @@
 package api
 
-// Metric is the name of a number that somebody may watch. The names are a contract with alarms and dashboards.
+// Metric is the name of a metric. The names are a contract with alarms and
+// dashboards.
 type Metric string
 
 // The metrics. All but Sessions are counts.
 const (
-	// Faults: an answer of 500 or 503, a denial by a fault, a sweep that failed.
+	// Faults counts answers of 500 or 503, denials because of a fault, and
+	// failed sweeps.
 	Faults Metric = "Faults"
-	// FailedLogins: a login or step-up that was answered login_failed.
+	// FailedLogins counts logins and step-ups that were answered login_failed.
 	FailedLogins Metric = "FailedLogins"
-	// ReuseDetections: a session that this request ended as stolen.
+	// ReuseDetections counts sessions that a request ended as stolen, because
+	// its refresh token had been used before.
 	ReuseDetections Metric = "ReuseDetections"
-	// Sessions that live, as of a whole sweep.
+	// Sessions is the number of live sessions, as of a complete sweep.
 	Sessions Metric = "Sessions"
-	// Repaired: counters that were wrong, of which there should be none.
+	// Repaired counts counters that were wrong and that a sweep corrected. It
+	// should stay zero.
 	Repaired Metric = "Mended"
-	// Denials of the authorizer that are no faults, and requests without credentials that it answered with an error.
+	// Denials counts denials by the authorizer that are not faults.
+	// Unauthorized counts requests without credentials that it answered with an
+	// error.
 	Denials      Metric = "Denied"
 	Unauthorized Metric = "Unauthorized"
 )
 
-// Count tells that something happened once.
+// Count adds one to a metric.
 func (a *API) Count(m Metric) { a.measure(m, 1) }
 
 func (a *API) measure(m Metric, value float64) {

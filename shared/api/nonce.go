@@ -18,7 +18,8 @@ import (
 	"latchkey/shared/token"
 )
 
-// preLoginLife is how long a browser keeps its pre-login cookie: longer than any nonce that is bound to it.
+// preLoginLife is how long a browser keeps its pre-login cookie: longer than
+// any nonce that is bound to it.
 const preLoginLife = 10 * time.Minute
 
 type nonceView struct {
@@ -32,40 +33,44 @@ type nonceView struct {
 	Message   string   `json:"message,omitempty"`
 }
 
-// nonceQuery is what a nonce was asked for.
+// nonceQuery holds what a nonce was requested for.
 type nonceQuery struct {
-	terms session.NonceTerms // without a transport where none was named
-	draft siwe.Message       // without address or chain where none was named
+	terms session.NonceTerms // Transport is zero if none was given
+	draft siwe.Message       // Address and ChainID are zero if not given
 }
 
-// Nonce serves GET /auth/nonce.
+// Nonce serves GET /auth/nonce: a nonce for a login or a step-up, and what the
+// message to sign must contain.
 func (a *API) Nonce() http.Handler {
-	return endpoint[nothing]{method: http.MethodGet, parameters: []string{"transport", "purpose", "address", "chainId"}, serve: func(x *exchange, _ nothing) (any, error) {
-		q, err := a.nonceQuery(x.r.URL.Query())
-		if err != nil {
-			return nil, err
-		}
-		q.terms.From = x.info.SourceIP
-		if q.terms.Purpose == session.ForStepUp {
-			err = x.forSession(&q)
-		} else {
-			x.forLogin(&q)
-		}
-		if err != nil {
-			return nil, err
-		}
-		nonce, expires, err := a.store.IssueNonce(x.r.Context(), q.terms)
-		if err != nil {
-			return nil, err
-		}
-		if q.terms.Browser != "" {
-			x.setCookie(preLoginCookie, q.terms.Browser, preLoginLife, http.SameSiteLaxMode)
-		}
-		return a.offer(q, x.domain(), nonce, expires), nil
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodGet, parameters: []string{"transport", "purpose", "address", "chainId"},
+		serve: func(x *exchange, _ nothing) (any, error) {
+			q, err := a.nonceQuery(x.r.URL.Query())
+			if err != nil {
+				return nil, err
+			}
+			q.terms.From = x.info.SourceIP
+			if q.terms.Purpose == session.ForStepUp {
+				err = x.forSession(&q)
+			} else {
+				x.forLogin(&q)
+			}
+			if err != nil {
+				return nil, err
+			}
+			nonce, expires, err := a.store.IssueNonce(x.r.Context(), q.terms)
+			if err != nil {
+				return nil, err
+			}
+			if q.terms.Browser != "" {
+				x.setCookie(preLoginCookie, q.terms.Browser, preLoginLife, http.SameSiteLaxMode)
+			}
+			return a.offer(q, x.domain(), nonce, expires), nil
+		},
+	}.handler(a)
 }
 
-// nonceQuery reads the parameters.
+// nonceQuery reads the query parameters.
 func (a *API) nonceQuery(query url.Values) (q nonceQuery, err error) {
 	if query.Has("transport") {
 		if q.terms.Transport, err = transportOf(query.Get("transport")); err != nil {
@@ -86,7 +91,8 @@ func (a *API) nonceQuery(query url.Values) (q nonceQuery, err error) {
 	return q, err
 }
 
-// forLogin binds a nonce that a browser asks for to that browser.
+// forLogin binds a nonce of the cookie transport to the browser that requests
+// it.
 func (x *exchange) forLogin(q *nonceQuery) {
 	q.terms.Transport = cmp.Or(q.terms.Transport, session.Cookie)
 	if q.terms.Transport == session.Cookie {
@@ -94,31 +100,33 @@ func (x *exchange) forLogin(q *nonceQuery) {
 	}
 }
 
-// forSession binds a nonce to the session that is to be stepped up, which may be held. The message is for the account and
-// the chain of that session, unless another of our chains was asked for.
+// forSession binds a nonce to the session that is to be stepped up; it may be
+// one with a required step-up. The message is for the account and the chain of
+// that session, unless another accepted chain was requested.
 func (x *exchange) forSession(q *nonceQuery) error {
 	if err := x.open(memberOrStepUp); err != nil {
 		return err
 	}
 	s := x.access.Session
 	if t := q.terms.Transport; t != 0 && t != s.Transport {
-		return invalid("transport is not the session's")
+		return invalid("transport must be the session's: leave it out")
 	}
 	if q.draft.Address != (common.Address{}) && q.draft.Address != s.Address {
-		return invalid("address is not the session's")
+		return invalid("address must be the session's: leave it out")
 	}
 	q.terms.Transport, q.terms.Session = s.Transport, s.ID
 	q.draft.Address = s.Address
 	if q.draft.ChainID == 0 {
 		q.draft.ChainID = s.ChainID
 	}
-	if !slices.Contains(x.api.cfg.ChainIDs, q.draft.ChainID) { // accepted at the login, and no more
+	if !slices.Contains(x.api.cfg.ChainIDs, q.draft.ChainID) { // no longer accepted
 		q.draft.ChainID = x.api.cfg.ChainIDs[0]
 	}
 	return nil
 }
 
-// draft is a message for an account on a chain, as far as they are given.
+// draft returns a message for an account on a chain. Either is zero if it was
+// not given.
 func (a *API) draft(account, chain string) (m siwe.Message, err error) {
 	m.Version = siwe.Version
 	if account != "" {
@@ -127,8 +135,10 @@ func (a *API) draft(account, chain string) (m siwe.Message, err error) {
 		}
 	}
 	if chain != "" {
-		// Compared as text: "01" and "+1" are not how a chain is written.
-		i := slices.IndexFunc(a.cfg.ChainIDs, func(id uint64) bool { return strconv.FormatUint(id, 10) == chain })
+		// Compared as text, so that "01" and "+1" are refused.
+		i := slices.IndexFunc(a.cfg.ChainIDs, func(id uint64) bool {
+			return strconv.FormatUint(id, 10) == chain
+		})
 		if i < 0 {
 			return m, invalid(fmt.Sprintf("chainId must be decimal, and one of %d", a.cfg.ChainIDs))
 		}
@@ -137,7 +147,8 @@ func (a *API) draft(account, chain string) (m siwe.Message, err error) {
 	return m, nil
 }
 
-// offer is what the client must sign, spelt out where it is known for whom.
+// offer returns what the client must sign, with the complete message if address
+// and chain are known.
 func (a *API) offer(q nonceQuery, domain, nonce string, expires time.Time) nonceView {
 	view := nonceView{
 		Nonce: nonce, ExpiresAt: timestamp(expires), Domain: domain, URI: a.policy.Origin(domain),
@@ -152,7 +163,8 @@ func (a *API) offer(q nonceQuery, domain, nonce string, expires time.Time) nonce
 	return view
 }
 
-// domain is that of the page which asks, where it is one of ours; else the first.
+// domain returns the domain of the page that sent the request, or the first
+// domain if the page's is not configured.
 func (x *exchange) domain() string {
 	origin := x.r.Header.Get("Origin")
 	for _, domain := range x.api.cfg.Domains {
@@ -163,11 +175,12 @@ func (x *exchange) domain() string {
 	return x.api.cfg.Domains[0]
 }
 
-// preLoginBytes is how random the pre-login cookie is.
+// preLoginBytes is the size of the pre-login cookie: that many random bytes.
 const preLoginBytes = 24
 
-// preLogin is the browser's pre-login cookie, or a new one. The nonce is bound to it: somebody else's signed message,
-// slipped into this browser, signs nobody in.
+// preLogin returns the browser's pre-login cookie, or a new one. The nonce is
+// bound to it. So a message that somebody else signed, slipped into this
+// browser, signs nobody in.
 func (x *exchange) preLogin() string {
 	value := x.presented.cookie[preLoginCookie]
 	if _, ok := token.DecodeBase64URL(value, preLoginBytes); ok {

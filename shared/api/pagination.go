@@ -6,13 +6,14 @@ import (
 	"strconv"
 )
 
-// page is a part of a list: up to limit items, after the one that the cursor names.
+// page selects a part of a list: up to limit items, after the one that the
+// cursor names.
 type page struct {
 	limit  int
 	cursor string // empty: from the start
 }
 
-// defaultLimit and maxLimit bound what one answer lists.
+// defaultLimit and maxLimit bound how many items one answer has.
 const (
 	defaultLimit = 50
 	maxLimit     = 100
@@ -27,7 +28,7 @@ func pageOf(r *http.Request) (page, error) {
 	}
 	if text := query.Get("limit"); query.Has("limit") {
 		n, err := strconv.Atoi(text)
-		// Compared as text too: "01" and "+1" are not how a number is written.
+		// Compared as text too, so that "01" and "+1" are refused.
 		if err != nil || n < 1 || n > maxLimit || strconv.Itoa(n) != text {
 			return page{}, invalid("limit must be 1 to 100")
 		}
@@ -36,8 +37,9 @@ func pageOf(r *http.Request) (page, error) {
 	return p, nil
 }
 
-// pageFrom is one page of a whole list, and the cursor of the next; empty where there is none. A cursor is the name of the
-// last item that was shown.
+// pageFrom returns one page of a complete list and the cursor of the next page,
+// which is empty if there are no more items. A cursor is the name of the last
+// item on its page.
 func pageFrom[T any](all []T, p page, name func(T) string) ([]T, string, error) {
 	if p.cursor != "" {
 		i := slices.IndexFunc(all, func(item T) bool { return name(item) == p.cursor })
@@ -52,4 +54,6 @@ func pageFrom[T any](all []T, p page, name func(T) string) ([]T, string, error) 
 	return all[:p.limit], name(all[p.limit-1]), nil
 }
 
-func badCursor() error { return invalid("cursor must be one that an answer gave, and that still is") }
+func badCursor() error {
+	return invalid(`cursor is not valid: use the "next" of the previous page`)
+}

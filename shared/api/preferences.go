@@ -10,34 +10,44 @@ import (
 	"latchkey/shared/session"
 )
 
-// maxPreferences is how much an account may store, as it is sent without space.
+// maxPreferences is the maximum size of an account's preferences as JSON
+// without space, in bytes.
 const maxPreferences = 8 << 10
 
-// Preferences serves GET /api/preferences.
+// Preferences serves GET /api/preferences: the JSON object that the account has
+// stored, with its version as ETag.
 func (a *API) Preferences() http.Handler {
-	return endpoint[nothing]{method: http.MethodGet, session: withPreferences, serve: func(x *exchange, _ nothing) (any, error) {
-		return x.showPreferences(x.preferences), nil
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodGet, session: withPreferences,
+		serve: func(x *exchange, _ nothing) (any, error) {
+			return x.showPreferences(x.preferences), nil
+		},
+	}.handler(a)
 }
 
-// ChangePreferences serves PATCH /api/preferences.
+// ChangePreferences serves PATCH /api/preferences: it applies a JSON Merge
+// Patch to the versions that If-Match names, and answers with the result.
 func (a *API) ChangePreferences() http.Handler {
-	return endpoint[mergePatch]{method: http.MethodPatch, session: withPreferences, serve: func(x *exchange, patch mergePatch) (any, error) {
-		want, err := conditions(x.r.Header)
-		switch {
-		case err != nil:
-			return nil, err
-		case want.Absent:
-			return nil, invalid("If-None-Match: has no meaning here; preferences are always there")
-		case len(want.Versions) == 0:
-			return nil, fail(codeUnconditional, "send the version that you change as If-Match, or *")
-		}
-		changed, err := x.changePreferences(patch, want.Versions)
-		if err != nil {
-			return nil, err
-		}
-		return x.showPreferences(changed), nil
-	}}.handler(a)
+	return endpoint[mergePatch]{
+		method: http.MethodPatch, session: withPreferences,
+		serve: func(x *exchange, patch mergePatch) (any, error) {
+			want, err := conditions(x.r.Header)
+			switch {
+			case err != nil:
+				return nil, err
+			case want.Absent:
+				return nil, invalid("If-None-Match is not supported here: use If-Match")
+			case len(want.Versions) == 0:
+				return nil, fail(codeUnconditional,
+					"If-Match is missing: send the ETag of the version to change, or *")
+			}
+			changed, err := x.changePreferences(patch, want.Versions)
+			if err != nil {
+				return nil, err
+			}
+			return x.showPreferences(changed), nil
+		},
+	}.handler(a)
 }
 
 func (x *exchange) showPreferences(p session.Preferences) any {
@@ -45,10 +55,13 @@ func (x *exchange) showPreferences(p session.Preferences) any {
 	return json.RawMessage(p.JSON)
 }
 
-// changeTries is how often a patch of whatever is stored is applied anew, where others change it at the same time.
+// changeTries is how often a patch that accepts any version is applied, if
+// others change the preferences at the same time.
 const changeTries = 16
 
-// changePreferences applies a patch to one of the wanted versions. Nothing is written where it changes nothing.
+// changePreferences applies a patch to one of the wanted versions. If the patch
+// changes nothing, nothing is written. It returns [session.ErrPrecondition] if
+// the version is not among them.
 func (x *exchange) changePreferences(patch mergePatch, want []string) (session.Preferences, error) {
 	current := x.preferences
 	for try := 1; ; try++ {
@@ -60,14 +73,16 @@ func (x *exchange) changePreferences(patch mergePatch, want []string) (session.P
 			return current, err
 		}
 		if len(changed) > maxPreferences {
-			return session.Preferences{}, fail(codeTooLarge, "preferences may have 8 KiB")
+			return session.Preferences{}, fail(codeTooLarge, "the preferences would be over 8 KiB")
 		}
-		stored, err := x.api.store.SetPreferences(x.r.Context(), x.access, current, changed, x.actor())
+		stored, err := x.api.store.SetPreferences(
+			x.r.Context(), x.access, current, changed, x.actor())
 		if !errors.Is(err, session.ErrPrecondition) {
 			return stored, err
 		}
 		if try == changeTries {
-			return session.Preferences{}, session.ErrUnavailable // whatever is stored would do, it is only never the same
+			// Any version is accepted, but every try met a new one.
+			return session.Preferences{}, session.ErrUnavailable
 		}
 		current = stored
 	}

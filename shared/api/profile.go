@@ -14,25 +14,37 @@ type profileView struct {
 	Preferences json.RawMessage `json:"preferences"`
 }
 
-// Profile serves GET /api/profile.
+// Profile serves GET /api/profile: the caller's account, session and
+// preferences.
 func (a *API) Profile() http.Handler {
-	return endpoint[nothing]{method: http.MethodGet, session: withPreferences, serve: func(x *exchange, _ nothing) (any, error) {
-		return profileView{
-			User: x.viewUser(x.access.User), Session: x.viewSession(x.access.Session, true), Preferences: x.preferences.JSON,
-		}, nil
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodGet, session: withPreferences,
+		serve: func(x *exchange, _ nothing) (any, error) {
+			return profileView{
+				User: x.viewUser(x.access.User), Session: x.viewSession(x.access.Session, true),
+				Preferences: x.preferences.JSON,
+			}, nil
+		},
+	}.handler(a)
 }
 
-// EraseProfile serves DELETE /api/profile.
+// EraseProfile serves DELETE /api/profile: it erases the caller's account. It
+// requires a recent login or step-up.
 func (a *API) EraseProfile() http.Handler {
-	return endpoint[nothing]{method: http.MethodDelete, session: member, fresh: true, serve: func(x *exchange, _ nothing) (any, error) {
-		return nil, x.erase(x.access.User.ID)
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodDelete, session: member, fresh: true,
+		serve: func(x *exchange, _ nothing) (any, error) {
+			return nil, x.erase(x.access.User.ID)
+		},
+	}.handler(a)
 }
 
-// erase erases an account. Where no configuration names an admin, the last one stays: nobody could make another.
+// erase erases an account. If the configuration names no admin, it refuses to
+// erase the last one: nobody could make another.
 func (x *exchange) erase(user token.UserID) error {
-	if err := x.api.store.Erase(x.r.Context(), user, x.api.keepAdmin(), x.actorFor(user), x.rank(user)...); err != nil {
+	err := x.api.store.Erase(
+		x.r.Context(), user, x.api.keepAdmin(), x.actorFor(user), x.rank(user)...)
+	if err != nil {
 		return err
 	}
 	if user == x.access.User.ID {
@@ -41,7 +53,8 @@ func (x *exchange) erase(user token.UserID) error {
 	return nil
 }
 
-// leave deletes the cookies of a browser whose own session this request has ended.
+// leave deletes the cookies of a browser whose own session this request has
+// ended.
 func (x *exchange) leave() {
 	if x.client.Transport == session.Cookie {
 		x.forgetCookies()

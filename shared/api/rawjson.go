@@ -9,11 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep lists and objects may lie in each other in what a client stores.
+// maxDepth is how deep lists and objects may be nested in a value that a client
+// stores.
 const maxDepth = 32
 
-// rawJSON is a body of any JSON value, kept as it was written but for the space between its parts. It is checked to mean
-// the same to every reader: UTF-8, no name twice in an object, no half of a surrogate pair, and a bounded depth.
+// rawJSON is a body of any JSON value, kept as written except for insignificant
+// space. It is checked to mean the same to every reader: UTF-8, no duplicate
+// names in an object, no unpaired surrogate, and a bounded depth.
 type rawJSON []byte
 
 func (*rawJSON) types() []string { return []string{jsonType} }
@@ -30,21 +32,21 @@ func (v *rawJSON) read(raw []byte) error {
 	return nil
 }
 
-// parseValue reads one JSON value, as strictly as rawJSON says. Numbers stay the text that they are (json.Number): a
-// float64 would round them.
+// parseValue reads one JSON value, as strictly as rawJSON says. Numbers stay
+// text ([json.Number]), because a float64 would round them.
 func parseValue(raw []byte) (any, error) {
 	if !utf8.Valid(raw) || !json.Valid(raw) {
 		return nil, errors.New("is not JSON")
 	}
 	if hasHalfPair(raw) {
-		return nil, errors.New("is not well-formed text")
+		return nil, errors.New("has an unpaired surrogate, which is not valid text")
 	}
 	tokens := json.NewDecoder(bytes.NewReader(raw))
 	tokens.UseNumber()
 	return nextValue(tokens, 0)
 }
 
-// nextValue reads the value that comes next, which lies that deep.
+// nextValue reads the next value, which is nested depth levels deep.
 func nextValue(tokens *json.Decoder, depth int) (any, error) {
 	token, err := tokens.Token()
 	if err != nil {
@@ -55,7 +57,7 @@ func nextValue(tokens *json.Decoder, depth int) (any, error) {
 		return token, nil
 	}
 	if depth == maxDepth {
-		return nil, errors.New("is nested too deep")
+		return nil, errors.New("is nested deeper than 32 levels")
 	}
 	if delim == '[' {
 		return nextList(tokens, depth+1)
@@ -72,7 +74,7 @@ func nextList(tokens *json.Decoder, depth int) (any, error) {
 		}
 		list = append(list, value)
 	}
-	_, err := tokens.Token() // the bracket that closes it
+	_, err := tokens.Token() // the closing bracket
 	return list, err
 }
 
@@ -85,18 +87,19 @@ func nextObject(tokens *json.Decoder, depth int) (any, error) {
 			return nil, errors.New("is not JSON")
 		}
 		if _, twice := object[name]; twice {
-			return nil, errors.New("has a name twice" + quoted(name))
+			return nil, errors.New("has a duplicate name" + quoted(name))
 		}
 		if object[name], err = nextValue(tokens, depth); err != nil {
 			return nil, err
 		}
 	}
-	_, err := tokens.Token() // the brace that closes it
+	_, err := tokens.Token() // the closing brace
 	return object, err
 }
 
-// hasHalfPair finds half of a surrogate pair among the escapes of valid JSON, where backslashes stand in strings only.
-// Such a text has no UTF-8: every reader makes something else of it.
+// hasHalfPair reports whether valid JSON escapes half of a surrogate pair. In
+// valid JSON all backslashes are in strings. Such text has no UTF-8, and
+// readers interpret it differently.
 func hasHalfPair(raw []byte) bool {
 	for {
 		at := bytes.IndexByte(raw, '\\')
@@ -119,7 +122,7 @@ func hasHalfPair(raw []byte) bool {
 	}
 }
 
-// escaped reads an escape with four digits at the front of valid JSON.
+// escaped reads an escape with four hexadecimal digits at the start of raw.
 func escaped(raw []byte) (rune, bool) {
 	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
 		return 0, false

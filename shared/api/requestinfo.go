@@ -5,21 +5,24 @@ import (
 	"net/netip"
 )
 
-// RequestInfo is what the gateway itself knows of a request. No header can forge it.
+// RequestInfo is what the gateway itself knows of a request. No header can
+// forge it.
 type RequestInfo struct {
-	// SourceIP is the other end of the connection to the gateway; the zero value where it is not known.
+	// SourceIP is the address that connected to the gateway; zero if it is not
+	// known.
 	SourceIP netip.Addr
-	// RequestID is the gateway's own.
+	// RequestID is the gateway's id of the request.
 	RequestID string
-	// Malformed says that what reached the gateway cannot be made a request: it is answered 400, and nothing of it is read.
+	// Malformed says that the gateway's event could not be turned into a
+	// request. It is answered with 400, and nothing of it is read.
 	Malformed bool
-	// Route is the one that the gateway chose, such as "POST /auth/login".
+	// Route is the route that the gateway matched, such as "POST /auth/login".
 	Route string
 }
 
 type requestInfoKey struct{}
 
-// WithRequestInfo gives a request's context what the gateway knows of it.
+// WithRequestInfo returns a context with what the gateway knows of a request.
 func WithRequestInfo(ctx context.Context, info RequestInfo) context.Context {
 	return context.WithValue(ctx, requestInfoKey{}, info)
 }

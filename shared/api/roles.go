@@ -10,16 +10,16 @@ import (
 	"latchkey/shared/token"
 )
 
-// Role is what a configured role gives.
+// Role is a configured role.
 type Role struct {
-	// Permissions that who has it has.
+	// Permissions are what the role grants.
 	Permissions []string
-	// MaxSessions takes the place of the limit of sessions; 0 means session.MaxSessions, nil leaves the limit as it is. Of
-	// several roles the largest counts.
+	// MaxSessions replaces the session limit. Zero means [session.MaxSessions],
+	// nil leaves the limit unchanged. Of several roles the largest counts.
 	MaxSessions *int
 }
 
-// permission is what a route may want.
+// permission is a permission that a route requires.
 type permission string
 
 const (
@@ -32,7 +32,8 @@ const (
 
 var permissions = []permission{sessionsRead, sessionsWrite, usersRead, usersWrite, auditRead}
 
-// granted are the roles that the configuration alone gives to an address, beside the one of all.
+// granted returns the roles that the configuration alone grants to an address,
+// without the role user.
 func (a *API) granted(address common.Address) []string {
 	if slices.Contains(a.cfg.Admins, address) {
 		return []string{session.RoleAdmin}
@@ -40,15 +41,16 @@ func (a *API) granted(address common.Address) []string {
 	return nil
 }
 
-// roles are those that count for a user now: the one of all first, then the others in order. It is asked at every read,
-// so that a change holds from the next one on.
+// roles returns the current roles of a user: user first, then the others,
+// sorted. It is called at every read, so a change takes effect at the next one.
 func (x *exchange) roles(u session.User) []string {
 	others := append(x.api.granted(u.Address), u.Roles...)
 	slices.Sort(others)
 	return append([]string{session.RoleUser}, slices.Compact(others)...)
 }
 
-// permissions are what the roles of a user give, in order. A role that is configured no more gives nothing.
+// permissions returns what the roles of a user grant, sorted. A role that is no
+// longer configured grants nothing.
 func (x *exchange) permissions(u session.User) []string {
 	given := []string{} // never null in JSON
 	roles := x.roles(u)
@@ -65,9 +67,12 @@ func (x *exchange) permissions(u session.User) []string {
 	return slices.Compact(given)
 }
 
-// rank keeps who is no admin from rising, or from deciding over somebody who may more: neither a role that is given nor the
-// account that is changed may have a permission that the caller lacks. It is a condition on the roles that the account has
-// when it is changed; an admin needs to meet none.
+// rank returns the condition for a change of an account's roles or of the
+// account itself. Callers who are not admins must not gain permissions or
+// change an account that has more than they do: neither a role that they grant
+// nor the account that they change may have a permission that they lack. The
+// condition is checked against the roles that the account has when it is
+// changed. For admins there is no condition.
 func (x *exchange) rank(user token.UserID, given ...string) []session.Condition {
 	caller := x.access.User
 	if user == caller.ID && len(given) == 0 || slices.Contains(x.roles(caller), session.RoleAdmin) {
@@ -78,7 +83,8 @@ func (x *exchange) rank(user token.UserID, given ...string) []session.Condition 
 	}}
 }
 
-// configured are the roles that the configuration alone gives to an account.
+// configured returns the roles that the configuration alone grants to an
+// account.
 func (x *exchange) configured(user token.UserID) []string {
 	for _, address := range x.api.cfg.Admins {
 		if x.api.store.UserOf(address) == user {
@@ -88,23 +94,25 @@ func (x *exchange) configured(user token.UserID) []string {
 	return nil
 }
 
-// checkRank refuses roles that give more than the caller may.
+// checkRank refuses roles that grant more than the caller has.
 func (x *exchange) checkRank(roles []string) error {
 	if slices.Contains(roles, session.RoleAdmin) {
-		return forbidden("only an admin makes admins, and changes them", session.RoleAdmin)
+		return forbidden(
+			"only an admin can make an account an admin or change an admin", session.RoleAdmin)
 	}
 	own := x.permissions(x.access.User)
 	for _, role := range roles {
 		for _, p := range x.api.cfg.Roles[role].Permissions {
 			if !slices.Contains(own, p) {
-				return forbidden("the account, or a role that is given, has a permission that you lack", p)
+				return forbidden(
+					"the account, or a role to grant, has a permission that you lack", p)
 			}
 		}
 	}
 	return nil
 }
 
-// limit is how many sessions a user may have at once.
+// limit returns how many sessions a user may have at once.
 func (x *exchange) limit(u session.User) int {
 	best, set := 0, false
 	for _, role := range x.roles(u) {

@@ -19,48 +19,66 @@ type endedView struct {
 	Ended int `json:"ended"`
 }
 
-// Sessions serves GET /api/sessions.
+// Sessions serves GET /api/sessions: one page of the live sessions of the
+// caller's account, and its session limit.
 func (a *API) Sessions() http.Handler {
-	return endpoint[nothing]{method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"}, serve: func(x *exchange, _ nothing) (any, error) {
-		p, err := pageOf(x.r)
-		if err != nil {
-			return nil, err
-		}
-		all, err := a.store.Sessions(x.r.Context(), x.access)
-		if err != nil {
-			return nil, err
-		}
-		shown, next, err := pageFrom(all, p, func(s session.Session) string { return s.ID.String() })
-		if err != nil {
-			return nil, err
-		}
-		return sessionsView{Sessions: x.viewSessions(shown), Limit: x.limit(x.access.User), Next: next}, nil
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"},
+		serve: func(x *exchange, _ nothing) (any, error) {
+			p, err := pageOf(x.r)
+			if err != nil {
+				return nil, err
+			}
+			all, err := a.store.Sessions(x.r.Context(), x.access)
+			if err != nil {
+				return nil, err
+			}
+			shown, next, err := pageFrom(all, p, func(s session.Session) string {
+				return s.ID.String()
+			})
+			if err != nil {
+				return nil, err
+			}
+			return sessionsView{
+				Sessions: x.viewSessions(shown), Limit: x.limit(x.access.User), Next: next,
+			}, nil
+		},
+	}.handler(a)
 }
 
-// EndSession serves DELETE /api/sessions/{id}.
+// EndSession serves DELETE /api/sessions/{id}: it ends one session of the
+// caller's account.
 func (a *API) EndSession() http.Handler {
-	return endpoint[nothing]{method: http.MethodDelete, session: member, serve: func(x *exchange, _ nothing) (any, error) {
-		id, err := x.sessionID()
-		if err != nil || id.User != x.access.User.ID {
-			return nil, absent() // without a trip: an answer takes no longer for an id that exists
-		}
-		return nil, x.end(id, session.Revoked)
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodDelete, session: member,
+		serve: func(x *exchange, _ nothing) (any, error) {
+			id, err := x.sessionID()
+			if err != nil || id.User != x.access.User.ID {
+				return nil, absent() // no round trip: timing must not show that an id exists
+			}
+			return nil, x.end(id, session.Revoked)
+		},
+	}.handler(a)
 }
 
-// EndOtherSessions serves DELETE /api/sessions.
+// EndOtherSessions serves DELETE /api/sessions: it ends every session of the
+// caller's account but this one, and answers with their number.
 func (a *API) EndOtherSessions() http.Handler {
-	return endpoint[nothing]{method: http.MethodDelete, session: member, serve: func(x *exchange, _ nothing) (any, error) {
-		n, err := a.store.RevokeOthers(x.r.Context(), x.access.Session.ID, session.Revoked, x.actor())
-		if err != nil {
-			return nil, err
-		}
-		return endedView{n}, nil
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodDelete, session: member,
+		serve: func(x *exchange, _ nothing) (any, error) {
+			n, err := a.store.RevokeOthers(
+				x.r.Context(), x.access.Session.ID, session.Revoked, x.actor())
+			if err != nil {
+				return nil, err
+			}
+			return endedView{n}, nil
+		},
+	}.handler(a)
 }
 
-// sessionID is the session that the path names. The audit log gets it as it was asked for, whoever's it is.
+// sessionID returns the session that the path names. The audit log gets the id
+// as requested, whoever's session it is.
 func (x *exchange) sessionID() (token.ID, error) {
 	text := x.r.PathValue("id")
 	id, err := token.ParseID(text)
@@ -74,7 +92,8 @@ func (x *exchange) sessionID() (token.ID, error) {
 	return id, nil
 }
 
-// end ends a session for that reason. One that was over before is not there any more.
+// end ends a session for a reason. It answers 404 if the session had already
+// ended.
 func (x *exchange) end(id token.ID, reason session.Reason, only ...session.Condition) error {
 	over, err := x.api.store.Revoke(x.r.Context(), id, reason, x.actorFor(id.User), only...)
 	switch {

@@ -22,98 +22,119 @@ type stateKeyView struct {
 	ExpiresAt string `json:"expiresAt"`
 }
 
-// ListState serves GET /api/state.
+// ListState serves GET /api/state: one page of the keys of the caller's
+// session, and how much of the quota they use, in bytes.
 func (a *API) ListState() http.Handler {
-	return endpoint[nothing]{method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"}, serve: func(x *exchange, _ nothing) (any, error) {
-		p, err := pageOf(x.r)
-		if err != nil {
-			return nil, err
-		}
-		list, err := a.store.ListState(x.r.Context(), x.access)
-		if err != nil {
-			return nil, err
-		}
-		shown, next, err := pageFrom(list.Items, p, func(item session.StateItem) string { return item.Key })
-		if err != nil {
-			return nil, err
-		}
-		view := stateView{Keys: []stateKeyView{}, Used: list.Used, Quota: list.Quota, Next: next}
-		for _, item := range shown {
-			view.Keys = append(view.Keys, stateKeyView{item.Key, item.Size, timestamp(item.Expires)})
-		}
-		return view, nil
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"},
+		serve: func(x *exchange, _ nothing) (any, error) {
+			p, err := pageOf(x.r)
+			if err != nil {
+				return nil, err
+			}
+			list, err := a.store.ListState(x.r.Context(), x.access)
+			if err != nil {
+				return nil, err
+			}
+			shown, next, err := pageFrom(list.Items, p, func(item session.StateItem) string {
+				return item.Key
+			})
+			if err != nil {
+				return nil, err
+			}
+			view := stateView{
+				Keys: []stateKeyView{}, Used: list.Used, Quota: list.Quota, Next: next,
+			}
+			for _, item := range shown {
+				key := stateKeyView{item.Key, item.Size, timestamp(item.Expires)}
+				view.Keys = append(view.Keys, key)
+			}
+			return view, nil
+		},
+	}.handler(a)
 }
 
-// GetState serves GET /api/state/{key}.
+// GetState serves GET /api/state/{key}: the value of a key, with its version as
+// ETag.
 func (a *API) GetState() http.Handler {
-	return endpoint[nothing]{method: http.MethodGet, session: member, serve: func(x *exchange, _ nothing) (any, error) {
-		key, err := x.stateKey()
-		if err != nil {
-			return nil, err
-		}
-		item, err := a.store.State(x.r.Context(), x.access, key)
-		if err != nil {
-			return nil, err
-		}
-		x.w.Header().Set("ETag", etag(item.Version))
-		return json.RawMessage(item.Value), nil
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodGet, session: member,
+		serve: func(x *exchange, _ nothing) (any, error) {
+			key, err := x.stateKey()
+			if err != nil {
+				return nil, err
+			}
+			item, err := a.store.State(x.r.Context(), x.access, key)
+			if err != nil {
+				return nil, err
+			}
+			x.w.Header().Set("ETag", etag(item.Version))
+			return json.RawMessage(item.Value), nil
+		},
+	}.handler(a)
 }
 
-// PutState serves PUT /api/state/{key}.
+// PutState serves PUT /api/state/{key}: it stores a JSON value, under the
+// conditions of If-Match and If-None-Match.
 func (a *API) PutState() http.Handler {
-	return endpoint[rawJSON]{method: http.MethodPut, session: member, parameters: []string{"ttl"}, serve: func(x *exchange, value rawJSON) (any, error) {
-		key, err := x.stateKey()
-		if err != nil {
-			return nil, err
-		}
-		ttl, err := lifetime(x.r)
-		if err != nil {
-			return nil, err
-		}
-		want, err := conditions(x.r.Header)
-		if err != nil {
-			return nil, err
-		}
-		item, err := a.store.PutState(x.r.Context(), x.access, key, value, ttl, want)
-		if err != nil {
-			return nil, err
-		}
-		x.w.Header().Set("ETag", etag(item.Version))
-		return nil, nil
-	}}.handler(a)
+	return endpoint[rawJSON]{
+		method: http.MethodPut, session: member, parameters: []string{"ttl"},
+		serve: func(x *exchange, value rawJSON) (any, error) {
+			key, err := x.stateKey()
+			if err != nil {
+				return nil, err
+			}
+			ttl, err := lifetime(x.r)
+			if err != nil {
+				return nil, err
+			}
+			want, err := conditions(x.r.Header)
+			if err != nil {
+				return nil, err
+			}
+			item, err := a.store.PutState(x.r.Context(), x.access, key, value, ttl, want)
+			if err != nil {
+				return nil, err
+			}
+			x.w.Header().Set("ETag", etag(item.Version))
+			return nil, nil
+		},
+	}.handler(a)
 }
 
-// DeleteState serves DELETE /api/state/{key}.
+// DeleteState serves DELETE /api/state/{key}, under the conditions of If-Match
+// and If-None-Match.
 func (a *API) DeleteState() http.Handler {
-	return endpoint[nothing]{method: http.MethodDelete, session: member, serve: func(x *exchange, _ nothing) (any, error) {
-		key, err := x.stateKey()
-		if err != nil {
-			return nil, err
-		}
-		want, err := conditions(x.r.Header)
-		if err != nil {
-			return nil, err
-		}
-		return nil, a.store.DeleteState(x.r.Context(), x.access, key, want)
-	}}.handler(a)
+	return endpoint[nothing]{
+		method: http.MethodDelete, session: member,
+		serve: func(x *exchange, _ nothing) (any, error) {
+			key, err := x.stateKey()
+			if err != nil {
+				return nil, err
+			}
+			want, err := conditions(x.r.Header)
+			if err != nil {
+				return nil, err
+			}
+			return nil, a.store.DeleteState(x.r.Context(), x.access, key, want)
+		},
+	}.handler(a)
 }
 
 var stateKey = pattern(`^[A-Za-z0-9._-]{1,` + strconv.Itoa(session.MaxStateKey) + `}$`)
 
-// stateKey reads the key from the path.
+// stateKey returns the key in the path.
 func (x *exchange) stateKey() (string, error) {
 	key := x.r.PathValue("key")
 	if !stateKey().MatchString(key) {
-		return "", invalid("a key is 1 to 64 letters, digits, dots, underlines and hyphens")
+		return "", invalid("key must be 1 to 64 of a-z A-Z 0-9 . _ -")
 	}
 	return key, nil
 }
 
 var wholeSeconds = pattern(`^[1-9][0-9]{0,8}$`)
 
-// lifetime is the parameter ttl; 0 where there is none.
+// lifetime returns the parameter ttl, or 0 if there is none.
 func lifetime(r *http.Request) (time.Duration, error) {
 	query := r.URL.Query()
 	if !query.Has("ttl") {

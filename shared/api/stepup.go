@@ -17,58 +17,65 @@ type stepUpBody struct {
 	RefreshToken *string `json:"refreshToken"`
 }
 
-// errOtherAddress says that a step-up was signed by another account than the session's.
-var errOtherAddress = errors.New("the message is not of the session's address")
+// errOtherAddress says that another account than the session's signed a
+// step-up.
+var errOtherAddress = errors.New("the message's address is not the session's")
 
-// stepUpStatement is the statement of a step-up. It is longer than the login's, so a message that somebody was made to
-// sign for the one is worth nothing at the other.
+// stepUpStatement returns the statement of a step-up. It is longer than the
+// login's, so a message that somebody was made to sign for one is worthless for
+// the other.
 func stepUpStatement(login string) string {
 	return strings.TrimSpace(login + " Confirm that it is you.")
 }
 
-// stepUpPolicy is the policy of a login but for the statement.
+// stepUpPolicy returns the policy of a login with the statement of a step-up.
 func stepUpPolicy(login siwe.Policy) siwe.Policy {
 	login.Statement = stepUpStatement(login.Statement)
 	return login
 }
 
-// StepUp serves POST /auth/step-up.
+// StepUp serves POST /auth/step-up: it verifies a signed message of the
+// session's account, and renews the session.
 func (a *API) StepUp() http.Handler {
-	return endpoint[stepUpBody]{method: http.MethodPost, failed: eventStepUp, serve: func(x *exchange, in stepUpBody) (any, error) {
-		renew, err := x.renewing(in.RefreshToken)
-		if err != nil {
-			return nil, err
-		}
-		try := attempt{raw: []byte(in.Message)}
-		if try.client, err = x.clientOver(renew.transport); err != nil {
-			return nil, err
-		}
-		if err := try.parse(in.Signature); err != nil {
-			return nil, err
-		}
-		x.concerns(slog.String("address", try.message.Address.Hex()))
-		access, err := renew.present(x.r.Context(), renew.token, renew.transport)
-		if err != nil {
-			return nil, err
-		}
-		g, err := x.stepUp(try, access)
-		if err != nil {
-			return nil, err
-		}
-		return x.grant(g), nil
-	}}.handler(a)
+	return endpoint[stepUpBody]{
+		method: http.MethodPost, failed: eventStepUp,
+		serve: func(x *exchange, in stepUpBody) (any, error) {
+			renew, err := x.renewing(in.RefreshToken)
+			if err != nil {
+				return nil, err
+			}
+			try := attempt{raw: []byte(in.Message)}
+			if try.client, err = x.clientOver(renew.transport); err != nil {
+				return nil, err
+			}
+			if err := try.parse(in.Signature); err != nil {
+				return nil, err
+			}
+			x.concerns(slog.String("address", try.message.Address.Hex()))
+			access, err := renew.present(x.r.Context(), renew.token, renew.transport)
+			if err != nil {
+				return nil, err
+			}
+			g, err := x.stepUp(try, access)
+			if err != nil {
+				return nil, err
+			}
+			return x.grant(g), nil
+		},
+	}.handler(a)
 }
 
-// renewal is the credential that a step-up renews, and how the store is asked for its session: each place takes one kind
-// of token.
+// renewal is the credential that a step-up renews, and the method of the store
+// that reads its session: each accepts one kind of token.
 type renewal struct {
 	token     string
 	transport session.Transport
 	present   func(context.Context, string, session.Transport) (session.Access, error)
 }
 
-// renewing finds the credential that a step-up renews. Of an access and a refresh token, which must be of one session,
-// the access token counts.
+// renewing returns the credential that a step-up renews. If both an access and
+// a refresh token were sent, which must be of one session, it is the access
+// token.
 func (x *exchange) renewing(inBody *string) (renewal, error) {
 	id, err := x.ending(inBody)
 	if err != nil {
@@ -87,11 +94,13 @@ func (x *exchange) renewing(inBody *string) (renewal, error) {
 	return renewal{p.cookie[refreshCookie], session.Cookie, store.InspectRefresh}, nil
 }
 
-// stepUp spends the nonce, whatever comes of it, then checks policy, signature and address, and renews the session.
+// stepUp spends the nonce, even if the step-up then fails. Then it checks
+// policy, signature and address, and renews the session.
 func (x *exchange) stepUp(try attempt, access session.Access) (session.Grant, error) {
 	ctx, a := x.r.Context(), x.api
 	err := a.store.SpendNonce(ctx, try.message.Nonce, session.NonceTerms{
-		Transport: try.client.Transport, Purpose: session.ForStepUp, Session: access.Session.ID, From: x.info.SourceIP,
+		Transport: try.client.Transport, Purpose: session.ForStepUp,
+		Session: access.Session.ID, From: x.info.SourceIP,
 	})
 	if err != nil {
 		return session.Grant{}, loginFault(err)
@@ -99,7 +108,8 @@ func (x *exchange) stepUp(try attempt, access session.Access) (session.Grant, er
 	if err := try.verify(a.stepUpPolicy, a.now()); err != nil {
 		return session.Grant{}, loginFault(err)
 	}
-	// A signature proves whose the message is, not that it is this session's.
+	// The signature proves who signed the message, but not that it is the
+	// session's account.
 	if try.message.Address != access.Session.Address {
 		return session.Grant{}, loginFault(errOtherAddress)
 	}
@@ -108,7 +118,8 @@ func (x *exchange) stepUp(try attempt, access session.Access) (session.Grant, er
 	return a.store.StepUp(ctx, access, client)
 }
 
-// nameAfter is the name of a device that takes the place of another: the same kind of device keeps the name it was given.
+// nameAfter returns the name of a device that replaces another. If it is the
+// same kind of device, it keeps the name it had.
 func nameAfter(before, now session.Device) string {
 	if before.Browser == now.Browser && before.OS == now.OS && before.Class == now.Class {
 		return before.Name

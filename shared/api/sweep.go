@@ -5,13 +5,16 @@ import (
 	"log/slog"
 )
 
-// Sweep ends the sessions whose deadlines have passed, and tells the log what it did. It stops in time for ctx, and the
-// next one begins elsewhere. It serves no route: a schedule calls it.
+// Sweep ends the sessions whose deadlines have passed, and logs what it did. It
+// stops before ctx ends, which is not an error, and the next sweep begins
+// elsewhere. It serves no route: a schedule calls it. Its errors are those of
+// [session.Store.Sweep].
 func (a *API) Sweep(ctx context.Context) error {
 	began := a.now()
 	swept, err := a.store.Sweep(ctx)
 	attrs := []slog.Attr{
-		slog.Int("ended", swept.Ended), slog.Int("recounted", swept.Recounted), slog.Int("mended", swept.Repaired),
+		slog.Int("ended", swept.Ended), slog.Int("recounted", swept.Recounted),
+		slog.Int("mended", swept.Repaired),
 		slog.Int("damaged", swept.Damaged), slog.Bool("complete", swept.Complete),
 		slog.Float64("durationMs", milliseconds(a.now().Sub(began))),
 	}

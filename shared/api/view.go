@@ -6,16 +6,19 @@ import (
 	"latchkey/shared/session"
 )
 
-// timestamp is RFC 3339 in UTC, with exactly milliseconds. For the layout without them package time has a short way.
+// timestamp returns t as RFC 3339 in UTC, with exactly three digits of
+// milliseconds. It formats these itself because package time formats
+// [time.RFC3339] faster than other layouts.
 func timestamp(t time.Time) string {
 	t = t.UTC()
 	text := t.AppendFormat(make([]byte, 0, len("2006-01-02T15:04:05.000Z")), time.RFC3339)
 	ms := t.Nanosecond() / 1e6
-	text = append(text[:len(text)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+	text = append(text[:len(text)-1],
+		'.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 	return string(text)
 }
 
-// timestampOf is empty for the zero time.
+// timestampOf is timestamp, but returns "" for the zero time.
 func timestampOf(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -42,18 +45,23 @@ type sessionView struct {
 	ChainID        uint64     `json:"chainId"`
 	Transport      string     `json:"transport"`
 	Device         deviceView `json:"device"`
-	ElevatedUntil  string     `json:"elevatedUntil,omitempty"` // only while it is
+	ElevatedUntil  string     `json:"elevatedUntil,omitempty"` // absent if it has passed
 	StepUpRequired bool       `json:"stepUpRequired,omitempty"`
 }
 
-// viewSession shows a session; it is the current one where the request itself belongs to it.
+// viewSession renders a session. The argument current says whether the request
+// belongs to it.
 func (x *exchange) viewSession(s session.Session, current bool) sessionView {
 	view := sessionView{
 		ID: s.ID.String(), Current: current,
 		CreatedAt: timestamp(s.CreatedAt), LastSeenAt: timestamp(s.LastSeenAt),
 		IdleExpiresAt: timestamp(s.IdleEnd), ExpiresAt: timestamp(s.AbsoluteEnd),
-		IP: ipText(s.IP), LastIP: ipText(s.LastIP), ChainID: s.ChainID, Transport: s.Transport.String(),
-		Device:         deviceView{Name: s.Device.Name, Browser: s.Device.Browser, OS: s.Device.OS, Type: s.Device.Class.String()},
+		IP: ipText(s.IP), LastIP: ipText(s.LastIP),
+		ChainID: s.ChainID, Transport: s.Transport.String(),
+		Device: deviceView{
+			Name: s.Device.Name, Browser: s.Device.Browser,
+			OS: s.Device.OS, Type: s.Device.Class.String(),
+		},
 		StepUpRequired: s.StepUpRequired,
 	}
 	if x.api.now().Before(s.ElevatedUntil) {
@@ -62,7 +70,7 @@ func (x *exchange) viewSession(s session.Session, current bool) sessionView {
 	return view
 }
 
-// viewSessions shows several, in their order.
+// viewSessions renders several sessions, in their order.
 func (x *exchange) viewSessions(all []session.Session) []sessionView {
 	views := make([]sessionView, 0, len(all))
 	for _, s := range all {
@@ -76,19 +84,20 @@ type userView struct {
 	Address     string   `json:"address"`
 	Roles       []string `json:"roles"`
 	Permissions []string `json:"permissions"`
-	CreatedAt   string   `json:"createdAt,omitempty"`   // absent where nobody ever signed in,
-	LastLoginAt string   `json:"lastLoginAt,omitempty"` // and so is this
+	CreatedAt   string   `json:"createdAt,omitempty"`   // absent if the account never signed in
+	LastLoginAt string   `json:"lastLoginAt,omitempty"` // absent if the account never signed in
 }
 
 func (x *exchange) viewUser(u session.User) userView {
 	return userView{
-		ID: u.ID.String(), Address: u.Address.Hex(), Roles: x.roles(u), Permissions: x.permissions(u),
+		ID: u.ID.String(), Address: u.Address.Hex(),
+		Roles: x.roles(u), Permissions: x.permissions(u),
 		CreatedAt: timestampOf(u.CreatedAt), LastLoginAt: timestampOf(u.LastLoginAt),
 	}
 }
 
-// grantView is the answer to a login and to a refresh. The tokens are there for the bearer transport only, the user
-// after a login only.
+// grantView is the answer to a login, a step-up and a refresh. It has the
+// tokens for the bearer transport only, and the user after a login only.
 type grantView struct {
 	TokenType        string      `json:"tokenType"`
 	AccessToken      string      `json:"accessToken,omitempty"`
@@ -100,15 +109,18 @@ type grantView struct {
 	Evicted          []string    `json:"evicted,omitempty"`
 }
 
-// grant answers with a grant, its tokens in the transport of its session.
+// grant renders a grant. For the cookie transport it sets the tokens as
+// cookies.
 func (x *exchange) grant(g session.Grant) grantView {
 	now := x.api.now()
 	view := grantView{
 		TokenType: "Bearer",
 		ExpiresIn: seconds(g.AccessEnd.Sub(now)),
-		// A refresh token is good for as long as its session is, unless activity moves the idle end.
-		RefreshExpiresIn: min(seconds(g.Session.IdleEnd.Sub(now)), seconds(g.Session.AbsoluteEnd.Sub(now))),
-		Session:          x.viewSession(g.Session, true),
+		// A refresh token is valid as long as its session. Activity may move
+		// the idle end later.
+		RefreshExpiresIn: min(
+			seconds(g.Session.IdleEnd.Sub(now)), seconds(g.Session.AbsoluteEnd.Sub(now))),
+		Session: x.viewSession(g.Session, true),
 	}
 	if g.Session.Transport == session.Bearer {
 		view.AccessToken, view.RefreshToken = g.AccessToken, g.RefreshToken
@@ -118,5 +130,6 @@ func (x *exchange) grant(g session.Grant) grantView {
 	return view
 }
 
-// seconds rounds, since a moment has passed between the making of a deadline and its answer.
+// seconds rounds d, because some time has passed since the deadline was
+// computed. It is never negative.
 func seconds(d time.Duration) int64 { return max(0, int64(d.Round(time.Second)/time.Second)) }
