@@ -15,8 +15,8 @@ func (x *exchange) checkOrigin() error {
 	site := strings.Join(x.r.Header.Values("Sec-Fetch-Site"), ",")
 	allowed := site == "same-origin"
 	if len(origins) > 0 {
-		listEvents := len(origins) == 1 && slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
-		allowed = listEvents && !strings.EqualFold(site, "cross-site") &&
+		listed := len(origins) == 1 && slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
+		allowed = listed && !strings.EqualFold(site, "cross-site") &&
 			!strings.Contains(site, ",")
 	}
 	if !allowed {
