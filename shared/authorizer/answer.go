@@ -32,7 +32,8 @@ type statement struct {
 }
 
 func newPolicy(principal, effect, resource string, who *api.Identity) policy {
-	return policy{principal, document{"2012-10-17", [1]statement{{"execute-api:Invoke", effect, resource}}}, who}
+	one := [1]statement{{"execute-api:Invoke", effect, resource}}
+	return policy{principal, document{"2012-10-17", one}, who}
 }
 
 // allow allows a request, in the form of the shape. If there are rules, a

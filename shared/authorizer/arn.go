@@ -34,11 +34,13 @@ func (e *event) arn() arn {
 // wildcard in the stage would name others.
 func (a arn) valid() bool {
 	fields := strings.Split(a.api, ":")
-	if len(fields) != 6 || fields[0] != "arn" || fields[2] != "execute-api" || fields[5] == "" || a.stage == "" || a.route == "" {
+	if len(fields) != 6 || fields[0] != "arn" || fields[2] != "execute-api" || fields[5] == "" ||
+		a.stage == "" || a.route == "" {
 		return false
 	}
 	odd := func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(":-_$", r))
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			strings.ContainsRune(":-_$", r))
 	}
 	return !strings.ContainsFunc(a.api+a.stage, odd) && len(a.resource()) <= maxResource
 }

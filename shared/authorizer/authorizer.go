@@ -3,12 +3,13 @@
 // and decisions go out in the form that the shape requires. [api.API.Authorize]
 // decides; this package knows where each shape has what that needs.
 //
-//	shape                                      allowed and denied                       nothing presented
-//	HTTP API, payload format 2.0               simple response                          isAuthorized false
-//	HTTP API, payload format 1.0               IAM policy                               Deny policy
-//	REST API, REQUEST and TOKEN                IAM policy                               error Unauthorized
-//	WebSocket API, $connect                    IAM policy                               error Unauthorized
-//	anything else                              denied, in the form that its ARN implies
+//	shape                         decision         nothing presented
+//	HTTP API, payload format 2.0  simple response  isAuthorized false
+//	HTTP API, payload format 1.0  IAM policy       Deny policy
+//	REST API, REQUEST and TOKEN   IAM policy       error Unauthorized
+//	WebSocket API, $connect       IAM policy       error Unauthorized
+//
+// Anything else is denied, in the form that its ARN implies.
 //
 // It keeps nothing between two events, so no result reaches another caller, and
 // a session that has ended is denied at the next event. It needs no result

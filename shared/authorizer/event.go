@@ -23,7 +23,7 @@ import (
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-input.html
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html
 type event struct {
-	Version *string `json:"version"` // HTTP APIs alone have one
+	Version *string `json:"version"` // only of HTTP APIs
 	Type    string  `json:"type"`
 
 	RouteARN  string `json:"routeArn"` // format 2.0
@@ -60,8 +60,8 @@ type event struct {
 type shape int
 
 const (
-	unknown     shape = iota // of none; denied
-	unknownHTTP              // of none, and from an HTTP API that takes simple responses
+	unknown     shape = iota // not documented; denied
+	unknownHTTP              // not documented, from an HTTP API with simple responses
 	http2
 	http1
 	restRequest
@@ -129,7 +129,9 @@ func (s shape) simple() bool { return s == http2 || s == unknownHTTP }
 // guarded returns what the decision is made on. Parts that contradict each
 // other make it malformed.
 func (e *event) guarded(s shape, rules []Rule) api.Guarded {
-	g := api.Guarded{Info: api.RequestInfo{RequestID: e.requestID(), Malformed: s == unknown || s == unknownHTTP}}
+	g := api.Guarded{Info: api.RequestInfo{
+		RequestID: e.requestID(), Malformed: s == unknown || s == unknownHTTP,
+	}}
 	if g.Info.Malformed {
 		return g
 	}
@@ -182,7 +184,10 @@ func (e *event) method(s shape) string {
 }
 
 // read has the canonical names of the headers that a decision needs.
-var read = []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Sec-Websocket-Protocol", "User-Agent", "X-Device-Id"}
+var read = []string{
+	"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Sec-Websocket-Protocol", "User-Agent",
+	"X-Device-Id",
+}
 
 // canonical returns the canonical name of a header that is read, from any
 // spelling. It returns "" for every other header.
@@ -198,7 +203,7 @@ func canonical(name string) string {
 // headers has the headers of a request that are read, by their names as sent.
 type headers map[string]string
 
-var errHeaders = errors.New("headers that are no object of texts")
+var errHeaders = errors.New("the headers are not an object of strings")
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
 func (h *headers) UnmarshalJSONFrom(d *jsontext.Decoder) error {

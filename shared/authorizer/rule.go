@@ -22,8 +22,8 @@ type Rule struct {
 
 // ParseRule reads a rule of the form "GET /orders*=orders:read": a method or *,
 // a path that may end in *, and a permission. It does not check the form of the
-// permission. Its error follows on from the rule's text, as in "has no method
-// …".
+// permission. The text of the rule goes in front of its error, as in `"GET" is
+// not of the form …`.
 func ParseRule(text string) (Rule, error) {
 	route, permission, _ := strings.Cut(text, "=")
 	method, path, found := strings.Cut(route, " ")
@@ -34,7 +34,7 @@ func ParseRule(text string) (Rule, error) {
 	r.Path, r.Prefix = strings.CutSuffix(path, "*")
 	lower := func(c rune) bool { return c < 'A' || c > 'Z' }
 	if method != "*" && (method == "" || strings.ContainsFunc(method, lower)) {
-		return Rule{}, errors.New("has no method in capitals, nor *, in front of its path")
+		return Rule{}, errors.New("has no valid method: use a method in capitals or *")
 	}
 	complete := r.Path
 	if r.Prefix {
@@ -42,7 +42,8 @@ func ParseRule(text string) (Rule, error) {
 	}
 	clean, ok := cleaned(complete)
 	if !ok || clean != complete || strings.ContainsAny(r.Path, "*{}") {
-		return Rule{}, errors.New("has a path that no request can have: it begins with /, ends in no other, and * stands only at its end")
+		return Rule{}, errors.New("has a path that no request can have:" +
+			" it must begin with /, must not end with another /, and may have * only at its end")
 	}
 	return r, nil
 }
@@ -142,10 +143,12 @@ func fits(segments []string, route string) bool {
 // slash.
 func cleaned(path string) (string, bool) {
 	decoded, err := url.PathUnescape(path)
-	if err != nil || strings.ContainsAny(decoded, `%\;?#`) || strings.Count(decoded, "/") != strings.Count(path, "/") {
+	if err != nil || strings.ContainsAny(decoded, `%\;?#`) ||
+		strings.Count(decoded, "/") != strings.Count(path, "/") {
 		return "", false
 	}
-	if strings.ContainsFunc(decoded, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
+	odd := func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }
+	if strings.ContainsFunc(decoded, odd) {
 		return "", false
 	}
 	if decoded == "/" {

@@ -53,7 +53,8 @@ func (e Environment) Retrieve(context.Context) (aws.Credentials, error) {
 		Source:          "environment",
 	}
 	if !c.HasKeys() {
-		return aws.Credentials{}, errors.New("AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: are not set; a Lambda has both")
+		return aws.Credentials{}, errors.New(
+			"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: are not set; Lambda sets both")
 	}
 	return c, nil
 }

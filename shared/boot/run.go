@@ -34,7 +34,9 @@ func Run(route func(*api.API) http.Handler) {
 // RunSweep is the main of the function that a schedule calls. It differs from
 // [Run] in that it sweeps and serves no route.
 func RunSweep() {
-	run(func(_ config.Config, service *Service) lambda.Handler { return lambdahttp.NewSweep(service.API.Sweep) })
+	run(func(_ config.Config, service *Service) lambda.Handler {
+		return lambdahttp.NewSweep(service.API.Sweep)
+	})
 }
 
 // RunAuthorizer is the main of the function that guards other APIs. It differs
@@ -77,7 +79,8 @@ func run(handler func(config.Config, *Service) lambda.Handler) {
 	}
 	coalesceReplies()
 	CollectLess(env.Getenv)
-	lambda.StartWithOptions(service.WithKeyRefresh(handler(cfg, service)), lambda.WithEnableSIGTERM(stop))
+	function := service.WithKeyRefresh(handler(cfg, service))
+	lambda.StartWithOptions(function, lambda.WithEnableSIGTERM(stop))
 }
 
 // start makes the service of a function. Metrics are written to out.
@@ -89,7 +92,8 @@ func start(env awsenv.Environment, out io.Writer) (config.Config, *Service, erro
 	// Every function is a process of its own: another one could not use keys
 	// that this one generated.
 	if len(cfg.Generated) > 0 {
-		return cfg, nil, errors.New(strings.Join(cfg.Generated, ", ") + ": a function makes up no key; set the same for all functions")
+		return cfg, nil, errors.New(strings.Join(cfg.Generated, ", ") +
+			": must be set in a function; set the same value for all functions")
 	}
 	// Lambda sets the name. Without it the log is not CloudWatch's, and nothing
 	// reads metrics out of it.

@@ -40,7 +40,7 @@ func New(cfg config.Config, log *slog.Logger) (*Service, error) {
 // connects to Redis only while it waits for keys.
 func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) (*Service, error) {
 	if cfg.Redis.Addr == "" {
-		return nil, errors.New("REDIS_HOST: is needed; only the local server has a Redis of its own")
+		return nil, errors.New("REDIS_HOST: is needed; only the local server embeds a Redis")
 	}
 	client, ring, keys, err := connect(ctx, cfg, env)
 	if err != nil {
@@ -55,8 +55,8 @@ func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) 
 	return &Service{API: api.New(cfg.API, store, env.Log, env.Now), redis: client, keys: keys}, nil
 }
 
-// connect fetches the keys and connects to Redis, both at the same time. The keys are
-// nil if they are in the environment.
+// connect fetches the keys and connects to Redis, both at the same time. The
+// keys are nil if they are in the environment.
 func connect(
 	ctx context.Context, cfg config.Config, env awsenv.Environment,
 ) (client redis.UniversalClient, ring *seal.Ring, keys *secrets.KeyRing, err error) {

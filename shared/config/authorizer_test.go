@@ -20,11 +20,11 @@ func TestLoad_authorizerPermissions(t *testing.T) {
 	for value, says := range map[string]string{
 		"GET /orders":                       `"GET /orders" is not of the form`,
 		"GET /orders=orders:read,orders":    `"orders" is not of the form`,
-		"get /orders=a":                     `"get /orders=a" has no method in capitals`,
+		"get /orders=a":                     `"get /orders=a" has no valid method`,
 		"GET /orders/=a":                    `"GET /orders/=a" has a path`,
-		"GET /orders=Orders Read":           "has no permission",
-		"GET /o=" + strings.Repeat("x", 65): "has no permission",
-		"GET /o=a,GET /o=a":                 `"GET /o=a" is there twice`,
+		"GET /orders=Orders Read":           "has a permission that is not valid",
+		"GET /o=" + strings.Repeat("x", 65): "has a permission that is not valid",
+		"GET /o=a,GET /o=a":                 `"GET /o=a" is listed twice`,
 	} {
 		_, err := load(deployed("AUTHORIZER_PERMISSIONS", value))
 		if err == nil || !strings.HasPrefix(err.Error(), "AUTHORIZER_PERMISSIONS: ") || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {

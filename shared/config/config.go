@@ -133,15 +133,21 @@ func (c *Config) contradictions() []error {
 		}
 	}
 	check(both(s.Idle, s.Absolute) && s.Idle > s.Absolute,
-		"SESSION_TIMEOUT_MINUTES: the idle timeout is longer than SESSION_MAX_HOURS lets any session live; lower it or raise the other")
+		"SESSION_TIMEOUT_MINUTES: is longer than SESSION_MAX_HOURS;"+
+			" lower it or raise SESSION_MAX_HOURS")
 	check(both(s.Access, s.Absolute) && s.Access > s.Absolute,
-		"ACCESS_TOKEN_MINUTES: an access token would outlive SESSION_MAX_HOURS; lower it or raise the other")
+		"ACCESS_TOKEN_MINUTES: is longer than SESSION_MAX_HOURS;"+
+			" lower it or raise SESSION_MAX_HOURS")
 	check(both(s.Grace, s.Access) && s.Grace >= s.Access,
-		"REFRESH_GRACE_SECONDS: the grace must be shorter than ACCESS_TOKEN_MINUTES, or a refresh within it could hand out an access token that has expired; lower it or raise the other")
+		"REFRESH_GRACE_SECONDS: must be shorter than ACCESS_TOKEN_MINUTES, because a refresh"+
+			" within the grace must not return an expired access token;"+
+			" lower it or raise ACCESS_TOKEN_MINUTES")
 	check(both(s.Touch, s.Idle) && s.Touch >= s.Idle,
-		"SESSION_TOUCH_SECONDS: activity would be recorded too rarely to keep a session from its idle timeout; make it shorter than SESSION_TIMEOUT_MINUTES")
+		"SESSION_TOUCH_SECONDS: must be shorter than SESSION_TIMEOUT_MINUTES, because otherwise"+
+			" active sessions would reach their idle timeout;"+
+			" lower it or raise SESSION_TIMEOUT_MINUTES")
 	check(both(s.StepUp, s.Absolute) && s.StepUp > s.Absolute,
-		"STEP_UP_MINUTES: a signature would count as fresh for longer than SESSION_MAX_HOURS lets any session live; lower it or raise the other")
+		"STEP_UP_MINUTES: is longer than SESSION_MAX_HOURS; lower it or raise SESSION_MAX_HOURS")
 	return append(problems, c.Redis.contradictions(c.Local)...)
 }
 
@@ -155,18 +161,28 @@ func (r Redis) contradictions(local bool) []error {
 	}
 	hasPassword := r.Password != "" || r.PasswordSecretARN != ""
 	check(r.Username != "" && !hasPassword && !r.IAM,
-		"REDIS_USERNAME: has no effect without REDIS_PASSWORD, REDIS_PASSWORD_SECRET_ARN or REDIS_IAM; set one of them or leave it out")
+		"REDIS_USERNAME: has no effect without REDIS_PASSWORD, REDIS_PASSWORD_SECRET_ARN or"+
+			" REDIS_IAM; set one of them or leave REDIS_USERNAME out")
 	check(r.Password != "" && r.PasswordSecretARN != "",
-		"REDIS_PASSWORD_SECRET_ARN: there are two passwords; leave it out or REDIS_PASSWORD")
+		"REDIS_PASSWORD_SECRET_ARN: is set together with REDIS_PASSWORD; set only one of them")
 	check(r.IAM && hasPassword,
-		"REDIS_IAM: takes the place of a password; leave out REDIS_PASSWORD and REDIS_PASSWORD_SECRET_ARN")
-	check(r.IAM && !r.TLS, "REDIS_IAM: ElastiCache takes it over TLS alone; set REDIS_TLS=true")
-	check(r.IAM && r.Username == "", "REDIS_IAM: needs REDIS_USERNAME, the id of the ElastiCache user")
-	check(r.IAM && r.CacheName == "", "REDIS_IAM: needs REDIS_CACHE_NAME, since the token is signed for the cache")
-	check(!r.IAM && r.CacheName != "", "REDIS_CACHE_NAME: has no effect without REDIS_IAM=true")
-	check(!r.IAM && r.Serverless, "REDIS_SERVERLESS: has no effect without REDIS_IAM=true")
+		"REDIS_IAM: replaces the password;"+
+			" leave REDIS_PASSWORD and REDIS_PASSWORD_SECRET_ARN out")
+	check(r.IAM && !r.TLS, "REDIS_IAM: works only over TLS; set REDIS_TLS=true")
+	check(r.IAM && r.Username == "",
+		"REDIS_IAM: needs REDIS_USERNAME; set it to the id of the ElastiCache user")
+	check(r.IAM && r.CacheName == "",
+		"REDIS_IAM: needs REDIS_CACHE_NAME;"+
+			" set it to the name of the cache that tokens are signed for")
+	check(!r.IAM && r.CacheName != "",
+		"REDIS_CACHE_NAME: has no effect without REDIS_IAM=true;"+
+			" set that or leave REDIS_CACHE_NAME out")
+	check(!r.IAM && r.Serverless,
+		"REDIS_SERVERLESS: has no effect without REDIS_IAM=true;"+
+			" set that or leave REDIS_SERVERLESS out")
 	check(local && r.Host == "" && (r.Cluster || r.IAM || r.PasswordSecretARN != ""),
-		"REDIS_HOST: is needed with REDIS_CLUSTER, REDIS_IAM or REDIS_PASSWORD_SECRET_ARN; the embedded Redis has none of them")
+		"REDIS_HOST: is needed with REDIS_CLUSTER, REDIS_IAM or REDIS_PASSWORD_SECRET_ARN;"+
+			" the embedded Redis supports none of them")
 	return problems
 }
 

@@ -303,6 +303,6 @@ func ExampleLoad() {
 	fmt.Println(err)
 	// Output:
 	// SESSION_SECRET: has 9 bytes and needs at least 32; make one with: openssl rand -base64 32
-	// SIWE_DOMAINS: "https://app.example.com" has a scheme; give the host alone, such as app.example.com
-	// SESSION_TIMEOUT_MINUTES: the idle timeout is longer than SESSION_MAX_HOURS lets any session live; lower it or raise the other
+	// SIWE_DOMAINS: "https://app.example.com" has a scheme; set only the host, such as app.example.com
+	// SESSION_TIMEOUT_MINUTES: is longer than SESSION_MAX_HOURS; lower it or raise SESSION_MAX_HOURS
 }

@@ -21,14 +21,15 @@ func setDomains(c *Config, value string) error {
 		value = localHost(c.Port)
 	}
 	if value == "" {
-		return errors.New("is needed; set it to the domain of the page that asks for the signature, such as app.example.com")
+		return errors.New("is needed; set it to the domain of the page that asks for the" +
+			" signature, such as app.example.com")
 	}
 	for _, item := range list(value) {
 		if problem := domainProblem(item, c.Local); problem != "" {
 			return quote(item, problem)
 		}
 		if slices.Contains(c.API.Domains, item) {
-			return quote(item, "is there twice; take one out")
+			return quote(item, "is listed twice; remove one")
 		}
 		c.API.Domains = append(c.API.Domains, item)
 	}
@@ -50,7 +51,7 @@ func setOrigins(c *Config, value string) error {
 			return quote(item, problem)
 		}
 		if slices.Contains(c.API.AllowedOrigins, item) {
-			return quote(item, "is there twice; take one out")
+			return quote(item, "is listed twice; remove one")
 		}
 		c.API.AllowedOrigins = append(c.API.AllowedOrigins, item)
 	}
@@ -76,11 +77,11 @@ func originsOf(domains []string, local bool) []string {
 func domainProblem(domain string, local bool) string {
 	switch {
 	case strings.Contains(domain, "://"):
-		return "has a scheme; give the host alone, such as app.example.com"
+		return "has a scheme; set only the host, such as app.example.com"
 	case !local && strings.HasSuffix(domain, ":443"):
-		return "names the port that https implies; wallets and browsers leave it out, so leave out :443"
+		return "has the default port of https, which wallets and browsers leave out; remove :443"
 	case local && strings.HasSuffix(domain, ":80"):
-		return "names the port that http implies; wallets and browsers leave it out, so leave out :80"
+		return "has the default port of http, which wallets and browsers leave out; remove :80"
 	}
 	return hostProblem(domain)
 }
@@ -95,13 +96,14 @@ func originProblem(origin string, local bool) string {
 	case origin == "null":
 		return "is what a sandboxed page of any site sends; list real origins"
 	case !found || scheme != "https" && scheme != "http":
-		return "is no origin; write it as https://app.example.com"
+		return "is not an origin; write it as https://app.example.com"
 	case scheme == "http" && !local:
-		return "is http, where anybody on the way can change the page; use https"
-	case scheme == "https" && strings.HasSuffix(host, ":443"), scheme == "http" && strings.HasSuffix(host, ":80"):
-		return "names the port that its scheme implies; browsers leave it out, so leave it out"
+		return "uses http, so anybody on the network can change the page; use https"
+	case scheme == "https" && strings.HasSuffix(host, ":443"),
+		scheme == "http" && strings.HasSuffix(host, ":80"):
+		return "has the default port of its scheme, which browsers leave out; remove the port"
 	case strings.HasSuffix(host, "/"):
-		return "ends in a slash, which browsers do not send; take it away"
+		return "ends in a slash, which browsers do not send; remove it"
 	}
 	return hostProblem(host)
 }
@@ -117,27 +119,37 @@ func hostProblem(value string) string {
 	host, number, hasPort := strings.Cut(value, ":")
 	switch {
 	case value == "":
-		return "is an empty item; take the extra comma out"
+		return "is an empty item; remove the extra comma"
 	case strings.Contains(value, "*"):
 		return "has a wildcard, which is not supported; list each host"
 	case strings.ContainsAny(value, "/?#@"):
-		return "has more than host and port; take credentials, path and query away"
+		return "has more than host and port; remove credentials, path and query"
 	case strings.ToLower(value) != value:
 		return "has capital letters, which browsers never send in a host; write it in lower case"
 	case len(host) > maxHost || !lowerHost.MatchString(host):
-		return "is no host name; write an international name in its xn-- form, without a dot at its end"
+		return "is not a host name; write international names in xn-- form, and no dot at the end"
 	}
 	if _, err := parsePort(number); hasPort && err != nil {
-		return "has a port that is none"
+		return "has a port that is not a number from 1 to 65535"
 	}
 	return ""
 }
 
-// quote names the item of a list that has the problem, unless it may hold
-// credentials.
+// quote puts an item of a list in front of its problem, unless the item may
+// hold credentials.
 func quote(item, problem string) error {
-	if len(item) > 80 || strings.Contains(item, "@") {
+	if mayBeSecret(item) {
 		return fmt.Errorf("one item %s", problem)
 	}
 	return fmt.Errorf("%q %s", item, problem)
 }
+
+// quoteKind does the same as quote, with the kind of the item in front of it.
+func quoteKind(kind, item, problem string) error {
+	if mayBeSecret(item) {
+		return fmt.Errorf("one %s %s", kind, problem)
+	}
+	return fmt.Errorf("%s %q %s", kind, item, problem)
+}
+
+func mayBeSecret(item string) bool { return len(item) > 80 || strings.Contains(item, "@") }

@@ -48,7 +48,8 @@ func setRedisHost(c *Config, value string) error {
 		return errors.New("is needed; set it to the host name of your Redis or Valkey")
 	}
 	if _, err := netip.ParseAddr(value); err != nil && !hostName.MatchString(value) {
-		return errors.New("is no host name or IP address; give it without scheme, credentials, port and path (REDIS_PORT has the port)")
+		return errors.New("is not a host name or IP address; set it without scheme, credentials," +
+			" port and path, and set the port with REDIS_PORT")
 	}
 	c.Redis.Host = value
 	return nil
@@ -96,7 +97,7 @@ func setChainIDs(c *Config, value string) error {
 			return unknown(item, "chain ids in decimal, from 1, separated by commas")
 		}
 		if slices.Contains(ids, id) {
-			return fmt.Errorf("names chain %d twice; take one out", id)
+			return fmt.Errorf("has chain id %d twice; remove one", id)
 		}
 		ids = append(ids, id)
 	}
@@ -110,10 +111,12 @@ const maxStatement = 1024
 
 func setStatement(c *Config, value string) error {
 	if len(value) > maxStatement {
-		return fmt.Errorf("has %d bytes; %d at most leave room for the rest of a message", len(value), maxStatement)
+		return fmt.Errorf("has %d bytes; shorten it to at most %d,"+
+			" so that the rest of a message fits", len(value), maxStatement)
 	}
 	if !siwe.ValidStatement(value) {
-		return errors.New("holds a character that EIP-4361 does not allow in a statement; use one line of letters, digits, spaces and -._~:/?#[]@!$&'()*+,;=")
+		return errors.New("has a character that EIP-4361 does not allow in a statement;" +
+			" use one line of letters, digits, spaces and -._~:/?#[]@!$&'()*+,;=")
 	}
 	c.API.Statement = value
 	return nil
@@ -161,7 +164,9 @@ const (
 // span makes the setter of a duration that is written as a decimal number of
 // units. It rounds to milliseconds, the resolution of everything that is
 // stored.
-func span(unit, most time.Duration, field func(*Config) *time.Duration) func(*Config, string) error {
+func span(
+	unit, most time.Duration, field func(*Config) *time.Duration,
+) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		number, err := strconv.ParseFloat(value, 64)
 		if err != nil || !decimal.MatchString(value) {
@@ -170,7 +175,7 @@ func span(unit, most time.Duration, field func(*Config) *time.Duration) func(*Co
 		// Compared before it is a Duration, which would wrap.
 		milliseconds := math.Round(number * float64(unit/time.Millisecond))
 		if milliseconds < 1 || milliseconds > float64(most/time.Millisecond) {
-			return fmt.Errorf("is %s; set it above zero and to %d at most", value, most/unit)
+			return fmt.Errorf("is %s; set it to more than 0 and at most %d", value, most/unit)
 		}
 		*field(c) = time.Duration(milliseconds) * time.Millisecond
 		return nil
@@ -246,7 +251,7 @@ func list(value string) []string {
 // place.
 func unknown(value, wanted string) error {
 	if len(value) > 40 || strings.Contains(value, "@") {
-		return fmt.Errorf("has a value that does not fit; set it to %s", wanted)
+		return fmt.Errorf("has a value that is not valid; set it to %s", wanted)
 	}
 	return fmt.Errorf("is %q; set it to %s", value, wanted)
 }

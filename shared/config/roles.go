@@ -26,16 +26,19 @@ var (
 	permission = regexp.MustCompile(`^[a-z0-9_.:*-]{1,64}$`)
 )
 
+// permissionForm says in an error how to write a permission.
+const permissionForm = "use 1 to 64 of a-z 0-9 _ . : * -"
+
 func setAdmins(c *Config, value string) error {
 	var admins []common.Address
 	for _, item := range list(value) {
 		address, err := siwe.ParseAddress(item)
 		var wrong *siwe.SyntaxError
 		if errors.As(err, &wrong) {
-			return quote(item, "is no address that can sign in: "+wrong.Reason)
+			return quoteKind("address", item, "is not valid: "+wrong.Reason)
 		}
 		if slices.Contains(admins, address) {
-			return quote(item, "is there twice; take one out")
+			return quote(item, "is listed twice; remove one")
 		}
 		admins = append(admins, address)
 	}
@@ -53,9 +56,9 @@ func setAuthorizerPermissions(c *Config, value string) error {
 		case err != nil:
 			return quote(item, err.Error())
 		case !permission.MatchString(rule.Permission):
-			return quote(item, "has no permission behind its =; take up to 64 of a-z, 0-9, _ . : * and -")
+			return quote(item, "has a permission that is not valid: "+permissionForm)
 		case slices.Contains(rules, rule):
-			return quote(item, "is there twice; take one out")
+			return quote(item, "is listed twice; remove one")
 		}
 		rules = append(rules, rule)
 	}
@@ -67,7 +70,8 @@ func setAuthorizerPermissions(c *Config, value string) error {
 // the HTTP edge needs all of it.
 func setRoles(c *Config, value string) error {
 	if len(value) > maxRoles {
-		return fmt.Errorf("has %d bytes; %d at most leave room for a function's other variables", len(value), maxRoles)
+		return fmt.Errorf("has %d bytes; shorten it to at most %d,"+
+			" so that the other variables of a function fit", len(value), maxRoles)
 	}
 	roles, err := parseRoles(value)
 	if err != nil {
@@ -91,7 +95,8 @@ func parseRoles(text string) (map[string]api.Role, error) {
 	roles := map[string]api.Role{}
 	err := eachMember(d, func(name string) error {
 		if !roleName.MatchString(name) {
-			return quote(name, "is no name of a role; take up to 32 of a-z, 0-9, _ and -, the first a letter")
+			return quoteKind("role name", name,
+				"is not valid: use 1 to 32 of a-z 0-9 _ -, and a letter first")
 		}
 		role, err := parseRole(d, name)
 		roles[name] = role
@@ -115,40 +120,47 @@ func parseRole(d *json.Decoder, name string) (api.Role, error) {
 		case "maxSessions":
 			return parseMaxSessions(d, name, &role.MaxSessions)
 		}
-		return quote(member, "is no member of a role; it has permissions and maxSessions")
+		return quoteKind("member", member,
+			fmt.Sprintf("of role %q is unknown: use permissions and maxSessions", name))
 	})
 	return role, err
 }
 
 func parsePermissions(d *json.Decoder, role string, to *[]string) error {
 	if err := d.Decode(to); err != nil || *to == nil {
-		return fmt.Errorf("the permissions of %q are no list of texts", role)
+		return fmt.Errorf("permissions of role %q is not a list of strings;"+
+			` write it as ["posts:write"]`, role)
 	}
 	for i, p := range *to {
 		if !permission.MatchString(p) {
-			return quote(p, fmt.Sprintf("among the permissions of %q is none; take up to 64 of a-z, 0-9, _ . : * and -", role))
+			return quoteKind("permission", p,
+				fmt.Sprintf("of role %q is not valid: %s", role, permissionForm))
 		}
 		if slices.Contains((*to)[:i], p) {
-			return quote(p, fmt.Sprintf("is there twice among the permissions of %q; take one out", role))
+			return quoteKind("permission", p,
+				fmt.Sprintf("of role %q is listed twice; remove one", role))
 		}
 	}
 	if role == session.RoleAdmin && len(*to) > 0 {
-		return fmt.Errorf("%q has every permission; leave its permissions out", role)
+		return fmt.Errorf("role %q has every permission; leave its permissions out", role)
 	}
 	return nil
 }
 
 func parseMaxSessions(d *json.Decoder, role string, to **int) error {
 	if role == session.RoleUser {
-		return fmt.Errorf("%q is everybody's, and MAX_CONCURRENT_SESSIONS is everybody's limit; leave its maxSessions out", role)
+		return fmt.Errorf("every user has role %q;"+
+			" leave its maxSessions out and set MAX_CONCURRENT_SESSIONS", role)
 	}
 	if err := d.Decode(to); err != nil || *to == nil || **to < 0 || **to > session.MaxSessions {
-		return fmt.Errorf("the maxSessions of %q is no whole number from 0 to %d; 0 means %[2]d", role, session.MaxSessions)
+		return fmt.Errorf("maxSessions of role %q is not a whole number from 0 to %d;"+
+			" 0 means %[2]d", role, session.MaxSessions)
 	}
 	return nil
 }
 
-var errNoRoles = errors.New(`is not JSON of the form {"editor":{"permissions":["posts:write"],"maxSessions":3}}`)
+var errNoRoles = errors.New(
+	`is not JSON of the form {"editor":{"permissions":["posts:write"],"maxSessions":3}}`)
 
 // eachMember reads an object and calls member with each name. The callback
 // reads the value. A second member of one name is an error.
@@ -164,7 +176,7 @@ func eachMember(d *json.Decoder, member func(name string) error) error {
 			return errNoRoles
 		}
 		if seen[name] {
-			return quote(name, "is there twice; take one out")
+			return quote(name, "is listed twice; remove one")
 		}
 		seen[name] = true
 		if err := member(name); err != nil {

@@ -49,7 +49,8 @@ func setSecretARN(field func(*Config) *string) func(*Config, string) error {
 // not repeat the value, which may be the secret itself.
 func checkSecretARN(value string) error {
 	if value != "" && !secretARN.MatchString(value) {
-		return errors.New("is no ARN of a secret; write it as arn:aws:secretsmanager:<region>:<account>:secret:<name>")
+		return errors.New("is not the ARN of a secret;" +
+			" write it as arn:aws:secretsmanager:<region>:<account>:secret:<name>")
 	}
 	return nil
 }
@@ -61,7 +62,7 @@ func LoadKeysSecretARN(getenv func(string) string) (string, error) {
 	arn := getenv("SESSION_KEYS_SECRET_ARN")
 	err := checkSecretARN(arn)
 	if arn == "" {
-		err = errors.New("is needed; it names the secret whose keys are rotated")
+		err = errors.New("is needed; set it to the ARN of the secret whose keys are rotated")
 	}
 	if err != nil {
 		return "", fmt.Errorf("SESSION_KEYS_SECRET_ARN: %w", err)
@@ -72,7 +73,8 @@ func LoadKeysSecretARN(getenv func(string) string) (string, error) {
 // replaced checks a variable that SESSION_KEYS_SECRET_ARN replaces.
 func replaced(value string) error {
 	if value != "" {
-		return errors.New("is given beside SESSION_KEYS_SECRET_ARN, which takes its place; leave one of them out")
+		return errors.New("is set together with SESSION_KEYS_SECRET_ARN, which replaces it;" +
+			" set only one of them")
 	}
 	return nil
 }
@@ -85,7 +87,8 @@ func setSessionSecret(c *Config, value string) error {
 		return c.generate("SESSION_SECRET", &c.SessionSecret)
 	}
 	if len(value) < seal.MinSecret {
-		return fmt.Errorf("has %d bytes and needs at least %d; %s", len(value), seal.MinSecret, howToMake)
+		return fmt.Errorf("has %d bytes and needs at least %d; %s",
+			len(value), seal.MinSecret, howToMake)
 	}
 	if problem := Weakness(value); problem != "" && !c.Local {
 		return fmt.Errorf("%s; %s", problem, howToMake)
@@ -103,7 +106,8 @@ func setEncryptionKey(c *Config, value string) error {
 	}
 	key, ok := decodeKey(value)
 	if !ok {
-		return fmt.Errorf("is not %d bytes, neither as it stands nor as base64 or hex; %s", seal.EncryptionKey, howToMake)
+		return fmt.Errorf("is not %d bytes, neither as text nor decoded from base64 or hex; %s",
+			seal.EncryptionKey, howToMake)
 	}
 	for _, form := range []string{value, string(key)} {
 		if form == string(c.SessionSecret) {
@@ -124,7 +128,7 @@ func (c *Config) generate(name string, secret *Secret) error {
 		return errors.New("is needed; " + howToMake)
 	}
 	drawn := make([]byte, seal.EncryptionKey)
-	_, _ = rand.Read(drawn) // never fails: it ends the process where the system gives no randomness
+	_, _ = rand.Read(drawn) // never fails: without randomness it ends the process
 	*secret = Secret(drawn)
 	c.Generated = append(c.Generated, name)
 	return nil
@@ -186,11 +190,13 @@ var samples = []string{
 	"0123456789abcdef0123456789abcdef", "0123456789abcdef", "1234567890123456", "abcdefghijklmnop",
 	"change-me", "change_me", "changeme", "change-this", "change_this", "changethis", "changeit",
 	"replace-me", "replace_me", "replaceme", "replace-this", "replace_with", "replace-with",
-	"your-32", "your_32", "your-secret", "your_secret", "your-session", "your_session", "your-encryption",
-	"your_encryption", "your-super", "your_super", "your-key", "your_key", "yoursecret",
+	"your-32", "your_32", "your-secret", "your_secret", "your-session", "your_session",
+	"your-encryption", "your_encryption", "your-super", "your_super", "your-key", "your_key",
+	"yoursecret",
 	"example", "placeholder", "sample", "development", "keyboard cat", "password", "lorem ipsum",
-	"super-secret", "super_secret", "supersecret", "my-secret", "my_secret", "mysecret", "top-secret", "topsecret",
-	"not-a-secret", "not-secret", "insecure", "session-secret", "session_secret", "encryption-key", "encryption_key",
+	"super-secret", "super_secret", "supersecret", "my-secret", "my_secret", "mysecret",
+	"top-secret", "topsecret", "not-a-secret", "not-secret", "insecure",
+	"session-secret", "session_secret", "encryption-key", "encryption_key",
 	"00000000000000000000000000000000",
 }
 

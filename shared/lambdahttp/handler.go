@@ -61,8 +61,8 @@ var anyText = jsontext.AllowInvalidUTF8(true)
 // things that the adapter does not. It passes header values on as they were
 // sent: the adapter splits most of them at commas. It answers 400 to an event
 // that is not a valid request: the adapter would print it and fail. And it
-// passes on what only the gateway knows, as an [api.RequestInfo] in the context, which
-// no header can forge, and as the request's path values.
+// passes on what only the gateway knows, as an [api.RequestInfo] in the
+// context, which no header can forge, and as the request's path values.
 type Handler struct {
 	handler http.Handler
 	host    string
@@ -128,7 +128,7 @@ func (h *Handler) request(event *httpEvent) (*http.Request, error) {
 // spellings is one header, with its values in the order of the event.
 type sentHeaders http.Header
 
-var errHeaders = errors.New("headers that are no object")
+var errHeaders = errors.New("the headers are not an object")
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom]. Headers are decoded into
 // their final form, so that there is only one map.

@@ -42,7 +42,8 @@ func NewMetric(w io.Writer, function string, now func() time.Time) func(api.Metr
 	return func(m api.Metric, value float64) {
 		line, err := json.Marshal(map[string]any{
 			"_aws": emf{now().UnixMilli(), []emfDirective{{
-				Namespace: namespace, Dimensions: [][]string{{"FunctionName"}}, Metrics: []emfMetric{{string(m), "Count"}},
+				Namespace: namespace, Dimensions: [][]string{{"FunctionName"}},
+				Metrics: []emfMetric{{string(m), "Count"}},
 			}}},
 			"FunctionName": function, string(m): value,
 		})

@@ -42,7 +42,7 @@ func (r *responseWriter) Write(body []byte) (int, error) {
 	return len(body), nil
 }
 
-var errNoResponse = errors.New("the handler has answered nothing")
+var errNoResponse = errors.New("the handler wrote no response")
 
 // encode returns the response of payload format 2.0, as JSON. Values of one
 // header are joined by commas, those of Set-Cookie have a list of their own,

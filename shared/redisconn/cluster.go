@@ -77,7 +77,9 @@ func (s showing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 // ProcessPipelineHook implements [redis.Hook].
 func (s showing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error { return s.reason(ctx, next(ctx, cmds)) }
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		return s.reason(ctx, next(ctx, cmds))
+	}
 }
 
 // reason unwraps an error. If a node cannot be reached, another one may have

@@ -45,17 +45,19 @@ func (t connectToken) credentials(ctx context.Context) (username, token string, 
 	}
 	region := t.env.Getenv("AWS_REGION")
 	if region == "" {
-		return "", "", errors.New("AWS_REGION: is not set; a Lambda has it")
+		return "", "", errors.New("AWS_REGION: is not set; Lambda sets it")
 	}
 	query := url.Values{"Action": {"connect"}, "User": {t.user}, "X-Amz-Expires": {"900"}}
 	if t.serverless {
 		query.Set("ResourceType", "ServerlessCache")
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+strings.ToLower(t.cache)+"/?"+query.Encode(), nil)
+	target := "http://" + strings.ToLower(t.cache) + "/?" + query.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return "", "", fmt.Errorf("signing in to ElastiCache: %w", err)
 	}
-	signed, _, err := v4.NewSigner().PresignHTTP(ctx, role, request, emptyHash, "elasticache", region, t.env.WallTime())
+	signed, _, err := v4.NewSigner().PresignHTTP(
+		ctx, role, request, emptyHash, "elasticache", region, t.env.WallTime())
 	if err != nil {
 		return "", "", fmt.Errorf("signing in to ElastiCache: %w", err)
 	}

@@ -54,7 +54,8 @@ func parseCredential(text, username string) (credential, error) {
 	case err != nil:
 		return credential{username, text}, nil
 	case members.Password == nil || *members.Password == "":
-		return credential{}, errors.New("the secret is JSON and has no password in it")
+		return credential{}, errors.New(
+			"the secret is JSON without a password; add the member password")
 	case members.Username != nil:
 		username = *members.Username
 	}
@@ -88,7 +89,7 @@ func (p *password) renewedSince(ctx context.Context, count int) bool {
 	}
 	defer p.secret.Unlock()
 	if p.renewals == count {
-		_ = p.secret.Renew(ctx) // which logs it
+		_ = p.secret.Renew(ctx) // Renew logs the error
 	}
 	return p.renewals != count
 }

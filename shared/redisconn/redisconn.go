@@ -44,7 +44,9 @@ const (
 // The client repeats no command, because only its caller knows what may be
 // repeated. It repeats a call only if Redis refused the password and Secrets
 // Manager has another one by now, since nothing of the call was done then.
-func New(ctx context.Context, r config.Redis, env awsenv.Environment) (redis.UniversalClient, error) {
+func New(
+	ctx context.Context, r config.Redis, env awsenv.Environment,
+) (redis.UniversalClient, error) {
 	o := options(r)
 	var p *password
 	switch {
@@ -98,7 +100,8 @@ func options(r config.Redis) *redis.UniversalOptions {
 		PoolTimeout:           poolTimeout,
 
 		PoolSize: r.PoolSize,
-		// Pipelines share the pool: a second handshake would cost more than it saves.
+		// Pipelines share the pool: a second handshake would cost more than it
+		// saves.
 		PipelinePoolSize: -1,
 		MinIdleConns:     0,
 		ConnMaxIdleTime:  idleTimeout,

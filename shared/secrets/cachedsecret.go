@@ -35,7 +35,8 @@ type Cached struct {
 // not fetched, and use must have left the former one in place.
 func NewCached(env awsenv.Environment, variable, arn string, use func(text string) error) *Cached {
 	return &Cached{
-		env: env, variable: variable, fetch: fetcher(env, arn), use: use, lock: make(chan struct{}, 1),
+		env: env, variable: variable, fetch: fetcher(env, arn), use: use,
+		lock: make(chan struct{}, 1),
 	}
 }
 
@@ -63,7 +64,8 @@ func (c *Cached) Renew(ctx context.Context) error {
 	}
 	c.tried = now
 	if c.err = c.read(ctx); c.err != nil {
-		c.env.Log.WarnContext(ctx, "secret not renewed", "variable", c.variable, "error", c.err.Error())
+		c.env.Log.WarnContext(ctx, "secret not renewed",
+			"variable", c.variable, "error", c.err.Error())
 		return c.err
 	}
 	c.taken = now

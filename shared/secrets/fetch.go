@@ -32,7 +32,7 @@ func fetcher(env awsenv.Environment, arn string) func(context.Context) (string, 
 			return "", describe(err)
 		}
 		if out.SecretString == nil {
-			return "", errors.New("the secret holds bytes and no text")
+			return "", errors.New("the secret is binary; store it as text")
 		}
 		return *out.SecretString, nil
 	}
@@ -45,9 +45,9 @@ func describe(err error) error {
 	var reply smithy.APIError
 	switch {
 	case !errors.As(err, &reply):
-		return fmt.Errorf("asking Secrets Manager: %w", err)
+		return fmt.Errorf("calling Secrets Manager: %w", err)
 	case strings.Contains(reply.ErrorCode(), "Signature"):
-		return fmt.Errorf("answer of Secrets Manager: %s", reply.ErrorCode())
+		return fmt.Errorf("error from Secrets Manager: %s", reply.ErrorCode())
 	}
-	return fmt.Errorf("answer of Secrets Manager: %s: %s", reply.ErrorCode(), reply.ErrorMessage())
+	return fmt.Errorf("error from Secrets Manager: %s: %s", reply.ErrorCode(), reply.ErrorMessage())
 }

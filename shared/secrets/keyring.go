@@ -94,7 +94,7 @@ func (k *KeyRing) Refresh(ctx context.Context) {
 	}
 	defer k.secret.Unlock()
 	if age := k.secret.age(); age < 0 || age >= refreshAfter {
-		_ = k.secret.Renew(ctx) // which logs it
+		_ = k.secret.Renew(ctx) // Renew logs the error
 	}
 }
 

@@ -205,7 +205,7 @@ func TestKeyRing_startFails(t *testing.T) {
 			s.Set(strings.Replace(awstest.OneKey, awstest.FirstSecret, "change-me-"+awstest.FirstSecret, 1))
 		}, "k1: is an example"},
 		"bare":       {func(s *awstest.SecretsManager) { s.Set(awstest.FirstSecret) }, "must be a JSON object"},
-		"out of use": {func(s *awstest.SecretsManager) { s.URL = "http://127.0.0.1:1" }, "asking Secrets Manager"},
+		"out of use": {func(s *awstest.SecretsManager) { s.URL = "http://127.0.0.1:1" }, "calling Secrets Manager"},
 	} {
 		s := awstest.NewSecretsManager(t, awstest.OneKey)
 		tt.change(s)

@@ -71,17 +71,19 @@ func (r *Rotation) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	defer cancel()
 	var e rotationEvent
 	if err := json.Unmarshal(payload, &e); err != nil || e.Token == "" {
-		return nil, errors.New("the event is no step of a rotation")
+		return nil, errors.New("the event is not a step of a rotation")
 	}
 	if e.SecretID != r.arn {
-		return nil, errors.New("the event is about another secret than SESSION_KEYS_SECRET_ARN")
+		return nil, errors.New(
+			"the event is about another secret than SESSION_KEYS_SECRET_ARN names")
 	}
 	steps := map[string]func(context.Context, string) error{
-		"createSecret": r.create, "setSecret": r.set, "testSecret": r.test, "finishSecret": r.finishSecret,
+		"createSecret": r.create, "setSecret": r.set,
+		"testSecret": r.test, "finishSecret": r.finishSecret,
 	}
 	step, ok := steps[e.Step]
 	if !ok {
-		return nil, errors.New("the event is no step that is known")
+		return nil, errors.New("the step of the event is unknown")
 	}
 	if err := r.step(ctx, step, e.Token); err != nil {
 		return nil, fmt.Errorf("rotating keys, %s: %w", e.Step, err)
@@ -103,7 +105,7 @@ func (r *Rotation) step(
 	case slices.Contains(stages[token], stageCurrent):
 		return nil
 	case !slices.Contains(stages[token], stagePending):
-		return errors.New("the version of that token is not pending")
+		return errors.New("the version of the event's token is not pending")
 	}
 	return step(ctx, token)
 }
@@ -111,7 +113,8 @@ func (r *Rotation) step(
 // stages returns the staging labels of each version. It returns an error if
 // rotation is not enabled.
 func (r *Rotation) stages(ctx context.Context) (map[string][]string, error) {
-	about, err := r.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &r.arn})
+	in := &secretsmanager.DescribeSecretInput{SecretId: &r.arn}
+	about, err := r.client.DescribeSecret(ctx, in)
 	if err != nil {
 		return nil, describe(err)
 	}
@@ -125,7 +128,7 @@ func (r *Rotation) stages(ctx context.Context) (map[string][]string, error) {
 func (r *Rotation) create(ctx context.Context, token string) error {
 	_, _, err := r.document(ctx, &token, stagePending)
 	if !errors.Is(err, errNoValue) {
-		return err // nil: it was written
+		return err // nil if it was written already
 	}
 	current, _, err := r.document(ctx, nil, stageCurrent)
 	if err != nil {
@@ -133,7 +136,7 @@ func (r *Rotation) create(ctx context.Context, token string) error {
 	}
 	next := current.Next(newSecret(), r.env.WallTime().Add(activationDelay))
 	if _, err := seal.ParseDocument(next.Text()); err != nil {
-		return fmt.Errorf("the next document is not usable: %w", err)
+		return fmt.Errorf("the next document is not valid: %w", err)
 	}
 	_, err = r.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: &r.arn, ClientRequestToken: &token,
@@ -168,21 +171,24 @@ func (r *Rotation) tested(ctx context.Context, token string) (version string, er
 		return "", err
 	}
 	if !pending.Follows(current) {
-		return "", errors.New("the current version has changed since the pending one was made of it; " + startAnew)
+		return "", errors.New("the current version has changed since the pending one was made; " +
+			startAnew)
 	}
 	if _, err := ringOf(pending.Text(), "test", false); err != nil {
 		return "", err
 	}
 	news := len(pending.Masters) > len(current.Masters)
 	if news && pending.Newest().ActiveFrom.Before(r.env.WallTime().Add(2*refreshAfter)) {
-		return "", errors.New("the new key would become active before every instance knows it; " + startAnew)
+		return "", errors.New("the new key would become active before every instance has it; " +
+			startAnew)
 	}
 	return version, nil
 }
 
 // startAnew says what to do about a pending version that can never become
 // current.
-const startAnew = "take the stage AWSPENDING off it (update-secret-version-stage --remove-from-version-id) and rotate again"
+const startAnew = "remove the stage AWSPENDING from the pending version" +
+	" (update-secret-version-stage --remove-from-version-id) and rotate again"
 
 // finishSecret makes the pending version the current one. It replaces the very
 // version that it was compared with: AWS refuses if another one is current by
@@ -203,7 +209,7 @@ func (r *Rotation) finishSecret(ctx context.Context, token string) error {
 }
 
 // errNoValue is returned for a version without a value.
-var errNoValue = errors.New("there is no value")
+var errNoValue = errors.New("the version has no value")
 
 // document reads the version of a token, or the one with that stage if the
 // token is nil, and returns its id too. It returns errNoValue if the version

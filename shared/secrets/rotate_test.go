@@ -62,11 +62,11 @@ func TestRotation_refuses(t *testing.T) {
 	}
 	refused("rotation off", v.Step("createSecret", "token"), "not enabled")
 	token := v.Ask()
-	refused("no event", invoke(`{`), "no step")
-	refused("empty event", invoke(`{}`), "no step")
-	refused("an HTTP event", invoke(string(lambdatest.NewEvent("GET", "/health").JSON(t))), "no step")
+	refused("no event", invoke(`{`), "not a step")
+	refused("empty event", invoke(`{}`), "not a step")
+	refused("an HTTP event", invoke(string(lambdatest.NewEvent("GET", "/health").JSON(t))), "not a step")
 	refused("another secret", invoke(string(awstest.RotationStep("createSecret", v.ARN+"x", token))), "another secret")
-	refused("unknown step", v.Step("deleteSecret", token), "no step that is known")
+	refused("unknown step", v.Step("deleteSecret", token), "step of the event is unknown")
 	refused("unknown token", v.Step("createSecret", "token"), "not pending")
 	refused("test before create", v.Step("testSecret", token), "no value")
 	v.Must(v.Step("createSecret", token))
@@ -103,7 +103,7 @@ func TestRotation_refuses(t *testing.T) {
 	v.Must(err)
 	v.Must(v.Step("testSecret", again))
 
-	for value, says := range map[string]string{"": "is needed", awstest.FirstSecret: "is no ARN"} {
+	for value, says := range map[string]string{"": "is needed", awstest.FirstSecret: "is not the ARN"} {
 		_, err := secrets.NewRotation(awsenv.Environment{Getenv: func(string) string { return value }, Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 		refused("SESSION_KEYS_SECRET_ARN="+value, err, says)
 	}
@@ -151,7 +151,7 @@ func TestRotation_tooLate(t *testing.T) {
 	v.Must(v.Step("testSecret", token))
 	v.Clock.Add(45 * time.Minute)
 	for _, step := range []string{"testSecret", "finishSecret"} {
-		if err := v.Step(step, token); err == nil || !strings.Contains(err.Error(), "before every instance knows it") {
+		if err := v.Step(step, token); err == nil || !strings.Contains(err.Error(), "before every instance has it") {
 			t.Errorf("%s: %v", step, err)
 		}
 	}
