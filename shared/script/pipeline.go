@@ -7,8 +7,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Call is one of several scripts that are sent at once. Each has keys of its own
-// slot and knows nothing of the others.
+// Call is one of several scripts that are sent at once. The keys of a call are
+// in one slot. Calls do not depend on each other.
 type Call struct {
 	Script *Script
 	Keys   []string
@@ -19,9 +19,9 @@ type Call struct {
 	id callID
 }
 
-// Pipeline runs scripts in one round trip, and is [Run] for each of them: what was
-// not answered is asked once more, and no reply is taken for another call's. What
-// the scripts add to their replies is dropped.
+// Pipeline runs scripts in one round trip. Each call is treated as by [Run]: a
+// call without a reply is sent once more, and the reply to another call is not
+// accepted. What the scripts add to their replies is dropped.
 func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) error {
 	for _, c := range calls {
 		c.id = newCallID()
@@ -29,7 +29,8 @@ func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) er
 	}
 	err := Retry(ctx, func() error {
 		err := send(ctx, rdb, calls, (*redis.Script).EvalSha)
-		if redis.HasErrorPrefix(err, "NOSCRIPT") { // outside of a pipeline Script.Run sees to it
+		// Outside of a pipeline Script.Run does this.
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
 			err = send(ctx, rdb, calls, (*redis.Script).Eval)
 		}
 		return err
@@ -45,10 +46,10 @@ func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) er
 	return nil
 }
 
-// sender is how a script is sent: by its name, or with its text.
+// sender sends a script: by its hash, or with its text.
 type sender = func(*redis.Script, context.Context, redis.Scripter, []string, ...any) *redis.Cmd
 
-// send sends the calls that were not answered yet. It returns the first error.
+// send sends the calls that have no reply yet. It returns the first error.
 func send(ctx context.Context, rdb redis.UniversalClient, calls []*Call, by sender) error {
 	p := rdb.Pipeline()
 	sent := map[*Call]*redis.Cmd{}

@@ -1,11 +1,12 @@
-// Package script runs Lua scripts on Redis so that a lost reply does no harm: it
-// recognises the reply that belongs to a call, asks once more if none came, and
-// tells an outage from every other error. It knows nothing of sessions.
+// Package script runs Lua scripts on Redis so that a lost reply does no harm.
+// It recognises the reply that belongs to a call, sends the call once more if
+// no reply came, and distinguishes an outage from every other error. It does
+// not depend on sessions.
 //
-// A script's text must end so that its reply is a list whose last two elements
-// are a string, which [Run] hands on separately, and the last argument, by which
-// the call recognises its own reply. A script that is run twice with the same
-// arguments must leave the state of one run.
+// A script must return a list whose last two elements are a string, which [Run]
+// returns separately, and the last argument, by which a call recognises its own
+// reply. A script that is run twice with the same arguments must leave the
+// state of one run.
 package script
 
 import (
@@ -20,7 +21,7 @@ import (
 // Source is the text of a script, and where its lines came from.
 type Source struct {
 	Text  string
-	Lines []Line // of Text, from its first; those of no file are zero
+	Lines []Line // of Text, from its first; zero for a line that is in no file
 }
 
 // Line is a line of a file, counted from 1.
@@ -29,9 +30,9 @@ type Line struct {
 	Number int
 }
 
-// Script is a Lua script. It is put together when it is first run: its name is a
-// hash of its whole text, no function runs more than a few scripts, and making all
-// of them would add a millisecond to every cold start.
+// Script is a Lua script. It is put together when it is first run. Its name is
+// a hash of its whole text, and no function runs more than a few scripts: to
+// put together all of them would add a millisecond to every cold start.
 type Script struct {
 	built func() built
 }
@@ -79,15 +80,16 @@ func (r Reply) Text(i int) string {
 	return s
 }
 
-// KeySize is the size in bytes of an idempotency key, and of a call id. With 48
-// random bits, two that meet within minutes on one account are never the same.
+// KeySize is the size in bytes of an idempotency key and of a call id. They
+// have 48 random bits, so two that are used within minutes on one account are
+// never the same in practice.
 const KeySize = 6
 
-// IdempotencyKey names one change, so that its own repeat is recognised. It is
+// IdempotencyKey names one change, so that its own retry is recognised. It is
 // drawn for one change and its own retry; no client sends it.
 type IdempotencyKey [KeySize]byte
 
-// NewIdempotencyKey draws one at random.
+// NewIdempotencyKey returns a new random key.
 func NewIdempotencyKey() IdempotencyKey { return IdempotencyKey(newCallID()) }
 
 // callID names one call. The script returns it with its reply.
@@ -95,19 +97,21 @@ type callID [KeySize]byte
 
 func newCallID() callID {
 	var id callID
-	rand.Read(id[:]) // never fails: crypto/rand ends the process rather than return less
+	rand.Read(id[:]) // never fails: on an error crypto/rand ends the process
 	return id
 }
 
-// errCrossed says that a reply belongs to another call: the connection is out of
-// step, as in GO-2025-3540.
-var errCrossed = fmt.Errorf("%w: a reply to another call", ErrUnavailable)
+// errCrossed says that a reply belongs to another call: the connection is out
+// of step, as in GO-2025-3540.
+var errCrossed = fmt.Errorf("%w: reply belongs to another call", ErrUnavailable)
 
-// Run runs a script and returns its reply, and the text that the script added to
-// it. All keys that the script touches must be in keys. It returns
-// [ErrUnavailable] if Redis does not answer, cannot serve now, or answers another
-// call; every other error is a defect.
-func Run(ctx context.Context, rdb redis.Scripter, s *Script, keys []string, args ...any) (Reply, string, error) {
+// Run runs a script. It returns the script's reply, and the text that the
+// script added to it. keys must have all keys that the script touches. Run
+// returns [ErrUnavailable] if Redis does not answer, cannot serve now, or
+// answers another call. Every other error is a defect.
+func Run(
+	ctx context.Context, rdb redis.Scripter, s *Script, keys []string, args ...any,
+) (Reply, string, error) {
 	id := newCallID()
 	args = append(args, id[:])
 	var r Reply
@@ -121,7 +125,7 @@ func Run(ctx context.Context, rdb redis.Scripter, s *Script, keys []string, args
 	return r.unwrap(id)
 }
 
-// unwrap takes off the call's id, which must be this one, and the added text.
+// unwrap removes the call id, which must be this one, and the added text.
 func (r Reply) unwrap(id callID) (Reply, string, error) {
 	last := len(r) - 1
 	if last < 2 || r.Text(last) != string(id[:]) {
