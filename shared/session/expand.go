@@ -51,7 +51,7 @@ func stringEnd(text string, i int) int {
 	return len(text)
 }
 
-// expansion replaces what scripts name by what it stands for:
+// expansion replaces the names in a script by what they stand for:
 //
 //	NAME                       a constant
 //	get(s, F.x)                the bytes of a field
@@ -76,8 +76,8 @@ func (x *expansion) fail(format string, args ...any) {
 	panic(fmt.Sprintf("%s:%d: ", x.file, x.line) + fmt.Sprintf(format, args...))
 }
 
-// expand expands a file. Building a script must not be felt at a cold start:
-// what stays as it is is copied in long pieces.
+// expand expands a file. It must not slow down a cold start, so it copies text
+// that does not change in long pieces.
 func (x *expansion) expand(text string) string {
 	var out strings.Builder
 	out.Grow(len(text))
@@ -111,8 +111,8 @@ func isWord(c byte) bool {
 	return 'a' <= c && c <= 'z' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z'
 }
 
-// word returns what the word at i stands for, if it does not stay as it is, and
-// where to go on.
+// word returns what the word at i stands for, or "" if it is not replaced, and
+// where to continue.
 func (x *expansion) word(text string, i int) (code string, end int) {
 	for end = i; end < len(text) && isWord(text[end]); end++ {
 	}
@@ -131,7 +131,8 @@ func (x *expansion) word(text string, i int) (code string, end int) {
 	return "", end
 }
 
-// constant returns what a name in capitals stands for; nothing for Redis's own.
+// constant returns what a name in capitals stands for, or "" for Redis's own
+// names.
 func (x *expansion) constant(name string) string {
 	switch {
 	case name == "KEYS", name == "ARGV":
@@ -198,7 +199,8 @@ func (x *expansion) call(name string, args []string) string {
 	case f.size == 0:
 		x.fail("%s is all that follows: use tail", args[len(args)-1])
 	}
-	return "sub(" + s + ", " + base + strconv.Itoa(f.at+1) + ", " + base + strconv.Itoa(f.at+f.size) + ")"
+	return "sub(" + s + ", " + base + strconv.Itoa(f.at+1) + ", " +
+		base + strconv.Itoa(f.at+f.size) + ")"
 }
 
 // read returns the string, the offset in front of positions, and the field of a
@@ -219,7 +221,8 @@ func (x *expansion) number(s, base string, f fieldLocation) string {
 		return "byte(" + s + ", " + base + strconv.Itoa(f.at+1) + ")"
 	case 3, 4, 6: // those that num knows
 		if f.at == 0 && base != "" {
-			return "num(" + s + ", " + strings.TrimSuffix(base, " + ") + ", " + strconv.Itoa(f.size) + ")"
+			return "num(" + s + ", " + strings.TrimSuffix(base, " + ") + ", " +
+				strconv.Itoa(f.size) + ")"
 		}
 		return "num(" + s + ", " + base + strconv.Itoa(f.at) + ", " + strconv.Itoa(f.size) + ")"
 	}
@@ -270,7 +273,8 @@ func (x *expansion) join(s string, last int, pieces []piece) string {
 	}
 	var merged []piece
 	for _, p := range pieces {
-		if n := len(merged); p.code == "" && n > 0 && merged[n-1].code == "" && merged[n-1].to == p.from {
+		if n := len(merged); p.code == "" && n > 0 &&
+			merged[n-1].code == "" && merged[n-1].to == p.from {
 			merged[n-1].to = p.to
 		} else if p.code != "" || p.from < p.to {
 			merged = append(merged, p)
