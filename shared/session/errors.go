@@ -18,12 +18,12 @@ var (
 	// ErrNonceUnknown says that a nonce was never issued, has expired and been
 	// deleted, or was issued for another transport, purpose, browser or
 	// session.
-	ErrNonceUnknown = errors.New("nonce unknown: never issued, expired, " +
-		"or asked for with another transport or in another browser")
+	ErrNonceUnknown = errors.New("nonce unknown: it was never issued, has expired, " +
+		"or was issued for another transport or browser: request a new one")
 	// ErrNonceExpired says that a nonce was issued but has expired.
-	ErrNonceExpired = errors.New("nonce expired")
+	ErrNonceExpired = errors.New("nonce expired: request a new one")
 	// ErrNonceSpent says that a nonce was used before.
-	ErrNonceSpent = errors.New("nonce already used")
+	ErrNonceSpent = errors.New("nonce already used: request a new one")
 	// ErrBlocked says that the account is blocked: its logins are refused.
 	ErrBlocked = errors.New("account blocked")
 	// ErrSessionLimit says that the account is at its session limit, and that
@@ -39,10 +39,10 @@ var (
 	// made for.
 	ErrPrecondition = errors.New("precondition does not hold")
 	// ErrTooLarge says that a value exceeds its quota. Nothing was changed.
-	ErrTooLarge = errors.New("over quota")
+	ErrTooLarge = errors.New("value exceeds the quota")
 	// ErrLastAdmin says that no other account is an admin: nobody could give
 	// the role back.
-	ErrLastAdmin = errors.New("the last admin")
+	ErrLastAdmin = errors.New("no other account is an admin")
 	// ErrUnavailable says that Redis cannot be connected to in time or cannot
 	// serve now, or that a key could not be fetched for the key ring. What was
 	// asked took effect completely or not at all.

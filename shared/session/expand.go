@@ -138,7 +138,7 @@ func (x *expansion) constant(name string) string {
 	case name == "KEYS", name == "ARGV":
 		return ""
 	case name == "F":
-		x.fail("a field outside of get, number, tail, offset, with and pack")
+		x.fail("a field may only be used in get, number, tail, offset, with and pack")
 	}
 	value, known := x.constants[name]
 	if !known {
@@ -197,7 +197,7 @@ func (x *expansion) call(name string, args []string) string {
 	case name == "tail":
 		return "sub(" + s + ", " + base + strconv.Itoa(f.at+1) + ")"
 	case f.size == 0:
-		x.fail("%s is all that follows: use tail", args[len(args)-1])
+		x.fail("%s has no fixed size: use tail", args[len(args)-1])
 	}
 	return "sub(" + s + ", " + base + strconv.Itoa(f.at+1) + ", " +
 		base + strconv.Itoa(f.at+f.size) + ")"
@@ -207,7 +207,7 @@ func (x *expansion) call(name string, args []string) string {
 // call of get, number or tail.
 func (x *expansion) read(args []string) (s, base string, f fieldLocation) {
 	if len(args) < 2 || len(args) > 3 {
-		x.fail("%d arguments where there must be a string, maybe an offset, and a field", len(args))
+		x.fail("got %d arguments: want a string, optionally an offset, and a field", len(args))
 	}
 	if len(args) == 3 {
 		base = x.value(args[1]) + " + "
@@ -226,7 +226,7 @@ func (x *expansion) number(s, base string, f fieldLocation) string {
 		}
 		return "num(" + s + ", " + base + strconv.Itoa(f.at) + ", " + strconv.Itoa(f.size) + ")"
 	}
-	x.fail("a number of %d bytes", f.size)
+	x.fail("number cannot read a field of %d bytes", f.size)
 	return ""
 }
 
@@ -240,7 +240,7 @@ type piece struct {
 // with returns the concatenation of what stays and what is written.
 func (x *expansion) with(args []string) string {
 	if len(args) < 3 || len(args)%2 == 0 {
-		x.fail("with must have a string, and fields with their values")
+		x.fail("with needs a string, and fields with their values")
 	}
 	l := x.field(args[1]).layout
 	end := l.at
@@ -248,7 +248,7 @@ func (x *expansion) with(args []string) string {
 	for i := 1; i < len(args); i += 2 {
 		f, value := x.field(args[i]), args[i+1]
 		if f.layout != l || f.at < end {
-			x.fail("%s is of another layout than the field before it, or in front of that", args[i])
+			x.fail("%s must be of the same layout as the field before it, and follow it", args[i])
 		}
 		pieces = append(pieces, piece{from: end, to: f.at})
 		if strings.HasPrefix(value, "F.") {
@@ -269,7 +269,7 @@ func (x *expansion) with(args []string) string {
 // join writes pieces as few calls of sub as possible.
 func (x *expansion) join(s string, last int, pieces []piece) string {
 	if strings.ContainsAny(s, " ()") {
-		x.fail("with must have a variable, since %s would be computed several times", s)
+		x.fail("with needs a variable: %s would be computed several times", s)
 	}
 	var merged []piece
 	for _, p := range pieces {
@@ -297,7 +297,7 @@ func (x *expansion) join(s string, last int, pieces []piece) string {
 // pack returns the concatenation of fields that follow each other.
 func (x *expansion) pack(args []string) string {
 	if len(args) < 2 || len(args)%2 != 0 {
-		x.fail("pack must have fields with their values")
+		x.fail("pack needs fields with their values")
 	}
 	var code []string
 	before := x.field(args[0])

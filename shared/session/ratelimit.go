@@ -25,7 +25,7 @@ type RateError struct {
 
 // Error implements error.
 func (e *RateError) Error() string {
-	return fmt.Sprintf("too many requests: %s, again in %v", e.Name, e.Retry)
+	return fmt.Sprintf("too many %s requests: retry in %v", e.Name, e.Retry)
 }
 
 // The names of the rate limits.

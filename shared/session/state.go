@@ -130,7 +130,7 @@ func (s *Store) PutState(
 	want StateCondition,
 ) (StateItem, error) {
 	if key == "" || len(key) > MaxStateKey {
-		return StateItem{}, errors.New("a key of state has 1 to 64 bytes")
+		return StateItem{}, errors.New("state key is not valid: use 1 to 64 bytes")
 	}
 	item := StateItem{Key: key, Value: value, Size: len(value), Expires: a.Session.AbsoluteEnd}
 	now := s.now()

@@ -54,5 +54,5 @@ func (s *Store) fetchKey(ctx context.Context, id seal.KeyID) error {
 	case errors.Is(err, seal.ErrUnknownKey):
 		return token.ErrUnknownKey
 	}
-	return fmt.Errorf("%w: asking for a key: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: fetching a key: %w", ErrUnavailable, err)
 }
