@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// errorLine finds the line of a script in an error reply. Redis calls the script
-// user_script. The embedded engine calls it <string> or nothing, and may name a
-// line of its own first.
+// errorLine finds the line of a script in an error reply. Redis calls the
+// script user_script. The embedded engine calls it <string> or nothing, and may
+// name a line of its own first.
 var errorLine = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?:user_script:|<string> line:|` +
 		`\(new function\): (?::\d+: Script attempted .*? in function <:\d+>\s+)?:)(\d+)`)
 })
 
-// locate adds to an error reply of a script the line of the file that it came
-// from. Every other error is returned as it is.
+// locate adds to an error reply of a script the file and line that it came
+// from. It returns every other error as it is.
 func (s *Script) locate(err error) error {
 	if !isReply(err) {
 		return err

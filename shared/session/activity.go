@@ -8,10 +8,14 @@ import (
 	"latchkey/shared/token"
 )
 
-// Activity lists an account's events, newest first: up to limit, after the event with that id (empty: from the newest).
-// The second result is the id to go on after, empty where there is no more. It fails with ErrNotFound for an id that is
-// none of them, which may also have been dropped since. One trip.
-func (s *Store) Activity(ctx context.Context, user token.UserID, after string, limit int) ([]Event, string, error) {
+// Activity returns an account's events, newest first. It returns at most limit
+// of them: those after the event with the id after, or the newest if after is
+// empty. The second result is the id to continue after, or empty if there are
+// no more events. Activity returns [ErrNotFound] if no event has the id after;
+// it may have been dropped since. It takes one round trip.
+func (s *Store) Activity(
+	ctx context.Context, user token.UserID, after string, limit int,
+) ([]Event, string, error) {
 	var stored []string
 	err := script.Retry(ctx, func() (err error) {
 		stored, err = s.rdb.LRange(ctx, s.activityKey(user), 0, -1).Result()
@@ -34,7 +38,7 @@ func (s *Store) Activity(ctx context.Context, user token.UserID, after string, l
 	return events[:limit], events[limit-1].ID, nil
 }
 
-// events reads what is stored of them, and leaves out what is too old.
+// events decodes stored events, and leaves out those that are too old.
 func (s *Store) events(ctx context.Context, user token.UserID, stored []string) []Event {
 	oldest := s.now().Add(-s.opts.ActivityKeep)
 	var events []Event

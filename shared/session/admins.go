@@ -9,15 +9,25 @@ import (
 	"latchkey/shared/token"
 )
 
-// The list of admins holds those who have the role stored and are not blocked: who could give it to somebody else. It
-// lives in a slot of its own, so it and a record cannot change in one step. Who leaves is taken off before the record
-// changes, and after every change the list is made to say what the record says. Where that is cut off in between, the list
-// lacks an admin until their role is set again, which refuses too much. Who stands there and can administer no more, since a
-// failover lost one of the two changes or one of them came late, is taken off before anybody leaves whom the list must keep.
-// What it does not withstand is somebody who puts an admin back at the very moment in which two others leave.
+// The list of admins holds the accounts that have the role admin stored and are
+// not blocked: those that can give the role to others. It is in a slot of its
+// own, so the list and a record cannot change in one step.
+//
+// An account that is to lose the role, or to be blocked or erased, is removed
+// from the list before its record changes. After every change the list is
+// updated to match the record. If this is interrupted in between, the list
+// lacks an admin until the role is set again. Then a change may be refused that
+// could be made.
+//
+// The list may also have an account that can no longer administer, because a
+// failover lost one of the two writes, or because one of them came late. Such
+// accounts are removed before a change that must leave an admin on the list.
+//
+// One case is not covered: somebody restores an admin at the very moment at
+// which two others leave.
 
-// dropAdmin takes an account off the list, before its record changes. It fails with ErrLastAdmin where keepAdmin is set and
-// the list has nobody else.
+// dropAdmin removes an account from the list, before its record changes. It
+// returns [ErrLastAdmin] if keepAdmin is set and the list has no other account.
 func (s *Store) dropAdmin(ctx context.Context, user token.UserID, keepAdmin bool) error {
 	if keepAdmin {
 		if err := s.pruneAdmins(ctx); err != nil {
@@ -31,7 +41,7 @@ func (s *Store) dropAdmin(ctx context.Context, user token.UserID, keepAdmin bool
 	return err
 }
 
-// pruneAdmins takes off the list whoever cannot administer.
+// pruneAdmins removes the accounts from the list that cannot administer.
 func (s *Store) pruneAdmins(ctx context.Context) error {
 	var list []string
 	err := script.Retry(ctx, func() (err error) {
@@ -55,8 +65,10 @@ func (s *Store) pruneAdmins(ctx context.Context) error {
 	return nil
 }
 
-// reconcileAdmin makes the list say of an account what its record says: after every change of either. What was written is held
-// against the record once more, so of two that settle at once the last agrees with it.
+// reconcileAdmin makes the list match an account's record. It is called after
+// every change of either. It compares what it wrote with the record again, so
+// that of two calls at once the last one matches it. It returns
+// [ErrUnavailable] if the record keeps changing.
 func (s *Store) reconcileAdmin(ctx context.Context, user token.UserID) error {
 	can, err := s.canAdminister(ctx, user)
 	for pass := 0; pass < staleReads && err == nil; pass++ {
@@ -64,7 +76,9 @@ func (s *Store) reconcileAdmin(ctx context.Context, user token.UserID) error {
 		if can {
 			write = s.rdb.SAdd
 		}
-		if err := script.Retry(ctx, func() error { return write(ctx, s.adminsKey(), user[:]).Err() }); err != nil {
+		if err := script.Retry(ctx, func() error {
+			return write(ctx, s.adminsKey(), user[:]).Err()
+		}); err != nil {
 			return err
 		}
 		wrote := can
@@ -75,10 +89,12 @@ func (s *Store) reconcileAdmin(ctx context.Context, user token.UserID) error {
 	return cmp.Or(err, ErrUnavailable)
 }
 
+// canAdminister reports whether an account has the role admin stored and is not
+// blocked.
 func (s *Store) canAdminister(ctx context.Context, user token.UserID) (bool, error) {
 	rec, err := s.recordOrNone(ctx, user)
 	return rec.administers() && rec.blockedAt.IsZero(), err
 }
 
-// administers tells whether the role of an admin is stored.
+// administers reports whether the role admin is stored.
 func (rec record) administers() bool { return slices.Contains(rec.roles, RoleAdmin) }

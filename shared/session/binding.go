@@ -5,20 +5,25 @@ import (
 	"latchkey/shared/token"
 )
 
-// clientBinding are what is compared of a client: keyed hashes, bound to the session, so that equal devices look unlike in Redis.
+// clientBinding is what the binding check compares of a client: keyed hashes.
+// They are bound to the session, so that equal devices look different in Redis.
 type clientBinding struct {
-	// bare and full are of the device, without and with the id that the client sent.
+	// bare and full are hashes of the device, without and with the device id
+	// that the client sent.
 	bare, full   [bindingHashSize]byte
 	notEvaluated bool
 	network      [bindingHashSize]byte
-	noNetwork    bool // the request could not have shown one
-	noID         bool // nor a device id
+	noNetwork    bool // the request could not have presented a network
+	noID         bool // the request could not have presented a device id
 }
 
-// bindingOf makes them for a session.
+// bindingOf returns a client's binding for a session.
 func (s *Store) bindingOf(key seal.KeyID, id token.ID, client Client) (clientBinding, error) {
 	d := client.Device
-	device := [][]byte{id.User[:], id.Session[:], []byte(d.Browser), []byte(d.OS), {byte(d.Class)}, []byte(d.ID)}
+	device := [][]byte{
+		id.User[:], id.Session[:],
+		[]byte(d.Browser), []byte(d.OS), {byte(d.Class)}, []byte(d.ID),
+	}
 	bare, err := s.keys.MAC(key, seal.Device, device[:len(device)-1]...)
 	if err != nil {
 		return clientBinding{}, err
@@ -32,14 +37,16 @@ func (s *Store) bindingOf(key seal.KeyID, id token.ID, client Client) (clientBin
 		return clientBinding{}, err
 	}
 	return clientBinding{
-		bare: [bindingHashSize]byte(bare), full: [bindingHashSize]byte(full), network: [bindingHashSize]byte(network),
+		bare: [bindingHashSize]byte(bare), full: [bindingHashSize]byte(full),
+		network:      [bindingHashSize]byte(network),
 		notEvaluated: client.NotEvaluated, noNetwork: client.NotEvaluated && !client.IP.IsValid(),
 		noID: client.NoDeviceID,
 	}, nil
 }
 
-// devices are both hashes as scripts take them; nothing where the request could show no device, and no second one where it
-// could show no id.
+// devices returns the device hashes as scripts take them: none if the request
+// could not have presented a device, and only the first if it could not have
+// presented a device id.
 func (c clientBinding) devices() []byte {
 	if c.notEvaluated {
 		return []byte{}
@@ -50,7 +57,8 @@ func (c clientBinding) devices() []byte {
 	return append(c.bare[:], c.full[:]...)
 }
 
-// networks is the hash as scripts take it; nothing where the request could show no network.
+// networks returns the network hash as scripts take it: empty if the request
+// could not have presented a network.
 func (c clientBinding) networks() []byte {
 	if c.noNetwork {
 		return []byte{}
@@ -58,7 +66,8 @@ func (c clientBinding) networks() []byte {
 	return c.network[:]
 }
 
-// device is the hash that a session is bound to, or is compared with: a device id counts where the login sent one.
+// device returns the device hash for a session with these flags. It includes
+// the device id if the session is bound to one.
 func (c clientBinding) device(flags byte) [bindingHashSize]byte {
 	if flags&flagDeviceID != 0 {
 		return c.full
@@ -66,7 +75,8 @@ func (c clientBinding) device(flags byte) [bindingHashSize]byte {
 	return c.bare
 }
 
-// boundWith are the flags of a session that is bound to a device: the id counts from then on where one was sent.
+// boundWith returns the flags of a session that is bound to a device. If the
+// client sent a device id, the session is bound to it, too.
 func boundWith(d Device) byte {
 	if d.ID != "" {
 		return flagDeviceID
@@ -74,8 +84,9 @@ func boundWith(d Device) byte {
 	return 0
 }
 
-// changed tells whether a change of device or network is due to be recorded before the touch interval is over: what
-// checkBinding in lua/lib/binding.lua decides for good.
+// changed reports whether a change of device or network must be recorded before
+// the touch interval is over. checkBinding in lua/lib/binding.lua makes the
+// final decision.
 func (s *Store) changed(e entry, c clientBinding) bool {
 	stepUpRequired := e.flags&flagStepUpRequired != 0
 	due := func(policy Policy, bound, last, seen [bindingHashSize]byte) bool {

@@ -9,23 +9,31 @@ import (
 	"latchkey/shared/token"
 )
 
-// Condition is asked, before another's account is changed, about the roles that the account has: its error refuses the
-// change and is returned. The change takes effect only on an account that still has those very roles, so what was decided
-// holds at that moment. It may be asked several times.
+// Condition decides whether another account may be changed, from the roles of
+// that account. Its error refuses the change and is returned. The change takes
+// effect only if the account still has exactly those roles, so the decision
+// holds at that moment. A Condition may be called several times.
 type Condition func(roles []string) error
 
-// anyRoles is for a change that was decided whatever the account's roles are.
+// anyRoles is the argument of a change that does not depend on the account's
+// roles.
 const anyRoles = ""
 
-// expectRoles is what scripts are told of the roles by which the caller decided; see rolesChanged in lua/lib/roles.lua.
+// expectRoles returns the roles on which the caller based its decision, as
+// scripts take them; see rolesChanged in lua/lib/roles.lua.
 func expectRoles(roles []string) string { return "=" + strings.Join(roles, ",") }
 
-// staleReads is how often something is read again that changed between reading and writing it.
+// staleReads is how many times a change is attempted if what it depends on
+// keeps changing between the read and the write.
 const staleReads = 5
 
-// runConditional runs a script for an account that meets the conditions, and again where its roles changed after they were asked.
-// Without conditions it reads nothing.
-func (s *Store) runConditional(ctx context.Context, user token.UserID, only []Condition, run func(roles string) (script.Reply, error)) (script.Reply, error) {
+// runConditional runs a script for an account that meets the conditions. It
+// starts again if the account's roles changed after the conditions were
+// checked. Without conditions it reads nothing.
+func (s *Store) runConditional(
+	ctx context.Context, user token.UserID, only []Condition,
+	run func(roles string) (script.Reply, error),
+) (script.Reply, error) {
 	if len(only) == 0 {
 		return run(anyRoles)
 	}
@@ -45,6 +53,8 @@ func (s *Store) runConditional(ctx context.Context, user token.UserID, only []Co
 	return nil, ErrUnavailable
 }
 
+// meets returns the error of the first condition that refuses the record's
+// roles.
 func (rec record) meets(only []Condition) error {
 	for _, condition := range only {
 		if err := condition(rec.roles); err != nil {
@@ -54,7 +64,8 @@ func (rec record) meets(only []Condition) error {
 	return nil
 }
 
-// recordOrNone is record, with an account of which nothing is stored as an empty one.
+// recordOrNone is record, but returns an empty record if nothing is stored of
+// the account.
 func (s *Store) recordOrNone(ctx context.Context, user token.UserID) (record, error) {
 	rec, err := s.record(ctx, user)
 	if errors.Is(err, ErrNotFound) {
@@ -63,30 +74,41 @@ func (s *Store) recordOrNone(ctx context.Context, user token.UserID) (record, er
 	return rec, err
 }
 
-// accountChange is a change of an account that is decided by its roles.
+// accountChange is a change of an account that depends on its roles.
 type accountChange struct {
 	script *script.Script
-	// dropsAdmin tells that the account can administer no more afterwards, and keepAdmin that somebody else must be able to.
+	// dropsAdmin says that the account cannot administer afterwards. keepAdmin
+	// says that another account must be able to.
 	dropsAdmin, keepAdmin bool
-	// addsAdmin tells that it may be able to administer afterwards, who could not.
+	// addsAdmin says that the account may be able to administer afterwards
+	// although it was not able to before.
 	addsAdmin bool
 	only      []Condition
-	// ask fills in what the script is asked for a record as it was read. roles are for its argument.
+	// ask sets the script's arguments for the record that was read. roles is
+	// one of them; see expectRoles.
 	ask func(c *transaction, rec record, roles string)
 }
 
-// changeAccount runs an alteration, and again where the account's roles or sessions changed after it was decided.
-func (s *Store) changeAccount(ctx context.Context, c transaction, a accountChange) (script.Reply, error) {
+// changeAccount makes a change of an account. It starts again if the account's
+// roles or sessions changed after they were read.
+func (s *Store) changeAccount(
+	ctx context.Context, c transaction, a accountChange,
+) (script.Reply, error) {
 	left := false
 	r, err := s.tryChangeAccount(ctx, c, a, &left)
 	if left || a.addsAdmin && err == nil {
-		err = errors.Join(err, s.reconcileAdmin(ctx, c.user)) // also where it was refused in the end: it may be an admin still
+		// Also if the change was refused in the end: the account may still be
+		// an admin.
+		err = errors.Join(err, s.reconcileAdmin(ctx, c.user))
 	}
 	return r, err
 }
 
-// tryChangeAccount is alter but for the list of admins, which it tells whether the account was taken off.
-func (s *Store) tryChangeAccount(ctx context.Context, c transaction, a accountChange, left *bool) (script.Reply, error) {
+// tryChangeAccount is changeAccount without the update of the list of admins.
+// It sets left if it removed the account from the list.
+func (s *Store) tryChangeAccount(
+	ctx context.Context, c transaction, a accountChange, left *bool,
+) (script.Reply, error) {
 	for range staleReads {
 		rec, err := s.recordOrNone(ctx, c.user)
 		if err != nil {

@@ -6,15 +6,20 @@ import (
 	"time"
 )
 
-// A bucket's counters, one string. Scripts keep it in the same step as the records that it counts; layout.go has the
-// same layout for them. All numbers are big endian, three bytes where nothing else is said.
+// A partition's counters are one string. Scripts write it in the same step as
+// the records that it counts. layout.go has the same layout for scripts. All
+// numbers are big endian, and have three bytes unless a size is given.
 //
-//	live   format 1 | active | accounts with a live session | of the active: cookie | desktop | mobile | tablet
-//	       | number of chains 1 | for each chain: id 8 | sessions
-//	flows  oldest first: hour since 1970 | kind 1: flowLogins or a reason's number | count
+//	live counts    format 1 | active | accounts with a live session
+//	               | of the active: cookie | desktop | mobile | tablet
+//	               | number of chains 1 | for each chain: id 8 | sessions
+//	hourly counts  oldest first: hour since 1970 | kind 1 | count
 //
-// The other sessions are bearer, or of another class. No string, or an empty one, is all zero. What ended or began an
-// hour and a day ago is dropped as the string is written.
+// The other active sessions use bearer tokens, or have another device class.
+// The kind of an hourly count is hourlyLogins, hourlyRenewals, or the number of
+// a [Reason]. A missing or empty string means that all counts are zero. Hourly
+// counts from more than a day and an hour ago are dropped when the string is
+// written.
 const (
 	countersFormat  = 1
 	countersSize    = 20
@@ -22,11 +27,12 @@ const (
 	hourlyCountSize = 7
 	maxChains       = 255
 	hourlyLogins    = 0
-	hourlyRenewals  = 255 // step-ups; told to nobody
-	hourlyKept      = 24  // whole hours that are told, beside the one under way
+	hourlyRenewals  = 255 // step-ups; not part of the summary
+	hourlyKept      = 24  // complete hours in the summary, besides the current one
 )
 
-// liveCounts is what is live.
+// liveCounts are the counts of live sessions, and of the accounts that have
+// any.
 type liveCounts struct {
 	active, users           int
 	cookie                  int
@@ -34,17 +40,18 @@ type liveCounts struct {
 	chains                  map[uint64]int
 }
 
-// hourlyCount is how much of a kind happened in an hour.
+// hourlyCount is how often something of a kind happened in an hour.
 type hourlyCount struct {
 	hour  int64
 	kind  byte
 	count int
 }
 
-// hourOf counts the whole hours since 1970.
+// hourOf returns the complete hours since 1970.
 func hourOf(t time.Time) int64 { return t.Unix() / 3600 }
 
-// decodeCounters fails with ErrDamaged on anything that is not exactly a bucket's counters.
+// decodeCounters decodes a partition's counters. It returns [ErrDamaged] unless
+// raw has exactly their layout.
 func decodeCounters(raw string) (liveCounts, []hourlyCount, error) {
 	live, rest, err := decodeLiveCounts(raw)
 	if err != nil || len(rest)%hourlyCountSize != 0 {
@@ -52,12 +59,14 @@ func decodeCounters(raw string) (liveCounts, []hourlyCount, error) {
 	}
 	var hourly []hourlyCount
 	for r := (reader{rest}); len(r.rest) > 0; {
-		hourly = append(hourly, hourlyCount{hour: int64(r.uint24()), kind: r.byte(), count: r.uint24()})
+		hourly = append(hourly, hourlyCount{
+			hour: int64(r.uint24()), kind: r.byte(), count: r.uint24(),
+		})
 	}
 	return live, hourly, nil
 }
 
-// decodeLiveCounts reads what is live, and returns what stands behind it.
+// decodeLiveCounts decodes the live counts, and returns what follows them.
 func decodeLiveCounts(raw string) (liveCounts, string, error) {
 	if raw == "" {
 		return liveCounts{}, "", nil
@@ -77,10 +86,12 @@ func decodeLiveCounts(raw string) (liveCounts, string, error) {
 	return c, r.rest, nil
 }
 
-// liveCountsSize is how long the first part of counters is, which are at least countersSize long.
+// liveCountsSize returns the size of the live counts in counters of at least
+// countersSize bytes.
 func liveCountsSize(raw string) int { return countersSize + int(raw[countersSize-1])*chainSize }
 
-// encode is what is live as the counters hold it, chains in the order of their ids.
+// encode returns the live counts as the counters store them, with the chains in
+// the order of their ids.
 func (c liveCounts) encode() []byte {
 	b := []byte{countersFormat}
 	for _, n := range []int{c.active, c.users, c.cookie, c.desktop, c.mobile, c.tablet} {
@@ -101,7 +112,7 @@ func (c liveCounts) encode() []byte {
 	return b
 }
 
-// count adds an account's live sessions.
+// count adds the live sessions of one account.
 func (c *liveCounts) count(live []entry) {
 	if len(live) == 0 {
 		return
@@ -127,10 +138,11 @@ func (c *liveCounts) count(live []entry) {
 	}
 }
 
-// add adds another bucket's.
+// add adds the counts of another partition.
 func (c *liveCounts) add(other liveCounts) {
 	c.active, c.users, c.cookie = c.active+other.active, c.users+other.users, c.cookie+other.cookie
-	c.desktop, c.mobile, c.tablet = c.desktop+other.desktop, c.mobile+other.mobile, c.tablet+other.tablet
+	c.desktop, c.mobile, c.tablet = c.desktop+other.desktop,
+		c.mobile+other.mobile, c.tablet+other.tablet
 	if c.chains == nil {
 		c.chains = map[uint64]int{}
 	}

@@ -11,24 +11,31 @@ import (
 	"latchkey/shared/token"
 )
 
-// Login is a verified login: its signature was checked and its nonce was spent.
+// Login is a verified login: the signature was checked and the nonce was spent.
 type Login struct {
+	// Nonce is the nonce that was spent. The session's id is derived from it.
 	Nonce   string
 	Address common.Address
 	ChainID uint64
 	Client  Client
-	// Presented is a token of either kind that came along. A session of the same account that it belongs to is replaced
-	// before counting; empty, or any other token, replaces nothing.
+	// Presented is a token of either kind that came with the login, or empty.
+	// If it belongs to a session of the same account, the login replaces that
+	// session before it counts the others. Any other token has no effect.
 	Presented string
-	// Granted are roles that the configuration gives to the address, for the session limit only.
+	// Granted are roles that the configuration gives to the address. They count
+	// for the session limit only.
 	Granted []string
 }
 
-// Create begins a session, within the limit. It fails with ErrBlocked, ErrLimit, RateError, or ErrNonceSpent where this
-// login was done before. One trip.
+// Create creates a session within the session limit. It returns [ErrBlocked],
+// [ErrSessionLimit], [*RateError], or [ErrNonceSpent] if this login already
+// created a session. It takes one round trip.
 func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	subject := token.EOA(in.Address)
-	id := token.ID{User: token.UserIDOf(s.keys, subject), Session: token.SessionPart(s.keys, in.Nonce, subject)}
+	id := token.ID{
+		User:    token.UserIDOf(s.keys, subject),
+		Session: token.SessionPart(s.keys, in.Nonce, subject),
+	}
 	c := s.newTransaction(id.User, in.Client.Actor())
 	tokens, err := token.PairOf(s.keys, token.NewRefresh(s.keys.Current(c.now), id, 0))
 	if err != nil {
@@ -38,7 +45,9 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	p := payload{address: in.Address, ip: in.Client.IP, lastIP: in.Client.IP, device: in.Client.Device}
+	p := payload{
+		address: in.Address, ip: in.Client.IP, lastIP: in.Client.IP, device: in.Client.Device,
+	}
 	sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode())
 	if err != nil {
 		return Grant{}, err
@@ -46,8 +55,10 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	rate := s.accountRate(loginRate, s.opts.LoginRate, id.User)
 	c.keys = append([]string{s.payloadKey(id)}, rate.keys...)
 	c.args = []any{
-		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day), s.presentedSession(ctx, in.Presented),
-		SessionLimit(s.opts.SessionLimit), s.opts.LimitPolicy.String(), s.roleLimits(), strings.Join(append([]string{RoleUser}, in.Granted...), ","),
+		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day),
+		s.presentedSession(ctx, in.Presented),
+		SessionLimit(s.opts.SessionLimit), s.opts.LimitPolicy.String(), s.roleLimits(),
+		strings.Join(append([]string{RoleUser}, in.Granted...), ","),
 		rate.arg(),
 	}
 	r, err := s.commit(ctx, createScript, c)
@@ -60,8 +71,10 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	return s.created(r, tokens, e, p, c.idem)
 }
 
-// created turns the script's answer into a grant.
-func (s *Store) created(r script.Reply, tokens token.Pair, e entry, p payload, idem script.IdempotencyKey) (Grant, error) {
+// created returns the grant for the script's reply.
+func (s *Store) created(
+	r script.Reply, tokens token.Pair, e entry, p payload, idem script.IdempotencyKey,
+) (Grant, error) {
 	switch r.Outcome() {
 	case outcomeSpent:
 		return Grant{}, ErrNonceSpent
@@ -88,14 +101,17 @@ func (s *Store) created(r script.Reply, tokens token.Pair, e entry, p payload, i
 	return g, err
 }
 
-// newEntry is what the record will list.
-func (s *Store) newEntry(tokens token.Pair, in Login, now time.Time, idem script.IdempotencyKey) (entry, error) {
+// newEntry returns the entry that the record will list.
+func (s *Store) newEntry(
+	tokens token.Pair, in Login, now time.Time, idem script.IdempotencyKey,
+) (entry, error) {
 	absolute := now.Add(s.opts.Absolute)
 	e := entry{
 		session: tokens.Access.ID().Session, key: tokens.Access.KeyID(), idem: idem,
 		created: now, seen: now, absolute: absolute, elevated: now.Add(s.opts.StepUp),
-		idle: earlier(now.Add(s.opts.Idle), absolute), accessEnd: earlier(now.Add(s.opts.Access), absolute),
-		chain: in.ChainID, transport: in.Client.Transport, class: in.Client.Device.Class,
+		idle:      earlier(now.Add(s.opts.Idle), absolute),
+		accessEnd: earlier(now.Add(s.opts.Access), absolute),
+		chain:     in.ChainID, transport: in.Client.Transport, class: in.Client.Device.Class,
 	}
 	access, refresh, err := tokens.Hashes(s.keys)
 	if err != nil {
@@ -112,7 +128,7 @@ func (s *Store) newEntry(tokens token.Pair, in Login, now time.Time, idem script
 	return e, nil
 }
 
-// grant writes out the tokens of what is current.
+// grant returns the tokens as text, and their session.
 func (s *Store) grant(tokens token.Pair, e entry, p payload) (Grant, error) {
 	access, refresh, err := tokens.Encode(s.keys)
 	if err != nil {
@@ -124,7 +140,9 @@ func (s *Store) grant(tokens token.Pair, e entry, p payload) (Grant, error) {
 	}, nil
 }
 
-// presentedSession is the random of the session that a token belongs to; another account's is in no record of this one.
+// presentedSession returns the session part of the id that a token belongs to,
+// or nothing if the token is not valid. A session of another account has no
+// effect, because this account's record does not list it.
 func (s *Store) presentedSession(ctx context.Context, text string) []byte {
 	id, err := s.SessionOf(ctx, text)
 	if err != nil {

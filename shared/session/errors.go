@@ -8,75 +8,108 @@ import (
 	"latchkey/shared/token"
 )
 
-// Errors of this package, beside *EndedError and *RateError. What else a method returns is a defect.
+// Errors of this package. Methods also return [token.ErrInvalid], [*EndedError]
+// and [*RateError], and the error of a [Condition]. Any other error is a
+// defect.
 var (
-	// ErrTokenExpired: an authentic access token past its own lifetime, while its session may live. Refresh.
+	// ErrTokenExpired says that an authentic access token has expired. Its
+	// session may still be live: refresh.
 	ErrTokenExpired = errors.New("access token expired")
-	// ErrNonceUnknown: never issued, expired and gone, or issued for another transport, purpose or browser.
-	ErrNonceUnknown = errors.New("nonce unknown: never issued, expired, or asked for with another transport or in another browser")
-	// ErrNonceExpired: issued, and past its time.
-	ErrNonceExpired = errors.New("nonce expired")
-	// ErrNonceSpent: used before.
-	ErrNonceSpent = errors.New("nonce already used")
-	// ErrBlocked: the account is blocked; no login takes effect.
+	// ErrNonceUnknown says that a nonce was never issued, has expired and been
+	// deleted, or was issued for another transport, purpose, browser or
+	// session.
+	ErrNonceUnknown = errors.New("nonce unknown: it was never issued, has expired, " +
+		"or was issued for another transport or browser: request a new one")
+	// ErrNonceExpired says that a nonce was issued but has expired.
+	ErrNonceExpired = errors.New("nonce expired: request a new one")
+	// ErrNonceSpent says that a nonce was used before.
+	ErrNonceSpent = errors.New("nonce already used: request a new one")
+	// ErrBlocked says that the account is blocked: its logins are refused.
 	ErrBlocked = errors.New("account blocked")
-	// ErrSessionLimit: the account is at its session limit and the policy is Deny.
+	// ErrSessionLimit says that the account is at its session limit, and that
+	// the policy is [Deny].
 	ErrSessionLimit = errors.New("session limit reached")
-	// ErrStepUp: the session lives, and wants a fresh signature first.
+	// ErrStepUp says that the session is live but requires a step-up: a fresh
+	// signature.
 	ErrStepUp = errors.New("step-up required")
-	// ErrNotFound: no such session, account or key of state.
+	// ErrNotFound says that there is no such session, account, event or key of
+	// state.
 	ErrNotFound = errors.New("not found")
-	// ErrPrecondition: what is stored is not what the change was made for.
+	// ErrPrecondition says that something else is stored than the change was
+	// made for.
 	ErrPrecondition = errors.New("precondition does not hold")
-	// ErrTooLarge: it does not fit in the quota. Nothing was changed.
-	ErrTooLarge = errors.New("over quota")
-	// ErrLastAdmin: nobody could give the role back.
-	ErrLastAdmin = errors.New("the last admin")
-	// ErrUnavailable: Redis cannot be reached in time or cannot serve now, or a key that the ring does not have cannot be
-	// asked for. What was asked happened wholly or not at all.
+	// ErrTooLarge says that a value exceeds its quota. Nothing was changed.
+	ErrTooLarge = errors.New("value exceeds the quota")
+	// ErrLastAdmin says that no other account is an admin: nobody could give
+	// the role back.
+	ErrLastAdmin = errors.New("no other account is an admin")
+	// ErrUnavailable says that Redis cannot be connected to in time or cannot
+	// serve now, or that a key could not be fetched for the key ring. What was
+	// asked took effect completely or not at all.
 	ErrUnavailable = script.ErrUnavailable
-	// ErrDamaged: a stored record is not in a form that this version knows. It opens nothing.
+	// ErrDamaged says that a stored record does not have a layout that this
+	// version knows. It opens nothing.
 	ErrDamaged = errors.New("stored record is damaged or of another version")
 )
 
-// errStale says that a session changed between reading and writing it.
+// errStale says that a session changed between the read and the write.
 var errStale = errors.New("changed since it was read")
 
-// EndedError says that the token is authentic and its session is over.
+// EndedError says that a token is authentic and its session has ended.
 type EndedError struct {
+	// Reason is why the session ended, and At when.
 	Reason Reason
 	At     time.Time
-	// ByThis tells that this very operation ended it, rather than found it ended.
+	// ByThis reports that this very call ended the session, and did not find it
+	// ended.
 	ByThis bool
-	// Session is the public id of the session that is over.
+	// Session is the id of the session that has ended.
 	Session token.ID
 }
 
 // Error implements error.
 func (e *EndedError) Error() string { return "session ended: " + e.Reason.String() }
 
-// Reason is why a session ended. The numbers are stored: they are never reused.
+// Reason is why a session ended. The numbers are stored and never reused.
 type Reason byte
 
 // The reasons, in the order of their stored numbers.
 const (
+	// LoggedOut means that its client logged out, or a login with its token
+	// replaced it.
 	LoggedOut Reason = iota + 1
+	// IdleTimeout means that the idle end has passed.
 	IdleTimeout
+	// AbsoluteTimeout means that the absolute end has passed.
 	AbsoluteTimeout
+	// Evicted means that a login at the session limit ended it; see [Evict].
 	Evicted
+	// Revoked means that its owner ended it.
 	Revoked
+	// RevokedByAdmin means that an admin ended it.
 	RevokedByAdmin
+	// RefreshReused means that a refresh token was presented that had been
+	// superseded. It may have been stolen.
 	RefreshReused
+	// HijackSuspected means that its device or network changed; see
+	// [PolicyRevoke].
 	HijackSuspected
+	// AccountBlocked means that its account was blocked.
 	AccountBlocked
+	// AccountErased means that its account was erased.
 	AccountErased
+	// StoreReset means that a token was newer than the record, because Redis
+	// lost a write.
 	StoreReset
 )
 
-var reasons = [...]string{"unknown", "logged_out", "idle_timeout", "absolute_timeout", "evicted", "revoked", "revoked_by_admin",
-	"refresh_reused", "hijack_suspected", "account_blocked", "account_erased", "store_reset"}
+var reasons = [...]string{
+	"unknown", "logged_out", "idle_timeout", "absolute_timeout", "evicted", "revoked",
+	"revoked_by_admin", "refresh_reused", "hijack_suspected", "account_blocked",
+	"account_erased", "store_reset",
+}
 
-// String is the reason's name towards clients.
+// String returns the reason's name as clients see it.
 func (r Reason) String() string {
 	if int(r) >= len(reasons) {
 		return reasons[0]

@@ -6,28 +6,31 @@ import (
 	"latchkey/shared/token"
 )
 
-// EventType is the vocabulary of what can happen to an account. The numbers are stored.
+// EventType is what happened to an account. The numbers are stored.
 type EventType byte
 
 // The types of events.
 const (
 	EventLogin       EventType = iota + 1
-	EventRefresh               // a rotation; a repeat is none
+	EventRefresh               // a rotation; a repeat emits no event
 	EventEnded                 // a session ended, see Reason
-	EventStepUp                // a fresh signature for a session that lives
-	EventDevice                // the device changed; see Verdict
-	EventNetwork               // the network changed; see Verdict
+	EventStepUp                // a fresh signature for a live session
+	EventDevice                // the device changed; see Event.PolicyResult
+	EventNetwork               // the network changed; see Event.PolicyResult
 	EventRoles                 // roles were set
 	EventBlocked               // the account was blocked
-	EventUnblocked             // and unblocked
+	EventUnblocked             // the account was unblocked
 	EventErased                // the account was erased
 	EventPreferences           // preferences were changed
 )
 
-var eventTypes = [...]string{"unknown", "login", "refresh", "session.ended", "step_up", "device.changed", "network.changed",
-	"roles.changed", "account.blocked", "account.unblocked", "account.erased", "preferences.changed"}
+var eventTypes = [...]string{
+	"unknown", "login", "refresh", "session.ended", "step_up", "device.changed",
+	"network.changed", "roles.changed", "account.blocked", "account.unblocked",
+	"account.erased", "preferences.changed",
+}
 
-// String is the type's name towards clients and in logs.
+// String returns the type's name as clients and logs see it.
 func (t EventType) String() string {
 	if int(t) >= len(eventTypes) {
 		return eventTypes[0]
@@ -35,26 +38,30 @@ func (t EventType) String() string {
 	return eventTypes[t]
 }
 
-// Event is one change of an account, as the script that made it wrote it down.
+// Event is one change of an account, as the script that made the change wrote
+// it.
 type Event struct {
-	// ID is unique within the account. It does not sort: Time does.
+	// ID is unique within the account. IDs are in no order; sort by Time.
 	ID   string
 	Type EventType
 	Time time.Time
-	// User is the account.
+	// User is the account that was changed.
 	User token.UserID
-	// Session is the one that it happened to; its Random is zero where it is about the account.
+	// Session is the session that was changed. Its session part is zero if the
+	// event is about the account.
 	Session token.ID
-	// Reason is why a session ended.
+	// Reason is why a session ended. It is zero for other types.
 	Reason Reason
 	// PolicyResult is the policy that a changed device or network met.
 	PolicyResult Policy
-	// Actor is who asked. The sweeper's is zero, and so is one that does not open any more.
+	// Actor is who asked for the change. It is zero if nobody did, as for the
+	// sweeper, and if the stored actor no longer opens.
 	Actor Actor
 }
 
-// Outcome is the event's outcome in one word: success, or for a verdict allowed or step_up_required. A change that ended
-// the session is the event of that end.
+// Outcome returns the event's outcome in one word: "success", or "allowed" or
+// "step_up_required" for a changed device or network. If such a change ended
+// the session, there is only the event of that end.
 func (e Event) Outcome() string {
 	if e.Type != EventDevice && e.Type != EventNetwork {
 		return "success"

@@ -51,7 +51,7 @@ func stringEnd(text string, i int) int {
 	return len(text)
 }
 
-// expansion replaces what scripts name by what it stands for:
+// expansion replaces the names in a script by what they stand for:
 //
 //	NAME                       a constant
 //	get(s, F.x)                the bytes of a field
@@ -76,8 +76,8 @@ func (x *expansion) fail(format string, args ...any) {
 	panic(fmt.Sprintf("%s:%d: ", x.file, x.line) + fmt.Sprintf(format, args...))
 }
 
-// expand expands a file. Building a script must not be felt at a cold start:
-// what stays as it is is copied in long pieces.
+// expand expands a file. It must not slow down a cold start, so it copies text
+// that does not change in long pieces.
 func (x *expansion) expand(text string) string {
 	var out strings.Builder
 	out.Grow(len(text))
@@ -111,8 +111,8 @@ func isWord(c byte) bool {
 	return 'a' <= c && c <= 'z' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z'
 }
 
-// word returns what the word at i stands for, if it does not stay as it is, and
-// where to go on.
+// word returns what the word at i stands for, or "" if it is not replaced, and
+// where to continue.
 func (x *expansion) word(text string, i int) (code string, end int) {
 	for end = i; end < len(text) && isWord(text[end]); end++ {
 	}
@@ -131,13 +131,14 @@ func (x *expansion) word(text string, i int) (code string, end int) {
 	return "", end
 }
 
-// constant returns what a name in capitals stands for; nothing for Redis's own.
+// constant returns what a name in capitals stands for, or "" for Redis's own
+// names.
 func (x *expansion) constant(name string) string {
 	switch {
 	case name == "KEYS", name == "ARGV":
 		return ""
 	case name == "F":
-		x.fail("a field outside of get, number, tail, offset, with and pack")
+		x.fail("a field may only be used in get, number, tail, offset, with and pack")
 	}
 	value, known := x.constants[name]
 	if !known {
@@ -196,16 +197,17 @@ func (x *expansion) call(name string, args []string) string {
 	case name == "tail":
 		return "sub(" + s + ", " + base + strconv.Itoa(f.at+1) + ")"
 	case f.size == 0:
-		x.fail("%s is all that follows: use tail", args[len(args)-1])
+		x.fail("%s has no fixed size: use tail", args[len(args)-1])
 	}
-	return "sub(" + s + ", " + base + strconv.Itoa(f.at+1) + ", " + base + strconv.Itoa(f.at+f.size) + ")"
+	return "sub(" + s + ", " + base + strconv.Itoa(f.at+1) + ", " +
+		base + strconv.Itoa(f.at+f.size) + ")"
 }
 
 // read returns the string, the offset in front of positions, and the field of a
 // call of get, number or tail.
 func (x *expansion) read(args []string) (s, base string, f fieldLocation) {
 	if len(args) < 2 || len(args) > 3 {
-		x.fail("%d arguments where there must be a string, maybe an offset, and a field", len(args))
+		x.fail("got %d arguments: want a string, optionally an offset, and a field", len(args))
 	}
 	if len(args) == 3 {
 		base = x.value(args[1]) + " + "
@@ -219,11 +221,12 @@ func (x *expansion) number(s, base string, f fieldLocation) string {
 		return "byte(" + s + ", " + base + strconv.Itoa(f.at+1) + ")"
 	case 3, 4, 6: // those that num knows
 		if f.at == 0 && base != "" {
-			return "num(" + s + ", " + strings.TrimSuffix(base, " + ") + ", " + strconv.Itoa(f.size) + ")"
+			return "num(" + s + ", " + strings.TrimSuffix(base, " + ") + ", " +
+				strconv.Itoa(f.size) + ")"
 		}
 		return "num(" + s + ", " + base + strconv.Itoa(f.at) + ", " + strconv.Itoa(f.size) + ")"
 	}
-	x.fail("a number of %d bytes", f.size)
+	x.fail("number cannot read a field of %d bytes", f.size)
 	return ""
 }
 
@@ -237,7 +240,7 @@ type piece struct {
 // with returns the concatenation of what stays and what is written.
 func (x *expansion) with(args []string) string {
 	if len(args) < 3 || len(args)%2 == 0 {
-		x.fail("with must have a string, and fields with their values")
+		x.fail("with needs a string, and fields with their values")
 	}
 	l := x.field(args[1]).layout
 	end := l.at
@@ -245,7 +248,7 @@ func (x *expansion) with(args []string) string {
 	for i := 1; i < len(args); i += 2 {
 		f, value := x.field(args[i]), args[i+1]
 		if f.layout != l || f.at < end {
-			x.fail("%s is of another layout than the field before it, or in front of that", args[i])
+			x.fail("%s must be of the same layout as the field before it, and follow it", args[i])
 		}
 		pieces = append(pieces, piece{from: end, to: f.at})
 		if strings.HasPrefix(value, "F.") {
@@ -266,11 +269,12 @@ func (x *expansion) with(args []string) string {
 // join writes pieces as few calls of sub as possible.
 func (x *expansion) join(s string, last int, pieces []piece) string {
 	if strings.ContainsAny(s, " ()") {
-		x.fail("with must have a variable, since %s would be computed several times", s)
+		x.fail("with needs a variable: %s would be computed several times", s)
 	}
 	var merged []piece
 	for _, p := range pieces {
-		if n := len(merged); p.code == "" && n > 0 && merged[n-1].code == "" && merged[n-1].to == p.from {
+		if n := len(merged); p.code == "" && n > 0 &&
+			merged[n-1].code == "" && merged[n-1].to == p.from {
 			merged[n-1].to = p.to
 		} else if p.code != "" || p.from < p.to {
 			merged = append(merged, p)
@@ -293,7 +297,7 @@ func (x *expansion) join(s string, last int, pieces []piece) string {
 // pack returns the concatenation of fields that follow each other.
 func (x *expansion) pack(args []string) string {
 	if len(args) < 2 || len(args)%2 != 0 {
-		x.fail("pack must have fields with their values")
+		x.fail("pack needs fields with their values")
 	}
 	var code []string
 	before := x.field(args[0])

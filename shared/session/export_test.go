@@ -52,7 +52,7 @@ func (s *Store) Stored(ctx context.Context, u token.UserID) (Stored, error) {
 	return out, err
 }
 
-// RecordKey and PayloadKey name a session's two keys, NonceKey a nonce's, SumKey what health reads.
+// RecordKey and PayloadKey name a session's two keys, NonceKey a nonce's, SummaryKey what health reads.
 func (s *Store) RecordKey(id token.ID) string  { return s.recordKey(id.User) }
 func (s *Store) PayloadKey(id token.ID) string { return s.payloadKey(id) }
 func (s *Store) NonceKey(nonce string) string  { return s.nonceKey(nonce) }

@@ -11,17 +11,20 @@ import (
 	"latchkey/shared/script"
 )
 
-// failuresKept is how long an hour's failed logins are kept: longer than anybody adds them up.
+// failuresKept is how long the count of an hour is kept: longer than a summary
+// includes that hour.
 const failuresKept = 26 * time.Hour
 
-// failureParts is over how many keys, and so slots, an hour's failed logins are spread.
+// failureParts is the number of keys, and so of slots, over which an hour's
+// failed logins are spread.
 const failureParts = 8
 
-// CountFailure counts a login that failed, for the statistics. One trip. Where the answer got lost, it may count twice.
+// CountFailure counts a failed login for the statistics. It takes one round
+// trip. If a reply is lost it may count the login twice.
 func (s *Store) CountFailure(ctx context.Context) error {
 	key := s.failuresKey(rand.Int64N(failureParts), hourOf(s.now()))
 	return script.Retry(ctx, func() error {
-		// In one transaction, so that no count is left without an end.
+		// In one transaction, so that no counter is left without a TTL.
 		_, err := s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			p.Incr(ctx, key)
 			p.PExpire(ctx, key, failuresKept)
@@ -31,7 +34,8 @@ func (s *Store) CountFailure(ctx context.Context) error {
 	})
 }
 
-// failures are the logins that failed in the current hour and the 24 before. One trip.
+// failures returns how many logins failed in the current hour and the 24
+// before. It takes one round trip.
 func (s *Store) failures(ctx context.Context) (int, error) {
 	var total int
 	hour := hourOf(s.now())

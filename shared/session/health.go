@@ -10,19 +10,21 @@ import (
 	"latchkey/shared/script"
 )
 
-// Health is what a look at Redis told.
+// Health is the result of a check of Redis.
 type Health struct {
-	// Latency is that of the one trip.
+	// Latency is how long the round trip took.
 	Latency time.Duration
-	// Skew is by how much the caller's clock is ahead of Redis'; the trip makes it uncertain by Latency.
+	// Skew is how far the caller's clock is ahead of that of Redis. The round
+	// trip makes it uncertain by Latency.
 	Skew time.Duration
-	// Active is how many sessions were live when the sweeper last summed up, and AsOf is when that was; nil and the zero
-	// time where it never did.
+	// Active is how many sessions were live at AsOf, when the sweeper last
+	// wrote a summary. They are nil and the zero time if it never did.
 	Active *int
 	AsOf   time.Time
 }
 
-// Check looks whether Redis answers and reads. One trip. It fails with ErrUnavailable.
+// Check checks whether Redis answers and can read. It takes one round trip, and
+// returns [ErrUnavailable] if Redis does not answer.
 func (s *Store) Check(ctx context.Context) (Health, error) {
 	var start time.Time
 	var clock *redis.TimeCmd
@@ -46,8 +48,8 @@ func (s *Store) Check(ctx context.Context) (Health, error) {
 		return Health{}, err
 	}
 	h.Skew = start.Sub(clock.Val())
-	if sum := decodeSummary(last.Val()); !sum.AsOf.IsZero() {
-		h.Active, h.AsOf = &sum.Active, sum.AsOf
+	if latest := decodeSummary(last.Val()); !latest.AsOf.IsZero() {
+		h.Active, h.AsOf = &latest.Active, latest.AsOf
 	}
 	return h, nil
 }

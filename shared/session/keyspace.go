@@ -10,41 +10,49 @@ import (
 	"latchkey/shared/token"
 )
 
-// Every key in Redis is built here. What belongs to a subject shares the hash tag of its bucket, the first twelve bits
-// of its user id, and so one cluster slot: a script may touch all of it. Raw bytes rather than text keep keys short; a
-// brace among them does no harm, since the first braces of a key are the tag's.
+// Every Redis key is built here. All keys of a subject share the hash tag of
+// its partition, and so one cluster slot, which lets one script use all of
+// them. The partition is the first twelve bits of the user id. Keys hold raw
+// bytes rather than text, which keeps them short. A brace among those bytes
+// does no harm, because Redis takes the first braces of a key for the hash tag.
 //
 //	prefix:{b3f}:u<user id>          the subject's record
-//	prefix:{b3f}:s<session random>   a session's sealed payload
-//	prefix:{b3f}:d<session random>   a session's state
+//	prefix:{b3f}:s<session>          a session's sealed payload
+//	prefix:{b3f}:d<session>          a session's state
 //	prefix:{b3f}:p<user id>          the subject's preferences
 //	prefix:{b3f}:a<user id>          the subject's activity
-//	prefix:{b3f}:o<operation>        an operation's answer, for five minutes
-//	prefix:{b3f}:c                   the bucket's counters
-//	prefix:{b3f}:x0 … x7             the bucket's index
-//	prefix:{b3f}:l<hash>             a rate limit within the bucket
-//	prefix:{Kq}:n<hash of the nonce> a nonce; the tag is its first two characters
-//	prefix:{Kq}:l<hash>              a rate limit of a network, where its nonces are
-//	prefix:f<0-7>:<hour>             logins that failed in an hour
-//	prefix:admins                    who has the role admin
-//	prefix:sum                       the sweeper's sum
+//	prefix:{b3f}:o<idempotency key>  a reply, kept for five minutes
+//	prefix:{b3f}:c                   the partition's counters
+//	prefix:{b3f}:x0 … x7             the partition's index segments
+//	prefix:{b3f}:l<hash>             a rate limit within the partition
+//	prefix:{Kq}:n<hash of the nonce> a nonce, which begins with the tag
+//	prefix:{Kq}:l<hash>              a network's rate limit, beside its nonces
+//	prefix:f<0-7>:<hour>             failed logins of an hour
+//	prefix:admins                    the list of admins
+//	prefix:sum                       the sweeper's summary
+//
+// Here <session> is the session part of the id.
 
-// partitions is how many there are.
+// partitions is the number of partitions.
 const partitions = 1 << 12
 
-// indexSegments is how many sorted sets a bucket's index has at most: x0, which is filled first, and one of the others for
-// each subject, so that all stay small.
+// indexSegments is the number of sorted sets that a partition's index may have.
+// x0 is filled first. Of x1 to x7 each subject uses one, which keeps all of
+// them small.
 const indexSegments = 8
 
+// partition returns the beginning of all keys of a subject.
 func (s *Store) partition(u token.UserID) string { return s.partitionPrefix(partitionOf(u)) }
 
+// partitionPrefix returns the beginning of all keys of partition n.
 func (s *Store) partitionPrefix(n int) string {
 	return s.opts.Prefix + ":{" + hex.EncodeToString([]byte{byte(n >> 4), byte(n << 4)})[:3] + "}:"
 }
 
 func partitionOf(u token.UserID) int { return int(u[0])<<4 | int(u[1])>>4 }
 
-// segmentOf is the subject's own part of the index, 1 to 7: by the bits behind the bucket's.
+// segmentOf returns the index segment, 1 to 7, that a subject uses if segment 0
+// is full. It follows from the bits after those of the partition.
 func segmentOf(u token.UserID) int { return 1 + int(u[1]&15)*(indexSegments-1)/16 }
 
 func (s *Store) indexKey(partition, segment int) string {
@@ -61,8 +69,9 @@ func (s *Store) activityKey(u token.UserID) string {
 }
 func (s *Store) preferencesKey(u token.UserID) string { return s.partition(u) + "p" + string(u[:]) }
 
-// memberRecordKey and memberActivityKey are those of a member of a bucket's index. It should be a user id; what is none
-// names keys that do not exist.
+// memberRecordKey and memberActivityKey return the keys of a member of a
+// partition's index. A member should be a user id. Any other member yields keys
+// that do not exist.
 func (s *Store) memberRecordKey(partition int, member string) string {
 	return s.partitionPrefix(partition) + "u" + member
 }
@@ -71,7 +80,8 @@ func (s *Store) memberActivityKey(partition int, member string) string {
 	return s.partitionPrefix(partition) + "a" + member
 }
 
-// replyCacheKey holds an operation's answer for as long as it may be asked for again.
+// replyCacheKey returns the key of the reply to one change, which is stored for
+// as long as the change may be retried.
 func (s *Store) replyCacheKey(u token.UserID, idem script.IdempotencyKey) string {
 	return s.partition(u) + "o" + string(idem[:])
 }
@@ -83,32 +93,39 @@ func (s *Store) stateKey(id token.ID) string {
 	return s.partition(id.User) + "d" + string(id.Session[:])
 }
 
-// sessionKeys are what a validation reads.
+// sessionKeys returns the keys that a validation reads: record and payload.
 func (s *Store) sessionKeys(id token.ID) []string {
 	return []string{s.recordKey(id.User), s.payloadKey(id)}
 }
 
-// subjectKeys are the keys that every script begins with which changes a record; see lua/lib/subject.lua.
+// subjectKeys returns the first keys of every script that changes a record; see
+// lua/lib/subject.lua.
 func (s *Store) subjectKeys(u token.UserID) []string {
 	partition := partitionOf(u)
 	return []string{
-		s.recordKey(u), s.countersKey(partition), s.indexKey(partition, 0), s.indexKey(partition, segmentOf(u)), s.activityKey(u),
+		s.recordKey(u), s.countersKey(partition),
+		s.indexKey(partition, 0), s.indexKey(partition, segmentOf(u)), s.activityKey(u),
 	}
 }
 
-// nonceKey is found from the nonce alone, since a caller's network may change between asking for it and spending it.
+// nonceKey returns the key of a nonce. It follows from the nonce alone, because
+// a caller's network may change between requesting the nonce and spending it.
 func (s *Store) nonceKey(nonce string) string {
 	return s.nonceSlot(nonceTag(nonce)) + "n" + string(s.keys.Lookup(seal.NonceName, []byte(nonce))[:16])
 }
 
-// nonceSlot begins the keys of all networks that share a tag of two characters.
+// nonceSlot returns the beginning of the keys of all networks that share a tag
+// of two characters.
 func (s *Store) nonceSlot(tag string) string { return s.opts.Prefix + ":{" + tag + "}:" }
 
-// limitKey is a rate limit's, in the slot that the first part of the key names; who are those that share it.
+// limitKey returns the key of a rate limit. slot is the beginning of the key,
+// with the hash tag. who are those that share the limit.
 func (s *Store) limitKey(slot, name string, who ...[]byte) string {
 	return slot + "l" + string(s.keys.Lookup(seal.RateLimit, append([][]byte{[]byte(name)}, who...)...)[:16])
 }
 
+// failuresKey returns a key that counts failed logins of an hour since 1970;
+// see failureParts.
 func (s *Store) failuresKey(segment, hour int64) string {
 	return fmt.Sprintf("%s:f%d:%d", s.opts.Prefix, segment, hour)
 }

@@ -33,9 +33,9 @@ type layoutSpan struct{ name, first, last string }
 // sessionSize is the size of the session part of an id.
 const sessionSize = 16
 
-// layouts are all that scripts know. record.go, counters.go, change.go,
-// nonce.go and state.go describe them; tests compare those that Go reads or
-// writes, too.
+// layouts are all layouts that scripts know. record.go, counters.go,
+// transaction.go, nonce.go and state.go describe them. Tests compare those that
+// Go also reads or writes.
 var layouts = []layout{
 	{name: "", fields: []layoutField{
 		{"session", sessionSize, false},
@@ -116,7 +116,10 @@ var layouts = []layout{
 		{"kind", 1, true},
 		{"count", 3, true},
 	}},
-	{name: "devices", fields: []layoutField{{"bare", bindingHashSize, false}, {"full", bindingHashSize, false}}},
+	{name: "devices", fields: []layoutField{
+		{"bare", bindingHashSize, false},
+		{"full", bindingHashSize, false},
+	}},
 	{name: "policies", fields: []layoutField{{"device", 1, true}, {"network", 1, true}}},
 	{name: "rate", fields: []layoutField{{"full", 6, true}}},
 	{name: "issued", fields: []layoutField{{"status", 1, false}, {"terms", 0, false}}},
@@ -148,7 +151,7 @@ func (l layout) size() int {
 	return size
 }
 
-// fieldLocation is where a field is in its string.
+// fieldLocation is the location of a field in its string.
 type fieldLocation struct {
 	layout *layout
 	at     int // offset, from 0
@@ -156,7 +159,7 @@ type fieldLocation struct {
 	number bool
 }
 
-// find returns the place of a field or of several in a row.
+// find returns the location of a field, or of several in a row.
 func (l *layout) find(name string) (fieldLocation, bool) {
 	at := l.at
 	for _, f := range l.fields {
@@ -169,13 +172,15 @@ func (l *layout) find(name string) (fieldLocation, bool) {
 		if s.name == name {
 			first, _ := l.find(s.first)
 			last, _ := l.find(s.last)
-			return fieldLocation{layout: l, at: first.at, size: last.at + last.size - first.at}, true
+			return fieldLocation{
+				layout: l, at: first.at, size: last.at + last.size - first.at,
+			}, true
 		}
 	}
 	return fieldLocation{}, false
 }
 
-// findField returns the place of F.field or F.layout.field.
+// findField returns the location of F.field or F.layout.field.
 func findField(path string) (fieldLocation, bool) {
 	of, name, nested := strings.Cut(strings.TrimPrefix(path, "F."), ".")
 	if !nested {
@@ -189,15 +194,15 @@ func findField(path string) (fieldLocation, bool) {
 	return fieldLocation{}, false
 }
 
-// What scripts alone need to know.
+// Constants that only scripts use.
 const (
 	outcomeDamaged = 9
 
 	flagBlocked     = 1 << 0 // of a record
 	flagPreferences = 1 << 1
 
-	endedKept = 16  // ended sessions that a record keeps whenever they ended
-	endedMax  = 255 // and with those that ended lately: their number is one byte
+	endedKept = 16  // ended sessions that a record keeps, however old
+	endedMax  = 255 // the most, with recent ones: their number is one byte
 
 	minuteMillis = 60_000
 	hourMillis   = 60 * minuteMillis
@@ -212,16 +217,17 @@ const (
 	// under way.
 	replyCache = 5 * minuteMillis
 
-	eventsReadAgain = 128 // of the latest events, in search of a change's own
+	eventsReadAgain = 128 // latest events that a retry searches for its own
 	segmentCompact  = 128 // members up to which Redis keeps a sorted set compact
 )
 
 // constants are the values that scripts name, as Lua has them.
 var constants = sync.OnceValue(func() map[string]string {
 	all := map[string]string{
-		"BLANK_RECORD": luaString(string([]byte{recordFormat}) + strings.Repeat("\x00", headSize-1)),
-		"NO_SESSION":   luaString(strings.Repeat("\x00", sessionSize)),
-		"NO_HASH":      luaString(strings.Repeat("\x00", token.HashSize)),
+		"BLANK_RECORD": luaString(string([]byte{recordFormat}) +
+			strings.Repeat("\x00", headSize-1)),
+		"NO_SESSION": luaString(strings.Repeat("\x00", sessionSize)),
+		"NO_HASH":    luaString(strings.Repeat("\x00", token.HashSize)),
 	}
 	for name, n := range map[string]int{
 		"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "ENDED": outcomeOver,
@@ -244,7 +250,8 @@ var constants = sync.OnceValue(func() map[string]string {
 		"EVENT_PREFERENCES": int(EventPreferences),
 
 		"OFF": int(PolicyOff), "LOG": int(PolicyLog), "STEP_UP": int(PolicyStepUp),
-		"REVOKE": int(PolicyRevoke), "STEP_UP_REQUIRED": flagStepUpRequired, "DEVICE_ID": flagDeviceID,
+		"REVOKE": int(PolicyRevoke), "STEP_UP_REQUIRED": flagStepUpRequired,
+		"DEVICE_ID":    flagDeviceID,
 		"BLOCKED_FLAG": flagBlocked, "PREFERENCES_FLAG": flagPreferences,
 		"COOKIE": int(Cookie), "DESKTOP": int(Desktop), "MOBILE": int(Mobile),
 		"TABLET": int(Tablet), "LOGINS": hourlyLogins, "RENEWALS": hourlyRenewals,
@@ -266,7 +273,7 @@ var constants = sync.OnceValue(func() map[string]string {
 	return all
 })
 
-// luaString is a string of any bytes as a Lua literal.
+// luaString returns a string of any bytes as a Lua literal.
 func luaString(s string) string {
 	var b strings.Builder
 	b.WriteByte('\'')

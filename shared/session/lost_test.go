@@ -81,7 +81,7 @@ func storyOfAccount(t *testing.T, w *world, s *session.Store) {
 		return g
 	}
 	g, spare := login("one"), login("two")
-	_, err := s.Validate(ctx, g.AccessToken, phone) // with both verdicts
+	_, err := s.Validate(ctx, g.AccessToken, phone) // with both policy results
 	wants(t, err, session.ErrStepUp)
 	a, err := s.Inspect(ctx, g.AccessToken, session.Cookie)
 	must(t, err)

@@ -13,11 +13,12 @@ import (
 	"latchkey/shared/token"
 )
 
-// NonceLife is how long a nonce may be spent.
+// NonceLife is how long after it was issued a nonce may be spent.
 const NonceLife = 5 * time.Minute
 
-// nonceSlack is how much longer Redis keeps a nonce, so that clocks that disagree a little see "expired" rather than
-// nothing. Either is refused.
+// nonceSlack is how much longer than NonceLife Redis keeps a nonce. So if
+// clocks differ a little a caller is told "expired" rather than "unknown". The
+// nonce is refused either way.
 const nonceSlack = time.Minute
 
 // Purpose is what a nonce may be spent on. The numbers are stored.
@@ -27,32 +28,38 @@ type Purpose byte
 const (
 	// ForLogin is a nonce for signing in.
 	ForLogin Purpose = 1
-	// ForStepUp is one for renewing a session that lives; it is bound to that session.
+	// ForStepUp is a nonce for renewing a live session. It is bound to that
+	// session.
 	ForStepUp Purpose = 2
 )
 
-// NonceTerms are what a nonce was issued for and must be spent with.
+// NonceTerms are what a nonce was issued for. It must be spent with the same
+// terms.
 type NonceTerms struct {
 	Transport Transport
 	Purpose   Purpose
-	// Browser is the pre-login cookie of the browser that asked; empty for transports without one.
+	// Browser is the pre-login cookie of the browser that asked, or empty for
+	// transports without one.
 	Browser string
-	// Session is the one that a step-up is for; zero for a login.
+	// Session is the session that a step-up is for, or zero for a login.
 	Session token.ID
-	// From is who asks, for the rate limit. It binds nothing: a network may change between asking and spending.
+	// From is who asks, for the rate limit. The nonce is not bound to it: a
+	// caller's network may change before the nonce is spent.
 	From netip.Addr
 }
 
-// The alphabet of EIP-4361's nonce. The first two characters are the tag of the network that asked; the other 22 of 62
-// characters are 130 random bits.
+// A nonce has the alphabet of EIP-4361. The first two characters are the tag of
+// the network that asked. The other 22, of 62 possible characters each, are 130
+// random bits.
 const (
 	nonceAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	tagLength     = 2
 	nonceLength   = tagLength + 22
 )
 
-// IssueNonce makes a nonce for those terms and tells when it expires. It fails with *RateError, and then stores nothing.
-// One trip.
+// IssueNonce issues a nonce for these terms, and returns it and when it
+// expires. It returns [*RateError] if the network asks too often, and then
+// stores nothing. It takes one round trip.
 func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.Time, error) {
 	now := s.now()
 	nonce, expires := newNonce(s.networkTag(terms.From)), now.Add(NonceLife)
@@ -69,11 +76,15 @@ func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.
 	return nonce, expires, nil
 }
 
-// SpendNonce uses a nonce up. Whoever asks first has it; a nonce that is refused for its terms, or because its network
-// asks too often, is used up too. It fails with ErrNonceUnknown, ErrNonceExpired, ErrNonceSpent or *RateError. One trip.
+// SpendNonce spends a nonce. The first caller gets it. A nonce that is refused
+// for its terms, or because its network asks too often, is spent, too.
+// SpendNonce returns [ErrNonceUnknown], [ErrNonceExpired], [ErrNonceSpent] or
+// [*RateError]. It takes one round trip.
 func (s *Store) SpendNonce(ctx context.Context, nonce string, terms NonceTerms) error {
 	idem := script.NewIdempotencyKey()
-	spend := &script.Call{Script: spendNonceScript, Keys: []string{s.nonceKey(nonce)}, Args: []any{idem[:]}}
+	spend := &script.Call{
+		Script: spendNonceScript, Keys: []string{s.nonceKey(nonce)}, Args: []any{idem[:]},
+	}
 	limit := s.networkRate(loginRate, s.opts.LoginRate, terms.From)
 	if len(limit.keys) == 0 {
 		r, err := s.run(ctx, spend.Script, spend.Keys, spend.Args...)
@@ -92,7 +103,7 @@ func (s *Store) SpendNonce(ctx context.Context, nonce string, terms NonceTerms) 
 	return s.spent(spend.Reply, terms)
 }
 
-// spent reads the answer of spending.
+// spent returns the error of the reply to spending a nonce.
 func (s *Store) spent(r script.Reply, terms NonceTerms) error {
 	switch r.Outcome() {
 	case outcomeDone:
@@ -105,13 +116,17 @@ func (s *Store) spent(r script.Reply, terms NonceTerms) error {
 	return ErrDamaged
 }
 
-// stored is what Redis keeps of a nonce's terms: transport 1, purpose 1, expiry 6, a keyed hash of browser and session 16.
+// stored returns what Redis keeps of a nonce's terms. The sizes in bytes are:
+// transport 1, purpose 1, expiry 6, keyed hash of browser and session 16.
 func (s *Store) stored(terms NonceTerms, expires time.Time) []byte {
 	b := appendTimes([]byte{byte(terms.Transport), byte(terms.Purpose)}, expires)
-	bound := s.keys.Lookup(seal.PreLogin, []byte(terms.Browser), terms.Session.User[:], terms.Session.Session[:])
+	bound := s.keys.Lookup(seal.PreLogin,
+		[]byte(terms.Browser), terms.Session.User[:], terms.Session.Session[:])
 	return append(b, bound[:16]...)
 }
 
+// checkTerms returns [ErrNonceUnknown] unless a nonce was issued for these
+// terms, and [ErrNonceExpired] if it has expired.
 func (s *Store) checkTerms(stored string, terms NonceTerms) error {
 	if len(stored) != 24 {
 		return ErrDamaged
@@ -127,7 +142,8 @@ func (s *Store) checkTerms(stored string, terms NonceTerms) error {
 	return nil
 }
 
-// newNonce draws characters of the alphabet without bias: bytes beyond its largest multiple are thrown away.
+// newNonce draws characters of the alphabet without bias: it discards bytes
+// that are not below the largest multiple of the alphabet's length.
 func newNonce(tag string) string {
 	nonce := append(make([]byte, 0, nonceLength), tag...)
 	var random [2 * nonceLength]byte
@@ -142,8 +158,9 @@ func newNonce(tag string) string {
 	return string(nonce)
 }
 
-// nonceTag is the tag of what is presented as a nonce. What cannot be one has an empty tag, under which nothing is ever
-// stored: it is unknown in the same way, and counts for the limits, as one that could.
+// nonceTag returns the tag of a presented nonce. A text that cannot be a nonce
+// has an empty tag, under which nothing is ever stored. So such a text is
+// unknown like any other, and counts against the rate limits like any other.
 func nonceTag(nonce string) string {
 	if len(nonce) != nonceLength || strings.Trim(nonce, nonceAlphabet) != "" {
 		return ""

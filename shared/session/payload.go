@@ -12,13 +12,16 @@ import (
 	"latchkey/shared/token"
 )
 
-// A session's payload is what only its holder's requests need: it is sealed, and bound to the session and to the facts
-// that must never change.
+// A session's payload holds what only requests of the session need. It is
+// sealed, and bound to the session and to the facts that must never change.
 //
-//	format 1 | kind of subject 1 | address 20 | ip | last ip | browser | os | device name
+//	format 1 | kind of subject 1 | address 20
+//	| ip | last ip | browser | os | device name
 //
-// The last five are each a length byte and that many bytes. What follows from the others is left out, since there are
-// many payloads: a last ip that is the first, and the name that a device has by default.
+// The number after a field is its size in bytes. The last five fields are each
+// a length byte and that many bytes. Payloads are many, so what follows from
+// other fields is left out: a last ip that equals the ip, and a device name
+// that is the default name.
 const (
 	payloadFormat = 1
 	subjectEOA    = 1
@@ -39,7 +42,9 @@ func (p payload) encode() []byte {
 	if name == p.device.DefaultName() {
 		name = ""
 	}
-	for _, field := range []string{string(p.ip.AsSlice()), lastIP, p.device.Browser, p.device.OS, name} {
+	for _, field := range []string{
+		string(p.ip.AsSlice()), lastIP, p.device.Browser, p.device.OS, name,
+	} {
 		field = field[:min(len(field), 255)]
 		b = append(b, byte(len(field)))
 		b = append(b, field...)
@@ -47,7 +52,8 @@ func (p payload) encode() []byte {
 	return b
 }
 
-// decodePayload fails with ErrDamaged on anything that is not exactly one payload.
+// decodePayload decodes a payload. It returns [ErrDamaged] unless raw is
+// exactly one payload.
 func decodePayload(raw []byte) (payload, error) {
 	if len(raw) < 22 || raw[0] != payloadFormat || raw[1] != subjectEOA {
 		return payload{}, ErrDamaged
@@ -74,7 +80,7 @@ func decodePayload(raw []byte) (payload, error) {
 	p.device = Device{Browser: fields[2], OS: fields[3], Name: fields[4]}
 	name := p.device.DefaultName()
 	if fields[1] != "" && p.lastIP == p.ip || fields[4] == name {
-		return payload{}, ErrDamaged // written out what is left out
+		return payload{}, ErrDamaged // has a field that encode leaves out
 	}
 	if fields[1] == "" {
 		p.lastIP = p.ip
@@ -85,8 +91,9 @@ func decodePayload(raw []byte) (payload, error) {
 	return p, nil
 }
 
-// sealedAs names the record for the seal. Sealed bytes that belong to another session, or to this one with another
-// beginning or end, do not open: a crossed reply and a swapped value both fail closed.
+// sealedAs returns what a payload is bound to when it is sealed. The sealed
+// bytes of another session, or of this session with another beginning or end,
+// do not open. So a crossed reply and a swapped value both fail closed.
 func sealedAs(id token.ID, e entry) seal.Record {
 	return seal.Record{
 		Kind:  "session",
@@ -95,16 +102,21 @@ func sealedAs(id token.ID, e entry) seal.Record {
 	}
 }
 
-// openPayload fails with ErrInvalidToken, and ErrDamaged for those who log, where the payload is missing, damaged, or
-// sealed for something else: the session does not open, and that is worth an alarm. It fails with ErrUnavailable where it
-// cannot be told.
-func (s *Store) openPayload(ctx context.Context, id token.ID, e entry, sealed string) (payload, error) {
+// openPayload opens and decodes a session's payload. It returns
+// [token.ErrInvalid] if the payload is missing, damaged, or sealed for
+// something else: the session does not open. That error also wraps
+// [ErrDamaged], because it should raise an alarm in the log. openPayload
+// returns [ErrUnavailable] if the payload's key could not be fetched.
+func (s *Store) openPayload(
+	ctx context.Context, id token.ID, e entry, sealed string,
+) (payload, error) {
 	raw, err := s.open(ctx, sealedAs(id, e), []byte(sealed))
 	if errors.Is(err, ErrUnavailable) {
 		return payload{}, err
 	}
 	if err != nil {
-		return payload{}, fmt.Errorf("%w: opening payload: %w: %w", token.ErrInvalid, ErrDamaged, err)
+		return payload{}, fmt.Errorf("%w: opening payload: %w: %w",
+			token.ErrInvalid, ErrDamaged, err)
 	}
 	p, err := decodePayload(raw)
 	if err != nil {
@@ -113,18 +125,22 @@ func (s *Store) openPayload(ctx context.Context, id token.ID, e entry, sealed st
 	return p, nil
 }
 
-// describe is what an entry and its payload tell.
+// describe returns the session of an entry and its payload.
 func (e entry) describe(u token.UserID, p payload) Session {
 	device := p.device
 	device.Class = e.class
 	return Session{
-		ID: token.ID{User: u, Session: e.session}, Address: p.address, ChainID: e.chain, Transport: e.transport, Device: device,
-		IP: p.ip, LastIP: p.lastIP, CreatedAt: e.created, LastSeenAt: e.seen, IdleEnd: e.idle, AbsoluteEnd: e.absolute,
+		ID: token.ID{User: u, Session: e.session}, Address: p.address, ChainID: e.chain,
+		Transport: e.transport, Device: device, IP: p.ip, LastIP: p.lastIP,
+		CreatedAt: e.created, LastSeenAt: e.seen, IdleEnd: e.idle, AbsoluteEnd: e.absolute,
 		ElevatedUntil: e.elevated, StepUpRequired: e.flags&flagStepUpRequired != 0,
 	}
 }
 
-// user is what a record tells of its subject.
+// user returns the account of a record.
 func (rec record) user(u token.UserID, address common.Address) User {
-	return User{ID: u, Address: address, Roles: rec.roles, CreatedAt: rec.created, LastLoginAt: rec.lastLogin}
+	return User{
+		ID: u, Address: address, Roles: rec.roles,
+		CreatedAt: rec.created, LastLoginAt: rec.lastLogin,
+	}
 }

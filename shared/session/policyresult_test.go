@@ -79,7 +79,7 @@ func TestRead_changedDevice(t *testing.T) {
 				if n := count(emitted, session.EventEnded); n != ended {
 					t.Errorf("%d ended, want %d", n, ended)
 				}
-				// Going back to the device of the login changes nothing: a verdict sticks.
+				// Going back to the device of the login changes nothing: the policy result stays.
 				_, err = w.Validate(ctx, g.AccessToken, laptop)
 				c.want(t, err)
 			})

@@ -11,36 +11,47 @@ import (
 	"latchkey/shared/token"
 )
 
-// The subject's record, the authority over its sessions. All numbers are big endian, times are Unix milliseconds in six
-// bytes. layout.go has the same layout for scripts; a test holds the two against each other.
+// A subject's record is the authority over its sessions. All numbers are big
+// endian. Times are Unix milliseconds in six bytes. The number after a field is
+// its size in bytes. layout.go has the same layout for scripts, and a test
+// compares the two.
 //
-//	head   format 1 | flags 1 | created 6 | last login 6 | epoch 4 | blocked at 6 | operation 6 | its count 1
+//	head   format 1 | flags 1 | created 6 | last login 6 | epoch 4
+//	       | blocked at 6 | idempotency key 6 | its count 1
 //	       | length of roles 1 | live sessions 1 | ended sessions 1
 //	roles  names, comma separated
 //	live   see entry
-//	ended  random 16 | reason 1 | ended at 6 | forget at 6 | operation 6
+//	ended  session 16 | reason 1 | ended at 6 | keep until 6
+//	       | idempotency key 6
 //
-// Flags of the record: 1 blocked, 2 has preferences. Flags of a session: 1 held until a fresh signature, 2 flagDeviceID.
+// Flags of the record: 1 blocked, 2 has preferences. Flags of a session: 1
+// step-up required, 2 bound to a device id.
 const (
-	recordFormat    = 1
-	headSize        = 34
-	entrySize       = 185
-	endedSize       = 35
-	bindingHashSize = 8 // of a device or network hash: 64 bits of a keyed hash, compared and never searched
+	recordFormat = 1
+	headSize     = 34
+	entrySize    = 185
+	endedSize    = 35
+	// bindingHashSize is the size of a device or network hash: 64 bits of a
+	// keyed hash, which is compared and never searched for.
+	bindingHashSize = 8
 )
 
 // Flags of a session.
 const (
-	flagStepUpRequired = 1 << 0 // until a fresh signature
-	flagDeviceID       = 1 << 1 // a device id came with the login, and must come again
+	flagStepUpRequired = 1 << 0 // cleared by a fresh signature
+	flagDeviceID       = 1 << 1 // bound to a device id, which later requests must send
 )
 
-// entry is a live session as the record lists it.
+// entry is a live session as the record lists it. The number after a field is
+// its size in bytes.
 //
-//	random 16 | created 6 | seen 6 | idle end 6 | absolute end 6 | generation 4 | key id 4
-//	| access hash 16 | refresh hash 16 | the same of the generation before 16, 16
-//	| access end 6 | access end before 6 | rotated at 6 | operation 6
-//	| device 8 | network 8 | last device 8 | last network 8 | elevated until 6 | flags 1 | chain 8 | transport 1 | class 1
+//	session 16 | created 6 | seen 6 | idle end 6 | absolute end 6
+//	| generation 4 | key id 4 | access hash 16 | refresh hash 16
+//	| access and refresh hash of the generation before 16, 16
+//	| access end 6 | access end of the generation before 6 | rotated at 6
+//	| idempotency key 6 | device 8 | network 8 | last device 8
+//	| last network 8 | elevated until 6 | flags 1 | chain 8 | transport 1
+//	| class 1
 type entry struct {
 	session                       [16]byte
 	created, seen, idle, absolute time.Time
@@ -49,10 +60,10 @@ type entry struct {
 	access, refresh               [token.HashSize]byte
 	formerAccess, formerRefresh   [token.HashSize]byte
 	accessEnd, formerAccessEnd    time.Time
-	rotated                       time.Time             // zero: never
+	rotated                       time.Time             // zero if never
 	idem                          script.IdempotencyKey // of the login or the last rotation
 	device, network               [bindingHashSize]byte
-	lastDevice, lastNetwork       [bindingHashSize]byte // what the last verdict was about
+	lastDevice, lastNetwork       [bindingHashSize]byte // as the binding check last recorded them
 	elevated                      time.Time
 	flags                         byte
 	chain                         uint64
@@ -60,7 +71,8 @@ type entry struct {
 	class                         DeviceClass
 }
 
-// ended is a session that is over, remembered for those who hold its token.
+// ended is an ended session. The record keeps it until forget, so that a client
+// that still presents its token is told why the session ended.
 type ended struct {
 	session [16]byte
 	reason  Reason
@@ -74,14 +86,17 @@ type record struct {
 	created, lastLogin time.Time
 	epoch              uint32
 	blockedAt          time.Time
-	idem               script.IdempotencyKey // of the last change of the account, or of many sessions at once
-	idemCount          int
-	roles              []string
-	live               []entry
-	ended              []ended
+	// idem is the idempotency key of the last change of the account, or of many
+	// sessions at once. idemCount is how many sessions that change ended.
+	idem      script.IdempotencyKey
+	idemCount int
+	roles     []string
+	live      []entry
+	ended     []ended
 }
 
-// decodeRecord reads a stored record. It fails with ErrDamaged on anything that is not exactly one.
+// decodeRecord decodes a stored record. It returns [ErrDamaged] unless raw is
+// exactly one record.
 func decodeRecord(raw string) (record, error) {
 	rec, live, err := decodeAccount(raw)
 	if err != nil {
@@ -94,7 +109,8 @@ func decodeRecord(raw string) (record, error) {
 	return rec, nil
 }
 
-// decodeAccount is decodeRecord without the live sessions, which it gives as they stand: they are most of a record.
+// decodeAccount is decodeRecord, but returns the live sessions as they are
+// stored. They make up most of a record.
 func decodeAccount(raw string) (rec record, live string, err error) {
 	if len(raw) < headSize || raw[0] != recordFormat {
 		return record{}, "", ErrDamaged
@@ -105,7 +121,10 @@ func decodeAccount(raw string) (rec record, live string, err error) {
 	}
 	r := reader{raw}
 	r.skip(1)
-	rec = record{flags: r.byte(), created: r.time(), lastLogin: r.time(), epoch: r.uint32(), blockedAt: r.time()}
+	rec = record{
+		flags: r.byte(), created: r.time(), lastLogin: r.time(),
+		epoch: r.uint32(), blockedAt: r.time(),
+	}
 	r.into(rec.idem[:])
 	rec.idemCount = int(r.byte())
 	r.skip(3)
@@ -120,30 +139,35 @@ func decodeAccount(raw string) (rec record, live string, err error) {
 	return rec, live, nil
 }
 
-func (rec *record) findLive(random [16]byte) *entry {
-	i := slices.IndexFunc(rec.live, func(e entry) bool { return e.session == random })
+// findLive returns the listed session with that session part of the id, or nil.
+// A deadline of it may have passed.
+func (rec *record) findLive(session [16]byte) *entry {
+	i := slices.IndexFunc(rec.live, func(e entry) bool { return e.session == session })
 	if i < 0 {
 		return nil
 	}
 	return &rec.live[i]
 }
 
-func (rec *record) findEnded(random [16]byte) *ended {
-	i := slices.IndexFunc(rec.ended, func(e ended) bool { return e.session == random })
+// findEnded returns the ended session with that session part of the id, or nil.
+func (rec *record) findEnded(session [16]byte) *ended {
+	i := slices.IndexFunc(rec.ended, func(e ended) bool { return e.session == session })
 	if i < 0 {
 		return nil
 	}
 	return &rec.ended[i]
 }
 
-// encode is the entry as the record holds it.
+// encode returns the entry as the record stores it.
 func (e entry) encode() []byte {
 	b := make([]byte, 0, entrySize)
 	b = append(b, e.session[:]...)
 	b = appendTimes(b, e.created, e.seen, e.idle, e.absolute)
 	b = binary.BigEndian.AppendUint32(b, e.generation)
 	b = append(b, e.key[:]...)
-	for _, hash := range [][token.HashSize]byte{e.access, e.refresh, e.formerAccess, e.formerRefresh} {
+	for _, hash := range [][token.HashSize]byte{
+		e.access, e.refresh, e.formerAccess, e.formerRefresh,
+	} {
 		b = append(b, hash[:]...)
 	}
 	b = appendTimes(b, e.accessEnd, e.formerAccessEnd, e.rotated)
@@ -165,7 +189,8 @@ func decodeEntry(raw string) (entry, error) {
 	return r.entry(), nil
 }
 
-// expiry tells whether a deadline has passed, which one and when. The idle end never lies behind the absolute end.
+// expiry reports whether a deadline has passed, and if so which one and when.
+// The idle end is never later than the absolute end.
 func (e entry) expiry(now time.Time) (Reason, time.Time, bool) {
 	switch {
 	case now.Before(e.idle) && now.Before(e.absolute):
@@ -183,7 +208,8 @@ func appendTimes(b []byte, times ...time.Time) []byte {
 	return b
 }
 
-// encodeTime is the milliseconds since 1970 in six bytes, good until the year 10889. The zero time is 0.
+// encodeTime returns the milliseconds since 1970 in six bytes, which suffices
+// until the year 10889. The zero time is encoded as 0.
 func encodeTime(t time.Time) []byte {
 	var b [8]byte
 	if !t.IsZero() {
@@ -192,7 +218,8 @@ func encodeTime(t time.Time) []byte {
 	return b[2:]
 }
 
-// reader takes fixed-width fields off the front. The caller has checked the length of the whole.
+// reader takes fixed-width fields off the front. The caller must have checked
+// the total length.
 type reader struct{ rest string }
 
 func (r *reader) text(n int) string {
@@ -229,12 +256,16 @@ func (r *reader) entry() entry {
 	r.times(&e.created, &e.seen, &e.idle, &e.absolute)
 	e.generation = r.uint32()
 	r.into(e.key[:])
-	for _, hash := range []*[token.HashSize]byte{&e.access, &e.refresh, &e.formerAccess, &e.formerRefresh} {
+	for _, hash := range []*[token.HashSize]byte{
+		&e.access, &e.refresh, &e.formerAccess, &e.formerRefresh,
+	} {
 		r.into(hash[:])
 	}
 	r.times(&e.accessEnd, &e.formerAccessEnd, &e.rotated)
 	r.into(e.idem[:])
-	for _, hash := range []*[bindingHashSize]byte{&e.device, &e.network, &e.lastDevice, &e.lastNetwork} {
+	for _, hash := range []*[bindingHashSize]byte{
+		&e.device, &e.network, &e.lastDevice, &e.lastNetwork,
+	} {
 		r.into(hash[:])
 	}
 	r.times(&e.elevated)

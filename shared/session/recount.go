@@ -11,19 +11,25 @@ import (
 
 const (
 	recountTries = 3
-	recountBatch = 50 // records that are read at once
+	recountBatch = 50 // records that one command reads
 )
 
-// partitionListing is what a bucket's counters should tell, and what they do.
+// partitionListing is what a recount reads of a partition: its counters, and
+// the members of each index segment.
 type partitionListing struct {
 	raw      string
 	segments [indexSegments][]string
 }
 
-// recount counts what is live in a bucket, record by record, and puts its counters right where they are wrong. Every
-// change of what is live changes the counters too, its flows at least: they are replaced only where they are still what
-// they were before the records were read. Where they are not, it counts again, and after a few times leaves it to the
-// next hour. A subject that the index does not have is not found: none is live without standing there.
+// recount counts the live sessions of a partition, record by record, and
+// corrects its counters if they are wrong.
+//
+// Every change of the live counts also changes an hourly count. So the counters
+// are replaced only if they are still what they were before the records were
+// read. If they are not, recount counts again. After recountTries attempts it
+// leaves the partition to the next hour.
+//
+// Only indexed users are counted; every user with a live session is indexed.
 func (w *sweeping) recount(ctx context.Context, partition int) error {
 	for range recountTries {
 		l, err := w.list(ctx, partition)
@@ -46,28 +52,32 @@ func (w *sweeping) recount(ctx context.Context, partition int) error {
 	return nil
 }
 
-// list reads counters and index; the counters first, so that a change which comes in between shows.
+// list reads counters and index. It reads the counters first, so that a change
+// in between is noticed.
 func (w *sweeping) list(ctx context.Context, partition int) (partitionListing, error) {
 	var counters *redis.StringCmd
-	var parts [indexSegments]*redis.StringSliceCmd
+	var segments [indexSegments]*redis.StringSliceCmd
 	err := w.pipeline(ctx, func(p redis.Pipeliner) {
 		counters = p.GetRange(ctx, w.countersKey(partition), 0, -1)
-		for segment := range parts {
-			parts[segment] = p.ZRange(ctx, w.indexKey(partition, segment), 0, -1)
+		for segment := range segments {
+			segments[segment] = p.ZRange(ctx, w.indexKey(partition, segment), 0, -1)
 		}
 	})
 	if err != nil {
 		return partitionListing{}, err
 	}
 	l := partitionListing{raw: counters.Val()}
-	for segment := range parts {
-		l.segments[segment] = parts[segment].Val()
+	for segment := range segments {
+		l.segments[segment] = segments[segment].Val()
 	}
 	return l, nil
 }
 
-// countAll counts the records of all who are listed. Who has no live session is swept out of the index.
-func (w *sweeping) countAll(ctx context.Context, partition int, l partitionListing) (liveCounts, error) {
+// countAll counts the records of all listed members. It sweeps members without
+// a live session, which removes them from the index.
+func (w *sweeping) countAll(
+	ctx context.Context, partition int, l partitionListing,
+) (liveCounts, error) {
 	var live liveCounts
 	counted := map[string]bool{}
 	for segment, members := range l.segments {
@@ -86,8 +96,13 @@ func (w *sweeping) countAll(ctx context.Context, partition int, l partitionListi
 	return live, nil
 }
 
-// countSome counts the records of some, and returns those without a live session. A damaged record counts nothing.
-func (w *sweeping) countSome(ctx context.Context, partition int, members []string, counted map[string]bool, live *liveCounts) (idle []string, err error) {
+// countSome counts the records of some members. It returns the members that
+// have no live session, or were counted before. A damaged record is not
+// counted.
+func (w *sweeping) countSome(
+	ctx context.Context, partition int, members []string,
+	counted map[string]bool, live *liveCounts,
+) (idle []string, err error) {
 	keys := make([]string, len(members))
 	for i, member := range members {
 		keys[i] = w.memberRecordKey(partition, member)
@@ -110,14 +125,17 @@ func (w *sweeping) countSome(ctx context.Context, partition int, members []strin
 	return idle, nil
 }
 
-// repair replaces what counters tell of the live sessions by what there is; flows stay. It returns false where they have
+// repair replaces the live counts in a partition's counters by what was
+// counted, and keeps the hourly counts. It returns false if the counters have
 // changed meanwhile.
-func (w *sweeping) repair(ctx context.Context, partition int, raw string, live liveCounts) (bool, error) {
+func (w *sweeping) repair(
+	ctx context.Context, partition int, raw string, live liveCounts,
+) (bool, error) {
 	_, _, err := decodeCounters(raw)
-	rest := "" // of what cannot be read nothing stays
+	rest := "" // if the counters cannot be read, no hourly count is kept
 	if err == nil {
-		var emitted liveCounts
-		if emitted, rest, err = decodeLiveCounts(raw); err == nil && emitted.equal(live) {
+		var stored liveCounts
+		if stored, rest, err = decodeLiveCounts(raw); err == nil && stored.equal(live) {
 			return true, nil
 		}
 	}
@@ -131,7 +149,10 @@ func (w *sweeping) repair(ctx context.Context, partition int, raw string, live l
 	return true, nil
 }
 
+// equal reports whether two partitions' live counts, or two counts of one, are
+// the same.
 func (c liveCounts) equal(other liveCounts) bool {
-	return c.active == other.active && c.users == other.users && c.cookie == other.cookie && c.desktop == other.desktop &&
+	return c.active == other.active && c.users == other.users &&
+		c.cookie == other.cookie && c.desktop == other.desktop &&
 		c.mobile == other.mobile && c.tablet == other.tablet && maps.Equal(c.chains, other.chains)
 }

@@ -7,11 +7,17 @@ import (
 	"latchkey/shared/token"
 )
 
-// Refresh exchanges a refresh token for its successor. Callers that present the same token within the grace, on the same
-// device, get the same successor, and within the grace of a rotation the current token answers with what is current. A
-// token that was superseded before that is stolen, by or from the caller: it ends the session. A session that is held
-// rotates and stays held. Fails with ErrInvalidToken, EndedError, RateError, ErrUnavailable or ErrDamaged. A forged token
-// costs no trip, any other one.
+// Refresh exchanges a refresh token for its successor.
+//
+// Callers that present the same token within the grace, on the same device, get
+// the same successor. Within the grace of a rotation, the current refresh token
+// yields the current tokens, without another rotation. A token that was
+// superseded earlier is stolen, by the caller or from the caller, and ends the
+// session. A session that requires a step-up rotates, and still requires it.
+//
+// Refresh returns [token.ErrInvalid], [*EndedError], [*RateError],
+// [ErrUnavailable] or [ErrDamaged]. A forged token takes no round trip, any
+// other token one.
 func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant, error) {
 	t, err := s.parse(ctx, token.Refresh, text)
 	if err != nil {
@@ -39,7 +45,7 @@ func (s *Store) Refresh(ctx context.Context, text string, client Client) (Grant,
 	return s.refreshed(ctx, r, t, next, c.idem, client)
 }
 
-// askRefresh fills in the script's keys and arguments.
+// askRefresh sets the script's keys and arguments.
 func (s *Store) askRefresh(c *transaction, t token.Token, next token.Pair, client Client) error {
 	hash, err := t.Hash(s.keys)
 	if err != nil {
@@ -59,20 +65,26 @@ func (s *Store) askRefresh(c *transaction, t token.Token, next token.Pair, clien
 	c.args = []any{
 		id.Session[:], t.Generation(), hash,
 		s.opts.Grace.Milliseconds(), s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(),
-		append(access, refresh...), s.policies(), caller.devices(), caller.networks(), []byte{byte(client.Transport)},
+		append(access, refresh...), s.policies(), caller.devices(), caller.networks(),
+		[]byte{byte(client.Transport)},
 		rate.arg(),
 	}
 	return nil
 }
 
-// refreshRate limits refreshing by network, and within it by account: a limit over all accounts of a network would stand
-// in another slot than the record, and could only be asked in a trip of its own.
+// refreshRate returns the rate limit of an account's refreshes from a network.
+// A limit over all accounts of a network would be in another slot than the
+// record, and would take a round trip of its own.
 func (s *Store) refreshRate(user token.UserID, client Client) rateLimit {
 	return s.accountNetworkRate(refreshRate, s.opts.RefreshRate, user, client.IP)
 }
 
-// refreshed hands out what is current: the presented generation's own pair, or the next.
-func (s *Store) refreshed(ctx context.Context, r script.Reply, t token.Token, next token.Pair, idem script.IdempotencyKey, client Client) (Grant, error) {
+// refreshed returns the tokens that are current: the pair of the presented
+// generation, or the next pair.
+func (s *Store) refreshed(
+	ctx context.Context, r script.Reply, t token.Token, next token.Pair,
+	idem script.IdempotencyKey, client Client,
+) (Grant, error) {
 	e, err := decodeEntry(r.Text(1))
 	if err != nil {
 		return Grant{}, err

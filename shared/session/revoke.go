@@ -9,14 +9,16 @@ import (
 	"latchkey/shared/token"
 )
 
-// SessionOf tells which session an authentic token belongs to, whether or not that session lives, without a trip. Both
-// kinds of token are taken. It fails with ErrInvalidToken, or with ErrUnavailable where its key had to be asked for in vain.
+// SessionOf returns the id of the session that an authentic token of either
+// kind belongs to, whether or not that session is live. It takes no round trip
+// to Redis. It returns [token.ErrInvalid], or [ErrUnavailable] if the token's
+// key had to be fetched and could not be.
 func (s *Store) SessionOf(ctx context.Context, text string) (token.ID, error) {
 	t, err := s.parseAny(ctx, text)
 	return t.ID(), err
 }
 
-// parseAny reads a token of either kind.
+// parseAny parses a token of either kind.
 func (s *Store) parseAny(ctx context.Context, text string) (token.Token, error) {
 	if strings.HasPrefix(text, string(token.Refresh)) {
 		return s.parse(ctx, token.Refresh, text)
@@ -24,42 +26,62 @@ func (s *Store) parseAny(ctx context.Context, text string) (token.Token, error) 
 	return s.parse(ctx, token.Access, text)
 }
 
-// Revoke ends one session. An ended session is not an error: what is returned says why and when it ended, and by whom. It
-// fails with ErrInvalidToken where no such session is known or remembered. One trip; with a condition one more.
-func (s *Store) Revoke(ctx context.Context, id token.ID, reason Reason, actor Actor, only ...Condition) (*EndedError, error) {
-	r, err := s.runConditional(ctx, id.User, only, func(roles string) (script.Reply, error) { return s.revoke(ctx, id, reason, "", roles, actor) })
+// Revoke ends one session. A session that has ended is not an error: the result
+// says why and when it ended, and whether this call ended it. Revoke returns
+// [token.ErrInvalid] if the record does not list the session, live or ended. It
+// takes one round trip, and one more if there is a condition.
+func (s *Store) Revoke(
+	ctx context.Context, id token.ID, reason Reason, actor Actor, only ...Condition,
+) (*EndedError, error) {
+	r, err := s.runConditional(ctx, id.User, only, func(roles string) (script.Reply, error) {
+		return s.revoke(ctx, id, reason, "", roles, actor)
+	})
 	if err != nil {
 		return nil, err
 	}
 	err = fault(r, id)
-	var over *EndedError
-	if errors.As(err, &over) {
-		return over, nil
+	var ended *EndedError
+	if errors.As(err, &ended) {
+		return ended, nil
 	}
 	return nil, err
 }
 
-func (s *Store) revoke(ctx context.Context, id token.ID, reason Reason, ahead any, roles string, actor Actor) (script.Reply, error) {
+// revoke runs the script. If ahead is a generation, it ends the session only if
+// the record is behind that generation; ahead is empty to end it in any case.
+func (s *Store) revoke(
+	ctx context.Context, id token.ID, reason Reason, ahead any, roles string, actor Actor,
+) (script.Reply, error) {
 	c := s.newTransaction(id.User, actor)
 	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
 	c.args = []any{id.Session[:], int(reason), ahead, roles}
 	return s.commit(ctx, revokeScript, c)
 }
 
-// RevokeAll ends every session of the account that a session belongs to, and tells how many were live. The session itself
-// need not live, but it must be known or remembered: else it fails with ErrInvalidToken. One trip.
-func (s *Store) RevokeAll(ctx context.Context, witness token.ID, reason Reason, actor Actor) (int, error) {
-	return s.revokeAll(ctx, witness.User, reason, witness.Session[:], []byte{}, actor)
+// RevokeAll ends every session of the account that a session belongs to, and
+// returns how many it ended. The session itself need not be live, but the
+// record must list it, live or ended. Otherwise RevokeAll returns
+// [token.ErrInvalid]. It takes one round trip.
+func (s *Store) RevokeAll(
+	ctx context.Context, asking token.ID, reason Reason, actor Actor,
+) (int, error) {
+	return s.revokeAll(ctx, asking.User, reason, asking.Session[:], []byte{}, actor)
 }
 
-// RevokeOthers ends every session of the account but that one, and tells how many. One trip.
-func (s *Store) RevokeOthers(ctx context.Context, own token.ID, reason Reason, actor Actor) (int, error) {
+// RevokeOthers ends every session of the account except own, and returns how
+// many it ended. It takes one round trip.
+func (s *Store) RevokeOthers(
+	ctx context.Context, own token.ID, reason Reason, actor Actor,
+) (int, error) {
 	return s.revokeAll(ctx, own.User, reason, []byte{}, own.Session[:], actor)
 }
 
-// RevokeAllOf ends every session of an account, and tells how many were live. An account of which nothing is stored has
-// none. One trip; with a condition one more.
-func (s *Store) RevokeAllOf(ctx context.Context, user token.UserID, reason Reason, actor Actor, only ...Condition) (int, error) {
+// RevokeAllOf ends every session of an account, and returns how many it ended.
+// An account of which nothing is stored has no sessions, which is not an error.
+// It takes one round trip, and one more if there is a condition.
+func (s *Store) RevokeAllOf(
+	ctx context.Context, user token.UserID, reason Reason, actor Actor, only ...Condition,
+) (int, error) {
 	n, err := s.revokeAll(ctx, user, reason, []byte{}, []byte{}, actor, only...)
 	if errors.Is(err, token.ErrInvalid) {
 		return 0, nil
@@ -67,18 +89,25 @@ func (s *Store) RevokeAllOf(ctx context.Context, user token.UserID, reason Reaso
 	return n, err
 }
 
-func (s *Store) revokeAll(ctx context.Context, user token.UserID, reason Reason, witness, spared []byte, actor Actor, only ...Condition) (int, error) {
+// revokeAll runs the script. asking and spared are session parts of ids, or
+// empty.
+func (s *Store) revokeAll(
+	ctx context.Context, user token.UserID, reason Reason, asking, spared []byte,
+	actor Actor, only ...Condition,
+) (int, error) {
 	c := s.newTransaction(user, actor)
 	c.keys = []string{s.replyCacheKey(user, c.idem)}
 	r, err := s.runConditional(ctx, user, only, func(roles string) (script.Reply, error) {
-		c.args = []any{int(reason), witness, spared, roles}
+		c.args = []any{int(reason), asking, spared, roles}
 		return s.commit(ctx, revokeAllScript, c)
 	})
 	if err != nil {
 		return 0, err
 	}
 	if r.Outcome() != outcomeDone {
-		return 0, fault(r, token.ID{User: user}) // never of one session: the script answers UNKNOWN or DAMAGED
+		// The script returns UNKNOWN or DAMAGED here, and never ENDED of one
+		// session.
+		return 0, fault(r, token.ID{User: user})
 	}
 	return int(r.Int(1)), nil
 }

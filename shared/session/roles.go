@@ -8,20 +8,25 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// The roles that are always there.
+// The roles that always exist.
 const (
 	// RoleAdmin has every permission.
 	RoleAdmin = "admin"
-	// RoleUser is everybody's. It is never stored.
+	// RoleUser is the role that everybody has. It is never stored.
 	RoleUser = "user"
 )
 
-// MaxRoles is how many bytes an account's roles may have, with a comma between each two.
+// MaxRoles is the most bytes that an account's roles may have, with the commas
+// between them.
 const MaxRoles = 255
 
-// SetRoles gives an account these roles and no others, also one that was never seen; together they have MaxRoles bytes at
-// most, or it fails with ErrTooLarge. It fails with ErrLastAdmin where keepAdmin is set and nobody else could administer.
-func (s *Store) SetRoles(ctx context.Context, address common.Address, roles []string, keepAdmin bool, actor Actor, only ...Condition) (User, error) {
+// SetRoles replaces the roles of an account, which may have never signed in. It
+// returns [ErrTooLarge] if the roles have more than [MaxRoles] bytes, and
+// [ErrLastAdmin] if keepAdmin is set and no other account could administer.
+func (s *Store) SetRoles(
+	ctx context.Context, address common.Address, roles []string, keepAdmin bool,
+	actor Actor, only ...Condition,
+) (User, error) {
 	user, text := s.UserOf(address), strings.Join(roles, ",")
 	if len(text) > MaxRoles {
 		return User{}, ErrTooLarge

@@ -63,9 +63,9 @@ var (
 	recountScript     = newScript("recount")
 )
 
-// newScript makes a script of its file and the libraries that it uses. It panics,
-// when it is first run, if the script names a library, field or constant that does
-// not exist: a test puts every script together.
+// newScript makes a script of its file and the libraries that it uses. It
+// panics, when it is first run, if the script names a library, field or
+// constant that does not exist: a test puts every script together.
 func newScript(name string, uses ...string) *script.Script {
 	return script.New(func() script.Source {
 		file := "lua/" + name + ".lua"
@@ -73,8 +73,8 @@ func newScript(name string, uses ...string) *script.Script {
 	})
 }
 
-// assemble puts together a script from its text, the libraries that it uses, and
-// those that they need.
+// assemble puts together a script from its text, the libraries that it uses,
+// and those that they need.
 func assemble(file, text string, uses []string) script.Source {
 	a := assembly{lines: make([]script.Line, 0, 512)}
 	a.text.Grow(16 << 10)

@@ -1,17 +1,24 @@
-// Package session keeps wallet sessions in Redis: who may be signed in, until when, and with which token.
+// Package session keeps wallet sessions in Redis: which accounts are signed in,
+// until when, and with which tokens.
 //
-// The record of a subject (an account) is the authority: a session lives exactly as long as that record lists it. One
-// MGET of record and payload validates a token; every change of a record is one Lua script over declared keys, so that
-// requests which race each other and replies which get lost leave the same state as some order of whole operations.
+// The record of a subject (an account) is the authority: a session is live
+// exactly as long as that record lists it. One MGET of record and payload
+// validates a token. Every change of a record is one Lua script over declared
+// keys. So concurrent requests and lost replies leave the same state as some
+// order of complete changes.
 //
-// Beside sessions it keeps what hangs on them: an account's roles, block, preferences and activity, a session's state,
-// rate limits, counters, and the sweeper that mends them. An event and the counters are written in the step of the change
-// that they tell of. The list of admins, which lives in another slot, is kept by the order of two writes.
+// The package also keeps an account's roles, block, preferences and activity, a
+// session's state, rate limits and counters. A sweeper ends expired sessions
+// and repairs the counters. An event and the counters are written in the same
+// step as the change that they record. The list of admins is in another slot.
+// It is kept consistent by the order of two writes.
 //
-// Nothing that Redis holds opens a session, and no token, nonce or personal detail can be read there: they are keyed
-// hashes, or sealed. Roles, times and kinds of event can.
+// Nothing that is stored in Redis opens a session. No token, nonce or personal
+// detail can be read there: they are stored as keyed hashes, or sealed. Roles,
+// times and types of events can be read.
 //
-// The package knows neither HTTP nor Lambda. Its clock is injected; all times have the resolution of a millisecond.
+// The package does not depend on HTTP or Lambda. Its clock is injected. All
+// times have a resolution of a millisecond.
 package session
 
 import (
@@ -25,16 +32,20 @@ import (
 	"latchkey/shared/token"
 )
 
-// Transport is how a client holds its tokens, chosen at login for the life of the session. The numbers are stored.
+// Transport is how a client holds its tokens. It is chosen at login for the
+// life of the session. The numbers are stored.
 type Transport byte
 
 // The transports.
 const (
+	// Cookie is a browser, which holds its tokens in cookies.
 	Cookie Transport = 1
+	// Bearer is a client that holds its tokens itself and sends an access token
+	// in a header.
 	Bearer Transport = 2
 )
 
-// String is the transport's name towards clients.
+// String returns the transport's name as clients see it.
 func (t Transport) String() string {
 	switch t {
 	case Cookie:
@@ -45,19 +56,24 @@ func (t Transport) String() string {
 	return "unknown"
 }
 
-// Device is what a client tells of itself, in words that stay the same over updates of the browser.
+// Device describes a client's device in terms that do not change when the
+// browser is updated.
 type Device struct {
-	// Name is for people: given at login, or made of browser and operating system. At most 64 bytes; never compared.
+	// Name is for people to read: given at login, or else made of browser and
+	// operating system. It has at most 64 bytes and is never compared.
 	Name string
-	// Browser and OS are families without version numbers. At most 32 bytes each.
+	// Browser and OS are families without version numbers, at most 32 bytes
+	// each.
 	Browser, OS string
-	// Class is the form of the device.
+	// Class is the kind of device.
 	Class DeviceClass
-	// ID is the client's own identifier for the device; empty where it sends none. It is never stored, only hashed.
+	// ID is the client's own identifier for the device, or empty if it sends
+	// none. Only a hash of it is stored.
 	ID string
 }
 
-// DefaultName is the name of a device that was given none: browser and operating system.
+// DefaultName returns the name of a device that was not given one: browser and
+// operating system.
 func (d Device) DefaultName() string {
 	switch {
 	case d.Browser == "" && d.OS == "":
@@ -70,7 +86,7 @@ func (d Device) DefaultName() string {
 	return d.Browser + " on " + d.OS
 }
 
-// DeviceClass is the form of a device. The numbers are stored.
+// DeviceClass is a kind of device. The numbers are stored.
 type DeviceClass byte
 
 // The device classes.
@@ -81,7 +97,7 @@ const (
 	Tablet
 )
 
-// String is the class's name towards clients.
+// String returns the class's name as clients see it.
 func (c DeviceClass) String() string {
 	names := [...]string{"other", "desktop", "mobile", "tablet"}
 	if int(c) >= len(names) {
@@ -90,48 +106,58 @@ func (c DeviceClass) String() string {
 	return names[c]
 }
 
-// Client is the other end of a request.
+// Client is the client that makes a request.
 type Client struct {
-	// IP is the address that the gateway saw; the zero value where it saw none.
+	// IP is the address that the gateway saw, or the zero value if it saw none.
 	IP     netip.Addr
 	Device Device
-	// NotEvaluated says that the request could not have shown a device: none is then compared, and without an IP no network
-	// either. One that could and did not is another device. No request over HTTP sets it.
+	// NotEvaluated says that the request could not have presented a device. The
+	// device is then not compared, and without an IP the network is not,
+	// either. A request that could have presented a device but did not counts
+	// as another device. No HTTP request sets NotEvaluated.
 	NotEvaluated bool
-	// NoDeviceID says that the request could not have shown a device id, as a browser's WebSocket handshake: a session that is
-	// bound to one is then not compared, and any other is.
+	// NoDeviceID says that the request could not have presented a device id,
+	// such as the WebSocket handshake of a browser. The device is then not
+	// compared if the session is bound to a device id. Otherwise it is.
 	NoDeviceID bool
 	Transport  Transport
 }
 
-// Actor is who asks for a change, for the activity of the account that is changed.
+// Actor is who asks for a change, as the activity of the changed account shows
+// it. The zero Actor stands for nobody.
 type Actor struct {
 	IP netip.Addr
-	// Device is its name.
+	// Device is the name of the device.
 	Device string
-	// User is the account that asks, where it is another than the one that is changed (an admin's); else zero.
+	// User is the account that asks, if it is not the account that is changed:
+	// the account of an admin. Otherwise it is zero.
 	User token.UserID
 }
 
-// Actor is a client as the one who asks for a change of its own account.
+// Actor returns the client as the one who asks for a change of its own account.
 func (c Client) Actor() Actor { return Actor{IP: c.IP, Device: c.Device.Name} }
 
-// Session is one live session as its owner may see it.
+// Session is a live session as its owner may see it.
 type Session struct {
 	ID        token.ID
 	Address   common.Address
 	ChainID   uint64
 	Transport Transport
 	Device    Device
-	// IP is that of the login, LastIP that of the last recorded change.
+	// IP is the address at login. LastIP is the address at the last recorded
+	// change of network.
 	IP, LastIP netip.Addr
-	// CreatedAt is the login; LastSeenAt trails the last request by at most the touch interval.
+	// CreatedAt is the time of the login. LastSeenAt is at most the touch
+	// interval before the last request.
 	CreatedAt, LastSeenAt time.Time
-	// IdleEnd and AbsoluteEnd are the deadlines: at either the session is over. The second never moves.
+	// IdleEnd and AbsoluteEnd are the deadlines. The session ends at the
+	// earlier one. AbsoluteEnd never moves.
 	IdleEnd, AbsoluteEnd time.Time
-	// ElevatedUntil is until when the login or the last step-up counts as fresh.
+	// ElevatedUntil is the time until which the login or the last step-up
+	// counts as fresh.
 	ElevatedUntil time.Time
-	// StepUpRequired holds the session until a fresh signature: its device or network changed.
+	// StepUpRequired reports that the device or network changed, and that the
+	// session needs a fresh signature before it is used again.
 	StepUpRequired bool
 }
 
@@ -139,12 +165,13 @@ type Session struct {
 type User struct {
 	ID      token.UserID
 	Address common.Address
-	// Roles are the stored ones; the role that everybody has is not among them.
+	// Roles are the stored roles. [RoleUser], which everybody has, is not among
+	// them.
 	Roles                  []string
 	CreatedAt, LastLoginAt time.Time
 }
 
-// Grant is what a login or a refresh hands out.
+// Grant is the result of a login, a refresh or a step-up.
 type Grant struct {
 	AccessToken, RefreshToken string
 	// AccessEnd is when the access token expires.
@@ -152,13 +179,15 @@ type Grant struct {
 	Session   Session
 	// User is set by a login only.
 	User User
-	// Evicted are the sessions that this login ended to keep the limit.
+	// Evicted are the sessions that this login ended because of the session
+	// limit.
 	Evicted []token.ID
-	// Repeated tells that a refresh changed nothing: the same successor was handed out before.
+	// Repeated reports that a refresh changed nothing, because the same tokens
+	// were returned before.
 	Repeated bool
 }
 
-// LimitPolicy is what happens to a login at the session limit.
+// LimitPolicy is what a login does at the session limit.
 type LimitPolicy byte
 
 // The limit policies.
@@ -169,7 +198,7 @@ const (
 	Deny
 )
 
-// String is the policy's name in a configuration and in a script.
+// String returns the policy's name in a configuration and in a script.
 func (p LimitPolicy) String() string {
 	if p == Deny {
 		return "deny"
@@ -177,48 +206,63 @@ func (p LimitPolicy) String() string {
 	return "evict"
 }
 
-// MaxSessions bounds the sessions of an account, also where the configured limit is 0.
+// MaxSessions is the most live sessions that an account may have. No configured
+// limit exceeds it.
 const MaxSessions = 100
 
-// Options are the rules that a store keeps. All durations must be positive.
+// Options are the settings of a store. All durations must be positive.
 type Options struct {
-	// Prefix begins every key, so that deployments can share a Redis.
+	// Prefix begins every Redis key, so that deployments can share a Redis.
 	Prefix string
-	// Idle ends a session without activity; Absolute ends it whatever happens.
+	// Idle is the idle timeout: a session ends after that long without
+	// activity. Absolute is the absolute timeout: a session ends that long
+	// after its login in any case.
 	Idle, Absolute time.Duration
 	// Access is the lifetime of an access token.
 	Access time.Duration
-	// Grace is how long after a rotation the superseded refresh token still answers, with the same successor.
+	// Grace is how long after a rotation the superseded refresh token is still
+	// accepted. It yields the same successor.
 	Grace time.Duration
-	// Touch is how much activity may go unrecorded: the idle deadline moves at most that often.
+	// Touch is the touch interval: activity is recorded, and the idle end
+	// moves, at most this often.
 	Touch time.Duration
-	// SessionLimit is the number of live sessions of an account; 0 means MaxSessions.
+	// SessionLimit is the most live sessions of an account. 0 means
+	// [MaxSessions].
 	SessionLimit int
 	LimitPolicy  LimitPolicy
-	// RoleLimits take the place of Limit for those who have a role that is named here; of several the largest counts. 0
-	// means MaxSessions.
+	// RoleLimits are session limits by role. They replace SessionLimit for an
+	// account that has one of these roles. Of several the largest counts. 0
+	// means [MaxSessions].
 	RoleLimits map[string]int
-	// DevicePolicy and NetworkPolicy are what a change of device or network leads to.
+	// DevicePolicy and NetworkPolicy are what a change of device or network
+	// does.
 	DevicePolicy, NetworkPolicy Policy
 	// StepUp is how long a login or a step-up counts as fresh.
 	StepUp time.Duration
-	// ActivityMax is how many events an account's activity holds, 0 for none; ActivityKeep is for how long.
+	// ActivityMax is how many events an account's activity holds, 0 for none.
+	// ActivityKeep is how long it holds them.
 	ActivityMax  int
 	ActivityKeep time.Duration
-	// StateQuota is how many bytes of state a session may hold.
+	// StateQuota is the most state that a session may have, in bytes.
 	StateQuota int
-	// NonceRate is requests a minute from one network; LoginRate the same, and those of one account; RefreshRate those of
-	// one account from one network. 0 does not limit.
+	// NonceRate limits the nonces of a network. LoginRate limits the logins of
+	// a network, and also those of an account. RefreshRate limits the refreshes
+	// of an account from one network. All are in requests a minute. 0 means no
+	// limit.
 	NonceRate, LoginRate, RefreshRate int
-	// FetchKey is asked for a key that the ring does not have: the ring may have to take it up first. It returns nil where the
-	// ring now has it, seal.ErrUnknownKey where there is no such key, and any other error where it cannot tell. Nil knows of
-	// no other keys. Whoever makes tokens up can have it called, so it must bound what that costs.
+	// FetchKey is called for a key id that the key ring does not have. It may
+	// add the key to the ring. It returns nil if the ring now has the key,
+	// [seal.ErrUnknownKey] if no such key exists, and any other error if it
+	// could not find out. If FetchKey is nil, no other keys exist. Anyone can
+	// cause a call with a forged token, so FetchKey must bound what a call
+	// costs.
 	FetchKey func(context.Context, seal.KeyID) error `json:"-"`
-	// Audit is told of every event that a script wrote, once each and in order; nil tells nobody.
+	// Audit is called for every event that a script wrote, once each and in
+	// order. It is not called if it is nil.
 	Audit func(context.Context, Event) `json:"-"`
 }
 
-// Policy is what a changed device or network leads to.
+// Policy is what a change of device or network does.
 type Policy byte
 
 // The policies. The numbers are stored.
@@ -227,13 +271,14 @@ const (
 	PolicyOff Policy = iota
 	// PolicyLog records the change.
 	PolicyLog
-	// PolicyStepUp records it and holds the session until a fresh signature.
+	// PolicyStepUp records the change and requires a step-up: a fresh
+	// signature.
 	PolicyStepUp
 	// PolicyRevoke ends the session.
 	PolicyRevoke
 )
 
-// String is the policy's name in a configuration.
+// String returns the policy's name in a configuration.
 func (p Policy) String() string {
 	return [...]string{"off", "log", "step_up", "revoke"}[p&3]
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// SessionLimit returns the session limit that a configured one stands for: 0, and
-// everything above [MaxSessions], stands for MaxSessions.
+// SessionLimit returns the session limit for a configured one. 0 or less, and
+// anything above [MaxSessions], means MaxSessions.
 func SessionLimit(configured int) int {
 	if configured <= 0 || configured > MaxSessions {
 		return MaxSessions
@@ -14,7 +14,7 @@ func SessionLimit(configured int) int {
 	return configured
 }
 
-// roleLimits are the limits that roles bring, as the script takes them.
+// roleLimits returns the session limits of roles as the script takes them.
 func (s *Store) roleLimits() string {
 	var pairs []string
 	for role, limit := range s.opts.RoleLimits {

@@ -23,40 +23,48 @@ const (
 )
 
 const (
-	// MaxStateKeys is how many keys a session's state may have, within its quota.
+	// MaxStateKeys is the most keys that a session's state may have, within its
+	// quota.
 	MaxStateKeys = 64
-	// MaxStateKey is how long the name of a key may be, in bytes.
+	// MaxStateKey is the most bytes that the name of a key may have.
 	MaxStateKey = 64
 )
 
 // StateItem is one key of a session's state.
 type StateItem struct {
+	// Key is the name of the key, 1 to [MaxStateKey] bytes.
 	Key string
-	// Value is JSON; absent in a list.
+	// Value is JSON. It is nil in a [StateList].
 	Value []byte
-	// Size is the value's, in bytes.
-	Size    int
+	// Size is the size of the value in bytes.
+	Size int
+	// Expires is when the key expires, at the latest with the session.
 	Expires time.Time
-	// Version changes with every change of this key. It is opaque, never empty, and made of letters and digits.
+	// Version changes with every change of this key. It is opaque, not empty,
+	// and consists of letters and digits.
 	Version string
 }
 
-// StateList is what a session's state holds.
+// StateList lists the keys of a session's state.
 type StateList struct {
+	// Items are the keys, sorted by name, without their values.
 	Items []StateItem
-	// Used counts keys and values, in bytes; Quota is how much there may be.
+	// Used is the size of all keys and values in bytes. Quota is the most that
+	// Used may be.
 	Used, Quota int
 }
 
-// StateCondition is what must hold of a key before it is changed. The zero value wants nothing.
+// StateCondition is what must hold of a key before it is changed. The zero
+// value requires nothing.
 type StateCondition struct {
-	// Versions, where not empty: the key is there, with one of these versions; "*" is any.
+	// Versions, if not empty, requires that the key exists and has one of these
+	// versions. "*" stands for any version.
 	Versions []string
-	// Absent: the key is not there.
+	// Absent requires that the key does not exist.
 	Absent bool
 }
 
-// ListState lists the keys of a session's state, by name. One trip.
+// ListState lists the keys of a session's state. It takes one round trip.
 func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 	var stored map[string]string
 	err := script.Retry(ctx, func() (err error) {
@@ -86,7 +94,8 @@ func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 	return list, nil
 }
 
-// State reads one key. It fails with ErrNotFound. One trip.
+// State reads one key. It returns [ErrNotFound] if there is no such key. It
+// takes one round trip.
 func (s *Store) State(ctx context.Context, a Access, key string) (StateItem, error) {
 	field := s.stateField(a.Session.ID, key)
 	var value string
@@ -110,12 +119,18 @@ func (s *Store) State(ctx context.Context, a Access, key string) (StateItem, err
 	return item, nil
 }
 
-// PutState stores a value under a key of 1 to MaxStateKey bytes until ttl is over, or the session: zero means as long as
-// the session may live. It fails with ErrPrecondition, with ErrTooLarge where the quota or MaxStateKeys does not allow it,
-// and as Validate does where the session has ended since. One trip.
-func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte, ttl time.Duration, want StateCondition) (StateItem, error) {
+// PutState stores a value under a key of 1 to [MaxStateKey] bytes. The value
+// expires after ttl, or with the session if that is earlier. If ttl is 0 it
+// expires with the session. PutState returns [ErrPrecondition] if want does not
+// hold, [ErrTooLarge] if the quota or [MaxStateKeys] does not allow the value,
+// and the errors of [Store.Validate] if the session has ended since. It takes
+// one round trip.
+func (s *Store) PutState(
+	ctx context.Context, a Access, key string, value []byte, ttl time.Duration,
+	want StateCondition,
+) (StateItem, error) {
 	if key == "" || len(key) > MaxStateKey {
-		return StateItem{}, errors.New("a key of state has 1 to 64 bytes")
+		return StateItem{}, errors.New("state key is not valid: use 1 to 64 bytes")
 	}
 	item := StateItem{Key: key, Value: value, Size: len(value), Expires: a.Session.AbsoluteEnd}
 	now := s.now()
@@ -131,15 +146,17 @@ func (s *Store) PutState(ctx context.Context, a Access, key string, value []byte
 	item.Version = versionOf(stored)
 	idem := script.NewIdempotencyKey()
 	r, err := s.run(ctx, statePutScript, s.stateKeys(id, idem),
-		millis(now), idem[:], id.Session[:], field, stored, want.argument(), s.opts.StateQuota, MaxStateKeys)
+		millis(now), idem[:], id.Session[:], field, stored, want.argument(),
+		s.opts.StateQuota, MaxStateKeys)
 	if err != nil {
 		return StateItem{}, err
 	}
 	return item, stateFault(r, id)
 }
 
-// DeleteState deletes a key. It fails with ErrNotFound, with ErrPrecondition, and as Validate does where the session has
-// ended since. One trip.
+// DeleteState deletes a key. It returns [ErrNotFound] if there is no such key,
+// [ErrPrecondition] if want does not hold, and the errors of [Store.Validate]
+// if the session has ended since. It takes one round trip.
 func (s *Store) DeleteState(ctx context.Context, a Access, key string, want StateCondition) error {
 	id, idem := a.Session.ID, script.NewIdempotencyKey()
 	r, err := s.run(ctx, stateDeleteScript, s.stateKeys(id, idem),
@@ -150,7 +167,7 @@ func (s *Store) DeleteState(ctx context.Context, a Access, key string, want Stat
 	return stateFault(r, id)
 }
 
-// stateFault turns an outcome into its error.
+// stateFault returns the error of a reply.
 func stateFault(r script.Reply, id token.ID) error {
 	switch r.Outcome() {
 	case outcomeDone:
@@ -165,11 +182,12 @@ func stateFault(r script.Reply, id token.ID) error {
 	return fault(r, id)
 }
 
-// argument is the condition as scripts take it; see meetsCondition in lua/lib/state.lua. What is no version of ours matches nothing.
+// argument returns the condition as scripts take it; see meetsCondition in
+// lua/lib/state.lua. A version that does not have our form matches nothing.
 func (c StateCondition) argument() string {
 	switch {
 	case c.Absent && len(c.Versions) > 0:
-		return "version" // nothing is both there and not
+		return "version" // matches nothing: a key cannot both exist and be absent
 	case c.Absent:
 		return "absent"
 	case len(c.Versions) == 0:
@@ -179,14 +197,16 @@ func (c StateCondition) argument() string {
 	}
 	want := "version"
 	for _, version := range c.Versions {
-		if raw, err := hex.DecodeString(version); err == nil && len(raw) == nonceEnd-nonceAt && hex.EncodeToString(raw) == version {
+		if raw, err := hex.DecodeString(version); err == nil &&
+			len(raw) == nonceEnd-nonceAt && hex.EncodeToString(raw) == version {
 			want += string(raw)
 		}
 	}
 	return want
 }
 
-// In front of a sealed item stand what scripts decide on: when it expires, and its size with its name.
+// itemHead is the size of what precedes a sealed item, for scripts to read:
+// when the item expires, and the size of its key and value.
 const itemHead = 6 + 4
 
 func (s *Store) sealItem(id token.ID, field string, item StateItem) (string, error) {
@@ -196,12 +216,14 @@ func (s *Store) sealItem(id token.ID, field string, item StateItem) (string, err
 	if err != nil {
 		return "", fmt.Errorf("sealing state: %w", err)
 	}
-	head := binary.BigEndian.AppendUint32(encodeTime(item.Expires), uint32(len(item.Key)+len(item.Value)))
+	head := binary.BigEndian.AppendUint32(encodeTime(item.Expires),
+		uint32(len(item.Key)+len(item.Value)))
 	return string(append(head, sealed...)), nil
 }
 
-// openItem fails with ErrDamaged on all that was not sealed for this field of this session, and with ErrNotFound on what a
-// key sealed that was taken away.
+// openItem opens a stored item. It returns [ErrDamaged] if the item was not
+// sealed for this field of this session, and [ErrNotFound] if its key was
+// removed from the key ring.
 func (s *Store) openItem(ctx context.Context, id token.ID, hash, stored string) (StateItem, error) {
 	if len(stored) < itemHead {
 		return StateItem{}, ErrDamaged
@@ -223,26 +245,31 @@ func (s *Store) openItem(ctx context.Context, id token.ID, hash, stored string) 
 	if !ok {
 		return StateItem{}, ErrDamaged
 	}
-	return StateItem{Key: string(name), Value: value, Size: len(value), Expires: expires, Version: versionOf(stored)}, nil
+	return StateItem{
+		Key: string(name), Value: value, Size: len(value), Expires: expires,
+		Version: versionOf(stored),
+	}, nil
 }
 
-// itemSeal binds a sealed item to its session, its field and its end.
+// itemSeal returns what a sealed item is bound to: its session, its field and
+// its expiry.
 func itemSeal(id token.ID, field string, expires time.Time) seal.Record {
 	owner := append(id.User[:], id.Session[:]...)
 	return seal.Record{Kind: "state", Owner: append(owner, field...), Facts: encodeTime(expires)}
 }
 
-// versionOf is a stored item's: the random nonce of its seal.
+// versionOf returns the version of a stored item: the random nonce of its seal.
 func versionOf(stored string) string {
 	return hex.EncodeToString([]byte(stored[itemHead+nonceAt : itemHead+nonceEnd]))
 }
 
-// stateField is what Redis holds of a key's name: a keyed hash, another in every session.
+// stateField returns what Redis holds instead of a key's name: a keyed hash,
+// which differs between sessions.
 func (s *Store) stateField(id token.ID, key string) string {
 	return string(s.keys.Lookup(seal.StateName, id.User[:], id.Session[:], []byte(key))[:16])
 }
 
-// stateKeys are those of a change of state.
+// stateKeys returns the keys of a script that changes state.
 func (s *Store) stateKeys(id token.ID, idem script.IdempotencyKey) []string {
 	return []string{s.recordKey(id.User), s.stateKey(id), s.replyCacheKey(id.User, idem)}
 }

@@ -13,20 +13,25 @@ import (
 
 // Statistics are counts over all accounts.
 type Statistics struct {
-	// Active sessions and the accounts that have any, now.
+	// Active is the number of live sessions, and Users the number of accounts
+	// that have any, both now.
 	Active, Users int
-	// ByChain has the chains that any session is on; ByTransport and ByDevice have every transport and class.
+	// ByChain has every chain that a live session is on. ByTransport and
+	// ByDevice have every transport and device class.
 	ByChain     map[uint64]int
 	ByTransport map[Transport]int
 	ByDevice    map[DeviceClass]int
-	// Logins, FailedLogins and Ended are of the last 24 whole hours and the one under way, as of AsOf.
+	// Logins, FailedLogins and Ended count the last 24 complete hours and the
+	// current one, as of AsOf.
 	Logins, FailedLogins int
 	Ended                map[Reason]int
-	// AsOf is when the sweeper last summed up; the zero time where it never did.
+	// AsOf is when the sweeper last wrote a summary, or the zero time if it
+	// never did.
 	AsOf time.Time
 }
 
-// summary is what the sweeper leaves for health and statistics, as JSON. Reasons stand in it by number.
+// summary is what the sweeper writes for health and statistics, as JSON. In it
+// a reason is its number.
 type summary struct {
 	AsOf         time.Time      `json:"asOf"`
 	Active       int            `json:"active"`
@@ -36,7 +41,8 @@ type summary struct {
 	Ended        map[Reason]int `json:"ended"`
 }
 
-// decodeSummary reads a stored sum; what is none tells nothing, and its AsOf is zero.
+// decodeSummary decodes a stored summary. If raw is not one, the result is
+// zero, AsOf included.
 func decodeSummary(raw string) summary {
 	var out summary
 	if json.Unmarshal([]byte(raw), &out) != nil {
@@ -46,14 +52,17 @@ func decodeSummary(raw string) summary {
 }
 
 const (
-	// statisticsDepth is how many buckets one pipeline asks for.
+	// statisticsDepth is how many partitions one pipeline reads.
 	statisticsDepth = 512
-	// statisticsRange holds the counters of a bucket with sessions on up to eight chains.
+	// statisticsRange is how many bytes it reads of a partition's counters:
+	// enough for sessions on up to eight chains.
 	statisticsRange = countersSize + 8*chainSize
 )
 
-// Statistics counts what is live now, and reads the flows of the last sum. No keyspace is scanned: the counters of each
-// bucket are read, in a few pipelines. Damaged ones count as zero until the sweeper has mended them.
+// Statistics counts what is live now, and reads the hourly counts from the last
+// summary. It does not scan the keyspace: it reads the counters of every
+// partition, in a few pipelines. Damaged counters count as zero until the
+// sweeper has repaired them.
 func (s *Store) Statistics(ctx context.Context) (Statistics, error) {
 	var live liveCounts
 	for from := 0; from < partitions; from += statisticsDepth {
@@ -69,12 +78,16 @@ func (s *Store) Statistics(ctx context.Context) (Statistics, error) {
 	return Statistics{
 		Active: live.active, Users: live.users, ByChain: live.chains,
 		ByTransport: map[Transport]int{Cookie: live.cookie, Bearer: live.active - live.cookie},
-		ByDevice:    map[DeviceClass]int{Desktop: live.desktop, Mobile: live.mobile, Tablet: live.tablet, OtherDevice: other},
-		Logins:      last.Logins, FailedLogins: last.FailedLogins, Ended: last.Ended, AsOf: last.AsOf,
+		ByDevice: map[DeviceClass]int{
+			Desktop: live.desktop, Mobile: live.mobile, Tablet: live.tablet, OtherDevice: other,
+		},
+		Logins: last.Logins, FailedLogins: last.FailedLogins,
+		Ended: last.Ended, AsOf: last.AsOf,
 	}, nil
 }
 
-// addLiveCounts adds what is live in the buckets from that one on.
+// addLiveCounts adds the live counts of statisticsDepth partitions, beginning
+// with number from.
 func (s *Store) addLiveCounts(ctx context.Context, live *liveCounts, from int) error {
 	heads := make([]*redis.StringCmd, statisticsDepth)
 	err := s.pipeline(ctx, func(p redis.Pipeliner) {
@@ -92,14 +105,15 @@ func (s *Store) addLiveCounts(ctx context.Context, live *liveCounts, from int) e
 				return err
 			}
 		}
-		if partition, _, err := decodeLiveCounts(raw); err == nil {
-			live.add(partition)
+		if counts, _, err := decodeLiveCounts(raw); err == nil {
+			live.add(counts)
 		}
 	}
 	return nil
 }
 
-// counters are a bucket's, whole; empty where there are none.
+// counters reads all of a partition's counters. It returns "" if there are
+// none.
 func (s *Store) counters(ctx context.Context, partition int) (string, error) {
 	var raw string
 	err := script.Retry(ctx, func() (err error) {
@@ -109,6 +123,8 @@ func (s *Store) counters(ctx context.Context, partition int) (string, error) {
 	return raw, err
 }
 
+// lastSummary reads the sweeper's last summary. If there is none, the result is
+// zero.
 func (s *Store) lastSummary(ctx context.Context) (summary, error) {
 	var raw string
 	err := script.Retry(ctx, func() (err error) {
@@ -121,8 +137,9 @@ func (s *Store) lastSummary(ctx context.Context) (summary, error) {
 	return decodeSummary(raw), err
 }
 
-// pipeline sends commands that only read in one go, and once more where an answer was lost. None of them may be one that
-// tells a missing key as an error: that would hide the error of one behind it.
+// pipeline sends commands that only read in one round trip, and once more if a
+// reply was lost. No command may report a missing key as an error, because that
+// would hide the error of a command after it.
 func (s *Store) pipeline(ctx context.Context, add func(redis.Pipeliner)) error {
 	return script.Retry(ctx, func() error {
 		_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {

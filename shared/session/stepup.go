@@ -10,20 +10,26 @@ import (
 	"latchkey/shared/token"
 )
 
-// Inspect finds the live session of an access token, for a step-up: one that is held opens too. The token must be good as
-// for Validate. One trip, and nothing is recorded.
+// Inspect returns the live session of an access token, for a step-up. It
+// accepts a session that requires one. Otherwise the token must be as valid as
+// for [Store.Validate], and Inspect returns the same errors. It does not record
+// activity, and takes one round trip.
 func (s *Store) Inspect(ctx context.Context, text string, transport Transport) (Access, error) {
 	return s.inspect(ctx, token.Access, text, transport, s.checkAccess)
 }
 
-// InspectRefresh is Inspect for a refresh token. It must be the current one, or one that a rotation has just superseded;
-// any other is ErrInvalidToken here, and not called theft.
-func (s *Store) InspectRefresh(ctx context.Context, text string, transport Transport) (Access, error) {
+// InspectRefresh is [Store.Inspect] for a refresh token. The token must be the
+// current one, or one that was superseded within the grace. It returns
+// [token.ErrInvalid] for any other token, and does not treat it as stolen.
+func (s *Store) InspectRefresh(
+	ctx context.Context, text string, transport Transport,
+) (Access, error) {
 	return s.inspect(ctx, token.Refresh, text, transport, s.checkRefresh)
 }
 
 func (s *Store) inspect(
-	ctx context.Context, kind token.Kind, text string, transport Transport, check func(entry, token.Token, Transport, time.Time) error,
+	ctx context.Context, kind token.Kind, text string, transport Transport,
+	check func(entry, token.Token, Transport, time.Time) error,
 ) (Access, error) {
 	t, err := s.parse(ctx, kind, text)
 	if err != nil {
@@ -51,7 +57,7 @@ func (s *Store) inspect(
 	return rec.access(t.ID().User, *e, p), nil
 }
 
-// checkRefresh judges a refresh token that is shown and not exchanged.
+// checkRefresh checks a refresh token that is presented but not exchanged.
 func (s *Store) checkRefresh(e entry, t token.Token, transport Transport, now time.Time) error {
 	hash, err := t.Hash(s.keys)
 	want := e.refresh
@@ -66,9 +72,13 @@ func (s *Store) checkRefresh(e entry, t token.Token, transport Transport, now ti
 	return nil
 }
 
-// StepUp renews a live session after a fresh signature of its own address, over a nonce that was issued for it: new
-// tokens, at once and without a grace for the old ones, elevated, no longer held, and bound to this device and network.
-// One trip after Inspect, which read the session; it reads again where a refresh came in between.
+// StepUp renews a live session after a fresh signature by its own address, over
+// a nonce that was issued for this session. The session gets new tokens,
+// without a grace for the old ones, is elevated, no longer requires a step-up,
+// and is bound to this device and network. It takes one round trip after
+// [Store.Inspect], which read the session. If a refresh came in between it
+// reads the session again. It returns [ErrUnavailable] if that happens again
+// and again.
 func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, error) {
 	c := s.newTransaction(a.User.ID, client.Actor())
 	for range staleReads {
@@ -76,7 +86,9 @@ func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, err
 		if !errors.Is(err, errStale) {
 			return g, err
 		}
-		c.idem = script.NewIdempotencyKey() // the one before may have taken effect, and its event has its id
+		// The previous run may have taken effect although its reply was lost.
+		// Its event has that idempotency key.
+		c.idem = script.NewIdempotencyKey()
 		rec, values, err := s.load(ctx, s.sessionKeys(a.Session.ID))
 		if err != nil {
 			return Grant{}, err
@@ -94,13 +106,17 @@ func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, err
 	return Grant{}, ErrUnavailable
 }
 
-// stepUp asks once. It fails with errStale where the session was rotated since a was read.
+// stepUp makes one attempt. It returns errStale if the session was rotated
+// since a was read.
 func (s *Store) stepUp(ctx context.Context, c transaction, a Access, client Client) (Grant, error) {
-	tokens, err := token.PairOf(s.keys, token.NewRefresh(a.entry.key, a.Session.ID, a.entry.generation+1))
+	tokens, err := token.PairOf(s.keys,
+		token.NewRefresh(a.entry.key, a.Session.ID, a.entry.generation+1))
 	if err != nil {
 		return Grant{}, err
 	}
-	p := payload{address: a.payload.address, ip: a.payload.ip, lastIP: client.IP, device: client.Device}
+	p := payload{
+		address: a.payload.address, ip: a.payload.ip, lastIP: client.IP, device: client.Device,
+	}
 	if err := s.askStepUp(&c, a.entry, tokens, p, client); err != nil {
 		return Grant{}, err
 	}
@@ -122,8 +138,10 @@ func (s *Store) stepUp(ctx context.Context, c transaction, a Access, client Clie
 	return s.grant(tokens, e, p)
 }
 
-// askStepUp fills in the script's keys and arguments.
-func (s *Store) askStepUp(c *transaction, e entry, tokens token.Pair, p payload, client Client) error {
+// askStepUp sets the script's keys and arguments.
+func (s *Store) askStepUp(
+	c *transaction, e entry, tokens token.Pair, p payload, client Client,
+) error {
 	id := tokens.Access.ID()
 	access, refresh, err := tokens.Hashes(s.keys)
 	if err != nil {
@@ -143,7 +161,8 @@ func (s *Store) askStepUp(c *transaction, e entry, tokens token.Pair, p payload,
 	c.args = []any{
 		id.Session[:], e.generation, append(access, refresh...),
 		s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(), millis(c.now.Add(s.opts.StepUp)),
-		append(device[:], caller.network[:]...), int(flags), []byte{byte(client.Device.Class)}, sealed,
+		append(device[:], caller.network[:]...), int(flags),
+		[]byte{byte(client.Device.Class)}, sealed,
 	}
 	return nil
 }

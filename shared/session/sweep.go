@@ -13,59 +13,74 @@ import (
 	"latchkey/shared/script"
 )
 
-// Swept is what a sweep did.
+// Swept is the result of a sweep.
 type Swept struct {
-	// Ended sessions, whose deadlines had passed.
+	// Ended is how many sessions the sweep ended because a deadline had passed.
 	Ended int
-	// Recounted buckets, and how many of them were wrong and were mended.
+	// Recounted is how many partitions were recounted, and Repaired how many of
+	// those had wrong counters, which were repaired.
 	Recounted, Repaired int
-	// Damaged records, which were left as they are.
+	// Damaged is how many records could not be read. They were left as they
+	// are.
 	Damaged int
-	// Complete tells that every bucket was visited without a fault before the time was over, and the sum is new.
+	// Complete reports whether every partition was visited without an error
+	// before the time was up, and a new summary was written.
 	Complete bool
-	// Active sessions, where it is complete.
+	// Active is how many sessions are live, if the sweep was complete.
 	Active int
 }
 
-// A sweep must not be felt: how much Redis is asked for at once decides how long others wait, how soon again how many.
+// A sweep must not slow down other requests. How much it asks of Redis at once
+// decides how long a request waits. How often it asks decides how many requests
+// wait.
 const (
-	sweepTogether = 3  // buckets that one pipeline looks at, with three to ten commands each
-	sweepLook     = 64 // subjects that are due which a look at a part of an index finds
+	sweepTogether = 3  // partitions per pipeline, with three to ten commands each
+	sweepLook     = 64 // due subjects that one look at an index segment finds
 	sweepBatch    = 32 // subjects that one script sweeps
-	// sweepRest is for how long a sweep leaves Redis to others for each subject that it swept: ten times what that took
-	// Redis. recountRest is the same for each record that was read to be counted.
+	// sweepRest is how long a sweep pauses for each subject that it swept: ten
+	// times what that took Redis. recountRest is the same for each record that
+	// a recount read.
 	sweepRest   = 200 * time.Microsecond
 	recountRest = 50 * time.Microsecond
-	sweepSpare  = 2 * time.Second
-	// sweepStride lies between where one sweep begins and where that of the next minute does. It has no divisor in common
-	// with the number of buckets, so that sweeps which run out of time reach all of them in turn.
+	// sweepSpare is how long before its deadline a sweep stops.
+	sweepSpare = 2 * time.Second
+	// sweepStride is how many partitions lie between the start of one sweep and
+	// the start of the sweep a minute later. It has no divisor in common with
+	// the number of partitions. So sweeps that run out of time reach all
+	// partitions in turn.
 	sweepStride = 2531
-	// recountEvery is in how many minutes every bucket is recounted.
+	// recountEvery is the number of minutes in which every partition is
+	// recounted once.
 	recountEvery = 60
-	summaryKept  = 24 * time.Hour
+	// summaryKept is how long a summary is stored.
+	summaryKept = 24 * time.Hour
 )
 
-// sweeping is one sweep under way.
+// sweeping is a sweep in progress.
 type sweeping struct {
 	*Store
 	now     time.Time
 	done    Swept
 	summary summary
 	pace    pace
-	// counted are the counters of the bucket that was changed last, as they are now; empty where nobody told.
+	// lastCounters are the counters of the partition that was changed last, as
+	// they are now. They are empty if no script returned them.
 	lastCounters string
-	// segmented tells that the last bucket had more accounts than one part of an index holds; most likely the next has too.
+	// segmented reports that the last partition had more accounts than one
+	// index segment holds. The next one most likely has, too.
 	segmented bool
 }
 
-// pace is how fast a sweep should be: so that it has visited all buckets in half of the time that there is.
+// pace is how fast a sweep should be: it should have visited all partitions in
+// half of the time that it has.
 type pace struct {
 	began        time.Time
-	within       time.Duration // not at all where it is zero
-	visited, all int           // buckets, with those under way
+	within       time.Duration // zero if there is no deadline
+	visited, all int           // partitions, including those in progress
 }
 
-// newPace is that of a sweep which begins now and must stop in time for ctx; one that need not stop does not rest.
+// newPace returns the pace of a sweep that begins now and must stop in time for
+// ctx. A sweep without a deadline does not pause.
 func newPace(ctx context.Context, all int) pace {
 	p := pace{began: time.Now(), all: all}
 	if end, ok := ctx.Deadline(); ok {
@@ -74,22 +89,28 @@ func newPace(ctx context.Context, all int) pace {
 	return p
 }
 
-// ahead tells whether a sweep that has gone on for so long is faster.
+// ahead reports whether a sweep that has run for so long is faster than its
+// pace.
 func (p pace) ahead(elapsed time.Duration) bool {
 	return elapsed < p.within/time.Duration(p.all)*time.Duration(p.visited)
 }
 
-// rest leaves Redis to others for a while, unless the sweep is late.
+// rest pauses to leave Redis to others, unless the sweep is behind its pace.
 func (w *sweeping) rest(d time.Duration) {
 	if w.pace.ahead(time.Since(w.pace.began)) {
 		time.Sleep(d)
 	}
 }
 
-// Sweep ends the sessions whose deadlines have passed, each with its event and its counters, recounts a share of the
-// buckets, and sums up. It stops in time for ctx, which is no error, and the next one begins elsewhere. Two at once do no
-// harm. An error that is about one bucket is returned in the end: the others are swept, and summed up. It fails with
-// ErrUnavailable at once. What was done until then is told with every error.
+// Sweep ends the sessions whose deadlines have passed, each with its event and
+// its counters, recounts a share of the partitions, and writes a summary. It
+// stops in time for ctx, which is not an error. The next sweep begins at
+// another partition. Two sweeps at once do no harm.
+//
+// An error that is about one partition is returned at the end: the other
+// partitions are swept, and the summary is written. Sweep returns
+// [ErrUnavailable] at once. With every error it also returns what was done
+// until then.
 func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 	start := int(s.now().Unix()/60%partitions) * sweepStride % partitions
 	all := make([]int, partitions)
@@ -99,7 +120,7 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 	return s.sweep(ctx, all)
 }
 
-// sweep visits these buckets, in their order.
+// sweep visits these partitions in order.
 func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 	w := &sweeping{Store: s, now: s.now()}
 	w.summary.AsOf, w.summary.Ended = w.now, map[Reason]int{}
@@ -123,7 +144,7 @@ func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 	return w.done, faults
 }
 
-// endingBefore is over a moment before ctx is.
+// endingBefore returns a context that ends sweepSpare before ctx.
 func endingBefore(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {
@@ -132,19 +153,21 @@ func endingBefore(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, end.Add(-sweepSpare))
 }
 
-// partitionView is a look at a bucket.
+// partitionView is what a look at a partition reads.
 type partitionView struct {
 	partition int
 	counters  *redis.StringCmd
-	size      *redis.IntCmd           // of the first part of the index
-	due       []*redis.StringSliceCmd // in each part, from the first one on, that was looked at
+	size      *redis.IntCmd           // of the first index segment
+	due       []*redis.StringSliceCmd // of each segment that was looked at, from the first on
 }
 
-// visit looks at a few buckets and does in each what there is to do.
+// visit looks at a few partitions and does what there is to do in each.
 func (w *sweeping) visit(ctx context.Context, some []int) error {
 	var seen []partitionView
 	looked := 1
-	if w.segmented && len(some) > 1 { // one that is looked at alone may have a part that cannot be read
+	// A partition that is visited alone may have a segment that cannot be read.
+	// sweepPartition reads the other segments then.
+	if w.segmented && len(some) > 1 {
 		looked = indexSegments
 	}
 	err := w.pipeline(ctx, func(p redis.Pipeliner) {
@@ -162,7 +185,7 @@ func (w *sweeping) visit(ctx context.Context, some []int) error {
 	}
 	var faults error
 	for i, g := range seen {
-		if err != nil { // of one of them; each is looked at alone
+		if err != nil { // one of them failed: visit each alone
 			faults = errors.Join(faults, w.visit(ctx, some[i:i+1]))
 		} else {
 			faults = errors.Join(faults, w.work(ctx, g))
@@ -174,8 +197,11 @@ func (w *sweeping) visit(ctx context.Context, some []int) error {
 	return faults
 }
 
-// dueIn asks for those whose time has come in parts of a bucket's index, up to sweepLook in each.
-func (w *sweeping) dueIn(ctx context.Context, p redis.Pipeliner, partition, from, to int) (due []*redis.StringSliceCmd) {
+// dueIn reads the members that are due in segments from to to-1 of a
+// partition's index, up to sweepLook in each.
+func (w *sweeping) dueIn(
+	ctx context.Context, p redis.Pipeliner, partition, from, to int,
+) (due []*redis.StringSliceCmd) {
 	now := &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(millis(w.now), 10), Count: sweepLook}
 	for segment := from; segment < to; segment++ {
 		due = append(due, p.ZRangeByScore(ctx, w.indexKey(partition, segment), now))
@@ -183,12 +209,14 @@ func (w *sweeping) dueIn(ctx context.Context, p redis.Pipeliner, partition, from
 	return due
 }
 
-// work sweeps a bucket, recounts it where it is its turn, and adds its counters to the sum.
+// work sweeps a partition, recounts it if it is its turn, and adds its counters
+// to the summary.
 func (w *sweeping) work(ctx context.Context, g partitionView) error {
 	raw := g.counters.Val()
 	live, _, err := decodeCounters(raw)
 	recount := int64(g.partition%recountEvery) == w.now.Unix()/60%recountEvery
-	// Subjects stand in the other parts only where the first one is full, or was when they came.
+	// Subjects are in the other segments only if the first one is full, or was
+	// when they were added.
 	w.segmented = err != nil || live.users > int(g.size.Val())
 	before := w.done
 	if err := w.sweepPartition(ctx, g, w.segmented || recount); err != nil {
@@ -210,13 +238,14 @@ func (w *sweeping) work(ctx context.Context, g partitionView) error {
 	return nil
 }
 
-// member is somebody who stands in a part of a bucket's index.
+// member is a member of an index segment.
 type member struct {
 	segment int
 	name    string
 }
 
-// members adds those that were found in parts from that one on.
+// members adds the members that were found in segments, beginning with segment
+// from.
 func members(all []member, from int, found []*redis.StringSliceCmd) []member {
 	for i, segment := range found {
 		all = membersIn(all, from+i, segment.Val())
@@ -224,7 +253,7 @@ func members(all []member, from int, found []*redis.StringSliceCmd) []member {
 	return all
 }
 
-// membersIn adds members that stand in a part.
+// membersIn adds members of one segment.
 func membersIn(all []member, segment int, names []string) []member {
 	for _, name := range names {
 		all = append(all, member{segment, name})
@@ -232,18 +261,24 @@ func membersIn(all []member, segment int, names []string) []member {
 	return all
 }
 
-// look adds those who are due in the parts of a bucket's index from that one on, of those that can be read.
+// look adds the members that are due in a partition's index, beginning with
+// segment from. If segments cannot be read it returns the members of the
+// others, and the error.
 func (w *sweeping) look(ctx context.Context, partition, from int, due []member) ([]member, error) {
 	var found []*redis.StringSliceCmd
-	err := w.pipeline(ctx, func(p redis.Pipeliner) { found = w.dueIn(ctx, p, partition, from, indexSegments) })
+	err := w.pipeline(ctx, func(p redis.Pipeliner) {
+		found = w.dueIn(ctx, p, partition, from, indexSegments)
+	})
 	return members(due, from, found), err
 }
 
-// sweepPartition sweeps who is due in a bucket, and looks again where there may be more: where a look found as many as it
-// can, or more of an account's sessions ended at once than one visit ends.
+// sweepPartition sweeps the members of a partition that are due. It looks again
+// if there may be more: if a look found as many as it can, or if more sessions
+// of an account have expired than one visit ends. If overflow is set it looks
+// at all segments.
 func (w *sweeping) sweepPartition(ctx context.Context, g partitionView, overflow bool) error {
 	due := members(nil, 0, g.due)
-	var fault error // of a part; the others are swept
+	var fault error // of a segment; the others are swept
 	if looked := len(g.due); overflow && looked < indexSegments {
 		due, fault = w.look(ctx, g.partition, looked, due)
 	}
@@ -264,13 +299,14 @@ func (w *sweeping) sweepPartition(ctx context.Context, g partitionView, overflow
 	return fault
 }
 
-// sweepMembers sweeps some of a bucket's, which are not more than sweepBatch, and returns how many of them have more that
-// is due.
+// sweepMembers sweeps at most sweepBatch members of a partition, and returns
+// how many of them have more sessions to end.
 func (w *sweeping) sweepMembers(ctx context.Context, partition int, some []member) (int64, error) {
 	keys := []string{w.countersKey(partition)}
 	args := []any{millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep)}
 	for _, m := range some {
-		keys = append(keys, w.indexKey(partition, m.segment), w.memberRecordKey(partition, m.name), w.memberActivityKey(partition, m.name))
+		keys = append(keys, w.indexKey(partition, m.segment),
+			w.memberRecordKey(partition, m.name), w.memberActivityKey(partition, m.name))
 		idem := script.NewIdempotencyKey()
 		args = append(args, string(idem[:])+m.name)
 	}
@@ -290,11 +326,11 @@ func (w *sweeping) sweepMembers(ctx context.Context, partition int, some []membe
 	return r.Int(2), w.audit(ctx, emitted, Actor{})
 }
 
-// add adds a bucket's counters, and those of its flows that are of the last day.
+// add adds a partition's live counts, and its hourly counts of the last day.
 func (t *summary) add(raw string, now time.Time) {
 	live, hourly, err := decodeCounters(raw)
 	if err != nil {
-		return // they count again once they are mended
+		return // they count again once they are repaired
 	}
 	t.Active, t.Users = t.Active+live.active, t.Users+live.users
 	for _, f := range hourly {
@@ -308,7 +344,7 @@ func (t *summary) add(raw string, now time.Time) {
 	}
 }
 
-// writeSummary writes down the sum of a whole sweep.
+// writeSummary writes the summary after all partitions were visited.
 func (w *sweeping) writeSummary(ctx context.Context) (err error) {
 	if w.summary.FailedLogins, err = w.failures(ctx); err != nil {
 		return err
@@ -317,5 +353,7 @@ func (w *sweeping) writeSummary(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return script.Retry(ctx, func() error { return w.rdb.Set(ctx, w.summaryKey(), text, summaryKept).Err() })
+	return script.Retry(ctx, func() error {
+		return w.rdb.Set(ctx, w.summaryKey(), text, summaryKept).Err()
+	})
 }

@@ -11,31 +11,37 @@ import (
 	"latchkey/shared/token"
 )
 
-// transaction is one run of a script that changes a subject's record, and with it, in the same step, the bucket's counters
-// and index and the subject's activity.
+// transaction is one run of a script that changes a subject's record. In the
+// same step the script changes the partition's counters and index, and the
+// subject's activity.
 type transaction struct {
 	user  token.UserID
 	idem  script.IdempotencyKey
 	now   time.Time
 	actor Actor
-	// keys and args are the script's own, behind those that all have.
+	// keys and args are the script's own. They follow those that all scripts
+	// share.
 	keys []string
 	args []any
 }
 
-// newTransaction begins one.
+// newTransaction returns a transaction with a new idempotency key and the
+// current time.
 func (s *Store) newTransaction(user token.UserID, actor Actor) transaction {
 	return transaction{user: user, idem: script.NewIdempotencyKey(), now: s.now(), actor: actor}
 }
 
-// commit runs a script and hands on the events that it wrote.
-func (s *Store) commit(ctx context.Context, lua *script.Script, c transaction) (script.Reply, error) {
+// commit runs a script, and calls Options.Audit for the events that it emitted.
+func (s *Store) commit(
+	ctx context.Context, lua *script.Script, c transaction,
+) (script.Reply, error) {
 	detail, err := s.sealActor(c.user, c.idem, c.now, c.actor)
 	if err != nil {
 		return nil, err
 	}
 	args := append([]any{
-		millis(c.now), c.idem[:], c.user[:], detail, s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep),
+		millis(c.now), c.idem[:], c.user[:], detail,
+		s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep),
 	}, c.args...)
 	r, emitted, err := s.runEmitting(ctx, lua, append(s.subjectKeys(c.user), c.keys...), args...)
 	if err != nil {
@@ -44,13 +50,15 @@ func (s *Store) commit(ctx context.Context, lua *script.Script, c transaction) (
 	return r, s.audit(ctx, emitted, c.actor)
 }
 
-// Sizes of an event: its head, see emit in lua/lib/events.lua, and with the user id in front as scripts tell it.
+// Sizes of an event in bytes: its head, see emit in lua/lib/events.lua, and the
+// emitted event, which is the user id and the head.
 const (
 	eventHeadSize = 1 + 6 + script.KeySize + 1 + 16 + 1
 	emittedSize   = 16 + eventHeadSize
 )
 
-// audit tells of the events that a script wrote.
+// audit calls Options.Audit for emitted events. Nobody asks for an end by
+// timeout, so its event has no actor.
 func (s *Store) audit(ctx context.Context, emitted string, actor Actor) error {
 	if len(emitted)%emittedSize != 0 {
 		return ErrDamaged
@@ -65,9 +73,12 @@ func (s *Store) audit(ctx context.Context, emitted string, actor Actor) error {
 	return nil
 }
 
-// eventOf reads the head of an event.
+// eventOf decodes the head of an event.
 func eventOf(user token.UserID, head string) Event {
-	e := Event{User: user, ID: base64.RawURLEncoding.EncodeToString([]byte(head[1 : 2+6+script.KeySize]))}
+	e := Event{
+		User: user,
+		ID:   base64.RawURLEncoding.EncodeToString([]byte(head[1 : 2+6+script.KeySize])),
+	}
 	r := reader{head}
 	e.Type, e.Time = EventType(r.byte()), r.time()
 	r.skip(script.KeySize + 1)
@@ -81,9 +92,13 @@ func eventOf(user token.UserID, head string) Event {
 	return e
 }
 
-// sealActor hides who asks from whoever reads Redis. It is bound to account and operation: every event of one operation
-// carries the same, and no other can be given it. Nobody is nothing.
-func (s *Store) sealActor(user token.UserID, idem script.IdempotencyKey, now time.Time, actor Actor) ([]byte, error) {
+// sealActor seals the actor, so that readers of Redis do not learn who asked.
+// The sealed bytes are bound to account and idempotency key: all events of one
+// change carry the same bytes, and they do not open for another change. A zero
+// actor is stored as nothing.
+func (s *Store) sealActor(
+	user token.UserID, idem script.IdempotencyKey, now time.Time, actor Actor,
+) ([]byte, error) {
 	if actor == (Actor{}) || s.opts.ActivityMax == 0 {
 		return []byte{}, nil
 	}
@@ -96,7 +111,8 @@ func (s *Store) sealActor(user token.UserID, idem script.IdempotencyKey, now tim
 	return s.keys.Seal(s.keys.Current(now), activityOf(user, string(idem[:])), plain)
 }
 
-// openActor reads it back. What does not open, such as after its key was removed, is nobody.
+// openActor opens what sealActor sealed. It returns a zero Actor if that does
+// not open, for example because its key was removed from the key ring.
 func (s *Store) openActor(ctx context.Context, user token.UserID, idem, sealed string) Actor {
 	plain, err := s.open(ctx, activityOf(user, idem), []byte(sealed))
 	if err != nil {
@@ -115,7 +131,8 @@ func (s *Store) openActor(ctx context.Context, user token.UserID, idem, sealed s
 	return actor
 }
 
-// field takes a length byte and that many bytes off the front.
+// field takes a length byte, and that many bytes, off the front. It reports
+// whether b has that many.
 func field(b []byte) (value, rest []byte, ok bool) {
 	if len(b) == 0 || len(b) < 1+int(b[0]) {
 		return nil, nil, false

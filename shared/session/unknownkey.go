@@ -9,9 +9,11 @@ import (
 	"latchkey/shared/token"
 )
 
-// parse reads a token of the given kind. One that names a key which the ring does not have is looked at once more when the
-// ring has taken that up: another instance may know of a rotation earlier. It fails with ErrInvalidToken, or with
-// ErrUnavailable where nobody can tell. No trip to Redis.
+// parse parses a token of the given kind. If the key ring does not have the
+// token's key, it fetches the key and tries again: another instance may have
+// learned of a rotation earlier. It returns [token.ErrInvalid], or
+// [ErrUnavailable] if the key could not be fetched. It takes no round trip to
+// Redis.
 func (s *Store) parse(ctx context.Context, kind token.Kind, text string) (token.Token, error) {
 	t, err := token.Parse(s.keys, kind, text)
 	if !errors.Is(err, seal.ErrUnknownKey) {
@@ -23,8 +25,10 @@ func (s *Store) parse(ctx context.Context, kind token.Kind, text string) (token.
 	return token.Parse(s.keys, kind, text)
 }
 
-// open opens what was sealed, also where its key has to be taken up first. It fails as seal.Ring.Open does, or with
-// ErrUnavailable where nobody can tell: then it may not be taken for forgotten.
+// open opens sealed bytes, and fetches their key first if the key ring does not
+// have it. It returns the errors of [seal.Ring.Open], or [ErrUnavailable] if
+// the key could not be fetched. In that case the data must not be treated as
+// lost.
 func (s *Store) open(ctx context.Context, rec seal.Record, sealed []byte) ([]byte, error) {
 	plain, err := s.keys.Open(rec, sealed)
 	if !errors.Is(err, seal.ErrUnknownKey) {
@@ -37,7 +41,8 @@ func (s *Store) open(ctx context.Context, rec seal.Record, sealed []byte) ([]byt
 	return s.keys.Open(rec, sealed)
 }
 
-// fetchKey asks for a key that the ring does not have. It fails with errUnknownKey or ErrUnavailable.
+// fetchKey fetches a key that the key ring does not have. It returns
+// [token.ErrUnknownKey] if there is no such key, or [ErrUnavailable].
 func (s *Store) fetchKey(ctx context.Context, id seal.KeyID) error {
 	if s.opts.FetchKey == nil {
 		return token.ErrUnknownKey
@@ -49,5 +54,5 @@ func (s *Store) fetchKey(ctx context.Context, id seal.KeyID) error {
 	case errors.Is(err, seal.ErrUnknownKey):
 		return token.ErrUnknownKey
 	}
-	return fmt.Errorf("%w: asking for a key: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: fetching a key: %w", ErrUnavailable, err)
 }

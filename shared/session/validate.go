@@ -10,10 +10,10 @@ import (
 	"latchkey/shared/token"
 )
 
-// day is by how much TTLs outlast deadlines.
+// day is how much longer than the session's deadline a payload is kept.
 const day = 24 * time.Hour
 
-// Access is what a valid token opens.
+// Access is what a valid token gives access to.
 type Access struct {
 	Session Session
 	User    User
@@ -23,20 +23,24 @@ type Access struct {
 	payload payload
 }
 
-// Validate validates an access token. It fails with ErrInvalidToken, ErrTokenExpired, EndedError, ErrUnavailable, ErrStepUp
-// where the session is held, or ErrDamaged where the record itself cannot be read. A forged token costs no trip, a good
-// one costs one, and a second where activity or a change of device or network is due to be recorded.
+// Validate validates an access token. It returns [token.ErrInvalid],
+// [ErrTokenExpired], [*EndedError], [ErrUnavailable], [ErrStepUp] if a step-up
+// is required, or [ErrDamaged] if the record cannot be read. A forged token
+// takes no round trip. A valid token takes one, and a second if activity or a
+// change of device or network must be recorded.
 func (s *Store) Validate(ctx context.Context, text string, client Client) (Access, error) {
 	a, _, err := s.validate(ctx, text, client)
 	return a.unlessStepUpRequired(err)
 }
 
-// ValidateStepUp is Validate that also opens a session which is held for a step-up.
+// ValidateStepUp is [Store.Validate], but accepts a session that requires a
+// step-up.
 func (s *Store) ValidateStepUp(ctx context.Context, text string, client Client) (Access, error) {
 	a, _, err := s.validate(ctx, text, client)
 	return a, err
 }
 
+// unlessStepUpRequired returns [ErrStepUp] if the session requires a step-up.
 func (a Access) unlessStepUpRequired(err error) (Access, error) {
 	if err == nil && a.Session.StepUpRequired {
 		return Access{}, ErrStepUp
@@ -44,8 +48,12 @@ func (a Access) unlessStepUpRequired(err error) (Access, error) {
 	return a, err
 }
 
-// validate opens a session, held or not. What more is read of its account, by the given keys, comes in the same trip.
-func (s *Store) validate(ctx context.Context, text string, client Client, more ...func(token.UserID) string) (Access, script.Reply, error) {
+// validate is Validate, but accepts a session that requires a step-up. It also
+// reads the keys that the functions more return for the account, in the same
+// round trip, and returns their values.
+func (s *Store) validate(
+	ctx context.Context, text string, client Client, more ...func(token.UserID) string,
+) (Access, script.Reply, error) {
 	t, err := s.parse(ctx, token.Access, text)
 	if err != nil {
 		return Access{}, nil, err
@@ -73,7 +81,8 @@ func (s *Store) validate(ctx context.Context, text string, client Client, more .
 	if err != nil {
 		return Access{}, nil, err
 	}
-	// e is in rec: a list of all shows it as it stands now, too.
+	// e points into rec, so that a list of all sessions shows this one as it is
+	// now.
 	if *e, p, err = s.recordActivity(ctx, t, *e, p, client, now); err != nil {
 		return Access{}, nil, err
 	}
@@ -81,11 +90,15 @@ func (s *Store) validate(ctx context.Context, text string, client Client, more .
 }
 
 func (rec record) access(user token.UserID, e entry, p payload) Access {
-	return Access{Session: e.describe(user, p), User: rec.user(user, p.address), rec: rec, entry: e, payload: p}
+	return Access{
+		Session: e.describe(user, p), User: rec.user(user, p.address),
+		rec: rec, entry: e, payload: p,
+	}
 }
 
-// load reads a record, and what else stands under those keys: the one trip of a validation. No record means that
-// nothing is open.
+// load reads the record and the values of the other keys, in the one round trip
+// of a validation. The record's key must be the first. If there is no record,
+// no session is open: load returns [token.ErrInvalid].
 func (s *Store) load(ctx context.Context, keys []string) (record, script.Reply, error) {
 	values, err := s.mget(ctx, keys)
 	if err != nil {
@@ -98,7 +111,8 @@ func (s *Store) load(ctx context.Context, keys []string) (record, script.Reply, 
 	return rec, values, err
 }
 
-// mget reads keys of one slot in one trip; what is not there is nil.
+// mget reads keys of one slot in one round trip. The value of a missing key is
+// nil.
 func (s *Store) mget(ctx context.Context, keys []string) (script.Reply, error) {
 	var values []any
 	err := script.Retry(ctx, func() (err error) {
@@ -108,8 +122,9 @@ func (s *Store) mget(ctx context.Context, keys []string) (script.Reply, error) {
 	return values, err
 }
 
-// opens finds the session while it lives: listed, and within both deadlines. A deadline that has passed is told and not
-// written down: a reader does not write.
+// opens returns the session if it is live: listed, and before both deadlines.
+// It returns an error if a deadline has passed, but does not record that:
+// readers do not write.
 func (rec *record) opens(id token.ID, now time.Time) (*entry, error) {
 	if gone := rec.findEnded(id.Session); gone != nil {
 		if !now.Before(gone.forget) {
@@ -127,8 +142,10 @@ func (rec *record) opens(id token.ID, now time.Time) (*entry, error) {
 	return e, nil
 }
 
-// checkAccess judges an access token whose session lives. One that a refresh has superseded lives to the end of the
-// grace, then it is expired: never theft, since a client may have several requests under way.
+// checkAccess checks an access token of a live session. A token that a refresh
+// has superseded is valid until the end of the grace, and then expired. It is
+// never treated as stolen, because a client may have several requests under
+// way.
 func (s *Store) checkAccess(e entry, t token.Token, transport Transport, now time.Time) error {
 	want, end := e.access, e.accessEnd
 	switch e.generation - t.Generation() {
@@ -148,9 +165,11 @@ func (s *Store) checkAccess(e entry, t token.Token, transport Transport, now tim
 	return nil
 }
 
-// recordActivity records activity, and a device or network that changed, where either is due, and returns the session as it then
-// stands.
-func (s *Store) recordActivity(ctx context.Context, t token.Token, e entry, p payload, client Client, now time.Time) (entry, payload, error) {
+// recordActivity records activity, or a change of device or network, if either
+// is due. It returns the session as it is afterwards.
+func (s *Store) recordActivity(
+	ctx context.Context, t token.Token, e entry, p payload, client Client, now time.Time,
+) (entry, payload, error) {
 	caller, err := s.bindingOf(t.KeyID(), t.ID(), client)
 	if err != nil {
 		return e, p, err
@@ -161,9 +180,13 @@ func (s *Store) recordActivity(ctx context.Context, t token.Token, e entry, p pa
 	return s.touch(ctx, t, e, p, client, caller)
 }
 
-// touch records what there is to see. The script looks again, so a session that ended meanwhile stays ended, and a token
-// that a step-up superseded meanwhile neither gains what the signature gave nor is judged against what it bound.
-func (s *Store) touch(ctx context.Context, t token.Token, e entry, p payload, client Client, caller clientBinding) (entry, payload, error) {
+// touch records activity and the result of the binding check. The script checks
+// the session again. So a session that has ended meanwhile stays ended. If a
+// step-up has superseded the token meanwhile, the token does not gain what the
+// signature gave, and its client is not compared with the new binding.
+func (s *Store) touch(
+	ctx context.Context, t token.Token, e entry, p payload, client Client, caller clientBinding,
+) (entry, payload, error) {
 	hash, err := t.Hash(s.keys)
 	if err != nil {
 		return e, p, err
@@ -172,7 +195,8 @@ func (s *Store) touch(ctx context.Context, t token.Token, e entry, p payload, cl
 	c := s.newTransaction(id.User, client.Actor())
 	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
 	c.args = []any{
-		id.Session[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(), s.policies(), caller.devices(), caller.networks(),
+		id.Session[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(),
+		s.policies(), caller.devices(), caller.networks(),
 		hash, s.opts.Grace.Milliseconds(),
 	}
 	r, err := s.commit(ctx, touchScript, c)
@@ -193,25 +217,33 @@ func (s *Store) touch(ctx context.Context, t token.Token, e entry, p payload, cl
 	return after, p, err
 }
 
-// updateLastIP keeps the last address in the payload up to date, once a change of network was recorded. It is for people to
-// read: a failure costs only that, and a payload that is gone is not written again, nor one that changed since.
-func (s *Store) updateLastIP(ctx context.Context, id token.ID, e entry, p payload, ip netip.Addr) payload {
+// updateLastIP updates the last address in the payload after a change of
+// network was recorded. The address is only for people to read, so a failure is
+// ignored. A payload that is gone is not written again, and one that has
+// changed since is not overwritten.
+func (s *Store) updateLastIP(
+	ctx context.Context, id token.ID, e entry, p payload, ip netip.Addr,
+) payload {
 	p.lastIP = ip
 	if sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode()); err == nil {
-		_, _ = s.run(ctx, lastIPScript, s.sessionKeys(id), millis(s.now()), e.idem[:], id.Session[:], e.lastNetwork[:], sealed)
+		_, _ = s.run(ctx, lastIPScript, s.sessionKeys(id),
+			millis(s.now()), e.idem[:], id.Session[:], e.lastNetwork[:], sealed)
 	}
 	return p
 }
 
-// reset ends a session whose record is older than a token that we made: Redis has lost a write, most likely by promoting
-// a replica. It is told as what it is and not as theft.
+// reset ends a session whose record is older than a token that we issued: Redis
+// has lost a write, most likely by promoting a replica. The reason is
+// [StoreReset], because nothing suggests that the token was stolen.
 func (s *Store) reset(ctx context.Context, t token.Token, client Client) error {
 	r, err := s.revoke(ctx, t.ID(), StoreReset, int64(t.Generation()), anyRoles, client.Actor())
 	if err != nil {
 		return err
 	}
 	if r.Outcome() == outcomeDone {
-		return ErrUnavailable // the record has caught up since: what was read came from a replica that lags
+		// The record has caught up since: the earlier read was from a replica
+		// that lags.
+		return ErrUnavailable
 	}
 	return fault(r, t.ID())
 }
@@ -223,20 +255,21 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// networkOf is the network that an address is taken for: IPv4 at /24, IPv6 at /64. No address is a network of its own.
+// networkOf returns the network of an address: its /24 for IPv4, its /64 for
+// IPv6. All missing addresses are in one network of their own.
 func networkOf(ip netip.Addr) netip.Prefix {
 	bits := 64
 	if ip = ip.Unmap(); ip.Is4() {
 		bits = 24
 	}
-	network, err := ip.Prefix(bits) // which drops a zone
+	network, err := ip.Prefix(bits) // drops a zone
 	if err != nil {
 		return netip.Prefix{}
 	}
 	return network
 }
 
-// policies are what scripts are told of them.
+// policies returns the policies for device and network as scripts take them.
 func (s *Store) policies() []byte {
 	return []byte{byte(s.opts.DevicePolicy), byte(s.opts.NetworkPolicy)}
 }

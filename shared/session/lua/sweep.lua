@@ -19,7 +19,7 @@
 local counters, now, cap, keep = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 
 -- emitEnded emits again what this change did to a record before its reply was
--- lost, and reports whether it did anything: the record tells.
+-- lost, and reports whether the record shows that it did anything.
 local function emitEnded(change, rec)
   for _, e in ipairs(rec.ended) do
     if get(e, F.ended.idem) == change.idem then

@@ -31,8 +31,8 @@ local function endEntry(change, rec, i, reason)
   local session = get(entry, F.session)
   local passed, deadline = expiry(entry, 0, change.now)
   if passed then reason, at, actor = passed, deadline, '' end
-  -- A session that was not swept for a day ends late. It is kept from now on:
-  -- else a lost reply could not be repeated.
+  -- A session may be swept more than a day after its deadline. It is kept for
+  -- a day from now. Otherwise a lost reply could not be repeated.
   local keep_until = math.max(number(entry, F.absolute), change.now) + DAY
   rec.ended[#rec.ended + 1] = pack(
     F.ended.session, session,
@@ -63,7 +63,7 @@ end
 -- prune drops ended sessions: those that are past their time, and beyond the
 -- latest ENDED_KEPT those that ended longer ago than a login may be under way.
 -- Until then a login that arrives twice, or whose nonce a failover gave back,
--- must find the ended session: else it would bring it back.
+-- must find the ended session. Otherwise it would create that session again.
 local function prune(change, rec)
   for i = #rec.ended, 1, -1 do
     if number(rec.ended[i], F.ended.keep_until) <= change.now then table.remove(rec.ended, i) end

@@ -22,7 +22,7 @@ local function writeEvents(change)
   for _, event in ipairs(change.events) do callOrReset('LPUSH', change.activity, event) end
   redis.call('LTRIM', change.activity, 0, change.cap - 1)
   local last = redis.call('LINDEX', change.activity, -1)
-  -- Drop what is no event, or older than the activity is kept.
+  -- Drop what is not an event, or is older than the activity is kept.
   local oldest = change.now - tonumber(change.keep)
   while last and (#last < EVENT_SIZE or number(last, F.event.time) <= oldest) do
     redis.call('RPOP', change.activity)
