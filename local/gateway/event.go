@@ -49,7 +49,7 @@ type requestContext struct {
 	Authorizer *authorizerContext `json:"authorizer,omitempty"`
 }
 
-// authorizerContext has what the authorizer passes on to the function.
+// authorizerContext holds what the authorizer passes on to the function.
 type authorizerContext struct {
 	Lambda map[string]any `json:"lambda"`
 }

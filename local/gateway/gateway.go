@@ -40,7 +40,7 @@ const (
 	authorizerTimeout  = 10 * time.Second
 )
 
-// Options has what a template does not say.
+// Options says what a template does not.
 type Options struct {
 	// AllowOrigins are the exact origins of the CorsConfiguration. If it is
 	// empty, CORS is off.

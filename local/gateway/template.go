@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Template has what this package reads of a SAM template: what API Gateway
+// Template is what this package reads of a SAM template: what API Gateway
 // needs to route requests and to answer for CORS, and the functions that a
 // schedule calls.
 type Template struct {
@@ -31,7 +31,7 @@ type Template struct {
 type Function struct {
 	Timeout  time.Duration
 	Routes   []Route
-	Schedule time.Duration // interval between scheduled calls; 0 if there are none
+	Schedule time.Duration // interval between scheduled calls; 0 without any
 }
 
 // called reports whether a route or a schedule calls the function. What calls
@@ -51,8 +51,7 @@ type Route struct {
 func (r Route) Key() string { return r.Method + " " + r.Path }
 
 // CORS is the CorsConfiguration of the API without its origins, which a
-// template takes from a parameter. The zero value means that there is no
-// configuration.
+// template takes from a parameter. The zero value is no configuration.
 type CORS struct {
 	AllowMethods     []string
 	AllowHeaders     []string

@@ -168,7 +168,7 @@ func milliseconds(d time.Duration) float64 {
 }
 
 // requestID returns the gateway's id of a request: up to 128 characters of
-// base64, in either alphabet. If there is none it returns a random one. It
+// base64, in either alphabet. Otherwise it returns a random one. It
 // never uses a client's header.
 func requestID(info RequestInfo) string {
 	foreign := func(r rune) bool {

@@ -134,7 +134,7 @@ func (x *exchange) stateKey() (string, error) {
 
 var wholeSeconds = pattern(`^[1-9][0-9]{0,8}$`)
 
-// lifetime returns the parameter ttl, or 0 if there is none.
+// lifetime returns the parameter ttl, or 0 if it is absent.
 func lifetime(r *http.Request) (time.Duration, error) {
 	query := r.URL.Query()
 	if !query.Has("ttl") {

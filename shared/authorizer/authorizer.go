@@ -1,7 +1,7 @@
 // Package authorizer is a Lambda authorizer for API Gateway: it guards any
 // other API with the sessions of this service. Events of every shape come in,
 // and decisions go out in the form that the shape requires. [api.API.Authorize]
-// decides; this package knows where each shape has what that needs.
+// decides; this package knows where each shape keeps what that needs.
 //
 //	shape                         decision         nothing presented
 //	HTTP API, payload format 2.0  simple response  isAuthorized false

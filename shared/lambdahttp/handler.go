@@ -131,7 +131,7 @@ type sentHeaders http.Header
 var errHeaders = errors.New("the headers are not an object")
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom]. Headers are decoded into
-// their final form, so that there is only one map.
+// their final form, so that only one map is made.
 func (h *sentHeaders) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	start, err := d.ReadToken()
 	if err != nil || start.Kind() == 'n' {

@@ -12,7 +12,7 @@ import (
 const reserve = 500 * time.Millisecond
 
 // WithReserve returns a context for the work of an invocation. It ends half a
-// second before ctx, so that there is time left to answer, and after most at
+// second before ctx, so that time is left to answer, and after most at
 // the latest. A most of 0 sets no such bound. If ctx has no deadline and most
 // is 0, the result is ctx.
 func WithReserve(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {

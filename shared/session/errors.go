@@ -32,8 +32,8 @@ var (
 	// ErrStepUp says that the session is live but requires a step-up: a fresh
 	// signature.
 	ErrStepUp = errors.New("step-up required")
-	// ErrNotFound says that there is no such session, account, event or key of
-	// state.
+	// ErrNotFound says that the session, account, event or key of state does
+	// not exist.
 	ErrNotFound = errors.New("not found")
 	// ErrPrecondition says that something else is stored than the change was
 	// made for.

@@ -123,7 +123,7 @@ func (s *Store) counters(ctx context.Context, partition int) (string, error) {
 	return raw, err
 }
 
-// lastSummary reads the sweeper's last summary. If there is none, the result is
+// lastSummary reads the sweeper's last summary. Without one, the result is
 // zero.
 func (s *Store) lastSummary(ctx context.Context) (summary, error) {
 	var raw string

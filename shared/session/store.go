@@ -45,8 +45,8 @@ const (
 	outcomeExpired = 13
 )
 
-// fault returns the error of an outcome that says that there is no live
-// session, or that the record is damaged. It is the same for every script.
+// fault returns the error of an outcome: the session does not live, or the record
+// is damaged. It is the same for every script.
 func fault(r script.Reply, id token.ID) error {
 	switch r.Outcome() {
 	case outcomeUnknown:

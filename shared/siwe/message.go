@@ -58,7 +58,7 @@ const (
 // passed [ValidDomain] and [ValidStatement]: a line feed in one of them could
 // forge the fields below it.
 type Message struct {
-	// Scheme is the URI scheme in front of the domain, "" if there is none.
+	// Scheme is the URI scheme in front of the domain, "" if absent.
 	Scheme string
 	// Domain is the RFC 3986 authority that asks for the signature, as
 	// received. Never empty.
@@ -68,7 +68,7 @@ type Message struct {
 	// AddressText is the received spelling of Address. Empty renders the EIP-55
 	// spelling.
 	AddressText string
-	// Statement is what the person agrees to; nil if there is none. An empty
+	// Statement is what the person agrees to; nil if absent. An empty
 	// statement is different from none: it has a line of its own.
 	Statement *string
 	// URI is what the signature is about, an absolute RFC 3986 URI.
@@ -85,7 +85,7 @@ type Message struct {
 	ExpirationTime *Time
 	// NotBefore is when the message becomes valid; nil means always.
 	NotBefore *Time
-	// RequestID is the client's own reference; nil if there is none. It may be
+	// RequestID is the client's own reference; nil if absent. It may be
 	// empty.
 	RequestID *string
 	// Resources are URIs that belong to the request. Nil means no list. A list

@@ -41,8 +41,8 @@ func serve(
 	caller, ok := callerOf(event)
 	if !ok {
 		// The status is not 401, because no client can do anything about it.
-		// The route was deployed without the authorizer, or it runs where there
-		// is none, as with sam local. If such requests were served, everybody
+		// The route was deployed without the authorizer, or it runs
+		// without one, as with sam local. If such requests were served, everybody
 		// would be let in.
 		return answer(http.StatusInternalServerError,
 			message{"this route has no authorizer, so every request is refused"}), nil

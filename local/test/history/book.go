@@ -8,7 +8,7 @@ import (
 	"latchkey/shared/token"
 )
 
-// book has what all clients together know: the numbers of sessions, and every
+// book is what all clients together know: the numbers of sessions, and every
 // token that was handed out. A token whose answer was lost is not in it.
 type book struct {
 	mu       sync.Mutex
@@ -21,7 +21,7 @@ type book struct {
 // tokenPair identifies the tokens of one generation of a session.
 type tokenPair struct{ session, generation int }
 
-// purse has what was handed out for one account.
+// purse is what was handed out for one account.
 type purse struct {
 	// all has each pair once, in the order in which they were handed out.
 	all []tokenPair

@@ -58,12 +58,12 @@ type Call struct {
 	// history.
 	Now time.Duration
 	// Session is the number of the session that a login creates, or of the
-	// session that the presented token belongs to. It is 0 if there is none.
+	// session that the presented token belongs to. It is 0 without one.
 	Session int
 	// Generation is the generation of the presented token.
 	Generation int
 	// Presented is the number of the presented session, whose token came with a
-	// login. It is 0 if there is none.
+	// login. It is 0 without one.
 	Presented int
 	// Roles are the roles that SetRoles gives, separated by commas.
 	Roles string
@@ -105,7 +105,7 @@ type Answer struct {
 	Digest uint64
 }
 
-// Facts has what is compared of a session. Each time is the time since the
+// Facts is what is compared of a session. Each time is the time since the
 // beginning of the history.
 type Facts struct {
 	Session                       int

@@ -87,7 +87,7 @@ type Result struct {
 }
 
 // Invoke passes one event to the function and returns the result. The test
-// fails if there is none before the deadline.
+// fails if none arrives before the deadline.
 func (f *Function) Invoke(t testing.TB, payload []byte) Result {
 	t.Helper()
 	next := invocation{id: rand.Text(), payload: payload}

@@ -76,7 +76,7 @@ func (o *Own) offset(name string) int {
 }
 
 // FallBehind gives a replica all that its primary has now, and then nothing
-// more: only the primary has what it acknowledges from now on. It closes the
+// more: only the primary keeps what it acknowledges from now on. It closes the
 // replica's link and sets a password that the primary refuses, so that the link
 // stays down until the replica is promoted.
 func (o *Own) FallBehind(primary *Own) {

@@ -135,7 +135,7 @@ var inspector = []string{
 
 var sayOnce sync.Once
 
-// find returns the path of a server. If there is none, it ends the test: as a
+// find returns the path of a server. Without one, it ends the test: as a
 // failure in CI, and otherwise as a skip that says how to install one.
 func find(t testing.TB) string {
 	t.Helper()
