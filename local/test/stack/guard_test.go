@@ -59,7 +59,7 @@ func TestProtectedAPI_cookies(t *testing.T) {
 func TestDocs_authorizer(t *testing.T) {
 	snippets := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, "docs/authorizer.md"), -1)
 	want := [][]string{ // what the expansion of each must hold
-		{`"$request.header.Authorization","$context.routeKey"`, `"enableSimpleResponses":true`},
+		{`"$request.header.Authorization","$context.routeKey"`, `"authorizerResultTtlInSeconds":0`, `"enableSimpleResponses":true`},
 		{`"identitySource":[]`, `"authorizerResultTtlInSeconds":0`, `"enableSimpleResponses":true`},
 		{`"type":"request"`, `"authorizerResultTtlInSeconds":0`, `"x-amazon-apigateway-authorizer"`},
 		{`"AWS::ApiGatewayV2::Authorizer"`, `"AuthorizerType":"REQUEST"`, `route.request.header.Sec-WebSocket-Protocol`, `"AWS::Lambda::Permission"`},
@@ -80,7 +80,7 @@ func TestDocs_authorizer(t *testing.T) {
 
 // around makes a template of a snippet: with a function behind each API that SAM gives a route by itself.
 func around(snippet string) string {
-	text := "Transform: AWS::Serverless-2016-10-31\nParameters:\n  Ttl: {Type: Number, Default: 0}\nResources:\n"
+	text := "Transform: AWS::Serverless-2016-10-31\nResources:\n"
 	for line := range strings.Lines(snippet) {
 		text += "  " + line
 	}
