@@ -69,7 +69,7 @@ func TestAmbiguous_cookiesOfTwoSessions(t *testing.T) {
 }
 
 // A login ends the session that came along, in whatever way it came; but no other site's page can use that.
-func TestLogin_replacesWhateverIsCarried(t *testing.T) {
+func TestLogin_replacesWhateverIsPresented(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		alice := newAccount(t)

@@ -203,7 +203,7 @@ func TestNonce_refusesQueries(t *testing.T) {
 }
 
 // A login that carries a session ends it, once its own has come into being.
-func TestLogin_replacesCarriedSession(t *testing.T) {
+func TestLogin_replacesPresentedSession(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(w *world) { w.opts.SessionLimit = 1 })
 		for _, make := range []func() *client{w.browser, w.script} {

@@ -80,7 +80,7 @@ func TestMetrics_faults(t *testing.T) {
 }
 
 // Counters that were wrong are told of, as many as there were.
-func TestMetrics_mended(t *testing.T) {
+func TestMetrics_repaired(t *testing.T) {
 	counted := map[api.Metric]float64{}
 	r := redistest.Embedded(t)
 	w := newWorld(t, r, func(w *world) {

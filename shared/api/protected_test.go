@@ -208,7 +208,7 @@ func (w *world) snapshot(t testing.TB) []string {
 }
 
 // A session that is held for a fresh signature opens no route but those that clear it.
-func TestProtected_held(t *testing.T) {
+func TestProtected_stepUpRequired(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r, func(w *world) { w.opts.DevicePolicy = session.PolicyStepUp })
 		c := w.script()

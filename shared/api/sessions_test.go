@@ -183,7 +183,7 @@ func TestEndSession_overAlready(t *testing.T) {
 }
 
 // What a route costs in trips to Redis: the session is read once, and each change is one more.
-func TestTrips_protected(t *testing.T) {
+func TestRoundTrips_protected(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root, alice := newAccount(t), newAccount(t)
 		counting := redistest.Counting(t, r)

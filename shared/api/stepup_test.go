@@ -550,7 +550,7 @@ func (c *client) holding(got answer) *client {
 	return &stepUp
 }
 
-func TestStepUp_trips(t *testing.T) {
+func TestStepUp_roundTrips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w, alice := newWorldOn(t, r, counting), newAccount(t)

@@ -165,7 +165,7 @@ func TestStore_failedLoginWritesNothing(t *testing.T) {
 	})
 }
 
-func TestTrips(t *testing.T) {
+func TestRoundTrips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		counting := redistest.Counting(t, r)
 		w, alice := newWorldOn(t, r, counting), newAccount(t)

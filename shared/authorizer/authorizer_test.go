@@ -211,7 +211,7 @@ func TestInvoke_subprotocol(t *testing.T) {
 
 // A session on another device is held, and denied until its wallet has signed;
 // what shows no device is not judged by one.
-func TestInvoke_heldForStepUp(t *testing.T) {
+func TestInvoke_stepUpRequired(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g := w.signIn(alice, session.Bearer)
 		thief := newEvent(t, http2).header("User-Agent", "Mozilla/5.0 (Windows NT 10.0) Firefox/144.0").bearer(g.AccessToken)

@@ -17,7 +17,7 @@ func (w *world) binding(id token.ID, c session.Client) session.Binding {
 }
 
 // Equal devices and networks look unlike in two sessions, be they of one account or not.
-func TestTraits_boundToTheSession(t *testing.T) {
+func TestBinding_boundToTheSession(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	mine := token.ID{User: token.UserID{1}, Session: [16]byte{2}}
 	otherUser, otherRandom := mine, mine
@@ -38,7 +38,7 @@ func TestTraits_boundToTheSession(t *testing.T) {
 }
 
 // What a login lists are those traits: of the device with the id, where one came along.
-func TestTraits_listed(t *testing.T) {
+func TestBinding_listed(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		withID := laptop
@@ -59,7 +59,7 @@ func TestTraits_listed(t *testing.T) {
 	})
 }
 
-func TestTraits_device(t *testing.T) {
+func TestBinding_device(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	id := token.ID{User: token.UserID{1}}
 	base := session.Device{Name: "Laptop", Browser: "Firefox", OS: "Linux", Class: session.Desktop, ID: "device-1"}
@@ -86,7 +86,7 @@ func TestTraits_device(t *testing.T) {
 }
 
 // A network is IPv4 at /24, IPv6 at /64; no address is a network of its own.
-func TestTraits_network(t *testing.T) {
+func TestBinding_network(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	network := func(ip string) [8]byte {
 		var c session.Client

@@ -188,7 +188,7 @@ func TestStepUp_keepsTheTTL(t *testing.T) {
 }
 
 // A session that a changed device ended is told once, also where the reply is lost.
-func TestRead_revokedAndLost(t *testing.T) {
+func TestValidate_revokedAndLost(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var emitted []session.Event
 		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy = session.PolicyRevoke })
@@ -221,7 +221,7 @@ func TestAccount_fullMemory(t *testing.T) {
 }
 
 // Where device and network changed, the stricter policy holds.
-func TestRead_strictestPolicy(t *testing.T) {
+func TestValidate_strictestPolicy(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for _, p := range [][2]session.Policy{{session.PolicyRevoke, session.PolicyLog}, {session.PolicyLog, session.PolicyRevoke}, {session.PolicyRevoke, session.PolicyStepUp}} {
 			w := newWorld(t, r, func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = p[0], p[1] })
@@ -286,7 +286,7 @@ func TestAccount_lists(t *testing.T) {
 }
 
 // What a step-up keeps, and what shows that a write was lost.
-func TestPresent_resets(t *testing.T) {
+func TestInspect_resets(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)

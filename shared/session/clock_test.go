@@ -73,7 +73,7 @@ func TestCreate_lastLoginMovesOnlyForward(t *testing.T) {
 }
 
 // A superseded access token keeps its own end, also where the grace lasts longer.
-func TestRead_supersededHasItsOwnEnd(t *testing.T) {
+func TestValidate_supersededHasItsOwnEnd(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)

@@ -180,7 +180,7 @@ func TestCreate_denies(t *testing.T) {
 	})
 }
 
-func TestCreate_replacesCarried(t *testing.T) {
+func TestCreate_replacesPresented(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 2 })
 		first, second := w.signIn(alice, laptop), w.signIn(alice, phone)
@@ -205,7 +205,7 @@ func TestCreate_replacesCarried(t *testing.T) {
 	})
 }
 
-func TestCreate_remembersSixteen(t *testing.T) {
+func TestCreate_keepsSixteenEnded(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 1 })
 		var all []session.Grant
@@ -240,7 +240,7 @@ func TestCreate_remembersSixteen(t *testing.T) {
 
 // Those that ended in the last quarter of an hour are remembered whatever their number, up to 255: until then a login that is
 // under way, or whose nonce is un-spent, could come once more.
-func TestCreate_remembersTheLatest(t *testing.T) {
+func TestCreate_keepsTheLatestEnded(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit, o.LoginRate = 1, 0 })
 		g := w.signIn(alice, laptop)

@@ -14,7 +14,7 @@ import (
 
 // Invariant 2: a logout holds also where it found the deadline passed. A refresh under way, with a time from before the
 // deadline, does not bring the session back.
-func TestEnd_deadlineThenRefreshUnderWay(t *testing.T) {
+func TestRevoke_deadlineThenRefreshUnderWay(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
@@ -56,7 +56,7 @@ func TestRefresh_lostReplyFromAnotherDevice(t *testing.T) {
 }
 
 // Logging out everywhere twice with the same token is the same, however many sessions there were: its own is remembered.
-func TestEndAll_remembersItsOwn(t *testing.T) {
+func TestRevokeAll_keepsItsOwn(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 0 })
 		first := w.signIn(alice, laptop)

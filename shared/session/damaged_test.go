@@ -99,7 +99,7 @@ func testDamagedBeside(t *testing.T, w *world, emitted *journal, key string) {
 }
 
 // An answer that has to be told again is given without the list that it would be told from.
-func TestEnd_againWithDamagedActivity(t *testing.T) {
+func TestRevoke_againWithDamagedActivity(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)

@@ -38,7 +38,7 @@ func count(events []session.Event, kind session.EventType) int {
 }
 
 // Attack case 42: what a changed device leads to, by policy; once for each change.
-func TestRead_changedDevice(t *testing.T) {
+func TestValidate_changedDevice(t *testing.T) {
 	for _, c := range []struct {
 		policy session.Policy
 		want   func(t *testing.T, err error)
@@ -87,7 +87,7 @@ func TestRead_changedDevice(t *testing.T) {
 	}
 }
 
-func TestRead_changedNetwork(t *testing.T) {
+func TestValidate_changedNetwork(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var emitted []session.Event
 		w := newWorld(t, r, listening(&emitted))
@@ -123,7 +123,7 @@ func TestRead_changedNetwork(t *testing.T) {
 }
 
 // IPv6 privacy addresses change within a /64 and are no change. Attack case 42.
-func TestRead_privacyAddresses(t *testing.T) {
+func TestValidate_privacyAddresses(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t), func(o *session.Options) { o.NetworkPolicy = session.PolicyRevoke })
 	g := w.signIn(alice, phone)
 	rotated := phone
@@ -136,7 +136,7 @@ func TestRead_privacyAddresses(t *testing.T) {
 }
 
 // What could not show a device is not evaluated; what could and did not is another device.
-func TestRead_notEvaluated(t *testing.T) {
+func TestValidate_notEvaluated(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
@@ -151,7 +151,7 @@ func TestRead_notEvaluated(t *testing.T) {
 }
 
 // Without an IP the network could not be shown either: no policy takes that for a change, and nothing of it is written.
-func TestRead_notEvaluatedNetwork(t *testing.T) {
+func TestValidate_notEvaluatedNetwork(t *testing.T) {
 	for _, policy := range []session.Policy{session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke} {
 		redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 			var emitted []session.Event
@@ -270,7 +270,7 @@ func TestStepUp_overtakenByTheEnd(t *testing.T) {
 	})
 }
 
-func TestPresent(t *testing.T) {
+func TestInspect(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
@@ -302,7 +302,7 @@ func TestPresent(t *testing.T) {
 }
 
 // What holds a session is written also with memory full.
-func TestRead_holdsWithFullMemory(t *testing.T) {
+func TestValidate_holdsWithFullMemory(t *testing.T) {
 	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
 	w := newWorld(t, own.Redis)
 	g, second := w.signIn(alice, laptop), w.signIn(bob, laptop)
@@ -317,7 +317,7 @@ func TestRead_holdsWithFullMemory(t *testing.T) {
 }
 
 // Many readers that see the same change at once record it once.
-func TestRead_changeRace(t *testing.T) {
+func TestValidate_changeRace(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var verdicts atomic.Int64
 		w := newWorld(t, r, func(o *session.Options) {

@@ -391,7 +391,7 @@ func TestData_nothingToRead(t *testing.T) {
 }
 
 // One trip each, and every key that a script touches is declared.
-func TestData_trips(t *testing.T) {
+func TestData_roundTrips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, small)
 		dataStory(t, w, w.Store) // so that the scripts are loaded

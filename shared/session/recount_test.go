@@ -95,7 +95,7 @@ func (j *journal) agree(t *testing.T, w *world) map[string]int {
 }
 
 // Counters that are gone or wrong are mended within the hour; flows stay where they can be read.
-func TestSweep_mends(t *testing.T) {
+func TestSweep_repairs(t *testing.T) {
 	for name, spoil := range map[string]func(old string) string{
 		"gone":              func(string) string { return "" },
 		"no counters":       func(string) string { return "something else" },
@@ -386,7 +386,7 @@ func TestSweep_outOfTime(t *testing.T) {
 }
 
 // A bucket that cannot be swept keeps no other from it.
-func TestSweep_oneBucketFails(t *testing.T) {
+func TestSweep_onePartitionFails(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
 		all := w.crowd(30)

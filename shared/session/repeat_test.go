@@ -217,7 +217,7 @@ func TestMoved_afterAStepUp(t *testing.T) {
 }
 
 // What an erasure leaves goes when it was to go, however often somebody logs out with a dead token.
-func TestEndAll_keepsNothingLonger(t *testing.T) {
+func TestRevokeAll_keepsNothingLonger(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)

@@ -10,7 +10,7 @@ import (
 	"latchkey/shared/token"
 )
 
-func TestEnd(t *testing.T) {
+func TestRevoke(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g, other := w.signIn(alice, laptop), w.signIn(alice, phone)
@@ -40,7 +40,7 @@ func TestEnd(t *testing.T) {
 }
 
 // A session that is ended after its deadline ended then, and by that.
-func TestEnd_afterDeadline(t *testing.T) {
+func TestRevoke_afterDeadline(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
@@ -56,7 +56,7 @@ func TestEnd_afterDeadline(t *testing.T) {
 
 // Invariant 8, where no sweeper has come by for days: what ends so late is remembered too, or a reply that was lost would
 // be told as of a session that nobody knows.
-func TestEnd_longAfterDeadline(t *testing.T) {
+func TestRevoke_longAfterDeadline(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
@@ -71,7 +71,7 @@ func TestEnd_longAfterDeadline(t *testing.T) {
 }
 
 // Ending everything does not rewrite why and when a session was over already.
-func TestEndAll_afterDeadline(t *testing.T) {
+func TestRevokeAll_afterDeadline(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		old := w.signIn(alice, laptop)
@@ -111,7 +111,7 @@ func TestSessionOf(t *testing.T) {
 	}
 }
 
-func TestEndAll(t *testing.T) {
+func TestRevokeAll(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		all := []session.Grant{w.signIn(alice, laptop), w.signIn(alice, phone), w.signIn(alice, laptop)}
@@ -146,7 +146,7 @@ func TestEndAll(t *testing.T) {
 }
 
 // Invariant 5: nothing that took effect before a revoke-all survives it, whatever races it.
-func TestEndAll_race(t *testing.T) {
+func TestRevokeAll_race(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 0 })
 		for range 10 {
@@ -183,7 +183,7 @@ func TestEndAll_race(t *testing.T) {
 }
 
 // An end must succeed with memory full, and a validation is not refused because its activity cannot be recorded.
-func TestEnd_fullMemory(t *testing.T) {
+func TestRevoke_fullMemory(t *testing.T) {
 	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
 	w := newWorld(t, own.Redis, func(o *session.Options) { o.LimitPolicy = session.Deny })
 	var all []session.Grant

@@ -116,7 +116,7 @@ func TestStatistics_manyChains(t *testing.T) {
 }
 
 // Statistics take the same few trips however many sessions there are, each of them short, and never list keys.
-func TestStatistics_trips(t *testing.T) {
+func TestStatistics_roundTrips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
 		w.crowd(20)

@@ -70,7 +70,7 @@ func (x *rotation) expect(what string, asked, roundTrips int) {
 }
 
 // An instance that meets a key before it has heard of it takes it up, once, and serves.
-func TestLearn_takesUpAKey(t *testing.T) {
+func TestFetchKey_takesUpAKey(t *testing.T) {
 	calls := map[string]func(x *rotation, g session.Grant) error{
 		"read": func(x *rotation, g session.Grant) error {
 			_, err := x.late.Validate(ctx, g.AccessToken, laptop)
@@ -113,7 +113,7 @@ func TestLearn_takesUpAKey(t *testing.T) {
 }
 
 // What the next key sealed for an account opens for an instance that is asked with a token of the former key.
-func TestLearn_opensWhatWasSealed(t *testing.T) {
+func TestFetchKey_opensWhatWasSealed(t *testing.T) {
 	sealed := func(t *testing.T) (*rotation, session.Grant, session.Access) {
 		x := newRotation(t, redistest.Embedded(t))
 		x.answer = errors.New("not now")
@@ -173,7 +173,7 @@ func TestLearn_opensWhatWasSealed(t *testing.T) {
 }
 
 // A key that there is not opens nothing, at no cost to Redis, and what it sealed is forgotten.
-func TestLearn_noSuchKey(t *testing.T) {
+func TestFetchKey_noSuchKey(t *testing.T) {
 	x := newRotation(t, redistest.Embedded(t))
 	x.answer = seal.ErrUnknownKey
 	g := x.signIn(alice, laptop)
@@ -205,7 +205,7 @@ func TestLearn_noSuchKey(t *testing.T) {
 }
 
 // Where nobody can tell whether there is such a key, a token is neither taken nor called invalid.
-func TestLearn_cannotTell(t *testing.T) {
+func TestFetchKey_cannotTell(t *testing.T) {
 	x := newRotation(t, redistest.Embedded(t))
 	g := x.signIn(alice, laptop)
 	opts := x.opts
@@ -223,7 +223,7 @@ func TestLearn_cannotTell(t *testing.T) {
 
 // Only a key that the ring does not have is asked for: whoever forges a token under one that it has makes nobody ask, and
 // neither does what is no token.
-func TestLearn_isNotAskedForForgeries(t *testing.T) {
+func TestFetchKey_isNotAskedForForgeries(t *testing.T) {
 	x := newRotation(t, redistest.Embedded(t))
 	g, err := x.late.Create(ctx, x.login(alice, laptop))
 	must(t, err)

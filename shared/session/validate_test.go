@@ -15,7 +15,7 @@ import (
 	"latchkey/shared/token"
 )
 
-func TestRead_refusesWithoutATrip(t *testing.T) {
+func TestValidate_refusesWithoutARoundTrip(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
@@ -52,7 +52,7 @@ func TestRead_refusesWithoutATrip(t *testing.T) {
 }
 
 // Attack case 25: no token with a bit turned over is taken for ours.
-func TestRead_everyBitCounts(t *testing.T) {
+func TestValidate_everyBitCounts(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	g := w.signIn(alice, laptop)
 	for _, honest := range []string{g.AccessToken, g.RefreshToken} {
@@ -73,7 +73,7 @@ func TestRead_everyBitCounts(t *testing.T) {
 	}
 }
 
-func TestRead_deadlines(t *testing.T) {
+func TestValidate_deadlines(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(o *session.Options) { o.Access = o.Absolute })
 		begin := w.clock.now()
@@ -100,7 +100,7 @@ func TestRead_deadlines(t *testing.T) {
 }
 
 // Invariant 6: the absolute end never moves.
-func TestRead_absoluteEnd(t *testing.T) {
+func TestValidate_absoluteEnd(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		begin := w.clock.now()
@@ -139,7 +139,7 @@ func TestRead_absoluteEnd(t *testing.T) {
 	})
 }
 
-func TestRead_generations(t *testing.T) {
+func TestValidate_generations(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g0 := w.signIn(alice, laptop)
@@ -170,7 +170,7 @@ func TestRead_generations(t *testing.T) {
 	})
 }
 
-func TestRead_wrongTransport(t *testing.T) {
+func TestValidate_wrongTransport(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
@@ -186,7 +186,7 @@ func TestRead_wrongTransport(t *testing.T) {
 
 // A token whose generation is ahead of the record's tells that Redis lost a write: the session ends, and it is not
 // called theft.
-func TestRead_storeReset(t *testing.T) {
+func TestValidate_storeReset(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		for name, present := range map[string]func(session.Grant) error{
@@ -213,7 +213,7 @@ func TestRead_storeReset(t *testing.T) {
 }
 
 // A record that lags, as a replica's may, tells of no lost write: what is written decides, and the session lives on.
-func TestRead_laggingReplica(t *testing.T) {
+func TestValidate_laggingReplica(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
@@ -240,7 +240,7 @@ func TestRead_laggingReplica(t *testing.T) {
 }
 
 // Attack case 59: what was swapped, cut, altered or removed opens nothing.
-func TestRead_damagedPayload(t *testing.T) {
+func TestValidate_damagedPayload(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g, other := w.signIn(alice, laptop), w.signIn(alice, phone)
@@ -266,7 +266,7 @@ func TestRead_damagedPayload(t *testing.T) {
 }
 
 // A session whose login was longer or shorter than its payload says does not open: the facts are bound.
-func TestRead_payloadIsBoundToFacts(t *testing.T) {
+func TestValidate_payloadIsBoundToFacts(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		for name, at := range map[string]int64{"beginning": session.CreatedAt, "absolute end": session.AbsoluteAt} {

@@ -14,7 +14,7 @@ type mutation struct {
 	name      string
 	what      string // the mistake, for people
 	folder    string // of the test's package, relative to the project; "" if it is the file's
-	test      string // as go test names it: TestEnd/embedded
+	test      string // as go test names it: TestRevoke/embedded
 	file      string // relative to the project, with slashes
 	line      string // the original line, trimmed
 	weakened  string // replaces the line; empty to delete it
@@ -32,7 +32,7 @@ type mutation struct {
 //
 // under a heading with the number of its invariant. If the test is in another
 // package than the file, its name has the package in front:
-// `shared/session.TestEnd/embedded`.
+// `shared/session.TestRevoke/embedded`.
 func parse(text string) ([]mutation, error) {
 	var all []mutation
 	invariant := 0
