@@ -59,11 +59,18 @@ func send(ctx context.Context, rdb redis.UniversalClient, calls []*Call, by send
 		}
 	}
 	_, err := p.Exec(ctx)
-	for c, cmd := range sent {
-		if r, failed := cmd.Slice(); failed == nil {
+	located := false
+	for _, c := range calls {
+		cmd := sent[c]
+		if cmd == nil {
+			continue
+		}
+		r, failed := cmd.Slice()
+		switch {
+		case failed == nil:
 			c.Reply = r
-		} else if errors.Is(err, failed) {
-			err = c.Script.locate(err)
+		case !located && errors.Is(err, failed):
+			err, located = c.Script.locate(err), true
 		}
 	}
 	return err

@@ -6,7 +6,7 @@
 // A script must return a list. The last two elements are a string, which [Run]
 // returns separately, and the script's last argument, by which the call
 // recognises its own reply. A script that runs twice with the same arguments
-// must leave the same state as one run.
+// must leave the same state as one run, or a state that does no harm.
 package script
 
 import (

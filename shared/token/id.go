@@ -44,7 +44,7 @@ type ID struct {
 // the record that a nonce was spent, a second login with it finds the session
 // that it created, or the mark that it ended.
 func SessionPart(keys *seal.Ring, nonce string, subject Subject) [16]byte {
-	return [16]byte(keys.Lookup(seal.SessionRandom, []byte(nonce), []byte(subject)))
+	return [16]byte(keys.Lookup(seal.SessionPart, []byte(nonce), []byte(subject)))
 }
 
 // String returns the id as clients see it: 43 characters of base64url.
