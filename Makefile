@@ -20,9 +20,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
 
 # Without go run: it exits with 1 on Ctrl-C, whatever the program's status is.
-# The binary is built without optimisation and without C. That halves the first
-# build, which somebody who has just cloned this waits for. Nobody measures this
-# binary.
+# The binary is built without optimisation and without C. That halves the time of
+# the first build, which a new user waits for. Benchmarks do not use this binary.
 run: ## serve the API on this machine, on PORT=3000
 	@command -v go >/dev/null || { echo "Go 1.26.8 or later is needed: https://go.dev/dl"; exit 1; }
 	@test -x build/local || echo "compiling; the first time takes a minute" >&2

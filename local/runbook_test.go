@@ -129,3 +129,31 @@ Topic: {Type: AWS::SNS::Topic}
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// quotedError matches an error that a table quotes in its first column.
+var quotedError = regexp.MustCompile("(?m)^\\| `([^`]+ [^`]*)` \\|")
+
+// Every error that the runbook quotes is one that the code writes: a person
+// searches the log for it.
+func TestRunbook_quotedErrors(t *testing.T) {
+	var code strings.Builder
+	for file := range importsOfFiles(t) {
+		if isWithin(file, "shared") {
+			code.WriteString(read(t, file))
+		}
+	}
+	quoted := 0
+	for _, part := range strings.Split(read(t, runbook), "\n| the error says |")[1:] {
+		table, _, _ := strings.Cut(part, "\n\n")
+		for _, m := range quotedError.FindAllStringSubmatch(table, -1) {
+			quoted++
+			text, _, _ := strings.Cut(m[1], ": ") // what follows comes from elsewhere
+			if !strings.Contains(code.String(), text) {
+				t.Errorf("%s quotes %q, which no code in shared writes", runbook, m[1])
+			}
+		}
+	}
+	if quoted < 3 {
+		t.Errorf("only %d quoted errors were found", quoted)
+	}
+}
