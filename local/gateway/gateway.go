@@ -1,6 +1,6 @@
 // Package gateway is a stand-in for an API Gateway HTTP API on a laptop. It
 // reads the same SAM template, turns HTTP requests into events of payload
-// format 2.0, calls Lambda handlers with them, and answers as API Gateway does.
+// format 2.0, and calls Lambda handlers with them. It answers as API Gateway does.
 // It also answers as API Gateway does if no function runs: for unknown routes,
 // exceeded limits, CORS preflights and functions that fail.
 //

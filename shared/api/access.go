@@ -47,7 +47,7 @@ func (x *exchange) admit(rule sessionRule, wanted permission, fresh bool) error 
 // credential is a cookie and the method is not safe, it first checks the
 // origin, against CSRF.
 func (x *exchange) open(rule sessionRule) error {
-	token, transport, err := x.accessToken()
+	text, transport, err := x.accessToken()
 	if err != nil {
 		return err
 	}
@@ -57,25 +57,25 @@ func (x *exchange) open(rule sessionRule) error {
 		}
 	}
 	if x.client, err = x.clientOver(transport); err == nil {
-		err = x.validate(token, rule)
+		err = x.validate(text, rule)
 	}
 	if err == nil {
 		x.concernsSession(x.access.Session.ID)
-	} else if id, unknown := x.api.store.SessionOf(x.r.Context(), token); unknown == nil {
+	} else if id, unknown := x.api.store.SessionOf(x.r.Context(), text); unknown == nil {
 		x.concernsSession(id) // also if the session has ended
 	}
 	return err
 }
 
-func (x *exchange) validate(token string, rule sessionRule) (err error) {
+func (x *exchange) validate(text string, rule sessionRule) (err error) {
 	ctx, store := x.r.Context(), x.api.store
 	switch rule {
 	case memberOrStepUp:
-		x.access, err = store.ValidateStepUp(ctx, token, x.client)
+		x.access, err = store.ValidateStepUp(ctx, text, x.client)
 	case withPreferences:
-		x.access, x.preferences, err = store.ValidateWithPreferences(ctx, token, x.client)
+		x.access, x.preferences, err = store.ValidateWithPreferences(ctx, text, x.client)
 	default:
-		x.access, err = store.Validate(ctx, token, x.client)
+		x.access, err = store.Validate(ctx, text, x.client)
 	}
 	return err
 }

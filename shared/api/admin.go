@@ -17,11 +17,11 @@ type statisticsView struct {
 	ByChain     map[string]int `json:"byChain"`
 	ByTransport map[string]int `json:"byTransport"`
 	ByDevice    map[string]int `json:"byDevice"`
-	Last24h     flowsView      `json:"last24h"`
+	Last24h     lastDayView    `json:"last24h"`
 	AsOf        string         `json:"asOf,omitempty"` // absent if there is no summary yet
 }
 
-type flowsView struct {
+type lastDayView struct {
 	Logins       int            `json:"logins"`
 	FailedLogins int            `json:"failedLogins"`
 	Ended        map[string]int `json:"ended"`
@@ -45,7 +45,7 @@ func (a *API) CountSessions() http.Handler {
 				}),
 				ByTransport: named(s.ByTransport, session.Transport.String),
 				ByDevice:    named(s.ByDevice, session.DeviceClass.String),
-				Last24h: flowsView{
+				Last24h: lastDayView{
 					s.Logins, s.FailedLogins, named(s.Ended, session.Reason.String),
 				},
 				AsOf: timestampOf(s.AsOf),

@@ -123,8 +123,9 @@ func (a *API) UnblockUser() http.Handler {
 }
 
 // EraseUser serves DELETE /api/admin/users/{address}: it ends every session of
-// an account, deletes its data and blocks it. It requires the permission
-// users:write and a recent login or step-up.
+// an account and deletes its data. It does not block the account; an existing
+// block remains. It requires the permission users:write and a recent login or
+// step-up.
 func (a *API) EraseUser() http.Handler {
 	return ofUser(usersWrite, http.MethodDelete,
 		func(x *exchange, address common.Address, _ nothing) (any, error) {

@@ -93,7 +93,7 @@ func bearerToken(header http.Header) (string, error) {
 }
 
 // accessToken returns the access credential of a request and its transport.
-func (x *exchange) accessToken() (token string, transport session.Transport, err error) {
+func (x *exchange) accessToken() (text string, transport session.Transport, err error) {
 	p := x.presented
 	switch {
 	case p.bearer != "":
@@ -106,7 +106,7 @@ func (x *exchange) accessToken() (token string, transport session.Transport, err
 
 // refresh returns the refresh credential and its transport. It ignores an
 // access token beside it.
-func (x *exchange) refresh(inBody *string) (token string, transport session.Transport, err error) {
+func (x *exchange) refresh(inBody *string) (text string, transport session.Transport, err error) {
 	cookie := x.presented.cookie[refreshCookie]
 	switch {
 	case inBody != nil && cookie != "":

@@ -205,10 +205,10 @@ func TestData_guarded(t *testing.T) {
 			c.send(route.method, route.path, body, with("If-Match", "*")).wants(401, "no_credentials")
 		}
 		c.signIn(newAccount(t))
-		token := c.access
+		text := c.access
 		c.logout(nil).wants(204, "")
-		c.send("PATCH", preferencesPath, `{"a":1}`, bearer(token), with("If-Match", "*")).wants(401, "session_ended")
-		c.send("PUT", "/api/state/k", `1`, bearer(token)).wants(401, "session_ended")
+		c.send("PATCH", preferencesPath, `{"a":1}`, bearer(text), with("If-Match", "*")).wants(401, "session_ended")
+		c.send("PUT", "/api/state/k", `1`, bearer(text)).wants(401, "session_ended")
 	})
 }
 

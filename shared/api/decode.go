@@ -99,11 +99,11 @@ func unmarshal(raw []byte, into any) error {
 	}
 	fields, seen := fieldsOf(into), map[string]bool{}
 	for tokens.PeekKind() == '"' {
-		token, err := tokens.ReadToken()
+		text, err := tokens.ReadToken()
 		if err != nil {
 			return invalid("the body is not JSON")
 		}
-		name := token.String()
+		name := text.String()
 		field, known := fields[name]
 		switch {
 		case !known:

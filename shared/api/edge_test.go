@@ -226,7 +226,7 @@ type change func(*http.Request)
 func with(name, value string) change { return func(r *http.Request) { r.Header.Set(name, value) } }
 func more(name, value string) change { return func(r *http.Request) { r.Header.Add(name, value) } }
 func without(name string) change     { return func(r *http.Request) { r.Header.Del(name) } }
-func bearer(token string) change     { return with("Authorization", "Bearer "+token) }
+func bearer(text string) change      { return with("Authorization", "Bearer "+text) }
 
 // answer is a response, read.
 type answer struct {

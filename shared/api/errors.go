@@ -118,7 +118,7 @@ func problemOf(err error, local bool) *problem {
 		known  *problem
 		syntax *siwe.SyntaxError
 		login  *loginError
-		over   *session.EndedError
+		ended  *session.EndedError
 		rate   *session.RateError
 	)
 	switch {
@@ -136,10 +136,10 @@ func problemOf(err error, local bool) *problem {
 			detail += ": " + login.cause.Error()
 		}
 		return fail(codeLoginFailed, detail)
-	case errors.As(err, &over):
+	case errors.As(err, &ended):
 		detail := "the session has ended: sign in again"
 		return &problem{code: codeSessionEnded, detail: detail, members: map[string]any{
-			"reason": over.Reason.String(), "endedAt": timestamp(over.At),
+			"reason": ended.Reason.String(), "endedAt": timestamp(ended.At),
 		}}
 	}
 	return sentinelOf(err)

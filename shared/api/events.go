@@ -74,9 +74,9 @@ func subjectOf(e session.Event) []slog.Attr {
 
 // aboutChange returns what else is known of a change: the attributes of the
 // request, without its account and session, which may differ from the change's.
-// It returns nothing if the change has another type than the request, such as
-// the end of another session during a login: there the attributes would be
-// wrong.
+// It returns nothing if the route has an event type of its own and the change has
+// another, such as the end of another session during a login: there the
+// attributes would be wrong.
 func (x *exchange) aboutChange(e session.Event) []slog.Attr {
 	if x.failed != "" && string(x.failed) != e.Type.String() {
 		return nil
@@ -113,10 +113,10 @@ func (x *exchange) event(t eventType, outcome string, attrs ...slog.Attr) {
 // as stolen or lost, the event of that change has been written and has the
 // reason.
 func (x *exchange) recordFailure(err error) {
-	var over *session.EndedError
+	var ended *session.EndedError
 	switch {
-	case errors.As(err, &over) && over.ByThis:
-		if over.Reason == session.RefreshReused {
+	case errors.As(err, &ended) && ended.ByThis:
+		if ended.Reason == session.RefreshReused {
 			x.api.Count(ReuseDetections)
 		}
 	case x.failed != "":
@@ -130,13 +130,13 @@ func (x *exchange) recordFailure(err error) {
 func reasonOf(err error) string {
 	var (
 		login *loginError
-		over  *session.EndedError
+		ended *session.EndedError
 	)
 	switch {
 	case errors.As(err, &login):
 		return login.reason
-	case errors.As(err, &over):
-		return over.Reason.String()
+	case errors.As(err, &ended):
+		return ended.Reason.String()
 	}
 	return string(problemOf(err, false).code)
 }
@@ -152,14 +152,14 @@ func (x *exchange) concerns(attrs ...slog.Attr) {
 
 // concernsSession adds a session and its account to the events of this request.
 func (x *exchange) concernsSession(id token.ID) {
-	x.concerns(slog.Any("userId", spelt{id.User}), slog.Any("sessionId", spelt{id}))
+	x.concerns(slog.Any("userId", lazyText{id.User}), slog.Any("sessionId", lazyText{id}))
 }
 
-// spelt calls String only when it is logged, which most requests never do.
-type spelt struct{ fmt.Stringer }
+// lazyText calls String only when it is logged, which most requests never do.
+type lazyText struct{ fmt.Stringer }
 
 // LogValue implements [slog.LogValuer].
-func (s spelt) LogValue() slog.Value { return slog.StringValue(s.String()) }
+func (s lazyText) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // maxLogged bounds untrusted text in the log, in bytes.
 const maxLogged = 256

@@ -44,19 +44,19 @@ func (a *API) Logout() http.Handler {
 // logOut ends one session. It succeeds if the session has already ended or is
 // unknown: the result is what the caller wants.
 func (x *exchange) logOut(id token.ID) error {
-	over, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
+	ended, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return err
 	}
-	if over == nil || !over.ByThis {
+	if ended == nil || !ended.ByThis {
 		x.repeatedLogout()
 	}
 	return nil
 }
 
-// logOutEverywhere ends every session of the account. It fails if the session
-// is neither live nor remembered as ended: a 204 would claim something that was
-// not done.
+// logOutEverywhere ends every session of the account. It returns
+// [token.ErrInvalid] if the record does not list the session, live or ended: a 204
+// would claim something that was not done.
 func (x *exchange) logOutEverywhere(id token.ID) error {
 	n, err := x.api.store.RevokeAll(x.r.Context(), id, session.LoggedOut, x.actor())
 	if err != nil {

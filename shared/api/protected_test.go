@@ -93,10 +93,10 @@ func TestProtected_complete(t *testing.T) {
 func TestProtected_credentials(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
-		c, over := w.script(), w.script()
+		c, ended := w.script(), w.script()
 		c.signIn(root)
-		over.signIn(root)
-		over.logout(nil).wants(204, "")
+		ended.signIn(root)
+		ended.logout(nil).wants(204, "")
 		stranger := w.script()
 		for _, p := range protectedRoutes {
 			challenge := stranger.do(p).wants(401, "no_credentials").header.Get("WWW-Authenticate")
@@ -106,7 +106,7 @@ func TestProtected_credentials(t *testing.T) {
 			stranger.do(p, with("Cookie", "__Host-refresh="+c.refresh)).wants(401, "no_credentials") // opens nothing here
 			stranger.do(p, bearer(c.access), with("Cookie", "__Host-session="+c.access)).wants(400, badRequest)
 			stranger.do(p, with("Cookie", "__Host-session="+c.access), with("Origin", origin)).wants(401, "invalid_token") // another transport's
-			equal(t, "reason at "+p.String(), over.do(p).wants(401, "session_ended").text("reason"), "logged_out")
+			equal(t, "reason at "+p.String(), ended.do(p).wants(401, "session_ended").text("reason"), "logged_out")
 			// Who may not ask learns nothing by asking badly.
 			bad := p
 			bad.body = "{"

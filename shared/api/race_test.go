@@ -190,20 +190,20 @@ func TestLogin_limitHolds(t *testing.T) { // attack case 44
 					bodies[i] = holders[i].body(alice, holders[i].message(alice).String())
 				}
 				var together sync.WaitGroup
-				var over atomic.Bool
+				var ended atomic.Bool
 				for i := range logins {
 					together.Go(func() { answers[i] = holders[i].login(bodies[i]) })
 				}
 				watching := make(chan int)
 				go func() {
 					most := 0
-					for !over.Load() {
+					for !ended.Load() {
 						most = max(most, live())
 					}
 					watching <- most
 				}()
 				together.Wait()
-				over.Store(true)
+				ended.Store(true)
 				if most := <-watching; most > limit {
 					t.Errorf("%d sessions were live at once", most)
 				}
@@ -284,7 +284,7 @@ func TestLogin_evictsInOrder(t *testing.T) { // attack case 44
 
 // Without its key nobody evicts anybody of an account, nor takes up its room, however often they try; and whoever has a
 // session of it cannot make another of that.
-func TestLogin_nobodyElseEvicts(t *testing.T) { // attack case 44
+func TestLogin_onlyItselfEvicts(t *testing.T) { // attack case 44
 	for _, policy := range []session.LimitPolicy{session.Evict, session.Deny} {
 		t.Run(policy.String(), func(t *testing.T) {
 			asBoth(t, func(w *world) { w.opts.SessionLimit, w.opts.LimitPolicy = 1, policy }, func(t *testing.T, c *client) {

@@ -48,13 +48,13 @@ func parseValue(raw []byte) (any, error) {
 
 // nextValue reads the next value, which is nested depth levels deep.
 func nextValue(tokens *json.Decoder, depth int) (any, error) {
-	token, err := tokens.Token()
+	text, err := tokens.Token()
 	if err != nil {
 		return nil, errors.New("is not JSON")
 	}
-	delim, nests := token.(json.Delim)
+	delim, nests := text.(json.Delim)
 	if !nests {
-		return token, nil
+		return text, nil
 	}
 	if depth == maxDepth {
 		return nil, errors.New("is nested deeper than 32 levels")
@@ -81,8 +81,8 @@ func nextList(tokens *json.Decoder, depth int) (any, error) {
 func nextObject(tokens *json.Decoder, depth int) (any, error) {
 	object := map[string]any{}
 	for tokens.More() {
-		token, err := tokens.Token()
-		name, ok := token.(string)
+		text, err := tokens.Token()
+		name, ok := text.(string)
 		if err != nil || !ok {
 			return nil, errors.New("is not JSON")
 		}

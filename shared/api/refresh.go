@@ -15,7 +15,7 @@ func (a *API) Refresh() http.Handler {
 	return endpoint[refreshBody]{
 		method: http.MethodPost, failed: eventRefresh,
 		serve: func(x *exchange, in refreshBody) (any, error) {
-			token, transport, err := x.refresh(in.RefreshToken)
+			text, transport, err := x.refresh(in.RefreshToken)
 			if err != nil {
 				return nil, err
 			}
@@ -23,10 +23,10 @@ func (a *API) Refresh() http.Handler {
 			if err != nil {
 				return nil, err
 			}
-			if id, err := a.store.SessionOf(x.r.Context(), token); err == nil {
+			if id, err := a.store.SessionOf(x.r.Context(), text); err == nil {
 				x.concernsSession(id)
 			}
-			g, err := a.store.Refresh(x.r.Context(), token, client)
+			g, err := a.store.Refresh(x.r.Context(), text, client)
 			if err != nil {
 				return nil, err
 			}

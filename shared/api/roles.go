@@ -112,16 +112,16 @@ func (x *exchange) checkRank(roles []string) error {
 	return nil
 }
 
-// limit returns how many sessions a user may have at once.
-func (x *exchange) limit(u session.User) int {
+// sessionLimit returns how many sessions a user may have at once.
+func (x *exchange) sessionLimit(u session.User) int {
 	best, set := 0, false
 	for _, role := range x.roles(u) {
 		if n := x.api.cfg.Roles[role].MaxSessions; n != nil {
-			best, set = max(best, session.SessionLimit(*n)), true
+			best, set = max(best, session.EffectiveLimit(*n)), true
 		}
 	}
 	if !set {
-		return session.SessionLimit(x.api.cfg.SessionLimit)
+		return session.EffectiveLimit(x.api.cfg.SessionLimit)
 	}
 	return best
 }

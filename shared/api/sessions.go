@@ -40,7 +40,7 @@ func (a *API) Sessions() http.Handler {
 				return nil, err
 			}
 			return sessionsView{
-				Sessions: x.viewSessions(shown), Limit: x.limit(x.access.User), Next: next,
+				Sessions: x.viewSessions(shown), Limit: x.sessionLimit(x.access.User), Next: next,
 			}, nil
 		},
 	}.handler(a)
@@ -95,13 +95,13 @@ func (x *exchange) sessionID() (token.ID, error) {
 // end ends a session for a reason. It answers 404 if the session had already
 // ended.
 func (x *exchange) end(id token.ID, reason session.Reason, only ...session.Condition) error {
-	over, err := x.api.store.Revoke(x.r.Context(), id, reason, x.actorFor(id.User), only...)
+	ended, err := x.api.store.Revoke(x.r.Context(), id, reason, x.actorFor(id.User), only...)
 	switch {
 	case errors.Is(err, token.ErrInvalid):
 		return absent()
 	case err != nil:
 		return err
-	case !over.ByThis || over.Reason != reason:
+	case !ended.ByThis || ended.Reason != reason:
 		return absent()
 	}
 	if id == x.access.Session.ID {

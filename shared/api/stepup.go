@@ -52,7 +52,7 @@ func (a *API) StepUp() http.Handler {
 				return nil, err
 			}
 			x.concerns(slog.String("address", try.message.Address.Hex()))
-			access, err := renew.present(x.r.Context(), renew.token, renew.transport)
+			access, err := renew.inspect(x.r.Context(), renew.token, renew.transport)
 			if err != nil {
 				return nil, err
 			}
@@ -70,7 +70,7 @@ func (a *API) StepUp() http.Handler {
 type renewal struct {
 	token     string
 	transport session.Transport
-	present   func(context.Context, string, session.Transport) (session.Access, error)
+	inspect   func(context.Context, string, session.Transport) (session.Access, error)
 }
 
 // renewing returns the credential that a step-up renews. If both an access and

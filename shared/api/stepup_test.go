@@ -127,8 +127,8 @@ func TestStepUp_credentials(t *testing.T) {
 		body := func(c *client, refreshToken ...string) map[string]any {
 			t.Helper()
 			b := confirmation(alice, c.stepUpMessage().String())
-			for _, token := range refreshToken {
-				b["refreshToken"] = token
+			for _, text := range refreshToken {
+				b["refreshToken"] = text
 			}
 			return b
 		}
@@ -194,8 +194,8 @@ func TestStepUp_wrongPlace(t *testing.T) { // attack case 26
 		s.signIn(alice)
 		b.signIn(alice)
 		page := with("Origin", origin)
-		with := func(token string, body map[string]any) map[string]any {
-			return map[string]any{"message": body["message"], "signature": body["signature"], "refreshToken": token}
+		with := func(text string, body map[string]any) map[string]any {
+			return map[string]any{"message": body["message"], "signature": body["signature"], "refreshToken": text}
 		}
 		cookie := func(name, value string) change { return more("Cookie", "__Host-"+name+"="+value) }
 		access, refresh, id := b.cookie("session"), b.cookie("refresh"), s.profile().text("session", "id")

@@ -126,10 +126,10 @@ func TestStore_nothingToRead(t *testing.T) {
 				access, refresh = c.cookie("session"), c.cookie("refresh")
 				hide("pre-login cookie", c.cookie("prelogin"))
 			}
-			for name, token := range map[string]string{"access": access, "refresh": refresh} {
-				raw, err := base64.RawURLEncoding.DecodeString(token[4:])
+			for name, text := range map[string]string{"access": access, "refresh": refresh} {
+				raw, err := base64.RawURLEncoding.DecodeString(text[4:])
 				must(t, err)
-				hide(name, token[4:])
+				hide(name, text[4:])
 				hidden[name+" secret"] = raw[len(raw)-48 : len(raw)-16]
 				hidden[name+" gate"] = raw[len(raw)-16:]
 			}

@@ -63,11 +63,11 @@ func (s secrets) hideTokens(t testing.TB, c *client) {
 		access, refresh = c.cookie("session"), c.cookie("refresh")
 		s.hide("pre-login cookie", c.cookie("prelogin"))
 	}
-	for _, token := range []string{access, refresh} {
-		raw, err := base64.RawURLEncoding.DecodeString(token[4:])
+	for _, text := range []string{access, refresh} {
+		raw, err := base64.RawURLEncoding.DecodeString(text[4:])
 		must(t, err)
 		name := fmt.Sprintf("token %d", len(s))
-		s.hide(name, token[4:])
+		s.hide(name, text[4:])
 		s[name+"'s secret"], s[name+"'s gate"] = raw[len(raw)-48:len(raw)-16], raw[len(raw)-16:]
 	}
 }
@@ -146,7 +146,7 @@ func (s *story) search(when string) {
 
 // In a story over all routes nothing that opens, and nothing about anybody, stands in Redis or is sent to it: no token,
 // nonce, address, IP, user agent, name of a device, preference or state.
-func TestStore_wholeStory(t *testing.T) { // attack case 60
+func TestStore_completeStory(t *testing.T) { // attack case 60
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		s := newStory(t, r)
 		for _, c := range []*client{s.script(), s.browser()} {

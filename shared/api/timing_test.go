@@ -147,29 +147,29 @@ func TestTokens_noWorkForForgeries(t *testing.T) { // attack case 67
 		confirm := map[string]any{"message": s.stepUpMessage().String(), "signature": "0x"}
 		for route, place := range map[string]struct {
 			good string
-			send func(token string) answer
+			send func(text string) answer
 		}{
-			"profile": {s.access, func(token string) answer { return stranger.send("GET", "/api/profile", nil, bearer(token)) }},
-			"by cookie": {b.cookie("session"), func(token string) answer {
-				return stranger.send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+token))
+			"profile": {s.access, func(text string) answer { return stranger.send("GET", "/api/profile", nil, bearer(text)) }},
+			"by cookie": {b.cookie("session"), func(text string) answer {
+				return stranger.send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+text))
 			}},
-			"admin": {s.access, func(token string) answer { return stranger.send("GET", "/api/admin/sessions", nil, bearer(token)) }},
-			"a challenge": {s.access, func(token string) answer {
-				return stranger.send("GET", "/auth/nonce?purpose=step_up", nil, bearer(token))
+			"admin": {s.access, func(text string) answer { return stranger.send("GET", "/api/admin/sessions", nil, bearer(text)) }},
+			"a challenge": {s.access, func(text string) answer {
+				return stranger.send("GET", "/auth/nonce?purpose=step_up", nil, bearer(text))
 			}},
-			"step-up": {s.access, func(token string) answer { return stranger.send("POST", "/auth/step-up", confirm, bearer(token)) }},
-			"logout":  {s.access, func(token string) answer { return stranger.send("POST", "/auth/logout", nil, bearer(token)) }},
-			"refresh": {s.refresh, func(token string) answer {
-				return stranger.send("POST", "/auth/refresh", map[string]any{"refreshToken": token})
+			"step-up": {s.access, func(text string) answer { return stranger.send("POST", "/auth/step-up", confirm, bearer(text)) }},
+			"logout":  {s.access, func(text string) answer { return stranger.send("POST", "/auth/logout", nil, bearer(text)) }},
+			"refresh": {s.refresh, func(text string) answer {
+				return stranger.send("POST", "/auth/refresh", map[string]any{"refreshToken": text})
 			}},
-			"refresh by cookie": {b.cookie("refresh"), func(token string) answer {
-				return stranger.send("POST", "/auth/refresh", nil, with("Cookie", "__Host-refresh="+token), page)
+			"refresh by cookie": {b.cookie("refresh"), func(text string) answer {
+				return stranger.send("POST", "/auth/refresh", nil, with("Cookie", "__Host-refresh="+text), page)
 			}},
 		} {
 			seen := map[string][]string{}
-			for name, token := range forgeries(t, place.good) {
+			for name, text := range forgeries(t, place.good) {
 				var got answer
-				if work := heard.during(func() { got = place.send(token) }); work != "" {
+				if work := heard.during(func() { got = place.send(text) }); work != "" {
 					t.Errorf("%s, %s: %q was sent", route, name, work)
 				}
 				equal(t, route+", "+name, got.code(), "invalid_token")
@@ -226,10 +226,10 @@ func BenchmarkTokens_forged(b *testing.B) { // attack case 67
 	c.signIn(newAccount(b))
 	edge := api.New(w.cfg, w.store, discard(), w.clock.now).Profile()
 	requests := map[string]func() func(){}
-	for name, token := range forgeries(b, c.access) {
+	for name, text := range forgeries(b, c.access) {
 		requests[name] = func() func() {
 			r := request("GET", "/api/profile", "")
-			r.Header.Set("Authorization", "Bearer "+token)
+			r.Header.Set("Authorization", "Bearer "+text)
 			return func() { edge.ServeHTTP(httptest.NewRecorder(), r) }
 		}
 	}

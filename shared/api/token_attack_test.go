@@ -13,23 +13,23 @@ import (
 )
 
 // mangled are tokens that nobody made: each bit flipped, cut, extended, in other alphabets, with the other prefix.
-func mangled(t testing.TB, token string) []string {
+func mangled(t testing.TB, text string) []string {
 	t.Helper()
-	raw, err := base64.RawURLEncoding.DecodeString(token[4:])
+	raw, err := base64.RawURLEncoding.DecodeString(text[4:])
 	must(t, err)
 	var all []string
 	for bit := range 8 * len(raw) {
 		raw[bit/8] ^= 1 << (bit % 8)
-		all = append(all, token[:4]+base64.RawURLEncoding.EncodeToString(raw))
+		all = append(all, text[:4]+base64.RawURLEncoding.EncodeToString(raw))
 		raw[bit/8] ^= 1 << (bit % 8)
 	}
-	for _, n := range []int{0, 3, 4, 5, len(token) / 2, len(token) - 1} {
-		all = append(all, token[:n])
+	for _, n := range []int{0, 3, 4, 5, len(text) / 2, len(text) - 1} {
+		all = append(all, text[:n])
 	}
-	swapped := map[string]string{"lka_": "lkr_", "lkr_": "lka_"}[token[:4]] + token[4:]
-	return append(all[1:], token+"A", token+"=", token+token, "A"+token, swapped, strings.ToUpper(token[:4])+token[4:], strings.ToUpper(token),
-		token[:4]+base64.RawURLEncoding.EncodeToString(make([]byte, len(raw))), token[:4]+base64.StdEncoding.EncodeToString(raw),
-		token[:4]+strings.Repeat("A", 5000), "eyJhbGciOiJub25lIn0.e30.", "null", "undefined")
+	swapped := map[string]string{"lka_": "lkr_", "lkr_": "lka_"}[text[:4]] + text[4:]
+	return append(all[1:], text+"A", text+"=", text+text, "A"+text, swapped, strings.ToUpper(text[:4])+text[4:], strings.ToUpper(text),
+		text[:4]+base64.RawURLEncoding.EncodeToString(make([]byte, len(raw))), text[:4]+base64.StdEncoding.EncodeToString(raw),
+		text[:4]+strings.Repeat("A", 5000), "eyJhbGciOiJub25lIn0.e30.", "null", "undefined")
 }
 
 func TestTokens_mangled(t *testing.T) { // attack case 25
@@ -40,26 +40,26 @@ func TestTokens_mangled(t *testing.T) { // attack case 25
 	c.signIn(newAccount(t))
 	counting.Reset()
 	shapes := map[string]bool{}
-	note := func(got answer, token string) {
+	note := func(got answer, text string) {
 		t.Helper()
 		if got.status != 401 || got.code() != "invalid_token" {
-			if token != "" && token != "lka" && token != "lkr" {
-				t.Errorf("%.80q was answered %d %s", token, got.status, got.body)
+			if text != "" && text != "lka" && text != "lkr" {
+				t.Errorf("%.80q was answered %d %s", text, got.status, got.body)
 			}
 		}
 		shapes[requestID.ReplaceAllString(got.body, "")] = true
 	}
-	for _, token := range mangled(t, c.access) {
-		if token != "" {
-			note(c.send("GET", "/api/profile", nil, bearer(token)), token)
-			note(c.send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+token)), token)
-			note(c.send("POST", "/auth/logout", nil, bearer(token)), token)
+	for _, text := range mangled(t, c.access) {
+		if text != "" {
+			note(c.send("GET", "/api/profile", nil, bearer(text)), text)
+			note(c.send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+text)), text)
+			note(c.send("POST", "/auth/logout", nil, bearer(text)), text)
 		}
 	}
-	for _, token := range mangled(t, c.refresh) {
-		note(c.send("POST", "/auth/refresh", map[string]any{"refreshToken": token}), token)
-		if token != "" {
-			note(c.send("POST", "/auth/refresh", nil, with("Cookie", "__Host-refresh="+token), with("Origin", origin)), token)
+	for _, text := range mangled(t, c.refresh) {
+		note(c.send("POST", "/auth/refresh", map[string]any{"refreshToken": text}), text)
+		if text != "" {
+			note(c.send("POST", "/auth/refresh", nil, with("Cookie", "__Host-refresh="+text), with("Origin", origin)), text)
 		}
 	}
 	if len(shapes) != 1 {
@@ -82,7 +82,7 @@ func TestTokens_wrongPlace(t *testing.T) { // attack case 26
 		raw := w.script()
 		cookie := func(name, value string) change { return with("Cookie", "__Host-"+name+"="+value) }
 		page := with("Origin", origin)
-		body := func(token string) any { return map[string]any{"refreshToken": token} }
+		body := func(text string) any { return map[string]any{"refreshToken": text} }
 		for name, got := range map[string]answer{
 			"refresh token as access token":   raw.send("GET", "/api/profile", nil, bearer(s.refresh)),
 			"refresh cookie as session":       raw.send("GET", "/api/profile", nil, cookie("session", refresh)),
@@ -230,16 +230,16 @@ func TestCookies_spellings(t *testing.T) { // attack case 28
 	w := newWorld(t, redistest.Embedded(t))
 	b := w.browser()
 	b.signIn(newAccount(t))
-	token := b.cookie("session")
+	text := b.cookie("session")
 	c := w.script()
 	for value, code := range map[string]string{
-		"session=" + token: "no_credentials", "__host-session=" + token: "no_credentials", "__HOST-SESSION=" + token: "no_credentials",
-		"__Secure-session=" + token: "no_credentials", "__Host-session": "no_credentials", "__Host-session=": "no_credentials",
-		"$Version=1; __Host-sessions=" + token: "no_credentials", "a=b,__Host-session=" + token: "no_credentials",
-		`__Host-session="` + token + `"`: "invalid_token", "__Host-session=" + token + ",x": "invalid_token",
-		"__Host-session=" + strings.Repeat("x", 5000): "invalid_token", "__Host-session==" + token: "invalid_token",
-		"__Host-session=" + token[:60] + "%5F" + token[60:]: "invalid_token",
-		"$Version=1; __Host-session=" + token + "; $Path=/": "", "a=b;__Host-session=" + token + ";": "", "session=x; __Host-session=" + token: "",
+		"session=" + text: "no_credentials", "__host-session=" + text: "no_credentials", "__HOST-SESSION=" + text: "no_credentials",
+		"__Secure-session=" + text: "no_credentials", "__Host-session": "no_credentials", "__Host-session=": "no_credentials",
+		"$Version=1; __Host-sessions=" + text: "no_credentials", "a=b,__Host-session=" + text: "no_credentials",
+		`__Host-session="` + text + `"`: "invalid_token", "__Host-session=" + text + ",x": "invalid_token",
+		"__Host-session=" + strings.Repeat("x", 5000): "invalid_token", "__Host-session==" + text: "invalid_token",
+		"__Host-session=" + text[:60] + "%5F" + text[60:]:  "invalid_token",
+		"$Version=1; __Host-session=" + text + "; $Path=/": "", "a=b;__Host-session=" + text + ";": "", "session=x; __Host-session=" + text: "",
 	} {
 		want := map[string]int{"": 200}[code]
 		if want == 0 {
@@ -271,8 +271,8 @@ func TestCookies_local(t *testing.T) {
 		t.Errorf("set %s", got)
 	}
 	c.profile().wants(200, "")
-	token := login.cookies()["session"].Value
-	w.script().send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+token)).wants(401, "no_credentials")
+	text := login.cookies()["session"].Value
+	w.script().send("GET", "/api/profile", nil, with("Cookie", "__Host-session="+text)).wants(401, "no_credentials")
 }
 
 func TestCookies_attributes(t *testing.T) {

@@ -58,7 +58,7 @@ func (z *Authorizer) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 	case decision == api.Unauthenticated && s.throws():
 		z.api.Count(api.Unauthorized)
 		return nil, errUnauthorized
-	case decision != api.Failed: // it has been counted as a fault
+	case decision != api.Failed: // a failed decision has been counted as a fault
 		z.api.Count(api.Denials)
 	}
 	return s.deny(e)

@@ -183,8 +183,8 @@ func (e *event) method(s shape) string {
 	return e.HTTPMethod
 }
 
-// read has the canonical names of the headers that a decision needs.
-var read = []string{
+// readHeaders has the canonical names of the headers that a decision needs.
+var readHeaders = []string{
 	"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Sec-Websocket-Protocol", "User-Agent",
 	"X-Device-Id",
 }
@@ -192,7 +192,7 @@ var read = []string{
 // canonical returns the canonical name of a header that is read, from any
 // spelling. It returns "" for every other header.
 func canonical(name string) string {
-	for _, own := range read {
+	for _, own := range readHeaders {
 		if len(own) == len(name) && strings.EqualFold(own, name) {
 			return own
 		}
@@ -214,7 +214,7 @@ func (h *headers) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if start.Kind() != '{' {
 		return errHeaders
 	}
-	*h = make(headers, len(read))
+	*h = make(headers, len(readHeaders))
 	for d.PeekKind() != '}' {
 		if err := h.readMember(d); err != nil {
 			return err
@@ -248,7 +248,7 @@ func (h headers) readMember(d *jsontext.Decoder) error {
 // values. multiValueHeaders has all values, and headers has the last of each
 // name. A value that only headers has counts too.
 func (e *event) header(s shape) http.Header {
-	header := make(http.Header, len(read))
+	header := make(http.Header, len(readHeaders))
 	for name, values := range e.MultiHeaders {
 		if own := canonical(name); own != "" {
 			header[own] = append(header[own], values...)

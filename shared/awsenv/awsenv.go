@@ -27,7 +27,7 @@ type Environment struct {
 	Getenv func(string) string
 	// Now is the clock.
 	Now func() time.Time
-	// Log takes entries that no caller gets as an error.
+	// Log is the process's log, for errors that are not returned.
 	Log *slog.Logger
 }
 

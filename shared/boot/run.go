@@ -93,7 +93,7 @@ func start(env awsenv.Environment, out io.Writer) (config.Config, *Service, erro
 	// that this one generated.
 	if len(cfg.Generated) > 0 {
 		return cfg, nil, errors.New(strings.Join(cfg.Generated, ", ") +
-			": must be set in a function; set the same value for all functions")
+			": must be set in a function; give each variable one value, the same in all functions")
 	}
 	// Lambda sets the name. Without it the log is not CloudWatch's, and nothing
 	// reads metrics out of it.

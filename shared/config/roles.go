@@ -106,7 +106,7 @@ func parseRoles(text string) (map[string]api.Role, error) {
 		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errNoRoles
+		return nil, errRolesForm
 	}
 	return roles, nil
 }
@@ -159,21 +159,21 @@ func parseMaxSessions(d *json.Decoder, role string, to **int) error {
 	return nil
 }
 
-var errNoRoles = errors.New(
+var errRolesForm = errors.New(
 	`is not JSON of the form {"editor":{"permissions":["posts:write"],"maxSessions":3}}`)
 
 // eachMember reads an object and calls member with each name. The callback
 // reads the value. A second member of one name is an error.
 func eachMember(d *json.Decoder, member func(name string) error) error {
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return errNoRoles
+		return errRolesForm
 	}
 	seen := map[string]bool{}
 	for d.More() {
 		token, err := d.Token()
 		name, ok := token.(string)
 		if err != nil || !ok {
-			return errNoRoles
+			return errRolesForm
 		}
 		if seen[name] {
 			return quote(name, "is listed twice; remove one")
@@ -184,7 +184,7 @@ func eachMember(d *json.Decoder, member func(name string) error) error {
 		}
 	}
 	if _, err := d.Token(); err != nil {
-		return errNoRoles
+		return errRolesForm
 	}
 	return nil
 }

@@ -87,8 +87,8 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	ctx, cancel := WithReserve(ctx, 0)
 	defer cancel()
-	call := event.call()
-	if call.Malformed = !event.wellFormed(); call.Malformed {
+	info := event.requestInfo()
+	if info.Malformed = !event.wellFormed(); info.Malformed {
 		event.empty()
 	}
 	request, err := h.request(event)
@@ -96,7 +96,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, err
 	}
 	response := newResponseWriter()
-	h.handler.ServeHTTP(response, request.WithContext(api.WithRequestInfo(ctx, call)))
+	h.handler.ServeHTTP(response, request.WithContext(api.WithRequestInfo(ctx, info)))
 	return response.encode()
 }
 
@@ -254,9 +254,9 @@ func (e *httpEvent) empty() {
 	e.Body, e.IsBase64Encoded = "", false
 }
 
-// call returns what the gateway itself says about a request. A source that is
+// requestInfo returns what the gateway itself says about a request. A source that is
 // not an IP address becomes the zero address.
-func (e *httpEvent) call() api.RequestInfo {
+func (e *httpEvent) requestInfo() api.RequestInfo {
 	source, _ := SourceIP(e.Context.HTTP.SourceIP)
 	return api.RequestInfo{SourceIP: source, RequestID: e.Context.RequestID, Route: e.RouteKey}
 }

@@ -32,9 +32,8 @@ type emfMetric struct {
 }
 
 // NewMetric returns a function that writes each value of a metric as one line.
-// CloudWatch reads such lines out of the log, as metrics of that function of
-// Lambda. Without a name of a function the process is not a Lambda, and
-// NewMetric returns nil.
+// CloudWatch reads such lines out of the log, as metrics of the Lambda function.
+// If function is empty, the process is not a Lambda, and NewMetric returns nil.
 func NewMetric(w io.Writer, function string, now func() time.Time) func(api.Metric, float64) {
 	if function == "" {
 		return nil

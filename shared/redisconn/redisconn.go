@@ -43,7 +43,8 @@ const (
 //
 // The client repeats no command, because only its caller knows what may be
 // repeated. It repeats a call only if Redis refused the password and Secrets
-// Manager has another one by now, since nothing of the call was done then.
+// Manager has another one by now, since nothing of the call was done then. A
+// cluster client also follows one redirect, and repeats a pipeline once.
 func New(
 	ctx context.Context, r config.Redis, env awsenv.Environment,
 ) (redis.UniversalClient, error) {

@@ -92,7 +92,7 @@ func members(in *json.Decoder, each func(name string) error) error {
 			return err
 		}
 		if seen[name] {
-			return errors.New("the document has a duplicate name")
+			return errors.New("the document has a duplicate name: use each name once")
 		}
 		seen[name] = true
 		if err := each(name); err != nil {

@@ -60,7 +60,8 @@ func (r *Ring) Open(rec Record, sealed []byte) ([]byte, error) {
 }
 
 // KeyOf returns the id of the key that sealed something, as the sealed bytes
-// name it. It returns false for bytes that were not sealed.
+// name it. It returns false for bytes that cannot be sealed ones. It does
+// not authenticate them.
 func KeyOf(sealed []byte) (KeyID, bool) {
 	if len(sealed) < Overhead || sealed[0] != format {
 		return KeyID{}, false

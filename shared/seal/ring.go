@@ -92,17 +92,17 @@ const (
 
 // The purposes of the lookup key.
 const (
-	UserID        Purpose = "user id"
-	NonceName     Purpose = "nonce name"
-	PreLogin      Purpose = "pre-login binding"
-	SessionRandom Purpose = "session random"
-	RateLimit     Purpose = "rate limit"
-	StateName     Purpose = "state name"
+	UserID      Purpose = "user id"
+	NonceName   Purpose = "nonce name"
+	PreLogin    Purpose = "pre-login binding"
+	SessionPart Purpose = "session random"
+	RateLimit   Purpose = "rate limit"
+	StateName   Purpose = "state name"
 )
 
 var (
 	rotating  = []Purpose{Gate, TokenHash, AccessSecret, RefreshSecret, Device, Network}
-	permanent = []Purpose{UserID, NonceName, PreLogin, SessionRandom, RateLimit, StateName}
+	permanent = []Purpose{UserID, NonceName, PreLogin, SessionPart, RateLimit, StateName}
 )
 
 // Ring is a set of keys. It is safe for concurrent use, including

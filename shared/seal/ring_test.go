@@ -87,7 +87,7 @@ func TestRing_MAC_separates(t *testing.T) {
 	mac(newRing(t, "stage", key(1, start)), 1, seal.Gate, "value")
 	mac(ring, 1, seal.Gate, "val", "ue")
 	mac(ring, 1, seal.Gate, "value", "")
-	for _, p := range []seal.Purpose{seal.UserID, seal.NonceName, seal.PreLogin, seal.SessionRandom, seal.RateLimit, seal.StateName} {
+	for _, p := range []seal.Purpose{seal.UserID, seal.NonceName, seal.PreLogin, seal.SessionPart, seal.RateLimit, seal.StateName} {
 		add(string(p), ring.Lookup(p, []byte("value")), nil)
 	}
 	if _, err := ring.MAC(seal.KeyID{9}, seal.Gate); !errors.Is(err, seal.ErrUnknownKey) {

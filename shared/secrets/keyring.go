@@ -13,8 +13,8 @@ import (
 )
 
 // refreshAfter is how old an instance's keys may be when an invocation begins.
-// After that time a key that was removed opens nothing, and every instance has
-// a new key, before it becomes active; see activationDelay.
+// After that time a removed key opens nothing. Every instance also has a new key
+// before that becomes active; see activationDelay.
 const refreshAfter = 10 * time.Minute
 
 // KeyRing is a key ring that follows the secret of its keys. It is safe for

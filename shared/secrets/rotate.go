@@ -75,7 +75,7 @@ func (r *Rotation) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	if e.SecretID != r.arn {
 		return nil, errors.New(
-			"the event is about another secret than SESSION_KEYS_SECRET_ARN names")
+			"the event is about another secret than SESSION_KEYS_SECRET_ARN names: set the variable, or the rotation, to the same secret")
 	}
 	steps := map[string]func(context.Context, string) error{
 		"createSecret": r.create, "setSecret": r.set,

@@ -89,16 +89,16 @@ func boundWith(d Device) byte {
 // final decision.
 func (s *Store) changed(e entry, c clientBinding) bool {
 	stepUpRequired := e.flags&flagStepUpRequired != 0
-	due := func(policy Policy, bound, last, seen [bindingHashSize]byte) bool {
+	mustRecord := func(policy Policy, bound, last, presented [bindingHashSize]byte) bool {
 		switch {
-		case policy == PolicyOff, seen == bound:
+		case policy == PolicyOff, presented == bound:
 			return false
 		case policy == PolicyLog, policy == PolicyStepUp && stepUpRequired:
-			return seen != last && last == bound
+			return presented != last && last == bound
 		}
 		return true
 	}
-	shown := !c.notEvaluated && !(c.noID && e.flags&flagDeviceID != 0)
-	return shown && due(s.opts.DevicePolicy, e.device, e.lastDevice, c.device(e.flags)) ||
-		!c.noNetwork && due(s.opts.NetworkPolicy, e.network, e.lastNetwork, c.network)
+	presented := !c.notEvaluated && !(c.noID && e.flags&flagDeviceID != 0)
+	return presented && mustRecord(s.opts.DevicePolicy, e.device, e.lastDevice, c.device(e.flags)) ||
+		!c.noNetwork && mustRecord(s.opts.NetworkPolicy, e.network, e.lastNetwork, c.network)
 }

@@ -153,7 +153,7 @@ func TestStepUp_counts(t *testing.T) {
 }
 
 // A refresh that came too soon writes nothing and tells nothing.
-func TestRefresh_refusedTellsNothing(t *testing.T) {
+func TestRefresh_refusedEmitsNothing(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var emitted []session.Event
 		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy, o.RefreshRate, o.Grace = session.PolicyLog, 1, time.Second })
@@ -240,7 +240,7 @@ func TestValidate_strictestPolicy(t *testing.T) {
 }
 
 // A login that is refused writes nothing and tells nothing.
-func TestCreate_refusedTellsNothing(t *testing.T) {
+func TestCreate_refusedEmitsNothing(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var emitted []session.Event
 		w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.SessionLimit, o.LimitPolicy, o.LoginRate = 1, session.Deny, 2 })

@@ -57,7 +57,7 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	c.args = []any{
 		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day),
 		s.presentedSession(ctx, in.Presented),
-		SessionLimit(s.opts.SessionLimit), s.opts.LimitPolicy.String(), s.roleLimits(),
+		EffectiveLimit(s.opts.SessionLimit), s.opts.LimitPolicy.String(), s.roleLimits(),
 		strings.Join(append([]string{RoleUser}, in.Granted...), ","),
 		rate.arg(),
 	}

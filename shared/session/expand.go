@@ -62,7 +62,7 @@ func stringEnd(text string, i int) int {
 //	                           field of s
 //	pack(F.x, v, F.y, w)       these fields, which follow each other
 //
-// get and number take an offset after s, if the fields begin there. Each
+// get, number and tail take an offset after s, if the fields begin there. Each
 // becomes calls of sub, byte, num, char and bin with the numbers in place, so
 // that names cost nothing when a script runs.
 type expansion struct {
@@ -266,7 +266,7 @@ func (x *expansion) with(args []string) string {
 	return x.join(args[0], last, append(pieces, piece{from: end, to: last}))
 }
 
-// join writes pieces as few calls of sub as possible.
+// join writes pieces with as few calls of sub as possible.
 func (x *expansion) join(s string, last int, pieces []piece) string {
 	if strings.ContainsAny(s, " ()") {
 		x.fail("with needs a variable: %s would be computed several times", s)

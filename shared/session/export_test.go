@@ -101,7 +101,7 @@ func (s *Store) Payload(ctx context.Context, id token.ID) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.keys.Open(sealedAs(id, *rec.findLive(id.Session)), []byte(values.Text(1)))
+	return s.keys.Open(sealedAs(id, *rec.findListed(id.Session)), []byte(values.Text(1)))
 }
 
 // AgainRecord, AgainEntry and AgainPayload read what is stored and write it out again.
@@ -136,7 +136,7 @@ func recordBytes(rec record) []byte {
 	}
 	for _, e := range rec.ended {
 		b = append(b, e.session[:]...)
-		b = appendTimes(append(b, byte(e.reason)), e.at, e.forget)
+		b = appendTimes(append(b, byte(e.reason)), e.at, e.keepUntil)
 		b = append(b, e.idem[:]...)
 	}
 	return b

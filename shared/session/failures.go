@@ -43,8 +43,8 @@ func (s *Store) failures(ctx context.Context) (int, error) {
 		total = 0
 		p := s.rdb.Pipeline()
 		for back := range int64(hourlyKept + 1) {
-			for segment := range int64(failureParts) {
-				p.Get(ctx, s.failuresKey(segment, hour-back))
+			for part := range int64(failureParts) {
+				p.Get(ctx, s.failuresKey(part, hour-back))
 			}
 		}
 		cmds, err := p.Exec(ctx)

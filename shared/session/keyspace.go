@@ -98,7 +98,7 @@ func (s *Store) sessionKeys(id token.ID) []string {
 	return []string{s.recordKey(id.User), s.payloadKey(id)}
 }
 
-// subjectKeys returns the first keys of every script that changes a record; see
+// subjectKeys returns the first keys of every script that uses
 // lua/lib/subject.lua.
 func (s *Store) subjectKeys(u token.UserID) []string {
 	partition := partitionOf(u)
@@ -118,16 +118,16 @@ func (s *Store) nonceKey(nonce string) string {
 // of two characters.
 func (s *Store) nonceSlot(tag string) string { return s.opts.Prefix + ":{" + tag + "}:" }
 
-// limitKey returns the key of a rate limit. slot is the beginning of the key,
+// rateLimitKey returns the key of a rate limit. slot is the beginning of the key,
 // with the hash tag. who are those that share the limit.
-func (s *Store) limitKey(slot, name string, who ...[]byte) string {
+func (s *Store) rateLimitKey(slot, name string, who ...[]byte) string {
 	return slot + "l" + string(s.keys.Lookup(seal.RateLimit, append([][]byte{[]byte(name)}, who...)...)[:16])
 }
 
 // failuresKey returns a key that counts failed logins of an hour since 1970;
 // see failureParts.
-func (s *Store) failuresKey(segment, hour int64) string {
-	return fmt.Sprintf("%s:f%d:%d", s.opts.Prefix, segment, hour)
+func (s *Store) failuresKey(part, hour int64) string {
+	return fmt.Sprintf("%s:f%d:%d", s.opts.Prefix, part, hour)
 }
 
 func (s *Store) adminsKey() string { return s.opts.Prefix + ":admins" }

@@ -208,8 +208,8 @@ const (
 	hourMillis   = 60 * minuteMillis
 	dayMillis    = 24 * hourMillis
 
-	// loginUnderWay is longer than a nonce may be spent, or a request be under
-	// way.
+	// loginUnderWay is longer than both the life of a nonce and the time that a
+	// request can take.
 	loginUnderWay = 15 * minuteMillis
 	// retention is how long a record is kept after its last session.
 	retention = 90 * dayMillis
@@ -230,7 +230,7 @@ var constants = sync.OnceValue(func() map[string]string {
 		"NO_HASH":    luaString(strings.Repeat("\x00", token.HashSize)),
 	}
 	for name, n := range map[string]int{
-		"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "ENDED": outcomeOver,
+		"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "ENDED": outcomeEnded,
 		"SPENT": outcomeSpent, "BLOCKED": outcomeBlocked, "FULL": outcomeFull,
 		"PRECONDITION": outcomePrecondition, "TOO_LARGE": outcomeTooLarge,
 		"LIMITED": outcomeLimited, "DAMAGED": outcomeDamaged, "STALE": outcomeStale,

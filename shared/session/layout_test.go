@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,6 +30,61 @@ func TestReason_numbersAreStored(t *testing.T) {
 		if got := none.String(); got != "unknown" {
 			t.Errorf("reason %d is %q", none, got)
 		}
+	}
+}
+
+// What is stored, or kept for a promise, never changes by accident: these numbers
+// are written out once more on purpose.
+func TestConstants_areStored(t *testing.T) {
+	for name, want := range map[string]string{
+		"ENDED_KEPT": "16", "ENDED_MAX": "255", "EVENTS_READ_AGAIN": "128", "SEGMENT_COMPACT": "128",
+		"MINUTE": "60000", "HOUR": "3600000", "DAY": "86400000", "HOURS_KEPT": "25",
+		"LOGIN_UNDER_WAY": "900000", "REPLY_CACHE": "300000", "RETENTION": "7776000000",
+		"BLOCKED_FLAG": "1", "PREFERENCES_FLAG": "2", "STEP_UP_REQUIRED": "1", "DEVICE_ID": "2",
+		"LOGINS": "0", "RENEWALS": "255",
+	} {
+		if got := session.ConstantValue(name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	for i, name := range []string{"off", "log", "step_up", "revoke"} {
+		if got := session.Policy(i).String(); got != name {
+			t.Errorf("policy %d is %s, want %s", i, got, name)
+		}
+		if got := session.ConstantValue(strings.ToUpper(name)); got != strconv.Itoa(i) {
+			t.Errorf("scripts take the policy %s as %s, want %d", name, got, i)
+		}
+	}
+	for i, name := range []string{
+		"LOGIN", "REFRESH", "ENDED", "STEP_UP", "DEVICE", "NETWORK", "ROLES", "BLOCKED", "UNBLOCKED", "ERASED", "PREFERENCES",
+	} {
+		if got := session.ConstantValue("EVENT_" + name); got != strconv.Itoa(i+1) {
+			t.Errorf("scripts write the event %s as %s, want %d", name, got, i+1)
+		}
+	}
+	for _, r := range reasons {
+		if r.reason == session.Revoked || r.reason == session.RevokedByAdmin {
+			continue // callers name these, and no script
+		}
+		if got := session.ConstantValue(strings.ToUpper(r.name)); got != strconv.Itoa(int(r.reason)) {
+			t.Errorf("scripts write the reason %s as %s, want %d", r.name, got, r.reason)
+		}
+	}
+}
+
+// No two outcomes are the same, so none is taken for another or for damage.
+func TestConstants_outcomesDiffer(t *testing.T) {
+	names := []string{
+		"UNKNOWN", "DONE", "ENDED", "SPENT", "BLOCKED", "FULL", "PRECONDITION", "TOO_LARGE", "LIMITED", "DAMAGED",
+		"STALE", "MISSING", "LAST", "EXPIRED",
+	}
+	seen := map[string]string{}
+	for _, name := range names {
+		value := session.ConstantValue(name)
+		if other, taken := seen[value]; taken || value == "" {
+			t.Errorf("%s is %q, as is %q", name, value, other)
+		}
+		seen[value] = name
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 	"latchkey/shared/token"
 )
 
-// NonceLife is how long after it was issued a nonce may be spent.
-const NonceLife = 5 * time.Minute
+// nonceLife is how long after it was issued a nonce may be spent.
+const nonceLife = 5 * time.Minute
 
 // nonceSlack is how much longer than NonceLife Redis keeps a nonce. So if
 // clocks differ a little a caller is told "expired" rather than "unknown". The
@@ -62,11 +62,11 @@ const (
 // stores nothing. It takes one round trip.
 func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.Time, error) {
 	now := s.now()
-	nonce, expires := newNonce(s.networkTag(terms.From)), now.Add(NonceLife)
+	nonce, expires := newNonce(s.networkTag(terms.From)), now.Add(nonceLife)
 	limit := s.networkRate(nonceRate, s.opts.NonceRate, terms.From)
 	value := append([]byte{'i'}, s.stored(terms, expires)...)
 	r, err := s.run(ctx, issueNonceScript, append([]string{s.nonceKey(nonce)}, limit.keys...),
-		millis(now), value, ceilMillis(NonceLife+nonceSlack), limit.arg())
+		millis(now), value, ceilMillis(nonceLife+nonceSlack), limit.arg())
 	if err == nil {
 		err = limit.result(r)
 	}

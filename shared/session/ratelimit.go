@@ -75,7 +75,7 @@ func (s *Store) rateIn(slot, name string, limit int, networks [][]byte, who ...[
 		return r
 	}
 	for _, network := range networks {
-		r.keys = append(r.keys, s.limitKey(slot, name, append(who, network)...))
+		r.keys = append(r.keys, s.rateLimitKey(slot, name, append(who, network)...))
 		r.sizes = append(r.sizes, limit)
 		limit *= siteFactor
 	}

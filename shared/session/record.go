@@ -74,11 +74,11 @@ type entry struct {
 // ended is an ended session. The record keeps it until forget, so that a client
 // that still presents its token is told why the session ended.
 type ended struct {
-	session [16]byte
-	reason  Reason
-	at      time.Time
-	forget  time.Time
-	idem    script.IdempotencyKey
+	session   [16]byte
+	reason    Reason
+	at        time.Time
+	keepUntil time.Time
+	idem      script.IdempotencyKey
 }
 
 type record struct {
@@ -139,9 +139,9 @@ func decodeAccount(raw string) (rec record, live string, err error) {
 	return rec, live, nil
 }
 
-// findLive returns the listed session with that session part of the id, or nil.
+// findListed returns the listed session with that session part of the id, or nil.
 // A deadline of it may have passed.
-func (rec *record) findLive(session [16]byte) *entry {
+func (rec *record) findListed(session [16]byte) *entry {
 	i := slices.IndexFunc(rec.live, func(e entry) bool { return e.session == session })
 	if i < 0 {
 		return nil
@@ -278,7 +278,7 @@ func (r *reader) ended() ended {
 	var e ended
 	r.into(e.session[:])
 	e.reason = Reason(r.byte())
-	r.times(&e.at, &e.forget)
+	r.times(&e.at, &e.keepUntil)
 	r.into(e.idem[:])
 	return e
 }

@@ -59,9 +59,10 @@ func (s *Store) revoke(
 }
 
 // RevokeAll ends every session of the account that a session belongs to, and
-// returns how many it ended. The session itself need not be live, but the
-// record must list it, live or ended. Otherwise RevokeAll returns
-// [token.ErrInvalid]. It takes one round trip.
+// returns how many of them were live. Sessions past a deadline are recorded as
+// ended, and do not count. The session itself need not be live, but the record
+// must list it, live or ended. Otherwise RevokeAll returns [token.ErrInvalid]. It
+// takes one round trip.
 func (s *Store) RevokeAll(
 	ctx context.Context, asking token.ID, reason Reason, actor Actor,
 ) (int, error) {
@@ -69,15 +70,15 @@ func (s *Store) RevokeAll(
 }
 
 // RevokeOthers ends every session of the account except own, and returns how
-// many it ended. It takes one round trip.
+// many of them were live. It takes one round trip.
 func (s *Store) RevokeOthers(
 	ctx context.Context, own token.ID, reason Reason, actor Actor,
 ) (int, error) {
 	return s.revokeAll(ctx, own.User, reason, []byte{}, own.Session[:], actor)
 }
 
-// RevokeAllOf ends every session of an account, and returns how many it ended.
-// An account of which nothing is stored has no sessions, which is not an error.
+// RevokeAllOf ends every session of an account, and returns how many of them were
+// live. An account of which nothing is stored has no sessions, which is not an error.
 // It takes one round trip, and one more if there is a condition.
 func (s *Store) RevokeAllOf(
 	ctx context.Context, user token.UserID, reason Reason, actor Actor, only ...Condition,

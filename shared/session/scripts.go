@@ -150,8 +150,8 @@ func expandFile(file, text string) []sourceLine {
 	return lines
 }
 
-// libraryLines are the libraries that have been expanded, by name: a function runs
-// several scripts, and a cold start should expand no library twice.
+// libraryLines are the libraries that have been expanded, by name: a function
+// runs several scripts, and a cold start should expand no library twice.
 var libraryLines sync.Map
 
 func expandedLibrary(name string) []sourceLine {

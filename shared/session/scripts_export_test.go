@@ -88,6 +88,9 @@ func Expand(text string) string {
 // Constants are the names that scripts may use.
 func Constants() []string { return slices.Sorted(maps.Keys(constants())) }
 
+// ConstantValue is what a name stands for in scripts.
+func ConstantValue(name string) string { return constants()[name] }
+
 // Field is a field of a layout.
 type Field struct {
 	Name     string
@@ -155,7 +158,7 @@ func DecodedEnded(raw string) map[string]any {
 	r := reader{raw}
 	e := r.ended()
 	return map[string]any{
-		"session": e.session, "reason": e.reason, "at": e.at, "keep_until": e.forget, "idem": e.idem,
+		"session": e.session, "reason": e.reason, "at": e.at, "keep_until": e.keepUntil, "idem": e.idem,
 	}
 }
 

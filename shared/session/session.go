@@ -114,7 +114,7 @@ type Client struct {
 	// NotEvaluated says that the request could not have presented a device. The
 	// device is then not compared, and without an IP the network is not,
 	// either. A request that could have presented a device but did not counts
-	// as another device. No HTTP request sets NotEvaluated.
+	// as another device. Only the authorizer sets it, for TOKEN events.
 	NotEvaluated bool
 	// NoDeviceID says that the request could not have presented a device id,
 	// such as the WebSocket handshake of a browser. The device is then not
@@ -144,8 +144,8 @@ type Session struct {
 	ChainID   uint64
 	Transport Transport
 	Device    Device
-	// IP is the address at login. LastIP is the address at the last recorded
-	// change of network.
+	// IP is the address at login. LastIP is the address at the last step-up or
+	// recorded change of network, or IP if there was neither.
 	IP, LastIP netip.Addr
 	// CreatedAt is the time of the login. LastSeenAt is at most the touch
 	// interval before the last request.

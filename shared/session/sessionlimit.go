@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// SessionLimit returns the session limit for a configured one. 0 or less, and
+// EffectiveLimit returns the session limit for a configured one. 0 or less, and
 // anything above [MaxSessions], means MaxSessions.
-func SessionLimit(configured int) int {
+func EffectiveLimit(configured int) int {
 	if configured <= 0 || configured > MaxSessions {
 		return MaxSessions
 	}
@@ -18,7 +18,7 @@ func SessionLimit(configured int) int {
 func (s *Store) roleLimits() string {
 	var pairs []string
 	for role, limit := range s.opts.RoleLimits {
-		pairs = append(pairs, role+"="+strconv.Itoa(SessionLimit(limit)))
+		pairs = append(pairs, role+"="+strconv.Itoa(EffectiveLimit(limit)))
 	}
 	return strings.Join(pairs, ",")
 }

@@ -40,7 +40,7 @@ func (s *Store) inspect(
 		return Access{}, err
 	}
 	now := s.now()
-	e, err := rec.opens(t.ID(), now)
+	e, err := rec.liveSession(t.ID(), now)
 	if err != nil {
 		return Access{}, err
 	}
@@ -93,7 +93,7 @@ func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, err
 		if err != nil {
 			return Grant{}, err
 		}
-		e, err := rec.opens(a.Session.ID, c.now)
+		e, err := rec.liveSession(a.Session.ID, c.now)
 		if err != nil {
 			return Grant{}, err
 		}

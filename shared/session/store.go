@@ -35,7 +35,7 @@ func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Milliseco
 const (
 	outcomeUnknown = 0
 	outcomeDone    = 1
-	outcomeOver    = 2
+	outcomeEnded   = 2
 	outcomeSpent   = 3
 	outcomeBlocked = 4
 	outcomeFull    = 5
@@ -45,13 +45,13 @@ const (
 	outcomeExpired = 13
 )
 
-// fault returns the error of an outcome: the session does not live, or the record
-// is damaged. It is the same for every script.
+// fault returns the error of an outcome: the session does not live, or the
+// record is damaged. It is the same for every script.
 func fault(r script.Reply, id token.ID) error {
 	switch r.Outcome() {
 	case outcomeUnknown:
 		return token.ErrInvalid
-	case outcomeOver:
+	case outcomeEnded:
 		return &EndedError{
 			Reason: Reason(r.Int(1)), At: time.UnixMilli(r.Int(2)).UTC(),
 			ByThis: r.Int(3) == 1, Session: id,

@@ -216,7 +216,7 @@ func (w *world) endOf(stored string) error {
 }
 
 // A sum is read as what it is written out as, and what is no JSON object of its form as none.
-func FuzzSum(f *testing.F) {
+func FuzzSummary(f *testing.F) {
 	f.Add(`{"asOf":"2026-11-23T10:00:00Z","active":4,"users":3,"logins":9,"failedLogins":1,"ended":{"1":2,"255":1}}`)
 	f.Add(`{"asOf":"2026-11-23T10:00:00+01:00","Active":-1,"ended":{"256":1}}`)
 	f.Add(`{"active":7,"ended":{"x":1}}`)

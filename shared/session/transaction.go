@@ -35,12 +35,12 @@ func (s *Store) newTransaction(user token.UserID, actor Actor) transaction {
 func (s *Store) commit(
 	ctx context.Context, lua *script.Script, c transaction,
 ) (script.Reply, error) {
-	detail, err := s.sealActor(c.user, c.idem, c.now, c.actor)
+	sealedActor, err := s.sealActor(c.user, c.idem, c.now, c.actor)
 	if err != nil {
 		return nil, err
 	}
 	args := append([]any{
-		millis(c.now), c.idem[:], c.user[:], detail,
+		millis(c.now), c.idem[:], c.user[:], sealedActor,
 		s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep),
 	}, c.args...)
 	r, emitted, err := s.runEmitting(ctx, lua, append(s.subjectKeys(c.user), c.keys...), args...)

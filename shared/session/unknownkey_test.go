@@ -205,7 +205,7 @@ func TestFetchKey_noSuchKey(t *testing.T) {
 }
 
 // Where nobody can tell whether there is such a key, a token is neither taken nor called invalid.
-func TestFetchKey_cannotTell(t *testing.T) {
+func TestFetchKey_fails(t *testing.T) {
 	x := newRotation(t, redistest.Embedded(t))
 	g := x.signIn(alice, laptop)
 	opts := x.opts

@@ -67,7 +67,7 @@ func (s *Store) validate(
 		return Access{}, nil, err
 	}
 	now := s.now()
-	e, err := rec.opens(t.ID(), now)
+	e, err := rec.liveSession(t.ID(), now)
 	if err != nil {
 		return Access{}, nil, err
 	}
@@ -122,17 +122,17 @@ func (s *Store) mget(ctx context.Context, keys []string) (script.Reply, error) {
 	return values, err
 }
 
-// opens returns the session if it is live: listed, and before both deadlines.
+// liveSession returns the session if it is live: listed, and before both deadlines.
 // It returns an error if a deadline has passed, but does not record that:
 // readers do not write.
-func (rec *record) opens(id token.ID, now time.Time) (*entry, error) {
+func (rec *record) liveSession(id token.ID, now time.Time) (*entry, error) {
 	if gone := rec.findEnded(id.Session); gone != nil {
-		if !now.Before(gone.forget) {
+		if !now.Before(gone.keepUntil) {
 			return nil, token.ErrInvalid
 		}
 		return nil, &EndedError{Reason: gone.reason, At: gone.at, Session: id}
 	}
-	e := rec.findLive(id.Session)
+	e := rec.findListed(id.Session)
 	if e == nil {
 		return nil, token.ErrInvalid
 	}

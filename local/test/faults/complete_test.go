@@ -248,7 +248,7 @@ func (w *world) misrecorded(u token.UserID, rec stored) (all []string) {
 }
 
 // The check can fail: whatever of it is spoiled, it tells.
-func TestWhole(t *testing.T) {
+func TestCheckComplete(t *testing.T) {
 	w := newWorld(t, redistest.Server(t), nil)
 	who := w.stranger()
 	g, over := w.signIn(who), w.signIn(who)

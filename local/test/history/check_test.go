@@ -124,7 +124,7 @@ func op(c history.Call, a history.Answer) history.Operation {
 	return history.Operation{Call: c, Answer: a}
 }
 
-func TestCheck_judges(t *testing.T) {
+func TestCheck_decides(t *testing.T) {
 	for rule, c := range judged {
 		t.Run(rule, func(t *testing.T) {
 			s := begun()
@@ -143,7 +143,7 @@ func TestCheck_judges(t *testing.T) {
 }
 
 // A violation names the seed and shows what does not fit in.
-func TestCheck_tells(t *testing.T) {
+func TestCheck_explains(t *testing.T) {
 	s := begun()
 	s.did(call(history.LogOut, 1, second), ends(session.LoggedOut, second))
 	s.did(validate(1, 0, 2*second), shows(1, 0, 0))

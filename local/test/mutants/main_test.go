@@ -139,7 +139,7 @@ func TestPattern(t *testing.T) {
 }
 
 // A test's own words are a catch. All that would fail any test is none.
-func TestJudge(t *testing.T) {
+func TestClassify(t *testing.T) {
 	said := event{"output", "TestA/b", "    a_test.go:7: got 1, want 2\n"}
 	fail, pass := event{"fail", "TestA", ""}, event{"pass", "TestA", ""}
 	for name, c := range map[string]struct {

@@ -6,7 +6,8 @@
 -- ARGV[7]   the entry to list; its idempotency key is ARGV[2]
 -- ARGV[8]   the sealed payload
 -- ARGV[9]   how long to keep the payload, ms
--- ARGV[10]  session part of the presented session, which is replaced; or empty
+-- ARGV[10]  session part of a presented session of the same subject, which is
+--           replaced; or empty
 -- ARGV[11]  session limit, at least 1
 -- ARGV[12]  'evict' or 'deny': what to do at the limit
 -- ARGV[13]  session limits of roles, as role=number, each at least 1, comma

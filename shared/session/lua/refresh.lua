@@ -13,7 +13,8 @@
 -- ARGV[12]  idle timeout, ms
 -- ARGV[13]  hashes of the successor: access, refresh; 32 bytes
 -- ARGV[14]  policies for device and network, 2 bytes
--- ARGV[15]  the caller's device: two hashes, see checkBinding
+-- ARGV[15]  the caller's device: two hashes, only the first, or empty; see
+--           checkBinding
 -- ARGV[16]  the caller's network, 8 bytes, or empty if it presented none
 -- ARGV[17]  the caller's transport, 1 byte
 -- ARGV[18]  sizes of the rate limits, see lib/rate_limit.lua

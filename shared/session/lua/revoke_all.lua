@@ -8,7 +8,8 @@
 -- ARGV[9]   session part of the session that is spared, or empty
 -- ARGV[10]  the roles on which the caller based its decision, see rolesChanged
 --
--- Returns  {DONE, count}  how many this change ended, now or when it ran before
+-- Returns  {DONE, count}  how many live sessions this change ended, now or when
+--                         it ran before; those past a deadline do not count
 --          {STALE}        the account has other roles: read again
 --          {UNKNOWN}      no record, or the session of ARGV[8] is not in it
 --          {DAMAGED}

@@ -10,7 +10,8 @@
 -- ARGV[8]   touch interval, ms: younger activity is left as it is
 -- ARGV[9]   idle timeout, ms
 -- ARGV[10]  policies for device and network, 2 bytes
--- ARGV[11]  the caller's device: two hashes, see checkBinding
+-- ARGV[11]  the caller's device: two hashes, only the first, or empty; see
+--           checkBinding
 -- ARGV[12]  the caller's network, 8 bytes, or empty if it presented none
 -- ARGV[13]  hash of the presented access token, 16 bytes
 -- ARGV[14]  grace, ms

@@ -12,8 +12,8 @@ end
 
 -- checkBinding returns the entry with the policy result recorded, and the
 -- result: nil, or the strictest policy that a change met. devices are two
--- hashes, without and with the id that the client sent. They and network are
--- empty if the request could not present any.
+-- hashes, without and with the id that the client sent, or only the first. They
+-- and network are empty if the request could not present any.
 --
 -- The first change is recorded at once, and after it one per touch interval:
 -- settled reports that the last interval is over. So nobody can push everything

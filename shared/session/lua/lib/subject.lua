@@ -1,4 +1,5 @@
--- The keys and arguments that every script begins with which changes a record.
+-- The first keys and arguments of every script that changes the record of one
+-- subject. sweep.lua changes several, and has its own.
 --
 -- KEYS[1]  the record
 -- KEYS[2]  the partition's counters
