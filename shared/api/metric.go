@@ -17,7 +17,8 @@ const (
 	// Sessions is the number of live sessions, as of a complete sweep.
 	Sessions Metric = "Sessions"
 	// Repaired counts counters that were wrong and that a sweep corrected. It
-	// should stay zero.
+	// should stay zero. Its name is older than the constant's: alarms and
+	// dashboards rely on it.
 	Repaired Metric = "Mended"
 	// Denials counts denials by the authorizer that are not faults.
 	// Unauthorized counts requests without credentials that it answered with an

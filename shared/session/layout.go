@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ type layoutField struct {
 type layoutSpan struct{ name, first, last string }
 
 // sessionSize is the size of the session part of an id.
-const sessionSize = 16
+const sessionSize = len(token.ID{}.Session)
 
 // layouts are all layouts that scripts know. record.go, counters.go,
 // transaction.go, nonce.go and state.go describe them. Tests compare those that
@@ -196,8 +197,6 @@ func findField(path string) (fieldLocation, bool) {
 
 // Constants that only scripts use.
 const (
-	outcomeDamaged = 9
-
 	flagBlocked     = 1 << 0 // of a record
 	flagPreferences = 1 << 1
 
@@ -220,6 +219,12 @@ const (
 	eventsReadAgain = 128 // latest events that a retry searches for its own
 	segmentCompact  = 128 // members up to which Redis keeps a sorted set compact
 )
+
+// sizeOf returns the size of the layout with that name.
+func sizeOf(name string) int {
+	i := slices.IndexFunc(layouts, func(l layout) bool { return l.name == name })
+	return layouts[i].size()
+}
 
 // constants are the values that scripts name, as Lua has them.
 var constants = sync.OnceValue(func() map[string]string {
@@ -260,7 +265,7 @@ var constants = sync.OnceValue(func() map[string]string {
 		"ENDED_SIZE": endedSize, "SESSION_SIZE": sessionSize, "EVENT_SIZE": eventHeadSize,
 		"VERSION_SIZE": nonceEnd - nonceAt, "COUNTERS_FORMAT": countersFormat,
 		"COUNTERS_SIZE": countersSize, "CHAIN_SIZE": chainSize, "CELL_SIZE": hourlyCountSize,
-		"RATE_SIZE": 6, "PART_HEAD": 4, "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
+		"RATE_SIZE": sizeOf("rate"), "PART_HEAD": sizeOf("part"), "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
 		"ENDED_KEPT": endedKept, "ENDED_MAX": endedMax, "EVENTS_READ_AGAIN": eventsReadAgain,
 		"SEGMENT_COMPACT": segmentCompact,
 

@@ -10,8 +10,6 @@ import (
 	"latchkey/shared/token"
 )
 
-const outcomePrecondition = 6
-
 // EmptyPreferences is the JSON of preferences that are not stored.
 const EmptyPreferences = "{}"
 

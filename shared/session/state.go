@@ -18,11 +18,6 @@ import (
 )
 
 const (
-	outcomeTooLarge = 7
-	outcomeMissing  = 11
-)
-
-const (
 	// MaxStateKeys is the most keys that a session's state may have, within its
 	// quota.
 	MaxStateKeys = 64

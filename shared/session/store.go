@@ -31,18 +31,23 @@ func NewStore(
 // now returns the time in the resolution that is stored.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
 
-// Outcomes of the scripts.
+// Outcomes of the scripts. They are not stored, but two versions may run at once:
+// a number keeps its meaning.
 const (
-	outcomeUnknown = 0
-	outcomeDone    = 1
-	outcomeEnded   = 2
-	outcomeSpent   = 3
-	outcomeBlocked = 4
-	outcomeFull    = 5
-	outcomeStale   = 10
-	outcomeLast    = 12
-	outcomeLimited = 8
-	outcomeExpired = 13
+	outcomeUnknown      = 0
+	outcomeDone         = 1
+	outcomeEnded        = 2
+	outcomeSpent        = 3
+	outcomeBlocked      = 4
+	outcomeFull         = 5
+	outcomePrecondition = 6
+	outcomeTooLarge     = 7
+	outcomeLimited      = 8
+	outcomeDamaged      = 9
+	outcomeStale        = 10
+	outcomeMissing      = 11
+	outcomeLast         = 12
+	outcomeExpired      = 13
 )
 
 // fault returns the error of an outcome: the session does not live, or the
