@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,7 +107,7 @@ func originProblem(origin string, local bool) string {
 	return hostProblem(host)
 }
 
-var lowerHost = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+var lowerHost = pattern(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 
 // maxHost is the longest name that DNS resolves.
 const maxHost = 253
@@ -126,7 +125,7 @@ func hostProblem(value string) string {
 		return "has more than host and port; remove credentials, path and query"
 	case strings.ToLower(value) != value:
 		return "has capital letters, which browsers never send in a host; write it in lower case"
-	case len(host) > maxHost || !lowerHost.MatchString(host):
+	case len(host) > maxHost || !lowerHost().MatchString(host):
 		return "is not a host name; write international names in xn-- form, and no dot at the end"
 	}
 	if _, err := parsePort(number); hasPort && err != nil {

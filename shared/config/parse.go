@@ -6,7 +6,6 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +35,7 @@ func setRedisPort(c *Config, value string) error {
 	return err
 }
 
-var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+var hostName = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
 // setRedisHost never repeats the value: by mistake it may be a URL with a
 // password.
@@ -47,7 +46,7 @@ func setRedisHost(c *Config, value string) error {
 	case value == "":
 		return errors.New("is needed; set it to the host name of your Redis or Valkey")
 	}
-	if _, err := netip.ParseAddr(value); err != nil && !hostName.MatchString(value) {
+	if _, err := netip.ParseAddr(value); err != nil && !hostName().MatchString(value) {
 		return errors.New("is not a host name or IP address; set it without scheme, credentials," +
 			" port and path, and set the port with REDIS_PORT")
 	}
@@ -67,33 +66,33 @@ func setRedisPassword(c *Config, value string) error {
 	return nil
 }
 
-var cacheName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,49}$`)
+var cacheName = pattern(`^[A-Za-z][A-Za-z0-9-]{0,49}$`)
 
 func setCacheName(c *Config, value string) error {
-	if value != "" && !cacheName.MatchString(value) {
+	if value != "" && !cacheName().MatchString(value) {
 		return unknown(value, "the name of a cache: a letter, then letters, digits and -")
 	}
 	c.Redis.CacheName = value
 	return nil
 }
 
-var keyPrefix = regexp.MustCompile(`^[a-z0-9-]{1,16}$`)
+var keyPrefix = pattern(`^[a-z0-9-]{1,16}$`)
 
 func setPrefix(c *Config, value string) error {
-	if !keyPrefix.MatchString(value) {
+	if !keyPrefix().MatchString(value) {
 		return unknown(value, "1 to 16 characters of a-z, 0-9 and -")
 	}
 	c.Session.Prefix = value
 	return nil
 }
 
-var chainID = regexp.MustCompile(`^[1-9][0-9]{0,15}$`)
+var chainID = pattern(`^[1-9][0-9]{0,15}$`)
 
 func setChainIDs(c *Config, value string) error {
 	var ids []uint64
 	for _, item := range list(value) {
 		id, err := strconv.ParseUint(item, 10, 64)
-		if err != nil || !chainID.MatchString(item) || id > siwe.MaxChainID {
+		if err != nil || !chainID().MatchString(item) || id > siwe.MaxChainID {
 			return unknown(item, "chain ids in decimal, from 1, separated by commas")
 		}
 		if slices.Contains(ids, id) {
@@ -153,7 +152,7 @@ func flag(field func(*Config) *bool) func(*Config, string) error {
 	}
 }
 
-var decimal = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+var decimal = pattern(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 
 const (
 	day = 24 * time.Hour
@@ -169,7 +168,7 @@ func span(
 ) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		number, err := strconv.ParseFloat(value, 64)
-		if err != nil || !decimal.MatchString(value) {
+		if err != nil || !decimal().MatchString(value) {
 			return unknown(value, "a decimal number above zero, such as 30 or 0.5")
 		}
 		// Compared before it is a Duration, which would wrap.
@@ -191,14 +190,14 @@ const (
 	maxActivityDays = 3650
 )
 
-var digits = regexp.MustCompile(`^[0-9]{1,9}$`)
+var digits = pattern(`^[0-9]{1,9}$`)
 
 // integer makes the setter of a number from 0 to most. The note says what 0
 // means.
 func integer(most int, note string, field func(*Config) *int) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		number, err := strconv.Atoi(value)
-		if err != nil || !digits.MatchString(value) || number > most {
+		if err != nil || !digits().MatchString(value) || number > most {
 			return unknown(value, fmt.Sprintf("a whole number from 0 to %d%s", most, note))
 		}
 		*field(c) = number
@@ -223,11 +222,11 @@ func policy(field func(*Config) *session.Policy) func(*Config, string) error {
 	}
 }
 
-var portNumber = regexp.MustCompile(`^[1-9][0-9]{0,4}$`)
+var portNumber = pattern(`^[1-9][0-9]{0,4}$`)
 
 func parsePort(value string) (int, error) {
 	number, err := strconv.Atoi(value)
-	if err != nil || !portNumber.MatchString(value) || number > math.MaxUint16 {
+	if err != nil || !portNumber().MatchString(value) || number > math.MaxUint16 {
 		return 0, unknown(value, "a port from 1 to 65535")
 	}
 	return number, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -22,8 +21,8 @@ import (
 const maxRoles = 2048
 
 var (
-	roleName   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
-	permission = regexp.MustCompile(`^[a-z0-9_.:*-]{1,64}$`)
+	roleName   = pattern(`^[a-z][a-z0-9_-]{0,31}$`)
+	permission = pattern(`^[a-z0-9_.:*-]{1,64}$`)
 )
 
 // permissionForm says in an error how to write a permission.
@@ -55,7 +54,7 @@ func setAuthorizerPermissions(c *Config, value string) error {
 		switch {
 		case err != nil:
 			return quote(item, err.Error())
-		case !permission.MatchString(rule.Permission):
+		case !permission().MatchString(rule.Permission):
 			return quote(item, "has a permission that is not valid: "+permissionForm)
 		case slices.Contains(rules, rule):
 			return quote(item, "is listed twice; remove one")
@@ -94,7 +93,7 @@ func parseRoles(text string) (map[string]api.Role, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	roles := map[string]api.Role{}
 	err := eachMember(d, func(name string) error {
-		if !roleName.MatchString(name) {
+		if !roleName().MatchString(name) {
 			return quoteKind("role name", name,
 				"is not valid: use 1 to 32 of a-z 0-9 _ -, and a letter first")
 		}
@@ -132,7 +131,7 @@ func parsePermissions(d *json.Decoder, role string, to *[]string) error {
 			` write it as ["posts:write"]`, role)
 	}
 	for i, p := range *to {
-		if !permission.MatchString(p) {
+		if !permission().MatchString(p) {
 			return quoteKind("permission", p,
 				fmt.Sprintf("of role %q is not valid: %s", role, permissionForm))
 		}

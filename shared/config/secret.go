@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 
 	"latchkey/shared/seal"
@@ -33,7 +32,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 const howToMake = "make one with: openssl rand -base64 32"
 
-var secretARN = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$`)
+var secretARN = pattern(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$`)
 
 // setSecretARN makes the setter of a variable that names a secret of Secrets
 // Manager. A value that is not an ARN is stored too: otherwise a second problem
@@ -48,7 +47,7 @@ func setSecretARN(field func(*Config) *string) func(*Config, string) error {
 // checkSecretARN accepts an ARN of a secret and the empty value. Its error does
 // not repeat the value, which may be the secret itself.
 func checkSecretARN(value string) error {
-	if value != "" && !secretARN.MatchString(value) {
+	if value != "" && !secretARN().MatchString(value) {
 		return errors.New("is not the ARN of a secret;" +
 			" write it as arn:aws:secretsmanager:<region>:<account>:secret:<name>")
 	}
