@@ -14,7 +14,7 @@ func (a *API) Sweep(ctx context.Context) error {
 	swept, err := a.store.Sweep(ctx)
 	attrs := []slog.Attr{
 		slog.Int("ended", swept.Ended), slog.Int("recounted", swept.Recounted),
-		slog.Int("mended", swept.Repaired),
+		slog.Int("repaired", swept.Repaired),
 		slog.Int("damaged", swept.Damaged), slog.Bool("complete", swept.Complete),
 		slog.Float64("durationMs", milliseconds(a.now().Sub(began))),
 	}

@@ -151,7 +151,7 @@ func TestLoad_defaults(t *testing.T) {
 		t.Errorf("session: %+v", cfg.Session)
 	}
 	if cfg.Local || cfg.Port != 3000 || cfg.Generated != nil {
-		t.Errorf("local %v, port %d, made up %v", cfg.Local, cfg.Port, cfg.Generated)
+		t.Errorf("local %v, port %d, generated %v", cfg.Local, cfg.Port, cfg.Generated)
 	}
 	wantRedis := config.Redis{Host: "cache.internal", Port: 6379, Addr: "cache.internal:6379", PoolSize: 4}
 	if cfg.Redis != wantRedis {
@@ -193,7 +193,7 @@ func TestLoad_localNeedsNothing(t *testing.T) {
 		t.Errorf("domains %q, origins %q", cfg.API.Domains, cfg.API.AllowedOrigins)
 	}
 	if !slices.Equal(cfg.Generated, []string{"SESSION_SECRET", "SESSION_ENCRYPTION_KEY"}) {
-		t.Errorf("made up: %q", cfg.Generated)
+		t.Errorf("generated: %q", cfg.Generated)
 	}
 	again := mustLoad(t, local())
 	if len(cfg.SessionSecret) != 32 || len(cfg.EncryptionKey) != 32 || cfg.SessionSecret == cfg.EncryptionKey ||
@@ -211,7 +211,7 @@ func TestLoad_localTakesGivenKeys(t *testing.T) {
 	sample := "your-32-character-encryption-key"
 	cfg := mustLoad(t, local("SESSION_SECRET", strings.Repeat("change-me ", 4), "SESSION_ENCRYPTION_KEY", sample))
 	if string(cfg.EncryptionKey) != sample || cfg.Generated != nil {
-		t.Errorf("made up %q", cfg.Generated)
+		t.Errorf("generated %q", cfg.Generated)
 	}
 	if _, err := load(local("SESSION_SECRET", "short")); err == nil {
 		t.Error("a short secret was taken")
