@@ -38,8 +38,8 @@ func (w *world) everyRoute(make func() *client, root account) []attempt {
 		{"GET /health", func() answer { return c.send("GET", "/health", nil) }},
 		{"GET /auth/nonce", func() answer { return c.send("GET", "/auth/nonce?transport="+c.transport, nil) }},
 		{"GET /auth/nonce for a step-up", func() answer { return c.challenge() }},
-		{"POST /auth/step-up", func() answer { return c.keep(c.stepUp(next(&stepUps))) }},
-		{"POST /auth/refresh", func() answer { return c.keep(c.renew()) }},
+		{"POST /auth/step-up", func() answer { return c.takeTokens(c.stepUp(next(&stepUps))) }},
+		{"POST /auth/refresh", func() answer { return c.takeTokens(c.renew()) }},
 		{"POST /auth/login", func() answer { return fresh.login(next(&logins)) }},
 		{"POST /auth/logout", func() answer { return leaving.logout(nil) }},
 		{"POST /auth/logout everywhere", func() answer { return everywhere.logout(map[string]any{"everywhere": true}) }},
@@ -50,8 +50,8 @@ func (w *world) everyRoute(make func() *client, root account) []attempt {
 	return all
 }
 
-// keep takes the tokens of an answer that has some.
-func (c *client) keep(got answer) answer {
+// takeTokens takes the tokens of an answer that has some.
+func (c *client) takeTokens(got answer) answer {
 	if got.status == 200 {
 		c.take(got)
 	}

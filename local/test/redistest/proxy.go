@@ -149,7 +149,7 @@ func (p *Proxy) accept() {
 			_ = client.Close() // as if the server were down
 			continue
 		}
-		if !p.keep(client, server) {
+		if !p.register(client, server) {
 			return
 		}
 		link := &link{proxy: p, client: client, server: server, answered: make(chan struct{})}
@@ -158,9 +158,9 @@ func (p *Proxy) accept() {
 	}
 }
 
-// keep registers connections for Cut. If the proxy has ended, it closes them
+// register notes connections for Cut. If the proxy has ended, it closes them
 // and returns false.
-func (p *Proxy) keep(conns ...net.Conn) bool {
+func (p *Proxy) register(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, conn := range conns {
@@ -182,8 +182,8 @@ type link struct {
 	answered       chan struct{}
 }
 
-// keep keeps a request for Deliver.
-func (l *link) keep(request []byte) {
+// stash keeps a request for Deliver.
+func (l *link) stash(request []byte) {
 	if l.kept != nil {
 		return
 	}
@@ -228,7 +228,7 @@ func (l *link) requests() {
 		case Swallow:
 			continue
 		case Late:
-			l.keep(buffer[:n])
+			l.stash(buffer[:n])
 			continue
 		}
 		if _, err := l.server.Write(buffer[:n]); err != nil {
