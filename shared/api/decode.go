@@ -1,9 +1,10 @@
 package api
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"reflect"
@@ -11,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"latchkey/shared/strictjson"
 )
 
 // maxBody is the maximum size of a body, in bytes.
@@ -25,10 +26,10 @@ type bodyReader interface {
 }
 
 // decode reads a JSON object of strings, lists of strings and booleans into a
-// struct. It is strict: encoding/json alone would accept names in any case, use
-// the last of two equal names, and accept invalid text. A field that is a
-// pointer is optional, any other is required. An empty body is an empty object,
-// and needs no type. A DELETE must not have a body.
+// struct, as strictly as [strictjson.Parse]. Names are compared exactly, and an
+// unknown one is refused. A field that is a pointer is optional, any other is
+// required. An empty body is an empty object, and needs no type. A DELETE must
+// not have a body.
 func decode(r *http.Request, into any) error {
 	raw, err := readBody(r)
 	if err != nil {
@@ -85,108 +86,86 @@ func checkType(header http.Header, types ...string) error {
 	return nil
 }
 
-// asSent lets the decoder accept duplicate names and unpaired surrogates.
-// unmarshal and set refuse them, and can name the field.
-var asSent = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
-
+// unmarshal sets the fields of a struct from a body. A U+FFFD in a text is
+// refused: readers put it in place of text that they could not decode.
 func unmarshal(raw []byte, into any) error {
-	if !utf8.Valid(raw) || !jsontext.Value(raw).IsValid(asSent...) {
-		return invalid("the body is not JSON")
+	object, err := parseObject(raw)
+	if err != nil {
+		return err
 	}
-	tokens := jsontext.NewDecoder(bytes.NewBuffer(raw), asSent...)
-	if first, err := tokens.ReadToken(); err != nil || first.Kind() != '{' {
-		return invalid("the body is not a JSON object")
+	fields, missing := reflect.ValueOf(into).Elem(), ""
+	for i := range fields.NumField() {
+		name := fields.Type().Field(i).Tag.Get("json")
+		if value, given := object[name]; given {
+			if err := set(fields.Field(i), value); err != nil {
+				return invalid(name + ": " + err.Error())
+			}
+		} else if fields.Field(i).Kind() != reflect.Pointer {
+			missing = cmp.Or(missing, name)
+		}
+		delete(object, name)
 	}
-	fields, seen := fieldsOf(into), map[string]bool{}
-	for tokens.PeekKind() == '"' {
-		text, err := tokens.ReadToken()
-		if err != nil {
-			return invalid("the body is not JSON")
-		}
-		name := text.String()
-		field, known := fields[name]
-		switch {
-		case !known:
-			return invalid("the body has an unknown field" + quoted(name))
-		case seen[name]:
-			return invalid(name + ": appears twice")
-		}
-		seen[name] = true
-		if err := set(field, tokens); err != nil {
-			return invalid(name + ": " + err.Error())
-		}
+	if len(object) > 0 { // more likely misspelt than the missing one forgotten
+		unknown := slices.Min(slices.Collect(maps.Keys(object)))
+		return invalid("the body has an unknown field" + quoted(unknown))
 	}
-	return checkMissing(into, seen) // IsValid has refused all that could follow the object
+	if missing != "" {
+		return invalid(missing + ": is missing")
+	}
+	return nil
 }
 
-// set stores one value. It refuses a list or an object in it at its first
-// bracket, however deep it goes.
-func set(field reflect.Value, tokens *jsontext.Decoder) error {
-	value, err := tokens.ReadToken()
-	if err != nil {
-		return errors.New("cannot be read")
-	}
-	if field.Kind() == reflect.Pointer {
+// set stores a value in a field that is a string, a bool, a list of strings, or
+// a pointer to one of them.
+func set(field reflect.Value, value any) error {
+	switch field.Kind() {
+	case reflect.Pointer:
 		field.Set(reflect.New(field.Type().Elem()))
-		field = field.Elem()
-	}
-	switch kind := value.Kind(); {
-	case field.Kind() == reflect.Slice:
-		return setList(field, kind, tokens)
-	case field.Kind() == reflect.String && kind == '"':
-		text := value.String()
-		// A lone surrogate is decoded as this character. The text would differ
-		// from the one that was signed.
-		if strings.ContainsRune(text, utf8.RuneError) {
-			return errors.New("has U+FFFD or an unpaired surrogate, which is not valid text")
+		return set(field.Elem(), value)
+	case reflect.Slice:
+		list, ok := value.([]any)
+		if !ok {
+			return errors.New("must be a list of strings")
 		}
-		field.SetString(text)
-	case field.Kind() == reflect.Bool && (kind == 't' || kind == 'f'):
-		field.SetBool(kind == 't')
-	default:
+		field.Set(reflect.MakeSlice(field.Type(), len(list), len(list)))
+		for i, item := range list {
+			if err := set(field.Index(i), item); err != nil {
+				return errors.New("each item " + err.Error())
+			}
+		}
+		return nil
+	}
+	v := reflect.ValueOf(value)
+	if !v.IsValid() || v.Type() != field.Type() {
 		return errors.New("must be a " + field.Kind().String())
 	}
+	if text, ok := value.(string); ok && strings.ContainsRune(text, utf8.RuneError) {
+		return errors.New("has U+FFFD, which is not valid text")
+	}
+	field.Set(v)
 	return nil
 }
 
-// setList stores a list of strings, whose first token has been read.
-func setList(field reflect.Value, first jsontext.Kind, tokens *jsontext.Decoder) error {
-	if first != '[' {
-		return errors.New("must be a list of strings")
+// parseObject reads a body that is a JSON object.
+func parseObject(raw []byte) (map[string]any, error) {
+	value, err := parseValue(raw)
+	if err != nil {
+		return nil, err
 	}
-	list := reflect.MakeSlice(field.Type(), 0, 0)
-	for tokens.PeekKind() != ']' {
-		item := reflect.New(field.Type().Elem()).Elem()
-		if err := set(item, tokens); err != nil {
-			return errors.New("each item " + err.Error())
-		}
-		list = reflect.Append(list, item)
+	object, ok := value.(map[string]any)
+	if !ok {
+		return nil, invalid("the body is not a JSON object")
 	}
-	_, err := tokens.ReadToken() // the closing bracket
-	field.Set(list)
-	return err
+	return object, nil
 }
 
-// fieldsOf returns a struct's fields by their JSON names, which are compared
-// exactly.
-func fieldsOf(into any) map[string]reflect.Value {
-	v := reflect.ValueOf(into).Elem()
-	fields := map[string]reflect.Value{}
-	for i := range v.NumField() {
-		fields[v.Type().Field(i).Tag.Get("json")] = v.Field(i)
+// parseValue reads a body that is any JSON value.
+func parseValue(raw []byte) (any, error) {
+	value, err := strictjson.Parse(raw)
+	if refused := (*strictjson.Error)(nil); errors.As(err, &refused) {
+		return nil, invalid("the body " + refused.Error() + quoted(refused.Name))
 	}
-	return fields
-}
-
-func checkMissing(into any, seen map[string]bool) error {
-	t := reflect.TypeOf(into).Elem()
-	for i := range t.NumField() {
-		name := t.Field(i).Tag.Get("json")
-		if t.Field(i).Type.Kind() != reflect.Pointer && !seen[name] {
-			return invalid(name + ": is missing")
-		}
-	}
-	return nil
+	return value, err
 }
 
 // checkParameters refuses a parameter that the route does not have, most likely

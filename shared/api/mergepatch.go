@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+
+	"latchkey/shared/strictjson"
 )
 
 // mergePatch is a body that changes a JSON object (JSON Merge Patch, RFC 7396).
@@ -17,24 +19,16 @@ const mergePatchType = "application/merge-patch+json"
 
 func (*mergePatch) types() []string { return []string{jsonType, mergePatchType} }
 
-func (p *mergePatch) read(raw []byte) error {
-	value, err := parseValue(raw)
-	if err != nil {
-		return invalid("the body " + err.Error())
-	}
-	object, ok := value.(map[string]any)
-	if !ok {
-		return invalid("the body is not a JSON object")
-	}
-	*p = object
-	return nil
+func (p *mergePatch) read(raw []byte) (err error) {
+	*p, err = parseObject(raw)
+	return err
 }
 
 // apply patches an object and returns the new one, with its names sorted and no
 // space, so that equal objects are equal text. It fails if the old value is not
-// in the form that parseValue accepts.
+// in the form that [strictjson.Parse] accepts.
 func (p mergePatch) apply(old []byte) ([]byte, error) {
-	target, err := parseValue(old)
+	target, err := strictjson.Parse(old)
 	if err != nil {
 		return nil, err
 	}

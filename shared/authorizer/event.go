@@ -13,6 +13,7 @@ import (
 
 	"latchkey/shared/api"
 	"latchkey/shared/lambdahttp"
+	"latchkey/shared/strictjson"
 )
 
 // event has the members that a decision needs, of every shape, by the names of
@@ -203,27 +204,15 @@ func canonical(name string) string {
 // headers has the headers of a request that are read, by their names as sent.
 type headers map[string]string
 
-var errHeaders = errors.New("the headers are not an object of strings")
-
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
 func (h *headers) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	start, err := d.ReadToken()
-	if err != nil || start.Kind() == 'n' {
-		return err
-	}
-	if start.Kind() != '{' {
-		return errHeaders
-	}
 	*h = make(headers, len(readHeaders))
-	for d.PeekKind() != '}' {
-		if err := h.readMember(d); err != nil {
-			return err
-		}
-	}
-	_, err = d.ReadToken()
-	return err
+	return strictjson.Members(d, h.readMember)
 }
 
+var errValue = errors.New("the value of a header is not a string")
+
+// readMember reads the name and the value of a header.
 func (h headers) readMember(d *jsontext.Decoder) error {
 	token, err := d.ReadToken()
 	if err != nil {
@@ -231,7 +220,7 @@ func (h headers) readMember(d *jsontext.Decoder) error {
 	}
 	if canonical(token.String()) == "" {
 		if kind := d.PeekKind(); kind != '"' && kind != 'n' {
-			return errHeaders
+			return errValue
 		}
 		return d.SkipValue()
 	}

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -14,6 +14,7 @@ import (
 	"latchkey/shared/authorizer"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
+	"latchkey/shared/strictjson"
 )
 
 // maxRoles bounds ROLES: all the variables of a Lambda together may have 4096
@@ -86,104 +87,97 @@ func setRoles(c *Config, value string) error {
 	return nil
 }
 
-// parseRoles reads JSON as strictly as requests are read. encoding/json alone
-// would use the last of two entries of one name, and ignore the case of
-// members.
+// parseRoles reads the JSON of a role map. Of several mistakes it names the
+// first by role name.
 func parseRoles(text string) (map[string]api.Role, error) {
-	d := json.NewDecoder(strings.NewReader(text))
+	parsed, err := strictjson.Parse([]byte(text))
+	if refused := (*strictjson.Error)(nil); errors.As(err, &refused) &&
+		refused.Reason == strictjson.ErrDuplicateName {
+		return nil, quote(refused.Name, "is listed twice; remove one")
+	}
+	members, ok := parsed.(map[string]any)
+	if !ok {
+		return nil, errRolesForm
+	}
 	roles := map[string]api.Role{}
-	err := eachMember(d, func(name string) error {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if !roleName().MatchString(name) {
-			return quoteKind("role name", name,
+			return nil, quoteKind("role name", name,
 				"is not valid: use 1 to 32 of a-z 0-9 _ -, and a letter first")
 		}
-		role, err := parseRole(d, name)
-		roles[name] = role
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errRolesForm
+		if roles[name], err = parseRole(name, members[name]); err != nil {
+			return nil, err
+		}
 	}
 	return roles, nil
 }
 
-func parseRole(d *json.Decoder, name string) (api.Role, error) {
-	var role api.Role
-	err := eachMember(d, func(member string) error {
+func parseRole(name string, value any) (role api.Role, err error) {
+	members, ok := value.(map[string]any)
+	if !ok {
+		return role, errRolesForm
+	}
+	for _, member := range slices.Sorted(maps.Keys(members)) {
 		switch member {
 		case "permissions":
-			return parsePermissions(d, name, &role.Permissions)
+			role.Permissions, err = parsePermissions(name, members[member])
 		case "maxSessions":
-			return parseMaxSessions(d, name, &role.MaxSessions)
+			role.MaxSessions, err = parseMaxSessions(name, members[member])
+		default:
+			err = quoteKind("member", member,
+				fmt.Sprintf("of role %q is unknown: use permissions and maxSessions", name))
 		}
-		return quoteKind("member", member,
-			fmt.Sprintf("of role %q is unknown: use permissions and maxSessions", name))
-	})
-	return role, err
+		if err != nil {
+			return role, err
+		}
+	}
+	return role, nil
 }
 
-func parsePermissions(d *json.Decoder, role string, to *[]string) error {
-	if err := d.Decode(to); err != nil || *to == nil {
-		return fmt.Errorf("permissions of role %q is not a list of strings;"+
-			` write it as ["posts:write"]`, role)
+func parsePermissions(role string, value any) ([]string, error) {
+	items, ok := value.([]any)
+	if !ok {
+		return nil, notPermissions(role)
 	}
-	for i, p := range *to {
-		if !permission().MatchString(p) {
-			return quoteKind("permission", p,
+	permissions := []string{}
+	for _, item := range items {
+		p, ok := item.(string)
+		switch {
+		case !ok && item != nil:
+			return nil, notPermissions(role)
+		case !permission().MatchString(p):
+			return nil, quoteKind("permission", p,
 				fmt.Sprintf("of role %q is not valid: %s", role, permissionForm))
-		}
-		if slices.Contains((*to)[:i], p) {
-			return quoteKind("permission", p,
+		case slices.Contains(permissions, p):
+			return nil, quoteKind("permission", p,
 				fmt.Sprintf("of role %q is listed twice; remove one", role))
 		}
+		permissions = append(permissions, p)
 	}
-	if role == session.RoleAdmin && len(*to) > 0 {
-		return fmt.Errorf("role %q has every permission; leave its permissions out", role)
+	if role == session.RoleAdmin && len(permissions) > 0 {
+		return nil, fmt.Errorf("role %q has every permission; leave its permissions out", role)
 	}
-	return nil
+	return permissions, nil
 }
 
-func parseMaxSessions(d *json.Decoder, role string, to **int) error {
+func notPermissions(role string) error {
+	return fmt.Errorf("permissions of role %q is not a list of strings;"+
+		` write it as ["posts:write"]`, role)
+}
+
+func parseMaxSessions(role string, value any) (*int, error) {
 	if role == session.RoleUser {
-		return fmt.Errorf("every user has role %q;"+
+		return nil, fmt.Errorf("every user has role %q;"+
 			" leave its maxSessions out and set MAX_CONCURRENT_SESSIONS", role)
 	}
-	if err := d.Decode(to); err != nil || *to == nil || **to < 0 || **to > session.MaxSessions {
-		return fmt.Errorf("maxSessions of role %q is not a whole number from 0 to %d;"+
+	number, _ := value.(json.Number)
+	n, err := strconv.Atoi(number.String())
+	if err != nil || n < 0 || n > session.MaxSessions {
+		return nil, fmt.Errorf("maxSessions of role %q is not a whole number from 0 to %d;"+
 			" 0 means %[2]d", role, session.MaxSessions)
 	}
-	return nil
+	return &n, nil
 }
 
 var errRolesForm = errors.New(
 	`is not JSON of the form {"editor":{"permissions":["posts:write"],"maxSessions":3}}`)
-
-// eachMember reads an object and calls member with each name. The callback
-// reads the value. A second member of one name is an error.
-func eachMember(d *json.Decoder, member func(name string) error) error {
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return errRolesForm
-	}
-	seen := map[string]bool{}
-	for d.More() {
-		token, err := d.Token()
-		name, ok := token.(string)
-		if err != nil || !ok {
-			return errRolesForm
-		}
-		if seen[name] {
-			return quote(name, "is listed twice; remove one")
-		}
-		seen[name] = true
-		if err := member(name); err != nil {
-			return err
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return errRolesForm
-	}
-	return nil
-}

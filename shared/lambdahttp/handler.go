@@ -20,6 +20,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"latchkey/shared/api"
+	"latchkey/shared/strictjson"
 )
 
 // errNotHTTP does not say what is wrong: the event may hold a token, and Lambda
@@ -128,47 +129,38 @@ func (h *Handler) request(event *httpEvent) (*http.Request, error) {
 // spellings is one header, with its values in the order of the event.
 type sentHeaders http.Header
 
-var errHeaders = errors.New("the headers are not an object")
-
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom]. Headers are decoded into
 // their final form, so that only one map is made.
 func (h *sentHeaders) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	start, err := d.ReadToken()
-	if err != nil || start.Kind() == 'n' {
-		return err
-	}
-	if start.Kind() != '{' {
-		return errHeaders
-	}
 	const usual = 16
 	*h = make(sentHeaders, usual)
 	values := make([]string, 0, usual)
-	for d.PeekKind() != '}' {
+	return strictjson.Members(d, func(d *jsontext.Decoder) error {
 		name, err := readName(d)
 		if err != nil {
 			return err
 		}
 		value, err := d.ReadToken()
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		switch value.Kind() {
-		case '"':
+		case value.Kind() == '"':
 			values = append(values, value.String())
-		case 'n':
+		case value.Kind() == 'n':
 			values = append(values, "")
 		default:
-			return errHeaders
+			return errValue
 		}
 		if last := len(values); (*h)[name] == nil {
 			(*h)[name] = values[last-1 : last : last]
 		} else {
 			(*h)[name] = append((*h)[name], values[last-1])
 		}
-	}
-	_, err = d.ReadToken()
-	return err
+		return nil
+	})
 }
+
+var errValue = errors.New("the value of a header is not a string")
 
 // readName reads the name of a header, in its canonical form.
 func readName(d *jsontext.Decoder) (string, error) {

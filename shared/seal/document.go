@@ -5,13 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"latchkey/shared/strictjson"
 )
 
 // Document is the content of one entry of a secret store: every key of a
@@ -60,13 +62,19 @@ func ParseDocument(text string) (*Document, error) {
 	if len(text) > maxDocument || !utf8.ValidString(text) {
 		return nil, fmt.Errorf("the document must be UTF-8 of at most %d bytes", maxDocument)
 	}
-	d := new(Document)
-	in := json.NewDecoder(strings.NewReader(text))
-	if err := members(in, func(name string) error { return d.member(in, name) }); err != nil {
-		return nil, err
+	value, err := strictjson.Parse([]byte(text))
+	if errors.Is(err, strictjson.ErrDuplicateName) {
+		return nil, errors.New("the document has a duplicate name: use each name once")
 	}
-	if _, err := in.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the document must end after its JSON object")
+	members, ok := value.(map[string]any)
+	if !ok {
+		return nil, errJSON
+	}
+	d := new(Document)
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if err := d.set(name, members[name]); err != nil {
+			return nil, err
+		}
 	}
 	slices.SortFunc(d.Masters, func(a, b Master) int { return cmp.Compare(a.number(), b.number()) })
 	if err := d.check(); err != nil {
@@ -79,57 +87,18 @@ func ParseDocument(text string) (*Document, error) {
 var errJSON = errors.New(
 	`the document must be a JSON object such as {"lookup":"k1","k1":"<secret>"}`)
 
-// members calls each with the name of every member of the next object; each
-// reads the value.
-func members(in *json.Decoder, each func(name string) error) error {
-	if open, err := in.Token(); err != nil || open != json.Delim('{') {
-		return errJSON
+// set stores a member of the document.
+func (d *Document) set(name string, value any) error {
+	if name == "lookup" {
+		d.Lookup, _ = value.(string) // no text names no key; see check
+		return nil
 	}
-	seen := map[string]bool{}
-	for in.More() {
-		name, err := text(in)
-		if err != nil {
-			return err
-		}
-		if seen[name] {
-			return errors.New("the document has a duplicate name: use each name once")
-		}
-		seen[name] = true
-		if err := each(name); err != nil {
-			return err
-		}
-	}
-	if _, err := in.Token(); err != nil {
-		return errJSON
-	}
-	return nil
-}
-
-// text reads a string.
-func text(in *json.Decoder) (string, error) {
-	token, err := in.Token()
-	value, ok := token.(string)
-	if err != nil || !ok {
-		return "", errJSON
-	}
-	return value, nil
-}
-
-func (d *Document) member(in *json.Decoder, name string) (err error) {
-	switch {
-	case name == "lookup":
-		d.Lookup, err = text(in)
-		return err
-	case !masterName.MatchString(name):
+	if !masterName.MatchString(name) {
 		return errors.New(
 			"the document has an unknown name: use lookup, or k and a number, such as k1")
 	}
-	var value json.RawMessage
-	if err := in.Decode(&value); err != nil {
-		return errJSON
-	}
 	m := Master{Name: name}
-	if err := m.parse(string(value)); err != nil {
+	if err := m.parse(value); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	d.Masters = append(d.Masters, m)
@@ -138,26 +107,21 @@ func (d *Document) member(in *json.Decoder, name string) (err error) {
 
 // parse reads a key's value: its secret, or an object with secret and
 // activeFrom.
-func (m *Master) parse(value string) (err error) {
-	in := json.NewDecoder(strings.NewReader(value))
-	if strings.HasPrefix(value, `"`) {
-		m.Secret, err = text(in)
-		return err
+func (m *Master) parse(value any) (err error) {
+	if secret, ok := value.(string); ok {
+		m.Secret = secret
+		return nil
 	}
-	var from string
-	err = members(in, func(name string) (err error) {
-		switch name {
-		case "secret":
-			m.Secret, err = text(in)
-		case "activeFrom":
-			from, err = text(in)
-		default:
-			return errors.New("unknown name: use secret and activeFrom")
-		}
-		return err
-	})
-	if err != nil {
-		return err
+	members, ok := value.(map[string]any)
+	if !ok {
+		return errJSON
+	}
+	m.Secret, _ = members["secret"].(string) // see check
+	from, _ := members["activeFrom"].(string)
+	delete(members, "secret")
+	delete(members, "activeFrom")
+	if len(members) > 0 {
+		return errors.New("unknown name: use secret and activeFrom")
 	}
 	m.ActiveFrom, err = time.Parse(second, from)
 	if err != nil || m.ActiveFrom.Format(second) != from {
