@@ -76,6 +76,9 @@ const jsonType = "application/json"
 // preflight.
 func checkType(header http.Header, types ...string) error {
 	values := header.Values("Content-Type")
+	if len(values) == 1 && slices.Contains(types, values[0]) {
+		return nil // as nearly every client sends it
+	}
 	kind, parameters, err := mime.ParseMediaType(strings.Join(values, ","))
 	charset, given := parameters["charset"]
 	if err != nil || !slices.Contains(types, kind) ||
@@ -171,6 +174,9 @@ func parseValue(raw []byte) (any, error) {
 // checkParameters refuses a parameter that the route does not have, most likely
 // a known one misspelt, and one that appears twice.
 func checkParameters(r *http.Request, known ...string) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
 	for name, values := range r.URL.Query() {
 		if !slices.Contains(known, name) || len(values) > 1 {
 			return invalid("the query has a parameter that is unknown, or that appears twice")

@@ -52,7 +52,7 @@ func (e *Error) Unwrap() error { return e.Reason }
 // []any, a string, a bool, a [json.Number], which is the number as written, or
 // nil for null. Its error is an [*Error].
 func Parse(text []byte) (any, error) {
-	d := jsontext.NewDecoder(bytes.NewBuffer(text))
+	d := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true)) // see readObject
 	value, err := readValue(d)
 	if err == nil {
 		if _, err = d.ReadToken(); errors.Is(err, io.EOF) {
@@ -69,7 +69,7 @@ func readValue(d *jsontext.Decoder) (any, error) {
 		return nil, err
 	}
 	if d.StackDepth() > MaxDepth {
-		return nil, ErrDepth
+		return nil, &Error{ErrDepth, member(d, nil)}
 	}
 	switch token.Kind() {
 	case '{':
@@ -95,6 +95,9 @@ func readObject(d *jsontext.Decoder) (map[string]any, error) {
 			return nil, err
 		}
 		name := token.String()
+		if _, twice := object[name]; twice {
+			return nil, &Error{ErrDuplicateName, name}
+		}
 		if object[name], err = readValue(d); err != nil {
 			return nil, err
 		}
@@ -117,30 +120,34 @@ func readList(d *jsontext.Decoder) ([]any, error) {
 	return list, err
 }
 
-// explain returns why a text was refused, given the decoder's error. A text that
-// is not JSON is refused for that, whatever else is wrong with it.
-func explain(text []byte, d *jsontext.Decoder, err error) *Error {
+// explain returns why a text was refused, given the first error. A text that is
+// not JSON is refused for that, whatever else is wrong with it.
+func explain(text []byte, d *jsontext.Decoder, err error) error {
+	if !utf8.Valid(text) || !jsontext.Value(text).IsValid(
+		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+		return &Error{Reason: ErrSyntax}
+	}
+	var known *Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return &Error{Reason: ErrSurrogate, Name: member(d, err)}
+}
+
+// member returns the name of the outermost object's member in which the decoder
+// is, or in which it met an error, or "".
+func member(d *jsontext.Decoder, err error) string {
 	place := d.StackPointer()
 	var syntactic *jsontext.SyntacticError
 	if errors.As(err, &syntactic) {
 		place = syntactic.JSONPointer
 	}
-	reason := ErrSurrogate // what remains if the text is JSON
-	switch {
-	case !utf8.Valid(text) || !jsontext.Value(text).IsValid(
-		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)):
-		return &Error{Reason: ErrSyntax}
-	case errors.Is(err, ErrDepth):
-		reason = ErrDepth
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return &Error{Reason: ErrDuplicateName, Name: place.LastToken()}
-	}
 	if outermost, _ := d.StackIndex(min(1, d.StackDepth())); outermost == '{' {
 		for name := range place.Tokens() {
-			return &Error{Reason: reason, Name: name}
+			return name
 		}
 	}
-	return &Error{Reason: reason}
+	return ""
 }
 
 // Members reads an object, or null, from the decoder of an event. At each name
