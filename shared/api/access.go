@@ -33,7 +33,8 @@ func (x *exchange) admit(rule sessionRule, wanted permission, fresh bool) error 
 	if err := x.open(rule); err != nil {
 		return err
 	}
-	if wanted != "" && !slices.Contains(x.permissions(x.access.User), string(wanted)) {
+	if wanted != "" && !slices.Contains(
+		x.permissions(x.roles(x.access.User)), string(wanted)) {
 		return forbidden(
 			"the account lacks a permission that this request requires", string(wanted))
 	}

@@ -84,12 +84,9 @@ var errIdentity = errors.New(
 // required step-up is denied. Every error is logged here, and denies. The
 // identity is set with [Allowed] only.
 func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, decision Decision) {
-	x := &exchange{
-		api: a, info: g.Info, id: requestID(g.Info), began: a.now(),
-		failed: eventAuthorize, bare: g.Bare, handshake: g.Handshake,
-	}
-	ctx = context.WithValue(ctx, exchangeKey{}, x) // for the store's events; see Audit
-	x.r = (&http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}).WithContext(ctx)
+	r := &http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}
+	x := a.newExchange(ctx, r, g.Info, eventAuthorize)
+	x.bare, x.handshake = g.Bare, g.Handshake
 	defer func() {
 		if p := recover(); p != nil {
 			who, decision = Identity{}, x.deny(&panicError{p, debug.Stack()})
@@ -118,8 +115,8 @@ func (x *exchange) authorize(g Guarded) (Identity, error) {
 	if err := x.open(member); err != nil {
 		return Identity{}, err
 	}
-	user := x.access.User
-	roles, permissions := x.roles(user), x.permissions(user)
+	roles := x.roles(x.access.User)
+	permissions := x.permissions(roles)
 	for _, wanted := range g.Permissions {
 		// An admin has every permission, also one that no configured role
 		// grants.
@@ -162,10 +159,7 @@ func (x *exchange) checkHandshake() error {
 
 // deny records why a request is denied.
 func (x *exchange) deny(err error) Decision {
-	x.recordFailure(err)
-	p := problemOf(err, false)
-	x.logFault(p, err)
-	switch {
+	switch p := x.recordFailure(err); {
 	case p.code == codeNoCredentials:
 		return Unauthenticated
 	case statuses[p.code] >= 500:

@@ -35,12 +35,8 @@ type nothing struct{}
 // encoding, and one line in the access log. It also answers if the code panics.
 func (e endpoint[In]) handler(a *API) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{
-			api: a, w: w, info: requestInfoOf(r.Context()),
-			id: requestID(requestInfoOf(r.Context())), began: a.now(), failed: e.failed,
-		}
-		// For the store's events; see Audit.
-		x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+		x := a.newExchange(r.Context(), r, requestInfoOf(r.Context()), e.failed)
+		x.w = w
 		defer x.complete()
 		x.answer(e.run(x))
 	})
@@ -97,12 +93,21 @@ type exchange struct {
 	code   code        // of the problem that was sent
 }
 
+// newExchange returns the exchange of a request. From the request's context the
+// store's events find it; see Audit.
+func (a *API) newExchange(
+	ctx context.Context, r *http.Request, info RequestInfo, failed eventType,
+) *exchange {
+	x := &exchange{api: a, info: info, id: requestID(info), began: a.now(), failed: failed}
+	x.r = r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
+	return x
+}
+
 // answer writes the response. Nothing is written before, so a response is never
 // partial.
 func (x *exchange) answer(out any, err error) {
 	if err != nil {
-		x.recordFailure(err)
-		x.writeProblem(err)
+		x.writeProblem(x.recordFailure(err), err)
 		return
 	}
 	if out == nil {
@@ -111,7 +116,7 @@ func (x *exchange) answer(out any, err error) {
 	}
 	body, err := json.Marshal(out)
 	if err != nil {
-		x.writeProblem(err)
+		x.writeProblem(x.recordFailure(err), err)
 		return
 	}
 	status := http.StatusOK

@@ -176,12 +176,9 @@ func sentinelOf(err error) *problem {
 	return fail(codeInternal, "internal error: the log has its cause under the request id")
 }
 
-// writeProblem answers with an error, and logs it if it is a fault of the
-// service.
-func (x *exchange) writeProblem(err error) {
-	p := problemOf(err, x.api.cfg.Local)
+// writeProblem answers with the problem of an error.
+func (x *exchange) writeProblem(p *problem, err error) {
 	x.code = p.code
-	x.logFault(p, err)
 	if p.code == codeLoginFailed {
 		x.api.Count(FailedLogins)
 	}

@@ -108,11 +108,12 @@ func (x *exchange) event(t eventType, outcome string, attrs ...slog.Attr) {
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "event", all...)
 }
 
-// recordFailure writes the event of a refused request, and of every failure of
-// a route with an event type of its own. If this very request ended a session,
-// as stolen or lost, the event of that change has been written and has the
-// reason.
-func (x *exchange) recordFailure(err error) {
+// recordFailure returns the problem of a request that failed. It writes the
+// event of a refused request, and of every failure of a route with an event
+// type of its own. If this very request ended a session, as stolen or lost, the
+// event of that change has been written and has the reason. A fault is logged.
+func (x *exchange) recordFailure(err error) *problem {
+	p := problemOf(err, x.api.cfg.Local)
 	var ended *session.EndedError
 	switch {
 	case errors.As(err, &ended) && ended.ByThis:
@@ -120,14 +121,16 @@ func (x *exchange) recordFailure(err error) {
 			x.api.Count(ReuseDetections)
 		}
 	case x.failed != "":
-		x.event(x.failed, outcomeFailure, slog.String("reason", reasonOf(err)))
-	case statuses[problemOf(err, false).code] < 500:
-		x.event(eventRequest, outcomeFailure, slog.String("reason", reasonOf(err)))
+		x.event(x.failed, outcomeFailure, slog.String("reason", reasonOf(p, err)))
+	case statuses[p.code] < 500:
+		x.event(eventRequest, outcomeFailure, slog.String("reason", reasonOf(p, err)))
 	}
+	x.logFault(p, err)
+	return p
 }
 
 // reasonOf returns why a request failed, more precisely than a client is told.
-func reasonOf(err error) string {
+func reasonOf(p *problem, err error) string {
 	var (
 		login *loginError
 		ended *session.EndedError
@@ -138,7 +141,7 @@ func reasonOf(err error) string {
 	case errors.As(err, &ended):
 		return ended.Reason.String()
 	}
-	return string(problemOf(err, false).code)
+	return string(p.code)
 }
 
 // concerns adds attributes to the events of this request. It replaces an
