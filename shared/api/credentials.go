@@ -104,9 +104,11 @@ func (x *exchange) accessToken() (text string, transport session.Transport, err 
 	return "", 0, fail(codeNoCredentials, "no credentials were sent")
 }
 
-// refresh returns the refresh credential and its transport. It ignores an
-// access token beside it.
-func (x *exchange) refresh(inBody *string) (text string, transport session.Transport, err error) {
+// refreshToken returns the refresh credential of a request and its transport.
+// It ignores an access token beside it.
+func (x *exchange) refreshToken(
+	inBody *string,
+) (text string, transport session.Transport, err error) {
 	cookie := x.presented.cookie[refreshCookie]
 	switch {
 	case inBody != nil && cookie != "":

@@ -40,28 +40,27 @@ type attempt struct {
 // Login serves POST /auth/login: it verifies a signed message and creates a
 // session. If the request has a token of an earlier session, that session ends.
 func (a *API) Login() http.Handler {
-	return endpoint[loginBody]{
-		method: http.MethodPost, failed: eventLogin,
-		serve: func(x *exchange, in loginBody) (any, error) {
-			try, err := x.attempt(in)
-			if err != nil {
-				return nil, err
-			}
-			x.concerns(slog.String("address", try.message.Address.Hex()))
-			g, err := x.signIn(try)
-			if err != nil {
-				return nil, err
-			}
-			x.revokePresented(try.presented, g)
-			user := x.viewUser(g.User)
-			view := x.grant(g)
-			view.User = &user
-			for _, id := range g.Evicted {
-				view.Evicted = append(view.Evicted, id.String())
-			}
-			return view, nil
-		},
-	}.handler(a)
+	return handleBody(a, route{method: "POST", failed: eventLogin}, (*exchange).logIn)
+}
+
+func (x *exchange) logIn(in loginBody) (grantView, error) {
+	try, err := x.attempt(in)
+	if err != nil {
+		return grantView{}, err
+	}
+	x.concerns(slog.String("address", try.message.Address.Hex()))
+	g, err := x.signIn(try)
+	if err != nil {
+		return grantView{}, err
+	}
+	x.revokePresented(try.presented, g)
+	user := x.viewUser(g.User)
+	view := x.grant(g)
+	view.User = &user
+	for _, id := range g.Evicted {
+		view.Evicted = append(view.Evicted, id.String())
+	}
+	return view, nil
 }
 
 // attempt reads everything that the bytes alone decide. It spends no nonce.

@@ -17,33 +17,32 @@ type logoutBody struct {
 // Logout serves POST /auth/logout: it ends the session of the presented tokens,
 // or with "everywhere" every session of its account.
 func (a *API) Logout() http.Handler {
-	return endpoint[logoutBody]{
-		method: http.MethodPost, failed: eventLogout,
-		serve: func(x *exchange, in logoutBody) (any, error) {
-			id, err := x.ending(in.RefreshToken)
-			if err != nil {
-				return nil, err
-			}
-			x.concernsSession(id)
-			end := x.logOut
-			if in.Everywhere != nil && *in.Everywhere {
-				end = x.logOutEverywhere
-			}
-			if err := end(id); err != nil {
-				return nil, err
-			}
-			x.forgetCookies()
-			if a.cfg.ClearSiteData != "" {
-				x.w.Header().Set("Clear-Site-Data", a.cfg.ClearSiteData)
-			}
-			return nil, nil
-		},
-	}.handler(a)
+	return handleBody(a, route{method: "POST", failed: eventLogout}, (*exchange).logOut)
 }
 
-// logOut ends one session. It succeeds if the session has already ended or is
-// unknown: the result is what the caller wants.
-func (x *exchange) logOut(id token.ID) error {
+func (x *exchange) logOut(in logoutBody) (nothing, error) {
+	id, err := x.ending(in.RefreshToken)
+	if err != nil {
+		return nothing{}, err
+	}
+	x.concernsSession(id)
+	end := x.logOutSession
+	if in.Everywhere != nil && *in.Everywhere {
+		end = x.logOutEverywhere
+	}
+	if err := end(id); err != nil {
+		return nothing{}, err
+	}
+	x.forgetCookies()
+	if x.api.cfg.ClearSiteData != "" {
+		x.w.Header().Set("Clear-Site-Data", x.api.cfg.ClearSiteData)
+	}
+	return nothing{}, nil
+}
+
+// logOutSession ends one session. It succeeds if the session has already ended or
+// is unknown: the result is what the caller wants.
+func (x *exchange) logOutSession(id token.ID) error {
 	ended, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return err

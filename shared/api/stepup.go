@@ -37,32 +37,31 @@ func stepUpPolicy(login siwe.Policy) siwe.Policy {
 // StepUp serves POST /auth/step-up: it verifies a signed message of the
 // session's account, and renews the session.
 func (a *API) StepUp() http.Handler {
-	return endpoint[stepUpBody]{
-		method: http.MethodPost, failed: eventStepUp,
-		serve: func(x *exchange, in stepUpBody) (any, error) {
-			renew, err := x.renewing(in.RefreshToken)
-			if err != nil {
-				return nil, err
-			}
-			try := attempt{raw: []byte(in.Message)}
-			if try.client, err = x.clientOver(renew.transport); err != nil {
-				return nil, err
-			}
-			if err := try.parse(in.Signature); err != nil {
-				return nil, err
-			}
-			x.concerns(slog.String("address", try.message.Address.Hex()))
-			access, err := renew.inspect(x.r.Context(), renew.token, renew.transport)
-			if err != nil {
-				return nil, err
-			}
-			g, err := x.stepUp(try, access)
-			if err != nil {
-				return nil, err
-			}
-			return x.grant(g), nil
-		},
-	}.handler(a)
+	return handleBody(a, route{method: "POST", failed: eventStepUp}, (*exchange).stepUp)
+}
+
+func (x *exchange) stepUp(in stepUpBody) (grantView, error) {
+	renew, err := x.renewing(in.RefreshToken)
+	if err != nil {
+		return grantView{}, err
+	}
+	try := attempt{raw: []byte(in.Message)}
+	if try.client, err = x.clientOver(renew.transport); err != nil {
+		return grantView{}, err
+	}
+	if err := try.parse(in.Signature); err != nil {
+		return grantView{}, err
+	}
+	x.concerns(slog.String("address", try.message.Address.Hex()))
+	access, err := renew.inspect(x.r.Context(), renew.token, renew.transport)
+	if err != nil {
+		return grantView{}, err
+	}
+	g, err := x.renew(try, access)
+	if err != nil {
+		return grantView{}, err
+	}
+	return x.grant(g), nil
 }
 
 // renewal is the credential that a step-up renews, and the method of the store
@@ -94,9 +93,9 @@ func (x *exchange) renewing(inBody *string) (renewal, error) {
 	return renewal{p.cookie[refreshCookie], session.Cookie, store.InspectRefresh}, nil
 }
 
-// stepUp spends the nonce, even if the step-up then fails. Then it checks
+// renew spends the nonce, even if the step-up then fails. Then it checks
 // policy, signature and address, and renews the session.
-func (x *exchange) stepUp(try attempt, access session.Access) (session.Grant, error) {
+func (x *exchange) renew(try attempt, access session.Access) (session.Grant, error) {
 	ctx, a := x.r.Context(), x.api
 	err := a.store.SpendNonce(ctx, try.message.Nonce, session.NonceTerms{
 		Transport: try.client.Transport, Purpose: session.ForStepUp,
