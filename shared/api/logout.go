@@ -30,8 +30,12 @@ func (x *exchange) logOut(in logoutBody) (nothing, error) {
 	if in.Everywhere != nil && *in.Everywhere {
 		end = x.logOutEverywhere
 	}
-	if err := end(id); err != nil {
+	live, err := end(id)
+	if err != nil {
 		return nothing{}, err
+	}
+	if !live { // the store emits the event of any other logout
+		x.event(eventLogout, outcomeSuccess, slog.Bool("repeated", true))
 	}
 	x.forgetCookies()
 	if x.api.cfg.ClearSiteData != "" {
@@ -40,35 +44,21 @@ func (x *exchange) logOut(in logoutBody) (nothing, error) {
 	return nothing{}, nil
 }
 
-// logOutSession ends one session. It succeeds if the session has already ended or
-// is unknown: the result is what the caller wants.
-func (x *exchange) logOutSession(id token.ID) error {
+// logOutSession ends one session and reports whether it was live. It succeeds if
+// the session has already ended or is unknown: the result is what the caller
+// wants.
+func (x *exchange) logOutSession(id token.ID) (live bool, err error) {
 	ended, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
-	if err != nil && !errors.Is(err, token.ErrInvalid) {
-		return err
+	if errors.Is(err, token.ErrInvalid) {
+		err = nil
 	}
-	if ended == nil || !ended.ByThis {
-		x.repeatedLogout()
-	}
-	return nil
+	return ended != nil && ended.ByThis, err
 }
 
-// logOutEverywhere ends every session of the account. It returns
-// [token.ErrInvalid] if the record does not list the session, live or ended: a 204
-// would claim something that was not done.
-func (x *exchange) logOutEverywhere(id token.ID) error {
+// logOutEverywhere ends every session of the account and reports whether one was
+// live. It returns [token.ErrInvalid] if the record does not list the session,
+// live or ended: a 204 would claim something that was not done.
+func (x *exchange) logOutEverywhere(id token.ID) (live bool, err error) {
 	n, err := x.api.store.RevokeAll(x.r.Context(), id, session.LoggedOut, x.actor())
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		x.repeatedLogout()
-	}
-	return nil
-}
-
-// repeatedLogout writes the event of a logout that found nothing to end. The
-// store emits the event of any other.
-func (x *exchange) repeatedLogout() {
-	x.event(eventLogout, outcomeSuccess, slog.Bool("repeated", true))
+	return n > 0, err
 }

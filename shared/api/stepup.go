@@ -96,25 +96,24 @@ func (x *exchange) renewing(inBody *string) (renewal, error) {
 // renew spends the nonce, even if the step-up then fails. Then it checks
 // policy, signature and address, and renews the session.
 func (x *exchange) renew(try attempt, access session.Access) (session.Grant, error) {
-	ctx, a := x.r.Context(), x.api
-	err := a.store.SpendNonce(ctx, try.message.Nonce, session.NonceTerms{
+	err := x.api.store.SpendNonce(x.r.Context(), try.message.Nonce, session.NonceTerms{
 		Transport: try.client.Transport, Purpose: session.ForStepUp,
 		Session: access.Session.ID, From: x.info.SourceIP,
 	})
-	if err != nil {
-		return session.Grant{}, loginFault(err)
-	}
-	if err := try.verify(a.stepUpPolicy, a.now()); err != nil {
-		return session.Grant{}, loginFault(err)
+	if err == nil {
+		err = try.verify(x.api.stepUpPolicy, x.api.now())
 	}
 	// The signature proves who signed the message, but not that it is the
 	// session's account.
-	if try.message.Address != access.Session.Address {
-		return session.Grant{}, loginFault(errOtherAddress)
+	if err == nil && try.message.Address != access.Session.Address {
+		err = errOtherAddress
+	}
+	if err != nil {
+		return session.Grant{}, loginFault(err)
 	}
 	client := try.client
 	client.Device.Name = nameAfter(access.Session.Device, client.Device)
-	return a.store.StepUp(ctx, access, client)
+	return x.api.store.StepUp(x.r.Context(), access, client)
 }
 
 // nameAfter returns the name of a device that replaces another. If it is the
