@@ -103,8 +103,7 @@ func (x *exchange) authorize(g Guarded) (Identity, error) {
 	if g.Info.Malformed {
 		return Identity{}, invalid("the event is malformed")
 	}
-	var err error
-	if x.presented, err = x.findGuarded(g); err != nil {
+	if err := x.findGuarded(g); err != nil {
 		return Identity{}, err
 	}
 	if g.Handshake && x.presented.cookie[sessionCookie] != "" {
@@ -132,20 +131,18 @@ func (x *exchange) authorize(g Guarded) (Identity, error) {
 // findGuarded finds the credential. It searches the query for our tokens by
 // their form alone, because the guarded API chooses the names of its
 // parameters.
-func (x *exchange) findGuarded(g Guarded) (presented, error) {
+func (x *exchange) findGuarded(g Guarded) error {
 	if slices.ContainsFunc(g.Query, token.ContainedIn) {
-		return presented{}, ambiguous("a token must not be in the URL")
+		return ambiguous("a token must not be in the URL")
 	}
-	p, err := x.inHeaders()
-	if err != nil || g.Offered == "" {
-		return p, err
+	if err := x.findCredentials(); err != nil || g.Offered == "" {
+		return err
 	}
-	if p.bearer != "" || p.cookie[sessionCookie] != "" {
-		return presented{}, ambiguous(
-			"both the subprotocol and a header have a credential: send one")
+	if x.presented.bearer != "" || x.presented.cookie[sessionCookie] != "" {
+		return ambiguous("both the subprotocol and a header have a credential: send one")
 	}
-	p.bearer = g.Offered
-	return p, nil
+	x.presented.bearer = g.Offered
+	return nil
 }
 
 // checkHandshake requires an Origin, in addition to the rule for every other

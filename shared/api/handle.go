@@ -58,14 +58,17 @@ func handleBody[In, Out any](
 
 // check refuses a request that a route does not serve. It reads the rest of the
 // request, with its body into in, only after the request has been admitted.
-func (x *exchange) check(rt *route, in any) (err error) {
+func (x *exchange) check(rt *route, in any) error {
 	if x.info.Malformed {
 		return invalid("the request is malformed")
 	}
 	if x.r.Method != rt.method {
 		return absent()
 	}
-	if x.presented, err = x.findCredentials(); err != nil {
+	if err := x.checkQuery(); err != nil {
+		return err
+	}
+	if err := x.findCredentials(); err != nil {
 		return err
 	}
 	if err := x.admit(rt); err != nil {
