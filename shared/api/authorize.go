@@ -159,7 +159,7 @@ func (x *exchange) deny(err error) Decision {
 	switch p := x.recordFailure(err); {
 	case p.code == codeNoCredentials:
 		return Unauthenticated
-	case statuses[p.code] >= 500:
+	case p.code.status >= 500:
 		return Failed
 	}
 	return Denied

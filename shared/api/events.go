@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,10 +121,9 @@ func (x *exchange) recordFailure(err error) *problem {
 		if ended.Reason == session.RefreshReused {
 			x.api.Count(ReuseDetections)
 		}
-	case x.failed != "":
-		x.event(x.failed, outcomeFailure, slog.String("reason", reasonOf(p, err)))
-	case statuses[p.code] < 500:
-		x.event(eventRequest, outcomeFailure, slog.String("reason", reasonOf(p, err)))
+	case x.failed != "" || p.code.status < 500:
+		kind := cmp.Or(x.failed, eventRequest)
+		x.event(kind, outcomeFailure, slog.String("reason", reasonOf(p, err)))
 	}
 	x.logFault(p, err)
 	return p
@@ -131,17 +131,13 @@ func (x *exchange) recordFailure(err error) *problem {
 
 // reasonOf returns why a request failed, more precisely than a client is told.
 func reasonOf(p *problem, err error) string {
-	var (
-		login *loginError
-		ended *session.EndedError
-	)
-	switch {
-	case errors.As(err, &login):
+	if login, ok := errors.AsType[*loginError](err); ok {
 		return login.reason
-	case errors.As(err, &ended):
+	}
+	if ended, ok := errors.AsType[*session.EndedError](err); ok {
 		return ended.Reason.String()
 	}
-	return string(p.code)
+	return p.code.name
 }
 
 // concerns adds attributes to the events of this request. It replaces an

@@ -169,8 +169,8 @@ func (x *exchange) complete() {
 		slog.Float64("durationMs", milliseconds(x.api.now().Sub(x.began))),
 		slog.String("ip", ipText(x.info.SourceIP)),
 	}
-	if x.code != "" {
-		attrs = append(attrs, slog.String("code", string(x.code)))
+	if x.code != (code{}) {
+		attrs = append(attrs, slog.String("code", x.code.name))
 	}
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "request", attrs...)
 }
