@@ -9,28 +9,22 @@ import (
 )
 
 type healthView struct {
-	Status  string     `json:"status"`
-	Time    string     `json:"time"`
-	Version string     `json:"version,omitempty"`
-	Checks  checksView `json:"checks"`
-}
-
-type checksView struct {
-	Redis    redisCheck    `json:"redis"`
-	Sessions sessionsCheck `json:"sessions"`
-}
-
-type redisCheck struct {
-	Status      string  `json:"status"`
-	LatencyMs   float64 `json:"latencyMs"`
-	Mode        string  `json:"mode,omitempty"`
-	ClockSkewMs *int64  `json:"clockSkewMs,omitempty"`
-}
-
-type sessionsCheck struct {
-	Status string `json:"status"`
-	Active *int   `json:"active,omitempty"`
-	AsOf   string `json:"asOf,omitempty"`
+	Status  string `json:"status"`
+	Time    string `json:"time"`
+	Version string `json:"version,omitempty"`
+	Checks  struct {
+		Redis struct {
+			Status      string  `json:"status"`
+			LatencyMs   float64 `json:"latencyMs"`
+			Mode        string  `json:"mode,omitempty"`
+			ClockSkewMs *int64  `json:"clockSkewMs,omitempty"`
+		} `json:"redis"`
+		Sessions struct {
+			Status string `json:"status"`
+			Active *int   `json:"active,omitempty"`
+			AsOf   string `json:"asOf,omitempty"`
+		} `json:"sessions"`
+	} `json:"checks"`
 }
 
 // The states of a check.
