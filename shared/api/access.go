@@ -86,7 +86,7 @@ func safe(method string) bool { return method == "GET" || method == "HEAD" || me
 // actor returns the [session.Actor] of a request that changes the caller's own
 // account.
 func (x *exchange) actor() session.Actor {
-	return session.Actor{IP: x.info.SourceIP, Device: deviceOf(x.r.Header).Name}
+	return session.Actor{IP: x.info.SourceIP, Device: x.device().Name}
 }
 
 // actorFor returns the [session.Actor] of a request that changes an account,

@@ -91,7 +91,7 @@ func (x *exchange) aboutChange(e session.Event) []slog.Attr {
 func (x *exchange) origin() []slog.Attr {
 	return []slog.Attr{
 		slog.String("requestId", x.id), slog.String("ip", ipText(x.info.SourceIP)),
-		slog.String("device", deviceOf(x.r.Header).Name),
+		slog.String("device", x.device().Name),
 	}
 }
 

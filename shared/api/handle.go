@@ -93,6 +93,7 @@ type exchange struct {
 	bare      bool      // see Guarded
 	handshake bool      // see Guarded
 	presented presented
+	agent     session.Device // see device
 
 	// Set by open; all zero if the route requires no session.
 	access      session.Access
