@@ -27,13 +27,13 @@ const (
 // step-up is recent. It runs before the rest of the request is read, so that
 // callers without access learn nothing from error messages.
 func (x *exchange) admit(rt *route) error {
-	if rt.session == public && rt.permission == "" {
+	if rt.session == public && rt.needs == "" {
 		return nil
 	}
 	if err := x.open(rt.session); err != nil {
 		return err
 	}
-	if wanted := string(rt.permission); wanted != "" &&
+	if wanted := string(rt.needs); wanted != "" &&
 		!slices.Contains(x.permissions(x.roles(x.access.User)), wanted) {
 		return forbidden("the account lacks a permission that this request requires", wanted)
 	}

@@ -49,7 +49,7 @@ func (x *exchange) listActivity() (activityView, error) {
 // audit:read.
 func (a *API) UserActivity() http.Handler {
 	return handle(a, route{
-		method: "GET", permission: auditRead, query: append([]string{"address"}, paging...),
+		method: "GET", needs: auditRead, query: append([]string{"address"}, paging...),
 	}, (*exchange).listUserActivity)
 }
 

@@ -31,7 +31,7 @@ type lastDayView struct {
 // and users, and the logins and ended sessions of the last 24 hours. It
 // requires the permission sessions:read.
 func (a *API) CountSessions() http.Handler {
-	return handle(a, route{method: "GET", permission: sessionsRead}, (*exchange).countSessions)
+	return handle(a, route{method: "GET", needs: sessionsRead}, (*exchange).countSessions)
 }
 
 func (x *exchange) countSessions() (statisticsView, error) {
@@ -63,7 +63,7 @@ func named[K comparable](counts map[K]int, name func(K) string) map[string]int {
 // step-up.
 func (a *API) RevokeSession() http.Handler {
 	return handle(a, route{
-		method: "DELETE", permission: sessionsWrite, fresh: true,
+		method: "DELETE", needs: sessionsWrite, fresh: true,
 	}, (*exchange).revokeSession)
 }
 
@@ -80,7 +80,7 @@ func (x *exchange) revokeSession() (nothing, error) {
 // permission sessions:write and a recent login or step-up.
 func (a *API) EndUserSessions() http.Handler {
 	return handle(a, route{
-		method: "DELETE", permission: sessionsWrite, fresh: true,
+		method: "DELETE", needs: sessionsWrite, fresh: true,
 	}, (*exchange).endUserSessions)
 }
 

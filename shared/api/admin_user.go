@@ -19,7 +19,7 @@ type accountView struct {
 // User serves GET /api/admin/users/{address}: an account, its live sessions,
 // and whether it is blocked. It requires the permission users:read.
 func (a *API) User() http.Handler {
-	return handle(a, route{method: "GET", permission: usersRead}, (*exchange).getUser)
+	return handle(a, route{method: "GET", needs: usersRead}, (*exchange).getUser)
 }
 
 func (x *exchange) getUser() (accountView, error) {
@@ -49,9 +49,7 @@ type changedView struct {
 // that an account has. It requires the permission users:write and a recent
 // login or step-up.
 func (a *API) SetRoles() http.Handler {
-	return handleBody(a, route{
-		method: "PUT", permission: usersWrite, fresh: true,
-	}, (*exchange).setRoles)
+	return handleBody(a, route{method: "PUT", needs: usersWrite, fresh: true}, (*exchange).setRoles)
 }
 
 func (x *exchange) setRoles(in rolesBody) (changedView, error) {
@@ -106,9 +104,7 @@ func (a *API) keepAdmin() bool { return len(a.cfg.Admins) == 0 }
 // of an account and refuses its logins. It requires the permission users:write
 // and a recent login or step-up.
 func (a *API) BlockUser() http.Handler {
-	return handle(a, route{
-		method: "POST", permission: usersWrite, fresh: true,
-	}, (*exchange).blockUser)
+	return handle(a, route{method: "POST", needs: usersWrite, fresh: true}, (*exchange).blockUser)
 }
 
 func (x *exchange) blockUser() (nothing, error) {
@@ -131,9 +127,7 @@ func (x *exchange) blockUser() (nothing, error) {
 // account sign in again. It requires the permission users:write and a recent
 // login or step-up.
 func (a *API) UnblockUser() http.Handler {
-	return handle(a, route{
-		method: "POST", permission: usersWrite, fresh: true,
-	}, (*exchange).unblockUser)
+	return handle(a, route{method: "POST", needs: usersWrite, fresh: true}, (*exchange).unblockUser)
 }
 
 func (x *exchange) unblockUser() (nothing, error) {
@@ -151,9 +145,7 @@ func (x *exchange) unblockUser() (nothing, error) {
 // block remains. It requires the permission users:write and a recent login or
 // step-up.
 func (a *API) EraseUser() http.Handler {
-	return handle(a, route{
-		method: "DELETE", permission: usersWrite, fresh: true,
-	}, (*exchange).eraseUser)
+	return handle(a, route{method: "DELETE", needs: usersWrite, fresh: true}, (*exchange).eraseUser)
 }
 
 func (x *exchange) eraseUser() (nothing, error) {

@@ -18,12 +18,12 @@ import (
 
 // route says which requests a handler serves and what they need.
 type route struct {
-	method     string
-	session    sessionRule // which session it requires
-	permission permission  // required beside a live session; empty means none
-	fresh      bool        // whether it requires a recent login or step-up
-	query      []string    // the names of the parameters that it may have
-	failed     eventType   // the type of the event of a refusal; empty means request
+	method  string
+	session sessionRule // which session it requires
+	needs   permission  // required beside a live session; empty means none
+	fresh   bool        // whether it requires a recent login or step-up
+	query   []string    // the names of the parameters that it may have
+	failed  eventType   // the type of the event of a refusal; empty means request
 }
 
 // nothing is the body of a request or an answer without one. An answer without

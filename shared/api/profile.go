@@ -30,9 +30,7 @@ func (x *exchange) getProfile() (profileView, error) {
 // EraseProfile serves DELETE /api/profile: it erases the caller's account. It
 // requires a recent login or step-up.
 func (a *API) EraseProfile() http.Handler {
-	return handle(a, route{
-		method: "DELETE", session: member, fresh: true,
-	}, (*exchange).eraseProfile)
+	return handle(a, route{method: "DELETE", session: member, fresh: true}, (*exchange).eraseProfile)
 }
 
 func (x *exchange) eraseProfile() (nothing, error) {
