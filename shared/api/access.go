@@ -7,7 +7,7 @@ import (
 	"latchkey/shared/token"
 )
 
-// sessionRule says which session an endpoint requires.
+// sessionRule says which session a route requires.
 type sessionRule int
 
 const (
@@ -22,22 +22,22 @@ const (
 	withPreferences
 )
 
-// admit checks that a request has the session that rule requires, that its
-// account has the permission wanted, and, if fresh is set, that its login or
+// admit checks that a request has the session that a route requires, that its
+// account has the permission, and, if the route is fresh, that its login or
 // step-up is recent. It runs before the rest of the request is read, so that
 // callers without access learn nothing from error messages.
-func (x *exchange) admit(rule sessionRule, wanted permission, fresh bool) error {
-	if rule == public && wanted == "" {
+func (x *exchange) admit(rt *route) error {
+	if rt.session == public && rt.needs == "" {
 		return nil
 	}
-	if err := x.open(rule); err != nil {
+	if err := x.open(rt.session); err != nil {
 		return err
 	}
-	if wanted != "" && !slices.Contains(x.permissions(x.access.User), string(wanted)) {
-		return forbidden(
-			"the account lacks a permission that this request requires", string(wanted))
+	if wanted := string(rt.needs); wanted != "" &&
+		!slices.Contains(x.permissions(x.roles(x.access.User)), wanted) {
+		return forbidden("the account lacks a permission that this request requires", wanted)
 	}
-	if fresh && !x.api.now().Before(x.access.Session.ElevatedUntil) {
+	if rt.fresh && !x.api.now().Before(x.access.Session.ElevatedUntil) {
 		return fail(codeStepUp, "the request requires a recent login or step-up: step up and retry")
 	}
 	return nil
@@ -86,7 +86,7 @@ func safe(method string) bool { return method == "GET" || method == "HEAD" || me
 // actor returns the [session.Actor] of a request that changes the caller's own
 // account.
 func (x *exchange) actor() session.Actor {
-	return session.Actor{IP: x.info.SourceIP, Device: deviceOf(x.r.Header).Name}
+	return session.Actor{IP: x.info.SourceIP, Device: x.device().Name}
 }
 
 // actorFor returns the [session.Actor] of a request that changes an account,

@@ -33,55 +33,51 @@ type activityEvent struct {
 // Activity serves GET /api/activity: one page of the events of the caller's
 // account, newest first.
 func (a *API) Activity() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"},
-		serve: func(x *exchange, _ nothing) (any, error) {
-			p, err := pageOf(x.r)
-			if err != nil {
-				return nil, err
-			}
-			return x.activity(x.access.User.ID, p, ownEvent)
-		},
-	}.handler(a)
+	return handle(a, route{method: "GET", session: member, query: paging}, (*exchange).listActivity)
+}
+
+func (x *exchange) listActivity() (activityView, error) {
+	p, err := pageOf(x.r)
+	if err != nil {
+		return activityView{}, err
+	}
+	return x.activity(x.access.User.ID, p, ownEvent)
 }
 
 // UserActivity serves GET /api/admin/activity: one page of the events of the
 // account with a given address, newest first. It requires the permission
 // audit:read.
 func (a *API) UserActivity() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet, permission: auditRead,
-		parameters: []string{"address", "limit", "cursor"},
-		serve: func(x *exchange, _ nothing) (any, error) {
-			p, err := pageOf(x.r)
-			if err != nil {
-				return nil, err
-			}
-			address, err := siwe.ParseAddress(x.r.URL.Query().Get("address"))
-			if err != nil {
-				return nil, invalid(err.Error())
-			}
-			return x.activity(a.store.UserOf(address), p, adminEvent)
-		},
-	}.handler(a)
+	return handle(a, route{
+		method: "GET", needs: auditRead, query: append([]string{"address"}, paging...),
+	}, (*exchange).listUserActivity)
+}
+
+func (x *exchange) listUserActivity() (activityView, error) {
+	p, err := pageOf(x.r)
+	if err != nil {
+		return activityView{}, err
+	}
+	address, err := siwe.ParseAddress(x.r.URL.Query().Get("address"))
+	if err != nil {
+		return activityView{}, invalid(err.Error())
+	}
+	return x.activity(x.api.store.UserOf(address), p, adminEvent)
 }
 
 // activity returns one page of an account's events, newest first.
 func (x *exchange) activity(
 	user token.UserID, p page, view func(session.Event) activityEvent,
-) (any, error) {
+) (activityView, error) {
 	events, next, err := x.api.store.Activity(x.r.Context(), user, p.cursor, p.limit)
 	if errors.Is(err, session.ErrNotFound) {
-		return nil, badCursor()
-	}
-	if err != nil {
-		return nil, err
+		err = badCursor()
 	}
 	list := activityView{Events: make([]activityEvent, 0, len(events)), Next: next}
 	for _, e := range events {
 		list.Events = append(list.Events, view(e))
 	}
-	return list, nil
+	return list, err
 }
 
 // ownEvent renders an event for the account that it happened to. It leaves out

@@ -31,27 +31,21 @@ type lastDayView struct {
 // and users, and the logins and ended sessions of the last 24 hours. It
 // requires the permission sessions:read.
 func (a *API) CountSessions() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet, permission: sessionsRead,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			s, err := a.store.Statistics(x.r.Context())
-			if err != nil {
-				return nil, err
-			}
-			return statisticsView{
-				Active: s.Active, Users: s.Users,
-				ByChain: named(s.ByChain, func(id uint64) string {
-					return strconv.FormatUint(id, 10)
-				}),
-				ByTransport: named(s.ByTransport, session.Transport.String),
-				ByDevice:    named(s.ByDevice, session.DeviceClass.String),
-				Last24h: lastDayView{
-					s.Logins, s.FailedLogins, named(s.Ended, session.Reason.String),
-				},
-				AsOf: timestampOf(s.AsOf),
-			}, nil
+	return handle(a, route{method: "GET", needs: sessionsRead}, (*exchange).countSessions)
+}
+
+func (x *exchange) countSessions() (statisticsView, error) {
+	s, err := x.api.store.Statistics(x.r.Context())
+	return statisticsView{
+		Active: s.Active, Users: s.Users,
+		ByChain:     named(s.ByChain, func(id uint64) string { return strconv.FormatUint(id, 10) }),
+		ByTransport: named(s.ByTransport, session.Transport.String),
+		ByDevice:    named(s.ByDevice, session.DeviceClass.String),
+		Last24h: lastDayView{
+			s.Logins, s.FailedLogins, named(s.Ended, session.Reason.String),
 		},
-	}.handler(a)
+		AsOf: timestampOf(s.AsOf),
+	}, err
 }
 
 // named returns counts under the names that clients know. It is never null in
@@ -68,51 +62,51 @@ func named[K comparable](counts map[K]int, name func(K) string) map[string]int {
 // any account. It requires the permission sessions:write and a recent login or
 // step-up.
 func (a *API) RevokeSession() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodDelete, permission: sessionsWrite, fresh: true,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			id, err := x.sessionID()
-			if err != nil {
-				return nil, err
-			}
-			return nil, x.end(id, session.RevokedByAdmin, x.rank(id.User)...)
-		},
-	}.handler(a)
+	return handle(a, route{
+		method: "DELETE", needs: sessionsWrite, fresh: true,
+	}, (*exchange).revokeSession)
+}
+
+func (x *exchange) revokeSession() (nothing, error) {
+	id, err := x.sessionID()
+	if err != nil {
+		return nothing{}, err
+	}
+	return nothing{}, x.end(id, session.RevokedByAdmin, x.rank(id.User)...)
 }
 
 // EndUserSessions serves DELETE /api/admin/users/{address}/sessions: it ends
 // every session of an account and answers with their number. It requires the
 // permission sessions:write and a recent login or step-up.
 func (a *API) EndUserSessions() http.Handler {
-	return ofUser(sessionsWrite, http.MethodDelete,
-		func(x *exchange, address common.Address, _ nothing) (any, error) {
-			user := a.store.UserOf(address)
-			n, err := a.store.RevokeAllOf(
-				x.r.Context(), user, session.RevokedByAdmin, x.actorFor(user), x.rank(user)...)
-			if err != nil {
-				return nil, err
-			}
-			if user == x.access.User.ID {
-				x.leave()
-			}
-			return endedView{n}, nil
-		}).handler(a)
+	return handle(a, route{
+		method: "DELETE", needs: sessionsWrite, fresh: true,
+	}, (*exchange).endUserSessions)
 }
 
-// ofUser returns an endpoint about the account of the address in its path.
-// Methods that are not safe require a recent login or step-up.
-func ofUser[In any](
-	wanted permission, method string, serve func(*exchange, common.Address, In) (any, error),
-) endpoint[In] {
-	return endpoint[In]{
-		method: method, permission: wanted, fresh: !safe(method),
-		serve: func(x *exchange, in In) (any, error) {
-			address, err := siwe.ParseAddress(x.r.PathValue("address"))
-			if err != nil {
-				return nil, invalid(err.Error())
-			}
-			x.concerns(slog.String("target", address.Hex()))
-			return serve(x, address, in)
-		},
+func (x *exchange) endUserSessions() (endedView, error) {
+	address, err := x.address()
+	if err != nil {
+		return endedView{}, err
 	}
+	user := x.api.store.UserOf(address)
+	n, err := x.api.store.RevokeAllOf(
+		x.r.Context(), user, session.RevokedByAdmin, x.actorFor(user), x.rank(user)...)
+	if err != nil {
+		return endedView{}, err
+	}
+	if user == x.access.User.ID {
+		x.leave()
+	}
+	return endedView{n}, nil
+}
+
+// address returns the address of the account that the path names.
+func (x *exchange) address() (common.Address, error) {
+	address, err := siwe.ParseAddress(x.r.PathValue("address"))
+	if err != nil {
+		return address, invalid(err.Error())
+	}
+	x.concerns(slog.String("target", address.Hex()))
+	return address, nil
 }

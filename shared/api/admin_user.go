@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/session"
 )
 
@@ -21,17 +19,22 @@ type accountView struct {
 // User serves GET /api/admin/users/{address}: an account, its live sessions,
 // and whether it is blocked. It requires the permission users:read.
 func (a *API) User() http.Handler {
-	return ofUser(usersRead, http.MethodGet,
-		func(x *exchange, address common.Address, _ nothing) (any, error) {
-			account, err := a.store.Account(x.r.Context(), address)
-			if err != nil {
-				return nil, err
-			}
-			return accountView{
-				User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
-				Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
-			}, nil
-		}).handler(a)
+	return handle(a, route{method: "GET", needs: usersRead}, (*exchange).getUser)
+}
+
+func (x *exchange) getUser() (accountView, error) {
+	address, err := x.address()
+	if err != nil {
+		return accountView{}, err
+	}
+	account, err := x.api.store.Account(x.r.Context(), address)
+	if err != nil {
+		return accountView{}, err
+	}
+	return accountView{
+		User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
+		Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
+	}, nil
 }
 
 type rolesBody struct {
@@ -46,21 +49,26 @@ type changedView struct {
 // that an account has. It requires the permission users:write and a recent
 // login or step-up.
 func (a *API) SetRoles() http.Handler {
-	return ofUser(usersWrite, http.MethodPut,
-		func(x *exchange, address common.Address, in rolesBody) (any, error) {
-			roles, err := a.settable(in.Roles)
-			if err != nil {
-				return nil, err
-			}
-			x.concerns(slog.String("roles", strings.Join(roles, ",")))
-			user := a.store.UserOf(address)
-			changed, err := a.store.SetRoles(x.r.Context(), address, roles, a.keepAdmin(),
-				x.actorFor(user), x.rank(user, roles...)...)
-			if err != nil {
-				return nil, err
-			}
-			return changedView{x.viewUser(changed)}, nil
-		}).handler(a)
+	return handleBody(a, route{method: "PUT", needs: usersWrite, fresh: true}, (*exchange).setRoles)
+}
+
+func (x *exchange) setRoles(in rolesBody) (changedView, error) {
+	address, err := x.address()
+	if err != nil {
+		return changedView{}, err
+	}
+	roles, err := x.api.settable(in.Roles)
+	if err != nil {
+		return changedView{}, err
+	}
+	x.concerns(slog.String("roles", strings.Join(roles, ",")))
+	user := x.api.store.UserOf(address)
+	changed, err := x.api.store.SetRoles(x.r.Context(), address, roles, x.api.keepAdmin(),
+		x.actorFor(user), x.rank(user, roles...)...)
+	if err != nil {
+		return changedView{}, err
+	}
+	return changedView{x.viewUser(changed)}, nil
 }
 
 // settable checks roles and returns those to store, sorted. The role user is
@@ -96,30 +104,40 @@ func (a *API) keepAdmin() bool { return len(a.cfg.Admins) == 0 }
 // of an account and refuses its logins. It requires the permission users:write
 // and a recent login or step-up.
 func (a *API) BlockUser() http.Handler {
-	return ofUser(usersWrite, http.MethodPost,
-		func(x *exchange, address common.Address, _ nothing) (any, error) {
-			switch {
-			case address == x.access.User.Address:
-				return nil, fail(codeConflict, "you cannot block your own account")
-			case slices.Contains(a.cfg.Admins, address):
-				return nil, fail(codeConflict,
-					"the configuration makes this address an admin: remove it there first")
-			}
-			user := a.store.UserOf(address)
-			return nil, a.store.Block(
-				x.r.Context(), address, a.keepAdmin(), x.actorFor(user), x.rank(user)...)
-		}).handler(a)
+	return handle(a, route{method: "POST", needs: usersWrite, fresh: true}, (*exchange).blockUser)
+}
+
+func (x *exchange) blockUser() (nothing, error) {
+	address, err := x.address()
+	switch {
+	case err != nil:
+		return nothing{}, err
+	case address == x.access.User.Address:
+		return nothing{}, fail(codeConflict, "you cannot block your own account")
+	case slices.Contains(x.api.cfg.Admins, address):
+		return nothing{}, fail(codeConflict,
+			"the configuration makes this address an admin: remove it there first")
+	}
+	user := x.api.store.UserOf(address)
+	return nothing{}, x.api.store.Block(
+		x.r.Context(), address, x.api.keepAdmin(), x.actorFor(user), x.rank(user)...)
 }
 
 // UnblockUser serves POST /api/admin/users/{address}/unblock: it lets a blocked
 // account sign in again. It requires the permission users:write and a recent
 // login or step-up.
 func (a *API) UnblockUser() http.Handler {
-	return ofUser(usersWrite, http.MethodPost,
-		func(x *exchange, address common.Address, _ nothing) (any, error) {
-			user := a.store.UserOf(address)
-			return nil, a.store.Unblock(x.r.Context(), address, x.actorFor(user), x.rank(user)...)
-		}).handler(a)
+	return handle(a, route{method: "POST", needs: usersWrite, fresh: true}, (*exchange).unblockUser)
+}
+
+func (x *exchange) unblockUser() (nothing, error) {
+	address, err := x.address()
+	if err != nil {
+		return nothing{}, err
+	}
+	user := x.api.store.UserOf(address)
+	return nothing{}, x.api.store.Unblock(
+		x.r.Context(), address, x.actorFor(user), x.rank(user)...)
 }
 
 // EraseUser serves DELETE /api/admin/users/{address}: it ends every session of
@@ -127,8 +145,13 @@ func (a *API) UnblockUser() http.Handler {
 // block remains. It requires the permission users:write and a recent login or
 // step-up.
 func (a *API) EraseUser() http.Handler {
-	return ofUser(usersWrite, http.MethodDelete,
-		func(x *exchange, address common.Address, _ nothing) (any, error) {
-			return nil, x.erase(a.store.UserOf(address))
-		}).handler(a)
+	return handle(a, route{method: "DELETE", needs: usersWrite, fresh: true}, (*exchange).eraseUser)
+}
+
+func (x *exchange) eraseUser() (nothing, error) {
+	address, err := x.address()
+	if err != nil {
+		return nothing{}, err
+	}
+	return nothing{}, x.erase(x.api.store.UserOf(address))
 }

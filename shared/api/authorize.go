@@ -84,12 +84,9 @@ var errIdentity = errors.New(
 // required step-up is denied. Every error is logged here, and denies. The
 // identity is set with [Allowed] only.
 func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, decision Decision) {
-	x := &exchange{
-		api: a, info: g.Info, id: requestID(g.Info), began: a.now(),
-		failed: eventAuthorize, bare: g.Bare, handshake: g.Handshake,
-	}
-	ctx = context.WithValue(ctx, exchangeKey{}, x) // for the store's events; see Audit
-	x.r = (&http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}).WithContext(ctx)
+	r := &http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}
+	x := a.newExchange(ctx, r, g.Info, eventAuthorize)
+	x.bare, x.handshake = g.Bare, g.Handshake
 	defer func() {
 		if p := recover(); p != nil {
 			who, decision = Identity{}, x.deny(&panicError{p, debug.Stack()})
@@ -106,8 +103,7 @@ func (x *exchange) authorize(g Guarded) (Identity, error) {
 	if g.Info.Malformed {
 		return Identity{}, invalid("the event is malformed")
 	}
-	var err error
-	if x.presented, err = x.findGuarded(g); err != nil {
+	if err := x.findGuarded(g); err != nil {
 		return Identity{}, err
 	}
 	if g.Handshake && x.presented.cookie[sessionCookie] != "" {
@@ -118,8 +114,8 @@ func (x *exchange) authorize(g Guarded) (Identity, error) {
 	if err := x.open(member); err != nil {
 		return Identity{}, err
 	}
-	user := x.access.User
-	roles, permissions := x.roles(user), x.permissions(user)
+	roles := x.roles(x.access.User)
+	permissions := x.permissions(roles)
 	for _, wanted := range g.Permissions {
 		// An admin has every permission, also one that no configured role
 		// grants.
@@ -135,20 +131,18 @@ func (x *exchange) authorize(g Guarded) (Identity, error) {
 // findGuarded finds the credential. It searches the query for our tokens by
 // their form alone, because the guarded API chooses the names of its
 // parameters.
-func (x *exchange) findGuarded(g Guarded) (presented, error) {
+func (x *exchange) findGuarded(g Guarded) error {
 	if slices.ContainsFunc(g.Query, token.ContainedIn) {
-		return presented{}, ambiguous("a token must not be in the URL")
+		return ambiguous("a token must not be in the URL")
 	}
-	p, err := x.inHeaders()
-	if err != nil || g.Offered == "" {
-		return p, err
+	if err := x.findCredentials(); err != nil || g.Offered == "" {
+		return err
 	}
-	if p.bearer != "" || p.cookie[sessionCookie] != "" {
-		return presented{}, ambiguous(
-			"both the subprotocol and a header have a credential: send one")
+	if x.presented.bearer != "" || x.presented.cookie[sessionCookie] != "" {
+		return ambiguous("both the subprotocol and a header have a credential: send one")
 	}
-	p.bearer = g.Offered
-	return p, nil
+	x.presented.bearer = g.Offered
+	return nil
 }
 
 // checkHandshake requires an Origin, in addition to the rule for every other
@@ -162,13 +156,10 @@ func (x *exchange) checkHandshake() error {
 
 // deny records why a request is denied.
 func (x *exchange) deny(err error) Decision {
-	x.recordFailure(err)
-	p := problemOf(err, false)
-	x.logFault(p, err)
-	switch {
+	switch p := x.recordFailure(err); {
 	case p.code == codeNoCredentials:
 		return Unauthenticated
-	case statuses[p.code] >= 500:
+	case p.code.status >= 500:
 		return Failed
 	}
 	return Denied

@@ -2,20 +2,21 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"latchkey/shared/session"
 )
 
-// cookieName adds the prefix __Host-. A browser refuses a cookie with that
-// prefix from a subdomain, over http, or for another path. Plain http in local
-// development cannot use it.
-func (a *API) cookieName(base string) string {
+// cookiePrefix returns what our cookies have in front of their base names. A
+// browser refuses a cookie with the prefix __Host- from a subdomain, over http,
+// or for another path. Plain http in local development cannot use it.
+func (a *API) cookiePrefix() string {
 	if a.cfg.Local {
-		return base
+		return ""
 	}
-	return "__Host-" + base
+	return "__Host-"
 }
 
 // cookies returns our cookies by their base names. Names are compared exactly
@@ -27,15 +28,11 @@ func (x *exchange) cookies() (map[string]string, error) {
 		return nil, nil
 	}
 	found := map[string]string{}
-	ours := map[string]string{}
-	for _, base := range []string{sessionCookie, refreshCookie, preLoginCookie} {
-		ours[x.api.cookieName(base)] = base
-	}
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
 			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-			base, ok := ours[name]
-			if !ok {
+			base, prefixed := strings.CutPrefix(name, x.api.cookiePrefix())
+			if !prefixed || !slices.Contains(ourCookies, base) {
 				continue
 			}
 			if _, twice := found[base]; twice {
@@ -54,7 +51,7 @@ func (x *exchange) setCookie(base, value string, life time.Duration, site http.S
 		age = -1
 	}
 	http.SetCookie(x.w, &http.Cookie{
-		Name: x.api.cookieName(base), Value: value, Path: "/", MaxAge: age,
+		Name: x.api.cookiePrefix() + base, Value: value, Path: "/", MaxAge: age,
 		HttpOnly: true, Secure: !x.api.cfg.Local, SameSite: site,
 	})
 }

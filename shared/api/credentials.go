@@ -11,12 +11,14 @@ import (
 	"latchkey/shared/token"
 )
 
-// The base names of our cookies; see cookieName.
+// The base names of our cookies; see cookiePrefix.
 const (
 	sessionCookie  = "session"
 	refreshCookie  = "refresh"
 	preLoginCookie = "prelogin"
 )
+
+var ourCookies = []string{sessionCookie, refreshCookie, preLoginCookie}
 
 // presented holds the credentials of a request. They have not been verified.
 type presented struct {
@@ -24,32 +26,21 @@ type presented struct {
 	cookie map[string]string
 }
 
-// findCredentials reads every place in which a credential can be. It refuses
-// credentials in two places at once, or twice in one, since it is ambiguous
-// which of them was meant. Every route calls it, also those that require no
-// credential.
-func (x *exchange) findCredentials() (presented, error) {
-	if err := x.checkQuery(); err != nil {
-		return presented{}, err
+// findCredentials reads the credentials in the headers Authorization and Cookie.
+// It refuses credentials in both, or twice in one, since it is ambiguous which of
+// them was meant. Every route calls it, also those that require no credential.
+func (x *exchange) findCredentials() (err error) {
+	p := &x.presented
+	if p.cookie, err = x.cookies(); err != nil {
+		return err
 	}
-	return x.inHeaders()
-}
-
-// inHeaders reads the credentials from the headers Authorization and Cookie.
-func (x *exchange) inHeaders() (presented, error) {
-	cookies, err := x.cookies()
-	if err != nil {
-		return presented{}, err
+	if p.bearer, err = bearerToken(x.r.Header); err != nil {
+		return err
 	}
-	bearer, err := bearerToken(x.r.Header)
-	if err != nil {
-		return presented{}, err
+	if p.bearer != "" && p.cookie[sessionCookie] != "" {
+		return ambiguous("both a bearer token and a session cookie were sent: send one")
 	}
-	if bearer != "" && cookies[sessionCookie] != "" {
-		return presented{}, ambiguous(
-			"both a bearer token and a session cookie were sent: send one")
-	}
-	return presented{bearer: bearer, cookie: cookies}, nil
+	return nil
 }
 
 // checkQuery refuses a token in the URL, because logs and histories would keep
@@ -104,9 +95,11 @@ func (x *exchange) accessToken() (text string, transport session.Transport, err 
 	return "", 0, fail(codeNoCredentials, "no credentials were sent")
 }
 
-// refresh returns the refresh credential and its transport. It ignores an
-// access token beside it.
-func (x *exchange) refresh(inBody *string) (text string, transport session.Transport, err error) {
+// refreshToken returns the refresh credential of a request and its transport.
+// It ignores an access token beside it.
+func (x *exchange) refreshToken(
+	inBody *string,
+) (text string, transport session.Transport, err error) {
 	cookie := x.presented.cookie[refreshCookie]
 	switch {
 	case inBody != nil && cookie != "":

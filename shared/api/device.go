@@ -46,7 +46,7 @@ const maxDeviceID = 256
 // given transport. It fails with a problem of status 400 if X-Device-Id is not
 // valid.
 func (x *exchange) clientOver(transport session.Transport) (session.Client, error) {
-	device := deviceOf(x.r.Header)
+	device := x.device()
 	if ids := x.r.Header.Values("X-Device-Id"); len(ids) > 0 {
 		if len(ids) > 1 || !validDeviceID(ids[0]) {
 			return session.Client{}, invalid(
@@ -64,6 +64,15 @@ func (x *exchange) clientOver(transport session.Transport) (session.Client, erro
 func validDeviceID(id string) bool {
 	hidden := func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }
 	return id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, hidden)
+}
+
+// device returns the device that the user agent of the request names. It is read
+// once.
+func (x *exchange) device() session.Device {
+	if x.agent.Name == "" { // no device is without a name
+		x.agent = deviceOf(x.r.Header)
+	}
+	return x.agent
 }
 
 // deviceOf reads from the user agent what stays the same over updates: the

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,58 +16,38 @@ import (
 	"latchkey/shared/wallet"
 )
 
-// code identifies an error to programs. The names are the contract with
-// clients.
-type code string
-
-const (
-	codeInvalidRequest  code = "invalid_request"
-	codeInvalidMessage  code = "invalid_message"
-	codeLoginFailed     code = "login_failed"
-	codeNoCredentials   code = "no_credentials"
-	codeInvalidToken    code = "invalid_token"
-	codeTokenExpired    code = "token_expired"
-	codeSessionEnded    code = "session_ended"
-	codeStepUp          code = "step_up_required"
-	codeForbidden       code = "forbidden"
-	codeOrigin          code = "origin_not_allowed"
-	codeAccountBlocked  code = "account_blocked"
-	codeSessionLimit    code = "session_limit"
-	codeNotFound        code = "not_found"
-	codeConflict        code = "conflict"
-	codePrecondition    code = "precondition_failed"
-	codeTooLarge        code = "too_large"
-	codeUnsupportedType code = "unsupported_media_type"
-	codeUnconditional   code = "precondition_required"
-	codeRateLimited     code = "rate_limited"
-	codeInternal        code = "internal"
-	codeUnavailable     code = "unavailable"
-)
-
-// statuses maps every code to its HTTP status.
-var statuses = map[code]int{
-	codeInvalidRequest:  http.StatusBadRequest,
-	codeInvalidMessage:  http.StatusBadRequest,
-	codeLoginFailed:     http.StatusUnauthorized,
-	codeNoCredentials:   http.StatusUnauthorized,
-	codeInvalidToken:    http.StatusUnauthorized,
-	codeTokenExpired:    http.StatusUnauthorized,
-	codeSessionEnded:    http.StatusUnauthorized,
-	codeStepUp:          http.StatusUnauthorized,
-	codeForbidden:       http.StatusForbidden,
-	codeOrigin:          http.StatusForbidden,
-	codeAccountBlocked:  http.StatusForbidden,
-	codeSessionLimit:    http.StatusForbidden,
-	codeNotFound:        http.StatusNotFound,
-	codeConflict:        http.StatusConflict,
-	codePrecondition:    http.StatusPreconditionFailed,
-	codeTooLarge:        http.StatusRequestEntityTooLarge,
-	codeUnsupportedType: http.StatusUnsupportedMediaType,
-	codeUnconditional:   http.StatusPreconditionRequired,
-	codeRateLimited:     http.StatusTooManyRequests,
-	codeInternal:        http.StatusInternalServerError,
-	codeUnavailable:     http.StatusServiceUnavailable,
+// code identifies an error to programs.
+type code struct {
+	name      string // the contract with clients
+	status    int
+	challenge string // the value of WWW-Authenticate; empty sends none
 }
+
+// The challenges are those of RFC 6750, section 3. If no credential was sent
+// there is no error code. A step-up is requested as in RFC 9470, section 3.
+var (
+	codeInvalidRequest  = code{"invalid_request", 400, ""}
+	codeInvalidMessage  = code{"invalid_message", 400, ""}
+	codeLoginFailed     = code{"login_failed", 401, ""}
+	codeNoCredentials   = code{"no_credentials", 401, "Bearer"}
+	codeInvalidToken    = code{"invalid_token", 401, `Bearer error="invalid_token"`}
+	codeTokenExpired    = code{"token_expired", 401, `Bearer error="invalid_token"`}
+	codeSessionEnded    = code{"session_ended", 401, `Bearer error="invalid_token"`}
+	codeStepUp          = code{"step_up_required", 401, `Bearer error="insufficient_user_authentication"`}
+	codeForbidden       = code{"forbidden", 403, `Bearer error="insufficient_scope"`}
+	codeOrigin          = code{"origin_not_allowed", 403, ""}
+	codeAccountBlocked  = code{"account_blocked", 403, ""}
+	codeSessionLimit    = code{"session_limit", 403, ""}
+	codeNotFound        = code{"not_found", 404, ""}
+	codeConflict        = code{"conflict", 409, ""}
+	codePrecondition    = code{"precondition_failed", 412, ""}
+	codeTooLarge        = code{"too_large", 413, ""}
+	codeUnsupportedType = code{"unsupported_media_type", 415, ""}
+	codeUnconditional   = code{"precondition_required", 428, ""}
+	codeRateLimited     = code{"rate_limited", 429, ""}
+	codeInternal        = code{"internal", 500, ""}
+	codeUnavailable     = code{"unavailable", 503, ""}
+)
 
 // problem is an error as clients see it (RFC 9457).
 type problem struct {
@@ -77,7 +58,7 @@ type problem struct {
 }
 
 // Error implements error.
-func (p *problem) Error() string { return string(p.code) + ": " + p.detail }
+func (p *problem) Error() string { return p.code.name + ": " + p.detail }
 
 func fail(c code, detail string) *problem { return &problem{code: c, detail: detail} }
 
@@ -114,29 +95,23 @@ func (e *loginError) Error() string { return "login failed: " + e.cause.Error() 
 // An error that it does not know is a defect. If local is set, a failed login
 // has its reason.
 func problemOf(err error, local bool) *problem {
-	var (
-		known  *problem
-		syntax *siwe.SyntaxError
-		login  *loginError
-		ended  *session.EndedError
-		rate   *session.RateError
-	)
-	switch {
-	case errors.As(err, &known):
+	if known, ok := errors.AsType[*problem](err); ok {
 		return known
-	case errors.As(err, &rate):
+	}
+	if _, ok := errors.AsType[*session.RateError](err); ok {
 		return fail(codeRateLimited, "too many requests: retry after the seconds in Retry-After")
-	case errors.As(err, &syntax):
+	}
+	if syntax, ok := errors.AsType[*siwe.SyntaxError](err); ok {
 		return fail(codeInvalidMessage, syntax.Error())
-	case errors.Is(err, wallet.ErrMalformed):
-		return invalid(err.Error())
-	case errors.As(err, &login):
+	}
+	if login, ok := errors.AsType[*loginError](err); ok {
 		detail := "the login was not accepted"
 		if local {
 			detail += ": " + login.cause.Error()
 		}
 		return fail(codeLoginFailed, detail)
-	case errors.As(err, &ended):
+	}
+	if ended, ok := errors.AsType[*session.EndedError](err); ok {
 		detail := "the session has ended: sign in again"
 		return &problem{code: codeSessionEnded, detail: detail, members: map[string]any{
 			"reason": ended.Reason.String(), "endedAt": timestamp(ended.At),
@@ -145,68 +120,67 @@ func problemOf(err error, local bool) *problem {
 	return sentinelOf(err)
 }
 
+// sentinels maps errors of the lower layers to codes. An empty detail stands for
+// the text of the error.
+var sentinels = []struct {
+	is     error
+	code   code
+	detail string
+}{
+	{wallet.ErrMalformed, codeInvalidRequest, ""},
+	{token.ErrInvalid, codeInvalidToken,
+		"the token is not valid, or its session is unknown: sign in again"},
+	{session.ErrTokenExpired, codeTokenExpired, "the access token has expired: refresh it"},
+	{session.ErrStepUp, codeStepUp, "the device or network of the session changed: step up"},
+	{session.ErrBlocked, codeAccountBlocked, "the account is blocked"},
+	{session.ErrSessionLimit, codeSessionLimit, "the account has reached its session limit: " +
+		"end a session from another device, or wait for one to time out"},
+	{session.ErrNotFound, codeNotFound, absent().detail},
+	{session.ErrLastAdmin, codeConflict,
+		"the account is the last admin: make another account an admin first"},
+	{session.ErrPrecondition, codePrecondition,
+		"the resource does not match If-Match or If-None-Match: read it again"},
+	{session.ErrTooLarge, codeTooLarge,
+		"the value does not fit in the quota: store less, or delete something first"},
+	{session.ErrUnavailable, codeUnavailable,
+		"the service is temporarily unavailable: retry after the seconds in Retry-After"},
+}
+
 func sentinelOf(err error) *problem {
-	for _, row := range []struct {
-		is     error
-		code   code
-		detail string
-	}{
-		{token.ErrInvalid, codeInvalidToken,
-			"the token is not valid, or its session is unknown: sign in again"},
-		{session.ErrTokenExpired, codeTokenExpired, "the access token has expired: refresh it"},
-		{session.ErrStepUp, codeStepUp,
-			"the device or network of the session changed: step up"},
-		{session.ErrBlocked, codeAccountBlocked, "the account is blocked"},
-		{session.ErrSessionLimit, codeSessionLimit, "the account has reached its session limit: " +
-			"end a session from another device, or wait for one to time out"},
-		{session.ErrNotFound, codeNotFound, absent().detail},
-		{session.ErrLastAdmin, codeConflict,
-			"the account is the last admin: make another account an admin first"},
-		{session.ErrPrecondition, codePrecondition,
-			"the resource does not match If-Match or If-None-Match: read it again"},
-		{session.ErrTooLarge, codeTooLarge,
-			"the value does not fit in the quota: store less, or delete something first"},
-		{session.ErrUnavailable, codeUnavailable,
-			"the service is temporarily unavailable: retry after the seconds in Retry-After"},
-	} {
+	for _, row := range sentinels {
 		if errors.Is(err, row.is) {
-			return fail(row.code, row.detail)
+			return fail(row.code, cmp.Or(row.detail, err.Error()))
 		}
 	}
 	return fail(codeInternal, "internal error: the log has its cause under the request id")
 }
 
-// writeProblem answers with an error, and logs it if it is a fault of the
-// service.
-func (x *exchange) writeProblem(err error) {
-	p := problemOf(err, x.api.cfg.Local)
+// writeProblem answers with the problem of an error.
+func (x *exchange) writeProblem(p *problem, err error) {
 	x.code = p.code
-	x.logFault(p, err)
 	if p.code == codeLoginFailed {
 		x.api.Count(FailedLogins)
 	}
 	x.w.Header().Del("Set-Cookie") // an error sets no credentials
-	status := statuses[p.code]
-	if challenge := challenges[p.code]; challenge != "" {
-		x.w.Header().Set("WWW-Authenticate", challenge)
+	if p.code.challenge != "" {
+		x.w.Header().Set("WWW-Authenticate", p.code.challenge)
 	}
 	if p.code == codeUnavailable {
 		x.w.Header().Set("Retry-After", retryAfter)
 	}
-	var rate *session.RateError
-	if errors.As(err, &rate) {
+	if rate, ok := errors.AsType[*session.RateError](err); ok {
 		setRateHeaders(x.w.Header(), rate)
 	}
 	if p.forget && !x.linked() {
 		x.forgetCookies()
 	}
 	body := map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": status,
-		"code": p.code, "detail": p.detail, "requestId": x.id,
+		"type": "about:blank", "title": http.StatusText(p.code.status), "status": p.code.status,
+		"code": p.code.name, "detail": p.detail, "requestId": x.id,
 	}
 	maps.Copy(body, p.members)
 	text, _ := json.Marshal(body) // strings and numbers always encode
-	x.write(status, "application/problem+json", text)
+	x.write(p.code.status, "application/problem+json", text)
 }
 
 // retryAfter is the Retry-After of a 503, in seconds.
@@ -221,22 +195,10 @@ func setRateHeaders(header http.Header, rate *session.RateError) {
 	header.Set("RateLimit", fmt.Sprintf("%q;r=0;t=%d", rate.Name, wait))
 }
 
-// challenges are the values of WWW-Authenticate that RFC 6750, section 3
-// requires. If no credential was sent there is no error code. A step-up is
-// requested as in RFC 9470, section 3.
-var challenges = map[code]string{
-	codeNoCredentials: "Bearer",
-	codeForbidden:     `Bearer error="insufficient_scope"`,
-	codeInvalidToken:  `Bearer error="invalid_token"`,
-	codeTokenExpired:  `Bearer error="invalid_token"`,
-	codeSessionEnded:  `Bearer error="invalid_token"`,
-	codeStepUp:        `Bearer error="insufficient_user_authentication"`,
-}
-
 // logFault logs what the client is not told: why something is unavailable, what
 // the defect is, and that a stored record did not open.
 func (x *exchange) logFault(p *problem, err error) {
-	if statuses[p.code] >= 500 {
+	if p.code.status >= 500 {
 		x.api.Count(Faults)
 	}
 	var panicked *panicError

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ func (x *exchange) aboutChange(e session.Event) []slog.Attr {
 func (x *exchange) origin() []slog.Attr {
 	return []slog.Attr{
 		slog.String("requestId", x.id), slog.String("ip", ipText(x.info.SourceIP)),
-		slog.String("device", deviceOf(x.r.Header).Name),
+		slog.String("device", x.device().Name),
 	}
 }
 
@@ -108,37 +109,35 @@ func (x *exchange) event(t eventType, outcome string, attrs ...slog.Attr) {
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "event", all...)
 }
 
-// recordFailure writes the event of a refused request, and of every failure of
-// a route with an event type of its own. If this very request ended a session,
-// as stolen or lost, the event of that change has been written and has the
-// reason.
-func (x *exchange) recordFailure(err error) {
+// recordFailure returns the problem of a request that failed. It writes the
+// event of a refused request, and of every failure of a route with an event
+// type of its own. If this very request ended a session, as stolen or lost, the
+// event of that change has been written and has the reason. A fault is logged.
+func (x *exchange) recordFailure(err error) *problem {
+	p := problemOf(err, x.api.cfg.Local)
 	var ended *session.EndedError
 	switch {
 	case errors.As(err, &ended) && ended.ByThis:
 		if ended.Reason == session.RefreshReused {
 			x.api.Count(ReuseDetections)
 		}
-	case x.failed != "":
-		x.event(x.failed, outcomeFailure, slog.String("reason", reasonOf(err)))
-	case statuses[problemOf(err, false).code] < 500:
-		x.event(eventRequest, outcomeFailure, slog.String("reason", reasonOf(err)))
+	case x.failed != "" || p.code.status < 500:
+		kind := cmp.Or(x.failed, eventRequest)
+		x.event(kind, outcomeFailure, slog.String("reason", reasonOf(p, err)))
 	}
+	x.logFault(p, err)
+	return p
 }
 
 // reasonOf returns why a request failed, more precisely than a client is told.
-func reasonOf(err error) string {
-	var (
-		login *loginError
-		ended *session.EndedError
-	)
-	switch {
-	case errors.As(err, &login):
+func reasonOf(p *problem, err error) string {
+	if login, ok := errors.AsType[*loginError](err); ok {
 		return login.reason
-	case errors.As(err, &ended):
+	}
+	if ended, ok := errors.AsType[*session.EndedError](err); ok {
 		return ended.Reason.String()
 	}
-	return string(problemOf(err, false).code)
+	return p.code.name
 }
 
 // concerns adds attributes to the events of this request. It replaces an

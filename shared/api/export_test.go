@@ -18,7 +18,7 @@ func Code(err error) string {
 	if !errors.As(err, &p) {
 		return ""
 	}
-	return string(p.code)
+	return p.code.name
 }
 
 // Timestamp is a point in time as answers have it.

@@ -9,28 +9,22 @@ import (
 )
 
 type healthView struct {
-	Status  string     `json:"status"`
-	Time    string     `json:"time"`
-	Version string     `json:"version,omitempty"`
-	Checks  checksView `json:"checks"`
-}
-
-type checksView struct {
-	Redis    redisCheck    `json:"redis"`
-	Sessions sessionsCheck `json:"sessions"`
-}
-
-type redisCheck struct {
-	Status      string  `json:"status"`
-	LatencyMs   float64 `json:"latencyMs"`
-	Mode        string  `json:"mode,omitempty"`
-	ClockSkewMs *int64  `json:"clockSkewMs,omitempty"`
-}
-
-type sessionsCheck struct {
-	Status string `json:"status"`
-	Active *int   `json:"active,omitempty"`
-	AsOf   string `json:"asOf,omitempty"`
+	Status  string `json:"status"`
+	Time    string `json:"time"`
+	Version string `json:"version,omitempty"`
+	Checks  struct {
+		Redis struct {
+			Status      string  `json:"status"`
+			LatencyMs   float64 `json:"latencyMs"`
+			Mode        string  `json:"mode,omitempty"`
+			ClockSkewMs *int64  `json:"clockSkewMs,omitempty"`
+		} `json:"redis"`
+		Sessions struct {
+			Status string `json:"status"`
+			Active *int   `json:"active,omitempty"`
+			AsOf   string `json:"asOf,omitempty"`
+		} `json:"sessions"`
+	} `json:"checks"`
 }
 
 // The states of a check.
@@ -46,31 +40,29 @@ const maxSkew = 2 * time.Second
 // Health serves GET /health: 200, or 503 with the same body if Redis does not
 // answer or a read fails.
 func (a *API) Health() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			began := a.now()
-			health, err := a.store.Check(x.r.Context())
-			view := healthView{Status: statusOK, Time: timestamp(a.now())}
-			redis := &view.Checks.Redis
-			if a.cfg.HealthDetails {
-				view.Version, redis.Mode = a.cfg.Version, a.cfg.RedisMode
-			}
-			if err != nil {
-				x.unavailable(err)
-				view.Status, redis.LatencyMs = statusUnavailable, milliseconds(a.now().Sub(began))
-			} else {
-				redis.LatencyMs = milliseconds(health.Latency)
-				redis.ClockSkewMs = x.skew(health)
-				if a.cfg.HealthDetails {
-					view.Checks.Sessions.Active = health.Active
-					view.Checks.Sessions.AsOf = timestampOf(health.AsOf)
-				}
-			}
-			redis.Status, view.Checks.Sessions.Status = view.Status, view.Status
-			return view, nil
-		},
-	}.handler(a)
+	return handle(a, route{method: "GET"}, (*exchange).checkHealth)
+}
+
+func (x *exchange) checkHealth() (healthView, error) {
+	began, cfg := x.api.now(), x.api.cfg
+	health, err := x.api.store.Check(x.r.Context())
+	view := healthView{Status: statusOK, Time: timestamp(x.api.now())}
+	redis, sessions := &view.Checks.Redis, &view.Checks.Sessions
+	if cfg.HealthDetails {
+		view.Version, redis.Mode = cfg.Version, cfg.RedisMode
+	}
+	if err != nil {
+		x.unavailable(err)
+		view.Status, redis.LatencyMs = statusUnavailable, milliseconds(x.api.now().Sub(began))
+	} else {
+		redis.LatencyMs = milliseconds(health.Latency)
+		redis.ClockSkewMs = x.skew(health)
+		if cfg.HealthDetails {
+			sessions.Active, sessions.AsOf = health.Active, timestampOf(health.AsOf)
+		}
+	}
+	redis.Status, sessions.Status = view.Status, view.Status
+	return view, nil
 }
 
 // unavailable makes the answer a 503, with any body, and logs why.

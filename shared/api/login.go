@@ -40,28 +40,27 @@ type attempt struct {
 // Login serves POST /auth/login: it verifies a signed message and creates a
 // session. If the request has a token of an earlier session, that session ends.
 func (a *API) Login() http.Handler {
-	return endpoint[loginBody]{
-		method: http.MethodPost, failed: eventLogin,
-		serve: func(x *exchange, in loginBody) (any, error) {
-			try, err := x.attempt(in)
-			if err != nil {
-				return nil, err
-			}
-			x.concerns(slog.String("address", try.message.Address.Hex()))
-			g, err := x.signIn(try)
-			if err != nil {
-				return nil, err
-			}
-			x.revokePresented(try.presented, g)
-			user := x.viewUser(g.User)
-			view := x.grant(g)
-			view.User = &user
-			for _, id := range g.Evicted {
-				view.Evicted = append(view.Evicted, id.String())
-			}
-			return view, nil
-		},
-	}.handler(a)
+	return handleBody(a, route{method: "POST", failed: eventLogin}, (*exchange).logIn)
+}
+
+func (x *exchange) logIn(in loginBody) (grantView, error) {
+	try, err := x.attempt(in)
+	if err != nil {
+		return grantView{}, err
+	}
+	x.concerns(slog.String("address", try.message.Address.Hex()))
+	g, err := x.signIn(try)
+	if err != nil {
+		return grantView{}, err
+	}
+	x.revokePresented(try.presented, g)
+	user := x.viewUser(g.User)
+	view := x.grant(g)
+	view.User = &user
+	for _, id := range g.Evicted {
+		view.Evicted = append(view.Evicted, id.String())
+	}
+	return view, nil
 }
 
 // attempt reads everything that the bytes alone decide. It spends no nonce.
@@ -122,8 +121,7 @@ func checkDeviceName(name string) error {
 // signIn spends the nonce, even if the login then fails. Then it checks policy
 // and signature, and creates the session.
 func (x *exchange) signIn(try attempt) (session.Grant, error) {
-	ctx, a := x.r.Context(), x.api
-	err := a.store.SpendNonce(ctx, try.message.Nonce, session.NonceTerms{
+	err := x.api.store.SpendNonce(x.r.Context(), try.message.Nonce, session.NonceTerms{
 		Transport: try.client.Transport, Purpose: session.ForLogin,
 		Browser: try.browser, From: x.info.SourceIP,
 	})
@@ -131,7 +129,8 @@ func (x *exchange) signIn(try attempt) (session.Grant, error) {
 	if err == nil {
 		g, err = x.create(try)
 	}
-	if err = loginFault(err); isLoginFault(err) {
+	err = loginFault(err)
+	if _, failed := errors.AsType[*loginError](err); failed {
 		x.countFailure()
 	}
 	return g, err
@@ -186,8 +185,7 @@ func (x *exchange) countFailure() {
 // loginError, so that clients cannot tell them apart. It returns all other
 // errors unchanged.
 func loginFault(err error) error {
-	var policy *siwe.PolicyError
-	if errors.As(err, &policy) {
+	if policy, ok := errors.AsType[*siwe.PolicyError](err); ok {
 		return &loginError{strings.ReplaceAll(policy.Reason, "-", "_"), err}
 	}
 	for _, row := range []struct {
@@ -205,11 +203,6 @@ func loginFault(err error) error {
 		}
 	}
 	return err
-}
-
-func isLoginFault(err error) bool {
-	var fault *loginError
-	return errors.As(err, &fault)
 }
 
 // revokePresented ends the presented session if it belongs to another account;

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -42,51 +41,53 @@ type nonceQuery struct {
 // Nonce serves GET /auth/nonce: a nonce for a login or a step-up, and what the
 // message to sign must contain.
 func (a *API) Nonce() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet, parameters: []string{"transport", "purpose", "address", "chainId"},
-		serve: func(x *exchange, _ nothing) (any, error) {
-			q, err := a.nonceQuery(x.r.URL.Query())
-			if err != nil {
-				return nil, err
-			}
-			q.terms.From = x.info.SourceIP
-			if q.terms.Purpose == session.ForStepUp {
-				err = x.forSession(&q)
-			} else {
-				x.forLogin(&q)
-			}
-			if err != nil {
-				return nil, err
-			}
-			nonce, expires, err := a.store.IssueNonce(x.r.Context(), q.terms)
-			if err != nil {
-				return nil, err
-			}
-			if q.terms.Browser != "" {
-				x.setCookie(preLoginCookie, q.terms.Browser, preLoginLife, http.SameSiteLaxMode)
-			}
-			return a.offer(q, x.domain(), nonce, expires), nil
-		},
-	}.handler(a)
+	return handle(a, route{
+		method: "GET", query: []string{"transport", "purpose", "address", "chainId"},
+	}, (*exchange).issueNonce)
+}
+
+func (x *exchange) issueNonce() (nonceView, error) {
+	q, err := x.nonceQuery()
+	if err != nil {
+		return nonceView{}, err
+	}
+	if q.terms.Purpose == session.ForStepUp {
+		err = x.forSession(&q)
+	} else {
+		x.forLogin(&q)
+	}
+	if err != nil {
+		return nonceView{}, err
+	}
+	nonce, expires, err := x.api.store.IssueNonce(x.r.Context(), q.terms)
+	if err != nil {
+		return nonceView{}, err
+	}
+	if q.terms.Browser != "" {
+		x.setCookie(preLoginCookie, q.terms.Browser, preLoginLife, http.SameSiteLaxMode)
+	}
+	return x.offer(q, nonce, expires), nil
 }
 
 // nonceQuery reads the query parameters.
-func (a *API) nonceQuery(query url.Values) (q nonceQuery, err error) {
+func (x *exchange) nonceQuery() (q nonceQuery, err error) {
+	query := x.r.URL.Query()
+	q.terms.From = x.info.SourceIP
 	if query.Has("transport") {
 		if q.terms.Transport, err = transportOf(query.Get("transport")); err != nil {
 			return q, err
 		}
 	}
-	statement := a.policy.Statement
+	statement := x.api.policy.Statement
 	switch purpose := query.Get("purpose"); {
 	case purpose == "login" || !query.Has("purpose"):
 		q.terms.Purpose = session.ForLogin
 	case purpose == "step_up":
-		q.terms.Purpose, statement = session.ForStepUp, a.stepUpPolicy.Statement
+		q.terms.Purpose, statement = session.ForStepUp, x.api.stepUpPolicy.Statement
 	default:
 		return q, invalid("purpose must be login or step_up")
 	}
-	q.draft, err = a.draft(query.Get("address"), query.Get("chainId"))
+	q.draft, err = x.draft(query.Get("address"), query.Get("chainId"))
 	q.draft.Statement = &statement
 	return q, err
 }
@@ -127,7 +128,7 @@ func (x *exchange) forSession(q *nonceQuery) error {
 
 // draft returns a message for an account on a chain. Either is zero if it was
 // not given.
-func (a *API) draft(account, chain string) (m siwe.Message, err error) {
+func (x *exchange) draft(account, chain string) (m siwe.Message, err error) {
 	m.Version = siwe.Version
 	if account != "" {
 		if m.Address, err = siwe.ParseAddress(account); err != nil {
@@ -135,29 +136,32 @@ func (a *API) draft(account, chain string) (m siwe.Message, err error) {
 		}
 	}
 	if chain != "" {
+		accepted := x.api.cfg.ChainIDs
 		// Compared as text, so that "01" and "+1" are refused.
-		i := slices.IndexFunc(a.cfg.ChainIDs, func(id uint64) bool {
+		i := slices.IndexFunc(accepted, func(id uint64) bool {
 			return strconv.FormatUint(id, 10) == chain
 		})
 		if i < 0 {
-			return m, invalid(fmt.Sprintf("chainId must be decimal, and one of %d", a.cfg.ChainIDs))
+			return m, invalid(fmt.Sprintf("chainId must be decimal, and one of %d", accepted))
 		}
-		m.ChainID = a.cfg.ChainIDs[i]
+		m.ChainID = accepted[i]
 	}
 	return m, nil
 }
 
 // offer returns what the client must sign, with the complete message if address
 // and chain are known.
-func (a *API) offer(q nonceQuery, domain, nonce string, expires time.Time) nonceView {
+func (x *exchange) offer(q nonceQuery, nonce string, expires time.Time) nonceView {
+	domain := x.domain()
 	view := nonceView{
-		Nonce: nonce, ExpiresAt: timestamp(expires), Domain: domain, URI: a.policy.Origin(domain),
-		Version: siwe.Version, Statement: *q.draft.Statement, ChainIDs: a.cfg.ChainIDs,
+		Nonce: nonce, ExpiresAt: timestamp(expires),
+		Domain: domain, URI: x.api.policy.Origin(domain),
+		Version: siwe.Version, Statement: *q.draft.Statement, ChainIDs: x.api.cfg.ChainIDs,
 	}
 	if m := q.draft; m.Address != (common.Address{}) && m.ChainID != 0 {
 		expiry := siwe.NewTime(expires)
 		m.Domain, m.URI, m.Nonce = domain, view.URI, nonce
-		m.IssuedAt, m.ExpirationTime = siwe.NewTime(a.now()), &expiry
+		m.IssuedAt, m.ExpirationTime = siwe.NewTime(x.api.now()), &expiry
 		view.Message = m.String()
 	}
 	return view

@@ -19,7 +19,10 @@ const (
 	maxLimit     = 100
 )
 
-// pageOf reads the parameters limit and cursor of a list.
+// paging has the names of the parameters that pageOf reads.
+var paging = []string{"limit", "cursor"}
+
+// pageOf reads which part of a list a request selects.
 func pageOf(r *http.Request) (page, error) {
 	query := r.URL.Query()
 	p := page{limit: defaultLimit, cursor: query.Get("cursor")}

@@ -17,52 +17,52 @@ const maxPreferences = 8 << 10
 // Preferences serves GET /api/preferences: the JSON object that the account has
 // stored, with its version as ETag.
 func (a *API) Preferences() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet, session: withPreferences,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			return x.showPreferences(x.preferences), nil
-		},
-	}.handler(a)
+	return handle(a, route{method: "GET", session: withPreferences}, (*exchange).getPreferences)
+}
+
+func (x *exchange) getPreferences() (json.RawMessage, error) {
+	return x.showPreferences(x.preferences), nil
 }
 
 // ChangePreferences serves PATCH /api/preferences: it applies a JSON Merge
 // Patch to the versions that If-Match names, and answers with the result.
 func (a *API) ChangePreferences() http.Handler {
-	return endpoint[mergePatch]{
-		method: http.MethodPatch, session: withPreferences,
-		serve: func(x *exchange, patch mergePatch) (any, error) {
-			want, err := conditions(x.r.Header)
-			switch {
-			case err != nil:
-				return nil, err
-			case want.Absent:
-				return nil, invalid("If-None-Match is not supported here: use If-Match")
-			case len(want.Versions) == 0:
-				return nil, fail(codeUnconditional,
-					"If-Match is missing: send the ETag of the version to change, or *")
-			}
-			changed, err := x.changePreferences(patch, want.Versions)
-			if err != nil {
-				return nil, err
-			}
-			return x.showPreferences(changed), nil
-		},
-	}.handler(a)
+	return handleBody(a, route{
+		method: "PATCH", session: withPreferences,
+	}, (*exchange).changePreferences)
 }
 
-func (x *exchange) showPreferences(p session.Preferences) any {
+func (x *exchange) changePreferences(patch mergePatch) (json.RawMessage, error) {
+	want, err := conditions(x.r.Header)
+	switch {
+	case err != nil:
+		return nil, err
+	case want.Absent:
+		return nil, invalid("If-None-Match is not supported here: use If-Match")
+	case len(want.Versions) == 0:
+		return nil, fail(codeUnconditional,
+			"If-Match is missing: send the ETag of the version to change, or *")
+	}
+	changed, err := x.patchPreferences(patch, want.Versions)
+	if err != nil {
+		return nil, err
+	}
+	return x.showPreferences(changed), nil
+}
+
+func (x *exchange) showPreferences(p session.Preferences) json.RawMessage {
 	x.w.Header().Set("ETag", etag(p.Version))
-	return json.RawMessage(p.JSON)
+	return p.JSON
 }
 
 // changeTries is how often a patch that accepts any version is applied, if
 // others change the preferences at the same time.
 const changeTries = 16
 
-// changePreferences applies a patch to one of the wanted versions. If the patch
+// patchPreferences applies a patch to one of the wanted versions. If the patch
 // changes nothing, nothing is written. It returns [session.ErrPrecondition] if
 // the version is not among them.
-func (x *exchange) changePreferences(patch mergePatch, want []string) (session.Preferences, error) {
+func (x *exchange) patchPreferences(patch mergePatch, want []string) (session.Preferences, error) {
 	current := x.preferences
 	for try := 1; ; try++ {
 		if !slices.Contains(want, "*") && !slices.Contains(want, current.Version) {

@@ -17,26 +17,24 @@ type profileView struct {
 // Profile serves GET /api/profile: the caller's account, session and
 // preferences.
 func (a *API) Profile() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet, session: withPreferences,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			return profileView{
-				User: x.viewUser(x.access.User), Session: x.viewSession(x.access.Session, true),
-				Preferences: x.preferences.JSON,
-			}, nil
-		},
-	}.handler(a)
+	return handle(a, route{method: "GET", session: withPreferences}, (*exchange).getProfile)
+}
+
+func (x *exchange) getProfile() (profileView, error) {
+	return profileView{
+		User: x.viewUser(x.access.User), Session: x.viewSession(x.access.Session, true),
+		Preferences: x.preferences.JSON,
+	}, nil
 }
 
 // EraseProfile serves DELETE /api/profile: it erases the caller's account. It
 // requires a recent login or step-up.
 func (a *API) EraseProfile() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodDelete, session: member, fresh: true,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			return nil, x.erase(x.access.User.ID)
-		},
-	}.handler(a)
+	return handle(a, route{method: "DELETE", session: member, fresh: true}, (*exchange).eraseProfile)
+}
+
+func (x *exchange) eraseProfile() (nothing, error) {
+	return nothing{}, x.erase(x.access.User.ID)
 }
 
 // erase erases an account. If the configuration names no admin, it refuses to

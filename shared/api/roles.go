@@ -49,11 +49,10 @@ func (x *exchange) roles(u session.User) []string {
 	return append([]string{session.RoleUser}, slices.Compact(others)...)
 }
 
-// permissions returns what the roles of a user grant, sorted. A role that is no
-// longer configured grants nothing.
-func (x *exchange) permissions(u session.User) []string {
+// permissions returns what roles grant, sorted. A role that is no longer
+// configured grants nothing.
+func (x *exchange) permissions(roles []string) []string {
 	given := []string{} // never null in JSON
-	roles := x.roles(u)
 	if slices.Contains(roles, session.RoleAdmin) {
 		for _, p := range permissions {
 			given = append(given, string(p))
@@ -100,7 +99,7 @@ func (x *exchange) checkRank(roles []string) error {
 		return forbidden(
 			"only an admin can make an account an admin or change an admin", session.RoleAdmin)
 	}
-	own := x.permissions(x.access.User)
+	own := x.permissions(x.roles(x.access.User))
 	for _, role := range roles {
 		for _, p := range x.api.cfg.Roles[role].Permissions {
 			if !slices.Contains(own, p) {

@@ -22,59 +22,48 @@ type endedView struct {
 // Sessions serves GET /api/sessions: one page of the live sessions of the
 // caller's account, and its session limit.
 func (a *API) Sessions() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"},
-		serve: func(x *exchange, _ nothing) (any, error) {
-			p, err := pageOf(x.r)
-			if err != nil {
-				return nil, err
-			}
-			all, err := a.store.Sessions(x.r.Context(), x.access)
-			if err != nil {
-				return nil, err
-			}
-			shown, next, err := pageFrom(all, p, func(s session.Session) string {
-				return s.ID.String()
-			})
-			if err != nil {
-				return nil, err
-			}
-			return sessionsView{
-				Sessions: x.viewSessions(shown), Limit: x.sessionLimit(x.access.User), Next: next,
-			}, nil
-		},
-	}.handler(a)
+	return handle(a, route{method: "GET", session: member, query: paging}, (*exchange).listSessions)
+}
+
+func (x *exchange) listSessions() (sessionsView, error) {
+	p, err := pageOf(x.r)
+	if err != nil {
+		return sessionsView{}, err
+	}
+	all, err := x.api.store.Sessions(x.r.Context(), x.access)
+	if err != nil {
+		return sessionsView{}, err
+	}
+	shown, next, err := pageFrom(all, p, func(s session.Session) string { return s.ID.String() })
+	return sessionsView{
+		Sessions: x.viewSessions(shown), Limit: x.sessionLimit(x.access.User), Next: next,
+	}, err
 }
 
 // EndSession serves DELETE /api/sessions/{id}: it ends one session of the
 // caller's account.
 func (a *API) EndSession() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodDelete, session: member,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			id, err := x.sessionID()
-			if err != nil || id.User != x.access.User.ID {
-				return nil, absent() // no round trip: timing must not show that an id exists
-			}
-			return nil, x.end(id, session.Revoked)
-		},
-	}.handler(a)
+	return handle(a, route{method: "DELETE", session: member}, (*exchange).endSession)
+}
+
+func (x *exchange) endSession() (nothing, error) {
+	id, err := x.sessionID()
+	if err != nil || id.User != x.access.User.ID {
+		return nothing{}, absent() // no round trip: timing must not show that an id exists
+	}
+	return nothing{}, x.end(id, session.Revoked)
 }
 
 // EndOtherSessions serves DELETE /api/sessions: it ends every session of the
 // caller's account but this one, and answers with their number.
 func (a *API) EndOtherSessions() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodDelete, session: member,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			n, err := a.store.RevokeOthers(
-				x.r.Context(), x.access.Session.ID, session.Revoked, x.actor())
-			if err != nil {
-				return nil, err
-			}
-			return endedView{n}, nil
-		},
-	}.handler(a)
+	return handle(a, route{method: "DELETE", session: member}, (*exchange).endOtherSessions)
+}
+
+func (x *exchange) endOtherSessions() (endedView, error) {
+	n, err := x.api.store.RevokeOthers(
+		x.r.Context(), x.access.Session.ID, session.Revoked, x.actor())
+	return endedView{n}, err
 }
 
 // sessionID returns the session that the path names. The audit log gets the id

@@ -25,100 +25,90 @@ type stateKeyView struct {
 // ListState serves GET /api/state: one page of the keys of the caller's
 // session, and how much of the quota they use, in bytes.
 func (a *API) ListState() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet, session: member, parameters: []string{"limit", "cursor"},
-		serve: func(x *exchange, _ nothing) (any, error) {
-			p, err := pageOf(x.r)
-			if err != nil {
-				return nil, err
-			}
-			list, err := a.store.ListState(x.r.Context(), x.access)
-			if err != nil {
-				return nil, err
-			}
-			shown, next, err := pageFrom(list.Items, p, func(item session.StateItem) string {
-				return item.Key
-			})
-			if err != nil {
-				return nil, err
-			}
-			view := stateView{
-				Keys: []stateKeyView{}, Used: list.Used, Quota: list.Quota, Next: next,
-			}
-			for _, item := range shown {
-				key := stateKeyView{item.Key, item.Size, timestamp(item.Expires)}
-				view.Keys = append(view.Keys, key)
-			}
-			return view, nil
-		},
-	}.handler(a)
+	return handle(a, route{method: "GET", session: member, query: paging}, (*exchange).listState)
+}
+
+func (x *exchange) listState() (stateView, error) {
+	p, err := pageOf(x.r)
+	if err != nil {
+		return stateView{}, err
+	}
+	list, err := x.api.store.ListState(x.r.Context(), x.access)
+	if err != nil {
+		return stateView{}, err
+	}
+	shown, next, err := pageFrom(list.Items, p, func(i session.StateItem) string { return i.Key })
+	view := stateView{Keys: []stateKeyView{}, Used: list.Used, Quota: list.Quota, Next: next}
+	for _, item := range shown {
+		view.Keys = append(view.Keys, stateKeyView{item.Key, item.Size, timestamp(item.Expires)})
+	}
+	return view, err
 }
 
 // GetState serves GET /api/state/{key}: the value of a key, with its version as
 // ETag.
 func (a *API) GetState() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodGet, session: member,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			key, err := x.stateKey()
-			if err != nil {
-				return nil, err
-			}
-			item, err := a.store.State(x.r.Context(), x.access, key)
-			if err != nil {
-				return nil, err
-			}
-			x.w.Header().Set("ETag", etag(item.Version))
-			return json.RawMessage(item.Value), nil
-		},
-	}.handler(a)
+	return handle(a, route{method: "GET", session: member}, (*exchange).getState)
+}
+
+func (x *exchange) getState() (json.RawMessage, error) {
+	key, err := x.stateKey()
+	if err != nil {
+		return nil, err
+	}
+	item, err := x.api.store.State(x.r.Context(), x.access, key)
+	if err != nil {
+		return nil, err
+	}
+	x.w.Header().Set("ETag", etag(item.Version))
+	return item.Value, nil
 }
 
 // PutState serves PUT /api/state/{key}: it stores a JSON value, under the
 // conditions of If-Match and If-None-Match.
 func (a *API) PutState() http.Handler {
-	return endpoint[rawJSON]{
-		method: http.MethodPut, session: member, parameters: []string{"ttl"},
-		serve: func(x *exchange, value rawJSON) (any, error) {
-			key, err := x.stateKey()
-			if err != nil {
-				return nil, err
-			}
-			ttl, err := lifetime(x.r)
-			if err != nil {
-				return nil, err
-			}
-			want, err := conditions(x.r.Header)
-			if err != nil {
-				return nil, err
-			}
-			item, err := a.store.PutState(x.r.Context(), x.access, key, value, ttl, want)
-			if err != nil {
-				return nil, err
-			}
-			x.w.Header().Set("ETag", etag(item.Version))
-			return nil, nil
-		},
-	}.handler(a)
+	return handleBody(a, route{
+		method: "PUT", session: member, query: []string{"ttl"},
+	}, (*exchange).putState)
+}
+
+func (x *exchange) putState(value rawJSON) (nothing, error) {
+	key, err := x.stateKey()
+	if err != nil {
+		return nothing{}, err
+	}
+	ttl, err := lifetime(x.r)
+	if err != nil {
+		return nothing{}, err
+	}
+	want, err := conditions(x.r.Header)
+	if err != nil {
+		return nothing{}, err
+	}
+	item, err := x.api.store.PutState(x.r.Context(), x.access, key, value, ttl, want)
+	if err != nil {
+		return nothing{}, err
+	}
+	x.w.Header().Set("ETag", etag(item.Version))
+	return nothing{}, nil
 }
 
 // DeleteState serves DELETE /api/state/{key}, under the conditions of If-Match
 // and If-None-Match.
 func (a *API) DeleteState() http.Handler {
-	return endpoint[nothing]{
-		method: http.MethodDelete, session: member,
-		serve: func(x *exchange, _ nothing) (any, error) {
-			key, err := x.stateKey()
-			if err != nil {
-				return nil, err
-			}
-			want, err := conditions(x.r.Header)
-			if err != nil {
-				return nil, err
-			}
-			return nil, a.store.DeleteState(x.r.Context(), x.access, key, want)
-		},
-	}.handler(a)
+	return handle(a, route{method: "DELETE", session: member}, (*exchange).deleteState)
+}
+
+func (x *exchange) deleteState() (nothing, error) {
+	key, err := x.stateKey()
+	if err != nil {
+		return nothing{}, err
+	}
+	want, err := conditions(x.r.Header)
+	if err != nil {
+		return nothing{}, err
+	}
+	return nothing{}, x.api.store.DeleteState(x.r.Context(), x.access, key, want)
 }
 
 var stateKey = pattern(`^[A-Za-z0-9._-]{1,` + strconv.Itoa(session.MaxStateKey) + `}$`)

@@ -37,32 +37,31 @@ func stepUpPolicy(login siwe.Policy) siwe.Policy {
 // StepUp serves POST /auth/step-up: it verifies a signed message of the
 // session's account, and renews the session.
 func (a *API) StepUp() http.Handler {
-	return endpoint[stepUpBody]{
-		method: http.MethodPost, failed: eventStepUp,
-		serve: func(x *exchange, in stepUpBody) (any, error) {
-			renew, err := x.renewing(in.RefreshToken)
-			if err != nil {
-				return nil, err
-			}
-			try := attempt{raw: []byte(in.Message)}
-			if try.client, err = x.clientOver(renew.transport); err != nil {
-				return nil, err
-			}
-			if err := try.parse(in.Signature); err != nil {
-				return nil, err
-			}
-			x.concerns(slog.String("address", try.message.Address.Hex()))
-			access, err := renew.inspect(x.r.Context(), renew.token, renew.transport)
-			if err != nil {
-				return nil, err
-			}
-			g, err := x.stepUp(try, access)
-			if err != nil {
-				return nil, err
-			}
-			return x.grant(g), nil
-		},
-	}.handler(a)
+	return handleBody(a, route{method: "POST", failed: eventStepUp}, (*exchange).stepUp)
+}
+
+func (x *exchange) stepUp(in stepUpBody) (grantView, error) {
+	renew, err := x.renewing(in.RefreshToken)
+	if err != nil {
+		return grantView{}, err
+	}
+	try := attempt{raw: []byte(in.Message)}
+	if try.client, err = x.clientOver(renew.transport); err != nil {
+		return grantView{}, err
+	}
+	if err := try.parse(in.Signature); err != nil {
+		return grantView{}, err
+	}
+	x.concerns(slog.String("address", try.message.Address.Hex()))
+	access, err := renew.inspect(x.r.Context(), renew.token, renew.transport)
+	if err != nil {
+		return grantView{}, err
+	}
+	g, err := x.renew(try, access)
+	if err != nil {
+		return grantView{}, err
+	}
+	return x.grant(g), nil
 }
 
 // renewal is the credential that a step-up renews, and the method of the store
@@ -94,28 +93,27 @@ func (x *exchange) renewing(inBody *string) (renewal, error) {
 	return renewal{p.cookie[refreshCookie], session.Cookie, store.InspectRefresh}, nil
 }
 
-// stepUp spends the nonce, even if the step-up then fails. Then it checks
+// renew spends the nonce, even if the step-up then fails. Then it checks
 // policy, signature and address, and renews the session.
-func (x *exchange) stepUp(try attempt, access session.Access) (session.Grant, error) {
-	ctx, a := x.r.Context(), x.api
-	err := a.store.SpendNonce(ctx, try.message.Nonce, session.NonceTerms{
+func (x *exchange) renew(try attempt, access session.Access) (session.Grant, error) {
+	err := x.api.store.SpendNonce(x.r.Context(), try.message.Nonce, session.NonceTerms{
 		Transport: try.client.Transport, Purpose: session.ForStepUp,
 		Session: access.Session.ID, From: x.info.SourceIP,
 	})
-	if err != nil {
-		return session.Grant{}, loginFault(err)
-	}
-	if err := try.verify(a.stepUpPolicy, a.now()); err != nil {
-		return session.Grant{}, loginFault(err)
+	if err == nil {
+		err = try.verify(x.api.stepUpPolicy, x.api.now())
 	}
 	// The signature proves who signed the message, but not that it is the
 	// session's account.
-	if try.message.Address != access.Session.Address {
-		return session.Grant{}, loginFault(errOtherAddress)
+	if err == nil && try.message.Address != access.Session.Address {
+		err = errOtherAddress
+	}
+	if err != nil {
+		return session.Grant{}, loginFault(err)
 	}
 	client := try.client
 	client.Device.Name = nameAfter(access.Session.Device, client.Device)
-	return a.store.StepUp(ctx, access, client)
+	return x.api.store.StepUp(x.r.Context(), access, client)
 }
 
 // nameAfter returns the name of a device that replaces another. If it is the

@@ -89,9 +89,10 @@ type userView struct {
 }
 
 func (x *exchange) viewUser(u session.User) userView {
+	roles := x.roles(u)
 	return userView{
 		ID: u.ID.String(), Address: u.Address.Hex(),
-		Roles: x.roles(u), Permissions: x.permissions(u),
+		Roles: roles, Permissions: x.permissions(roles),
 		CreatedAt: timestampOf(u.CreatedAt), LastLoginAt: timestampOf(u.LastLoginAt),
 	}
 }

@@ -36,19 +36,25 @@ func newPolicy(principal, effect, resource string, who *api.Identity) policy {
 	return policy{principal, document{"2012-10-17", one}, who}
 }
 
-// allow allows a request, in the form of the shape. If there are rules, a
-// policy covers only the route of the request: API Gateway may cache it, and a
-// wider one would open routes that require more.
-func (s shape) allow(e *event, who api.Identity, ruled bool) ([]byte, error) {
+// allowable returns the resource of a policy that allows a request; a simple
+// response has none. If there are rules, a policy covers only the route of the
+// request: API Gateway may cache it, and a wider one would open routes that
+// require more. It is not ok if no policy can be about that route alone: then
+// the request must be denied.
+func (s shape) allowable(e *event, ruled bool) (resource string, ok bool) {
+	switch {
+	case s.simple():
+		return "", true
+	case ruled && s != webSocket:
+		return e.arn().own()
+	}
+	return e.arn().resource(), true
+}
+
+// allow allows a request, in the form of the shape.
+func (s shape) allow(who api.Identity, resource string) ([]byte, error) {
 	if s.simple() {
 		return json.Marshal(simple{true, &who})
-	}
-	resource := e.arn().resource()
-	if ruled && s != webSocket {
-		var plain bool
-		if resource, plain = e.arn().own(); !plain {
-			return s.deny(e)
-		}
 	}
 	return json.Marshal(newPolicy(who.UserID, "Allow", resource, &who))
 }

@@ -52,9 +52,10 @@ func (z *Authorizer) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 	defer cancel()
 	e, s := decode(payload)
 	who, decision := z.api.Authorize(ctx, e.guarded(s, z.rules))
+	resource, ok := s.allowable(e, len(z.rules) > 0)
 	switch {
-	case decision == api.Allowed:
-		return s.allow(e, who, len(z.rules) > 0)
+	case decision == api.Allowed && ok:
+		return s.allow(who, resource)
 	case decision == api.Unauthenticated && s.throws():
 		z.api.Count(api.Unauthorized)
 		return nil, errUnauthorized

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"latchkey/local/test/redistest"
+	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/session"
 )
@@ -206,6 +207,13 @@ func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
 			if got.outcome != "allow" || strings.HasSuffix(got.resource, "/*") || strings.Count(got.resource, "/") < 3 {
 				t.Errorf("%s: %s of %s", s, got.outcome, got.resource)
 			}
+		}
+		// No policy can be about this route alone, so it is denied, and counted.
+		w.counted()
+		e := newEvent(t, restToken).request("GET", "/posts*", "/posts*").bearer(g.AccessToken)
+		w.wants("a route with a wildcard", "deny", e)
+		if counted := w.counted(); len(counted) != 1 || counted[api.Denials] != 1 {
+			t.Errorf("a denial counted %v", counted)
 		}
 	})
 }

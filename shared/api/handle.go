@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -15,61 +16,68 @@ import (
 	"latchkey/shared/session"
 )
 
-// endpoint is one route: its method, who may call it, and what it does with a
-// decoded body. What serve returns becomes the JSON body of a 200; nil becomes
-// a 204. An error goes through problemOf.
-type endpoint[In any] struct {
-	method     string
-	failed     eventType   // the type of the event of a refusal; empty means request
-	session    sessionRule // which session it requires
-	permission permission  // required beside a live session; empty means none
-	fresh      bool        // whether it requires a recent login or step-up
-	parameters []string    // the names that its query may have
-	serve      func(x *exchange, in In) (any, error)
+// route says which requests a handler serves and what they need.
+type route struct {
+	method  string
+	session sessionRule // which session it requires
+	needs   permission  // required beside a live session; empty means none
+	fresh   bool        // whether it requires a recent login or step-up
+	query   []string    // the names of the parameters that it may have
+	failed  eventType   // the type of the event of a refusal; empty means request
 }
 
-// nothing is the body of a request without one.
+// nothing is the body of a request or an answer without one. An answer without
+// a body is a 204.
 type nothing struct{}
 
-// handler adds what all routes share: request id, security headers, decoding,
-// encoding, and one line in the access log. It also answers if the code panics.
-func (e endpoint[In]) handler(a *API) http.Handler {
+// handle returns the handler of a route without a body. What serve returns
+// becomes the JSON body of a 200, or a 204 if it is nothing. If serve returns an
+// error, that goes through problemOf, and the other result is ignored.
+func handle[Out any](a *API, rt route, serve func(*exchange) (Out, error)) http.Handler {
+	return handleBody(a, rt, func(x *exchange, _ nothing) (Out, error) { return serve(x) })
+}
+
+// handleBody is handle for a route with a body, which serve gets decoded. It
+// adds what all routes share: request id, security headers, decoding, encoding,
+// and one line in the access log. It also answers if the code panics.
+func handleBody[In, Out any](
+	a *API, rt route, serve func(*exchange, In) (Out, error),
+) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{
-			api: a, w: w, info: requestInfoOf(r.Context()),
-			id: requestID(requestInfoOf(r.Context())), began: a.now(), failed: e.failed,
-		}
-		// For the store's events; see Audit.
-		x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+		x := a.newExchange(r.Context(), r, requestInfoOf(r.Context()), rt.failed)
+		x.w = w
 		defer x.complete()
-		x.answer(e.run(x))
+		var in In
+		if err := x.check(&rt, &in); err != nil {
+			x.answer(nil, err)
+			return
+		}
+		x.answer(serve(x, in))
 	})
 }
 
-func (e endpoint[In]) run(x *exchange) (any, error) {
+// check refuses a request that a route does not serve. It reads the rest of the
+// request, with its body into in, only after the request has been admitted.
+func (x *exchange) check(rt *route, in any) error {
 	if x.info.Malformed {
-		return nil, invalid("the request is malformed")
+		return invalid("the request is malformed")
 	}
-	if x.r.Method != e.method {
-		return nil, absent()
+	if x.r.Method != rt.method {
+		return absent()
 	}
-	var err error
-	if x.presented, err = x.findCredentials(); err != nil {
-		return nil, err
+	if err := x.checkQuery(); err != nil {
+		return err
 	}
-	if err := x.admit(e.session, e.permission, e.fresh); err != nil {
-		return nil, err
+	if err := x.findCredentials(); err != nil {
+		return err
 	}
-	if err := checkParameters(x.r, e.parameters...); err != nil {
-		return nil, err
+	if err := x.admit(rt); err != nil {
+		return err
 	}
-	var in In
-	if x.r.Method != http.MethodGet {
-		if err := decode(x.r, &in); err != nil {
-			return nil, err
-		}
+	if err := checkParameters(x.r, rt.query...); err != nil || rt.method == "GET" {
+		return err
 	}
-	return e.serve(x, in)
+	return decode(x.r, in)
 }
 
 // exchange is one request and its answer.
@@ -81,12 +89,13 @@ type exchange struct {
 	id    string
 	began time.Time
 
-	failed    eventType // see endpoint
+	failed    eventType // see route
 	bare      bool      // see Guarded
 	handshake bool      // see Guarded
 	presented presented
+	agent     session.Device // see device
 
-	// Set by open; all zero if the endpoint requires no session.
+	// Set by open; all zero if the route requires no session.
 	access      session.Access
 	client      session.Client
 	preferences session.Preferences
@@ -97,28 +106,32 @@ type exchange struct {
 	code   code        // of the problem that was sent
 }
 
+// newExchange returns the exchange of a request. The request's context holds it,
+// for the store's events; see Audit.
+func (a *API) newExchange(
+	ctx context.Context, r *http.Request, info RequestInfo, failed eventType,
+) *exchange {
+	x := &exchange{api: a, info: info, id: requestID(info), began: a.now(), failed: failed}
+	x.r = r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
+	return x
+}
+
 // answer writes the response. Nothing is written before, so a response is never
 // partial.
 func (x *exchange) answer(out any, err error) {
-	if err != nil {
-		x.recordFailure(err)
-		x.writeProblem(err)
-		return
+	var body []byte
+	_, empty := out.(nothing)
+	if err == nil && !empty {
+		body, err = json.Marshal(out)
 	}
-	if out == nil {
+	switch {
+	case err != nil:
+		x.writeProblem(x.recordFailure(err), err)
+	case empty:
 		x.write(http.StatusNoContent, "", nil)
-		return
+	default:
+		x.write(cmp.Or(x.status, http.StatusOK), "application/json", body)
 	}
-	body, err := json.Marshal(out)
-	if err != nil {
-		x.writeProblem(err)
-		return
-	}
-	status := http.StatusOK
-	if x.status != 0 {
-		status = x.status
-	}
-	x.write(status, "application/json", body)
 }
 
 func (x *exchange) write(status int, contentType string, body []byte) {
@@ -157,8 +170,8 @@ func (x *exchange) complete() {
 		slog.Float64("durationMs", milliseconds(x.api.now().Sub(x.began))),
 		slog.String("ip", ipText(x.info.SourceIP)),
 	}
-	if x.code != "" {
-		attrs = append(attrs, slog.String("code", string(x.code)))
+	if x.code != (code{}) {
+		attrs = append(attrs, slog.String("code", x.code.name))
 	}
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "request", attrs...)
 }
