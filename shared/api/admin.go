@@ -75,7 +75,7 @@ func (a *API) RevokeSession() http.Handler {
 			if err != nil {
 				return nil, err
 			}
-			return nil, x.end(id, session.RevokedByAdmin, x.rank(id.User)...)
+			return nil, x.end(id, session.RevokedByAdmin)
 		},
 	}.handler(a)
 }
@@ -88,7 +88,7 @@ func (a *API) EndUserSessions() http.Handler {
 		func(x *exchange, address common.Address, _ nothing) (any, error) {
 			user := a.store.UserOf(address)
 			n, err := a.store.RevokeAllOf(
-				x.r.Context(), user, session.RevokedByAdmin, x.actorFor(user), x.rank(user)...)
+				x.r.Context(), user, session.RevokedByAdmin, x.change(user))
 			if err != nil {
 				return nil, err
 			}

@@ -23,10 +23,11 @@ type accountView struct {
 func (a *API) User() http.Handler {
 	return ofUser(usersRead, http.MethodGet,
 		func(x *exchange, address common.Address, _ nothing) (any, error) {
-			account, err := a.store.Account(x.r.Context(), address)
+			account, err := a.store.Account(x.r.Context(), a.store.UserOf(address))
 			if err != nil {
 				return nil, err
 			}
+			account.User.Address = address
 			return accountView{
 				User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
 				Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
@@ -48,28 +49,28 @@ type changedView struct {
 func (a *API) SetRoles() http.Handler {
 	return ofUser(usersWrite, http.MethodPut,
 		func(x *exchange, address common.Address, in rolesBody) (any, error) {
-			roles, err := a.settable(in.Roles)
+			roles, err := x.settable(in.Roles)
 			if err != nil {
 				return nil, err
 			}
-			x.concerns(slog.String("roles", strings.Join(roles, ",")))
 			user := a.store.UserOf(address)
-			changed, err := a.store.SetRoles(x.r.Context(), address, roles, a.keepAdmin(),
-				x.actorFor(user), x.rank(user, roles...)...)
+			changed, err := a.store.SetRoles(x.r.Context(), user, roles, x.change(user, roles...))
 			if err != nil {
 				return nil, err
 			}
+			changed.Address = address
 			return changedView{x.viewUser(changed)}, nil
 		}).handler(a)
 }
 
-// settable checks roles and returns those to store, sorted. The role user is
-// not stored, since everybody has it. Its errors are problems with status 400.
-func (a *API) settable(roles []string) ([]string, error) {
+// settable checks roles, and returns those to store, sorted. It adds them to the
+// events of the request. The role user is not stored, since everybody has it.
+// The errors of settable are problems with status 400.
+func (x *exchange) settable(roles []string) ([]string, error) {
 	stored := []string{}
 	seen := map[string]bool{}
 	for _, role := range roles {
-		_, configured := a.cfg.Roles[role]
+		_, configured := x.api.cfg.Roles[role]
 		switch {
 		case !configured && role != session.RoleAdmin && role != session.RoleUser:
 			return nil, invalid("roles: one of them is not configured: use only configured roles")
@@ -81,16 +82,13 @@ func (a *API) settable(roles []string) ([]string, error) {
 		seen[role] = true
 	}
 	slices.Sort(stored)
-	if len(strings.Join(stored, ",")) > session.MaxRoles {
+	text := strings.Join(stored, ",")
+	if len(text) > session.MaxRoles {
 		return nil, invalid("roles: the names with commas are over 255 bytes: use fewer roles")
 	}
+	x.concerns(slog.String("roles", text))
 	return stored, nil
 }
-
-// keepAdmin reports whether some account must keep the stored role admin. It is
-// true if the configuration names no admin: then nobody could grant the role
-// again.
-func (a *API) keepAdmin() bool { return len(a.cfg.Admins) == 0 }
 
 // BlockUser serves POST /api/admin/users/{address}/block: it ends every session
 // of an account and refuses its logins. It requires the permission users:write
@@ -106,8 +104,7 @@ func (a *API) BlockUser() http.Handler {
 					"the configuration makes this address an admin: remove it there first")
 			}
 			user := a.store.UserOf(address)
-			return nil, a.store.Block(
-				x.r.Context(), address, a.keepAdmin(), x.actorFor(user), x.rank(user)...)
+			return nil, a.store.Block(x.r.Context(), user, x.change(user))
 		}).handler(a)
 }
 
@@ -118,7 +115,7 @@ func (a *API) UnblockUser() http.Handler {
 	return ofUser(usersWrite, http.MethodPost,
 		func(x *exchange, address common.Address, _ nothing) (any, error) {
 			user := a.store.UserOf(address)
-			return nil, a.store.Unblock(x.r.Context(), address, x.actorFor(user), x.rank(user)...)
+			return nil, a.store.Unblock(x.r.Context(), user, x.change(user))
 		}).handler(a)
 }
 

@@ -44,7 +44,8 @@ func (a *API) Logout() http.Handler {
 // logOut ends one session. It succeeds if the session has already ended or is
 // unknown: the result is what the caller wants.
 func (x *exchange) logOut(id token.ID) error {
-	ended, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
+	change := session.Change{Actor: x.actor()}
+	ended, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, change)
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return err
 	}
