@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"latchkey/shared/session"
-	"latchkey/shared/token"
 )
 
 // sessionRule says which session a route requires.
@@ -87,14 +86,4 @@ func safe(method string) bool { return method == "GET" || method == "HEAD" || me
 // account.
 func (x *exchange) actor() session.Actor {
 	return session.Actor{IP: x.info.SourceIP, Device: x.device().Name}
-}
-
-// actorFor returns the [session.Actor] of a request that changes an account,
-// which may be another's. Its User is set only if it is another's.
-func (x *exchange) actorFor(user token.UserID) session.Actor {
-	actor := x.actor()
-	if user != x.access.User.ID {
-		actor.User = x.access.User.ID
-	}
-	return actor
 }

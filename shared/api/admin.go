@@ -72,7 +72,7 @@ func (x *exchange) revokeSession() (nothing, error) {
 	if err != nil {
 		return nothing{}, err
 	}
-	return nothing{}, x.end(id, session.RevokedByAdmin, x.rank(id.User)...)
+	return nothing{}, x.end(id, session.RevokedByAdmin)
 }
 
 // EndUserSessions serves DELETE /api/admin/users/{address}/sessions: it ends
@@ -91,7 +91,7 @@ func (x *exchange) endUserSessions() (endedView, error) {
 	}
 	user := x.api.store.UserOf(address)
 	n, err := x.api.store.RevokeAllOf(
-		x.r.Context(), user, session.RevokedByAdmin, x.actorFor(user), x.rank(user)...)
+		x.r.Context(), user, session.RevokedByAdmin, x.change(user))
 	if err != nil {
 		return endedView{}, err
 	}

@@ -27,10 +27,11 @@ func (x *exchange) getUser() (accountView, error) {
 	if err != nil {
 		return accountView{}, err
 	}
-	account, err := x.api.store.Account(x.r.Context(), address)
+	account, err := x.api.store.Account(x.r.Context(), x.api.store.UserOf(address))
 	if err != nil {
 		return accountView{}, err
 	}
+	account.User.Address = address
 	return accountView{
 		User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
 		Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
@@ -57,27 +58,27 @@ func (x *exchange) setRoles(in rolesBody) (changedView, error) {
 	if err != nil {
 		return changedView{}, err
 	}
-	roles, err := x.api.settable(in.Roles)
+	roles, err := x.settable(in.Roles)
 	if err != nil {
 		return changedView{}, err
 	}
-	x.concerns(slog.String("roles", strings.Join(roles, ",")))
 	user := x.api.store.UserOf(address)
-	changed, err := x.api.store.SetRoles(x.r.Context(), address, roles, x.api.keepAdmin(),
-		x.actorFor(user), x.rank(user, roles...)...)
+	changed, err := x.api.store.SetRoles(x.r.Context(), user, roles, x.change(user, roles...))
 	if err != nil {
 		return changedView{}, err
 	}
+	changed.Address = address
 	return changedView{x.viewUser(changed)}, nil
 }
 
-// settable checks roles and returns those to store, sorted. The role user is
-// not stored, since everybody has it. Its errors are problems with status 400.
-func (a *API) settable(roles []string) ([]string, error) {
+// settable checks roles, and returns those to store, sorted. It adds them to the
+// events of the request. The role user is not stored, since everybody has it.
+// The errors of settable are problems with status 400.
+func (x *exchange) settable(roles []string) ([]string, error) {
 	stored := []string{}
 	seen := map[string]bool{}
 	for _, role := range roles {
-		_, configured := a.cfg.Roles[role]
+		_, configured := x.api.cfg.Roles[role]
 		switch {
 		case !configured && role != session.RoleAdmin && role != session.RoleUser:
 			return nil, invalid("roles: one of them is not configured: use only configured roles")
@@ -89,16 +90,13 @@ func (a *API) settable(roles []string) ([]string, error) {
 		seen[role] = true
 	}
 	slices.Sort(stored)
-	if len(strings.Join(stored, ",")) > session.MaxRoles {
+	text := strings.Join(stored, ",")
+	if len(text) > session.MaxRoles {
 		return nil, invalid("roles: the names with commas are over 255 bytes: use fewer roles")
 	}
+	x.concerns(slog.String("roles", text))
 	return stored, nil
 }
-
-// keepAdmin reports whether some account must keep the stored role admin. It is
-// true if the configuration names no admin: then nobody could grant the role
-// again.
-func (a *API) keepAdmin() bool { return len(a.cfg.Admins) == 0 }
 
 // BlockUser serves POST /api/admin/users/{address}/block: it ends every session
 // of an account and refuses its logins. It requires the permission users:write
@@ -119,8 +117,7 @@ func (x *exchange) blockUser() (nothing, error) {
 			"the configuration makes this address an admin: remove it there first")
 	}
 	user := x.api.store.UserOf(address)
-	return nothing{}, x.api.store.Block(
-		x.r.Context(), address, x.api.keepAdmin(), x.actorFor(user), x.rank(user)...)
+	return nothing{}, x.api.store.Block(x.r.Context(), user, x.change(user))
 }
 
 // UnblockUser serves POST /api/admin/users/{address}/unblock: it lets a blocked
@@ -136,8 +133,7 @@ func (x *exchange) unblockUser() (nothing, error) {
 		return nothing{}, err
 	}
 	user := x.api.store.UserOf(address)
-	return nothing{}, x.api.store.Unblock(
-		x.r.Context(), address, x.actorFor(user), x.rank(user)...)
+	return nothing{}, x.api.store.Unblock(x.r.Context(), user, x.change(user))
 }
 
 // EraseUser serves DELETE /api/admin/users/{address}: it ends every session of

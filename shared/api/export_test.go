@@ -90,7 +90,9 @@ func DeviceName(body string) (string, error) {
 }
 
 // Settable are the roles that are stored where those are set.
-func (a *API) Settable(roles []string) ([]string, error) { return a.settable(roles) }
+func (a *API) Settable(roles []string) ([]string, error) {
+	return (&exchange{api: a}).settable(roles)
+}
 
 // MergePatch applies a body as a patch to a stored object.
 func MergePatch(old, body string) (string, error) {

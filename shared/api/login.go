@@ -157,7 +157,9 @@ func (x *exchange) create(try attempt) (session.Grant, error) {
 	if errors.Is(err, session.ErrBlocked) && slices.Contains(x.api.cfg.Admins, m.Address) {
 		// The account was blocked before the configuration made it an admin. No
 		// route can take that away, so the block ends.
-		if err = x.api.store.Unblock(x.r.Context(), m.Address, x.actor()); err == nil {
+		user := x.api.store.UserOf(m.Address)
+		err = x.api.store.Unblock(x.r.Context(), user, session.Change{Actor: x.actor()})
+		if err == nil {
 			g, err = x.api.store.Create(x.r.Context(), login)
 		}
 	}
@@ -214,7 +216,8 @@ func (x *exchange) revokePresented(presented string, g session.Grant) {
 	if err != nil || id.User == g.Session.ID.User {
 		return
 	}
-	_, err = x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
+	change := session.Change{Actor: x.actor()}
+	_, err = x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, change)
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		x.api.log.Warn("presented session not ended",
 			"requestId", x.id, "sessionId", id.String(), "error", err.Error())

@@ -48,7 +48,8 @@ func (x *exchange) logOut(in logoutBody) (nothing, error) {
 // the session has already ended or is unknown: the result is what the caller
 // wants.
 func (x *exchange) logOutSession(id token.ID) (live bool, err error) {
-	ended, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, x.actor())
+	change := session.Change{Actor: x.actor()}
+	ended, err := x.api.store.Revoke(x.r.Context(), id, session.LoggedOut, change)
 	if errors.Is(err, token.ErrInvalid) {
 		err = nil
 	}

@@ -37,12 +37,9 @@ func (x *exchange) eraseProfile() (nothing, error) {
 	return nothing{}, x.erase(x.access.User.ID)
 }
 
-// erase erases an account. If the configuration names no admin, it refuses to
-// erase the last one: nobody could make another.
+// erase erases an account.
 func (x *exchange) erase(user token.UserID) error {
-	err := x.api.store.Erase(
-		x.r.Context(), user, x.api.keepAdmin(), x.actorFor(user), x.rank(user)...)
-	if err != nil {
+	if err := x.api.store.Erase(x.r.Context(), user, x.change(user)); err != nil {
 		return err
 	}
 	if user == x.access.User.ID {

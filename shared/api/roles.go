@@ -66,20 +66,29 @@ func (x *exchange) permissions(roles []string) []string {
 	return slices.Compact(given)
 }
 
-// rank returns the condition for a change of an account's roles or of the
-// account itself. Callers who are not admins must not gain permissions or
-// change an account that has more than they do: neither a role that they grant
-// nor the account that they change may have a permission that they lack. The
-// condition is checked against the roles that the account has when it is
-// changed. For admins there is no condition.
-func (x *exchange) rank(user token.UserID, given ...string) []session.Condition {
+// change returns the [session.Change] of a request that changes an account,
+// which may be another's, or gives it roles. The actor's User is set only if it
+// is another's. If the configuration names no admin, some account must keep the
+// stored role admin: otherwise nobody could grant it again.
+//
+// Callers who are not admins must not gain permissions or change an account
+// that has more than they do: neither a role that they give nor the account
+// that they change may have a permission that they lack. The condition is
+// checked against the roles that the account has when it is changed. For admins
+// there is no condition.
+func (x *exchange) change(user token.UserID, given ...string) session.Change {
 	caller := x.access.User
-	if user == caller.ID && len(given) == 0 || slices.Contains(x.roles(caller), session.RoleAdmin) {
-		return nil
+	change := session.Change{Actor: x.actor(), KeepAdmin: len(x.api.cfg.Admins) == 0}
+	if user != caller.ID {
+		change.Actor.User = caller.ID
 	}
-	return []session.Condition{func(stored []string) error {
-		return x.checkRank(slices.Concat(given, stored, x.configured(user)))
-	}}
+	if (user != caller.ID || len(given) > 0) &&
+		!slices.Contains(x.roles(caller), session.RoleAdmin) {
+		change.Condition = func(stored []string) error {
+			return x.checkRank(slices.Concat(given, stored, x.configured(user)))
+		}
+	}
+	return change
 }
 
 // configured returns the roles that the configuration alone grants to an

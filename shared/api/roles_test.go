@@ -49,6 +49,10 @@ func TestRoles(t *testing.T) {
 				equal(t, "permissions", members["permissions"], any(tt.permissions))
 			}
 		}
+		set := admin.setRoles(root, "editor").wants(200, "")
+		equal(t, "address", set.at("user", "address"), root.address.Hex())
+		equal(t, "roles of an admin by configuration, and stored", set.at("user", "roles"), []any{"user", "admin", "editor"})
+		admin.setRoles(root).wants(200, "")
 		equal(t, "roles of an admin by configuration", admin.profile().at("user", "roles"), []any{"user", "admin"})
 	})
 }

@@ -83,8 +83,8 @@ func (x *exchange) sessionID() (token.ID, error) {
 
 // end ends a session for a reason. It answers 404 if the session had already
 // ended.
-func (x *exchange) end(id token.ID, reason session.Reason, only ...session.Condition) error {
-	ended, err := x.api.store.Revoke(x.r.Context(), id, reason, x.actorFor(id.User), only...)
+func (x *exchange) end(id token.ID, reason session.Reason) error {
+	ended, err := x.api.store.Revoke(x.r.Context(), id, reason, x.change(id.User))
 	switch {
 	case errors.Is(err, token.ErrInvalid):
 		return absent()

@@ -22,7 +22,7 @@ import (
 func TestInvoke_allowed(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g := w.signIn(alice, session.Bearer)
-		_, err := w.store.SetRoles(ctx, alice, []string{"clerk"}, false, session.Actor{})
+		_, err := w.store.SetRoles(ctx, w.store.UserOf(alice), []string{"clerk"}, session.Change{})
 		must(t, err)
 		got := w.wants("a live session", "allow", newEvent(t, s).bearer(g.AccessToken))
 		want := map[string]string{
@@ -60,7 +60,7 @@ func TestInvoke_states(t *testing.T) {
 		w.wait(29 * time.Minute)
 		w.refused("idle for too long", "idle_timeout", at(g.AccessToken))
 		g = w.signIn(alice, session.Bearer)
-		_, err := w.store.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, session.Actor{})
+		_, err := w.store.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, session.Change{})
 		must(t, err)
 		w.refused("ended", "revoked_by_admin", at(g.AccessToken))
 	})
@@ -415,7 +415,7 @@ func TestInvoke_memoryFull(t *testing.T) {
 	must(t, own.Client().ConfigSet(ctx, "maxmemory", "1").Err())
 	w.wait(time.Minute)
 	w.wants("with memory full", "allow", newEvent(t, http2).bearer(g.AccessToken))
-	_, err := w.store.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
+	_, err := w.store.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
 	must(t, err)
 	w.refused("ended with memory full", "logged_out", newEvent(t, http2).bearer(g.AccessToken))
 }
@@ -426,14 +426,16 @@ func TestInvoke_revokeThenCall(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		for _, end := range []func(g session.Grant) error{
 			func(g session.Grant) error {
-				_, err := w.store.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
+				_, err := w.store.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
 				return err
 			},
 			func(g session.Grant) error {
 				_, err := w.store.RevokeAll(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
 				return err
 			},
-			func(g session.Grant) error { return w.store.Block(ctx, alice, false, session.Actor{}) },
+			func(g session.Grant) error {
+				return w.store.Block(ctx, w.store.UserOf(alice), session.Change{})
+			},
 		} {
 			g := w.signIn(alice, session.Bearer)
 			e := newEvent(t, s).bearer(g.AccessToken)
@@ -656,7 +658,7 @@ func TestInvoke_roundTrips(t *testing.T) {
 			}
 		}
 		ended := w.signIn(bob, session.Bearer)
-		_, err := w.store.Revoke(ctx, ended.Session.ID, session.LoggedOut, session.Actor{})
+		_, err := w.store.Revoke(ctx, ended.Session.ID, session.LoggedOut, session.Change{})
 		must(t, err)
 		roundTrips("ended", 1, newEvent(t, http2).bearer(ended.AccessToken))
 	})
@@ -692,7 +694,7 @@ func TestInvoke_countsRefusals(t *testing.T) {
 		if n := strings.Count(log, `"type":"authorize"`); n != 5 {
 			t.Errorf("%d refusals in %s", n, log)
 		}
-		_, err := w.store.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
+		_, err := w.store.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
 		must(t, err)
 		w.refused("ended", "logged_out", newEvent(t, s).bearer(g.AccessToken))
 		if !strings.Contains(w.log.text(), `"userId":"`+g.Session.ID.User.String()+`","sessionId":"`+g.Session.ID.String()) {

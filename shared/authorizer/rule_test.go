@@ -75,9 +75,9 @@ func TestInvoke_permissions(t *testing.T) {
 			s.rules = rules(t, "GET /orders*=orders:read", "POST /orders=orders:write", "* /orders/secret=orders:audit", "GET /posts=posts:read", "GET /$connect=chat:use")
 		})
 		user, clerk, admin := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer), w.signIn(carol, session.Bearer)
-		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.Actor{})
+		_, err := w.store.SetRoles(ctx, w.store.UserOf(bob), []string{"clerk"}, session.Change{})
 		must(t, err)
-		_, err = w.store.SetRoles(ctx, carol, []string{"admin"}, false, session.Actor{})
+		_, err = w.store.SetRoles(ctx, w.store.UserOf(carol), []string{"admin"}, session.Change{})
 		must(t, err)
 		for _, s := range byPath {
 			for _, tt := range []struct {
@@ -112,10 +112,10 @@ func TestInvoke_permissions(t *testing.T) {
 		w.refused("a handshake", "forbidden", newEvent(t, webSocket).bearer(clerk.AccessToken))
 		w.wants("a handshake", "allow", newEvent(t, webSocket).bearer(admin.AccessToken))
 		// A role that is given or taken holds from the next event on.
-		_, err = w.store.SetRoles(ctx, alice, []string{"clerk"}, false, session.Actor{})
+		_, err = w.store.SetRoles(ctx, w.store.UserOf(alice), []string{"clerk"}, session.Change{})
 		must(t, err)
 		w.wants("promoted", "allow", newEvent(t, http2).request("GET", "/orders", "/orders").bearer(user.AccessToken))
-		_, err = w.store.SetRoles(ctx, alice, nil, false, session.Actor{})
+		_, err = w.store.SetRoles(ctx, w.store.UserOf(alice), nil, session.Change{})
 		must(t, err)
 		w.refused("demoted", "forbidden", newEvent(t, http2).request("GET", "/orders", "/orders").bearer(user.AccessToken))
 	})
@@ -145,7 +145,7 @@ func TestInvoke_pathTricks(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /orders=orders:read", "* /orders/*=orders:read") })
 		user, clerk := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer)
-		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.Actor{})
+		_, err := w.store.SetRoles(ctx, w.store.UserOf(bob), []string{"clerk"}, session.Change{})
 		must(t, err)
 		for _, s := range byPath {
 			for _, path := range []string{

@@ -22,7 +22,8 @@ func life(w *world, s *session.Store, n int) error {
 	var g, spare, next session.Grant
 	var a session.Access
 	var p session.Preferences
-	me, admin := person(n), session.Actor{User: s.UserOf(person(n))}
+	me := s.UserOf(person(n))
+	admin, keepAdmin := session.Change{Actor: session.Actor{User: me}}, session.Change{Actor: session.Actor{User: me}, KeepAdmin: true}
 	steps := []struct {
 		name string
 		step func() error
@@ -64,22 +65,22 @@ func life(w *world, s *session.Store, n int) error {
 		{"sessions", func() (err error) { _, err = s.Sessions(ctx, a); return }},
 		{"account", func() (err error) { _, err = s.Account(ctx, me); return }},
 		{"activity", func() (err error) { _, _, err = s.Activity(ctx, g.User.ID, "", 50); return }},
-		{"role given", func() (err error) { _, err = s.SetRoles(ctx, me, []string{"admin"}, true, admin); return }},
+		{"role given", func() (err error) { _, err = s.SetRoles(ctx, me, []string{"admin"}, keepAdmin); return }},
 		{"role taken while another has it", func() error {
-			other := person(n + 1000)
-			_, err := s.SetRoles(ctx, other, []string{"admin"}, true, admin)
+			other := s.UserOf(person(n + 1000))
+			_, err := s.SetRoles(ctx, other, []string{"admin"}, keepAdmin)
 			if err == nil {
-				_, err = s.SetRoles(ctx, me, nil, true, admin)
+				_, err = s.SetRoles(ctx, me, nil, keepAdmin)
 			}
 			if err == nil {
-				_, err = s.SetRoles(ctx, other, nil, false, admin)
+				_, err = s.SetRoles(ctx, other, nil, admin)
 			}
 			return err
 		}},
-		{"block", func() error { return errors.Join(s.Block(ctx, me, false, admin), s.Unblock(ctx, me, admin)) }},
+		{"block", func() error { return errors.Join(s.Block(ctx, me, admin), s.Unblock(ctx, me, admin)) }},
 		{"login after it", func() (err error) { spare, err = s.Create(ctx, w.as(n, "c")); return }},
 		{"logout", func() (err error) {
-			_, err = s.Revoke(ctx, spare.Session.ID, session.LoggedOut, laptop.Actor())
+			_, err = s.Revoke(ctx, spare.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 			return
 		}},
 		{"login when the activity is old", func() (err error) {
@@ -91,7 +92,7 @@ func life(w *world, s *session.Store, n int) error {
 			_, err = s.RevokeAll(ctx, spare.Session.ID, session.LoggedOut, laptop.Actor())
 			return
 		}},
-		{"erasure", func() error { return s.Erase(ctx, g.User.ID, false, admin) }},
+		{"erasure", func() error { return s.Erase(ctx, g.User.ID, admin) }},
 		{"login that is left alone", func() (err error) { _, err = s.Create(ctx, w.as(n, "e")); return }},
 		{"sweep", func() (err error) { w.clock.add(time.Hour); _, err = s.Sweep(ctx); return }},
 		{"statistics", func() (err error) { _, err = s.Statistics(ctx); return }},

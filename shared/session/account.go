@@ -4,14 +4,24 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
+
+// The roles that always exist.
+const (
+	// RoleAdmin has every permission.
+	RoleAdmin = "admin"
+	// RoleUser is the role that everybody has. It is never stored.
+	RoleUser = "user"
+)
+
+// MaxRoles is the most bytes that an account's roles may have, with the commas
+// between them.
+const MaxRoles = 255
 
 // Account is an account as an admin sees it.
 type Account struct {
@@ -31,8 +41,7 @@ func (s *Store) UserOf(address common.Address) token.UserID {
 
 // Account reads an account. It returns [ErrNotFound] if nothing is stored of
 // it. It takes two round trips, or one if no session is live.
-func (s *Store) Account(ctx context.Context, address common.Address) (Account, error) {
-	user := s.UserOf(address)
+func (s *Store) Account(ctx context.Context, user token.UserID) (Account, error) {
 	rec, err := s.record(ctx, user)
 	if err != nil {
 		return Account{}, err
@@ -41,15 +50,17 @@ func (s *Store) Account(ctx context.Context, address common.Address) (Account, e
 		return Account{}, ErrNotFound // erased, or unblocked and never signed in
 	}
 	sessions, err := s.sessions(ctx, user, rec)
-	return Account{User: rec.user(user, address), Sessions: sessions, BlockedAt: rec.blockedAt}, err
+	return Account{
+		User: rec.user(user, common.Address{}), Sessions: sessions, BlockedAt: rec.blockedAt,
+	}, err
 }
 
-// record reads an account's record alone. It returns [ErrNotFound] if there is
-// none.
+// record reads an account's record alone. It returns an empty record if nothing
+// is stored of the account.
 func (s *Store) record(ctx context.Context, user token.UserID) (record, error) {
 	rec, _, err := s.load(ctx, []string{s.recordKey(user)})
 	if errors.Is(err, token.ErrInvalid) {
-		return record{}, ErrNotFound
+		return record{}, nil
 	}
 	return rec, err
 }
@@ -88,78 +99,4 @@ func (s *Store) sessions(ctx context.Context, user token.UserID, rec record) ([]
 	}
 	slices.SortStableFunc(list, func(a, b Session) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return list, nil
-}
-
-// Block ends every session of an account and refuses its logins from then on.
-// An account that has never signed in can be blocked, too. Block returns
-// [ErrLastAdmin] if keepAdmin is set and no other account could administer.
-func (s *Store) Block(
-	ctx context.Context, address common.Address, keepAdmin bool, actor Actor, only ...Condition,
-) error {
-	_, err := s.changeAccount(ctx, s.newTransaction(s.UserOf(address), actor), accountChange{
-		script: blockScript, dropsAdmin: true, keepAdmin: keepAdmin, only: only,
-		ask: func(c *transaction, _ record, roles string) { c.args = []any{1, roles} },
-	})
-	return err
-}
-
-// Unblock lets an account sign in again. It is not an error if the account is
-// not blocked.
-func (s *Store) Unblock(
-	ctx context.Context, address common.Address, actor Actor, only ...Condition,
-) error {
-	c := s.newTransaction(s.UserOf(address), actor)
-	c.keys = []string{s.replyCacheKey(c.user, c.idem)}
-	r, err := s.runConditional(ctx, c.user, only, func(roles string) (script.Reply, error) {
-		c.args = []any{0, roles}
-		return s.commit(ctx, blockScript, c)
-	})
-	if err == nil && r.Outcome() != outcomeDone {
-		return ErrDamaged
-	}
-	if err == nil && slices.Contains(strings.Split(r.Text(1), ","), RoleAdmin) {
-		err = s.reconcileAdmin(ctx, c.user)
-	}
-	return err
-}
-
-// Erase ends every session of an account, and deletes its preferences,
-// activity, state and roles. What remains is a block, and the list of ended
-// sessions until they would have expired. Erase returns [ErrLastAdmin] as
-// [Store.SetRoles] does. It is not an error if nothing is stored of the
-// account. Sealed data of sessions that the record no longer lists, or that
-// began while the account was erased, expires by its TTL.
-func (s *Store) Erase(
-	ctx context.Context, user token.UserID, keepAdmin bool, actor Actor, only ...Condition,
-) error {
-	tries := 0
-	_, err := s.changeAccount(ctx, s.newTransaction(user, actor), accountChange{
-		script: eraseScript, dropsAdmin: true, keepAdmin: keepAdmin, only: only,
-		ask: func(c *transaction, rec record, roles string) {
-			tries++
-			s.askErase(c, rec, roles, tries > 2) // concurrent logins must not prevent it
-		},
-	})
-	return err
-}
-
-// askErase sets the script's keys and arguments, for all sessions that the
-// record lists, live and ended. If anyway is set, other sessions do not stop
-// the script.
-func (s *Store) askErase(c *transaction, rec record, roles string, anyway bool) {
-	var sessions [][16]byte
-	for _, e := range rec.live {
-		sessions = append(sessions, e.session)
-	}
-	for _, e := range rec.ended {
-		sessions = append(sessions, e.session)
-	}
-	c.keys = append(c.keys, s.preferencesKey(c.user))
-	all := []byte{}
-	for _, session := range sessions {
-		id := token.ID{User: c.user, Session: session}
-		c.keys = append(c.keys, s.payloadKey(id), s.stateKey(id))
-		all = append(all, session[:]...)
-	}
-	c.args = []any{all, roles, bit(anyway)}
 }

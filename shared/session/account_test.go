@@ -15,33 +15,37 @@ import (
 	"latchkey/shared/token"
 )
 
-var operator = session.Actor{User: token.UserID{1, 2, 3}, Device: "Operator's desk"}
+var (
+	operator   = session.Actor{User: token.UserID{1, 2, 3}, Device: "Operator's desk"}
+	asOperator = session.Change{Actor: operator}
+	keepsAdmin = session.Change{Actor: operator, KeepAdmin: true}
+)
 
 func TestBlock(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g, second := w.signIn(alice, laptop), w.signIn(alice, phone)
 		under := w.login(alice, laptop) // its nonce is spent, its session not made yet
-		must(t, w.Block(ctx, alice, false, operator))
+		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
 		w.dead(g)
 		w.dead(second)
 		_, err := w.Validate(ctx, g.AccessToken, laptop)
 		wantsEnded(t, err, session.AccountBlocked)
 		_, err = w.Create(ctx, under)
 		wants(t, err, session.ErrBlocked)
-		a, err := w.Account(ctx, alice)
+		a, err := w.Account(ctx, w.UserOf(alice))
 		must(t, err)
-		if len(a.Sessions) != 0 || !a.BlockedAt.Equal(w.clock.now()) || a.User.Address != alice {
+		if len(a.Sessions) != 0 || !a.BlockedAt.Equal(w.clock.now()) || a.User.ID != w.UserOf(alice) {
 			t.Errorf("the account is %+v", a)
 		}
 		if ttl := w.rdb.PTTL(ctx, w.RecordKey(g.Session.ID)).Val(); ttl != -1 {
 			t.Errorf("a block is kept for %v", ttl)
 		}
 
-		must(t, w.Unblock(ctx, alice, operator))
+		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
 		w.dead(g)
 		w.opens(w.signIn(alice, laptop))
-		if a, err = w.Account(ctx, alice); err != nil || !a.BlockedAt.IsZero() || len(a.Sessions) != 1 {
+		if a, err = w.Account(ctx, w.UserOf(alice)); err != nil || !a.BlockedAt.IsZero() || len(a.Sessions) != 1 {
 			t.Errorf("unblocked, the account is %+v, %v", a, err)
 		}
 	})
@@ -51,21 +55,21 @@ func TestBlock(t *testing.T) {
 func TestAccount_neverSeen(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		_, err := w.Account(ctx, bob)
+		_, err := w.Account(ctx, w.UserOf(bob))
 		wants(t, err, session.ErrNotFound)
-		must(t, w.Unblock(ctx, bob, operator))
-		_, err = w.Account(ctx, bob)
+		must(t, w.Unblock(ctx, w.UserOf(bob), asOperator))
+		_, err = w.Account(ctx, w.UserOf(bob))
 		wants(t, err, session.ErrNotFound)
 
-		must(t, w.Block(ctx, bob, false, operator))
+		must(t, w.Block(ctx, w.UserOf(bob), asOperator))
 		_, err = w.Create(ctx, w.login(bob, laptop))
 		wants(t, err, session.ErrBlocked)
-		user, err := w.SetRoles(ctx, bob, []string{"editor"}, true, operator)
+		user, err := w.SetRoles(ctx, w.UserOf(bob), []string{"editor"}, keepsAdmin)
 		must(t, err)
 		if !user.CreatedAt.IsZero() || !user.LastLoginAt.IsZero() {
 			t.Errorf("never seen, yet %+v", user)
 		}
-		must(t, w.Unblock(ctx, bob, operator))
+		must(t, w.Unblock(ctx, w.UserOf(bob), asOperator))
 		w.clock.add(time.Hour)
 		g := w.signIn(bob, laptop)
 		if !slices.Equal(g.User.Roles, []string{"editor"}) || !g.User.CreatedAt.Equal(w.clock.now()) {
@@ -88,20 +92,20 @@ func TestSetRoles(t *testing.T) {
 			}
 		}
 		has()
-		_, err := w.SetRoles(ctx, alice, []string{"admin", "editor"}, true, operator)
+		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin", "editor"}, keepsAdmin)
 		must(t, err)
 		has("admin", "editor")
-		_, err = w.SetRoles(ctx, bob, []string{"admin"}, true, operator)
+		_, err = w.SetRoles(ctx, w.UserOf(bob), []string{"admin"}, keepsAdmin)
 		must(t, err)
-		_, err = w.SetRoles(ctx, alice, []string{"editor"}, true, operator)
+		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, keepsAdmin)
 		must(t, err)
 		has("editor")
-		_, err = w.SetRoles(ctx, bob, nil, true, operator)
+		_, err = w.SetRoles(ctx, w.UserOf(bob), nil, keepsAdmin)
 		wants(t, err, session.ErrLastAdmin)
-		wants(t, w.Erase(ctx, w.UserOf(bob), true, operator), session.ErrLastAdmin)
-		must(t, w.Erase(ctx, w.UserOf(bob), false, operator))
+		wants(t, w.Erase(ctx, w.UserOf(bob), keepsAdmin), session.ErrLastAdmin)
+		must(t, w.Erase(ctx, w.UserOf(bob), asOperator))
 		longest := strings.Repeat("r", session.MaxRoles)
-		_, err = w.SetRoles(ctx, alice, []string{longest}, true, operator)
+		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{longest}, keepsAdmin)
 		must(t, err)
 		has(longest)
 	})
@@ -114,12 +118,12 @@ func TestSetRoles_lastAdminRace(t *testing.T) {
 		for range 20 {
 			both := []common.Address{alice, bob}
 			for _, address := range both {
-				_, err := w.SetRoles(ctx, address, []string{"admin"}, true, operator)
+				_, err := w.SetRoles(ctx, w.UserOf(address), []string{"admin"}, keepsAdmin)
 				must(t, err)
 			}
 			var refused atomic.Int64
 			together(2, func(i int) {
-				_, err := w.SetRoles(ctx, both[i], nil, true, operator)
+				_, err := w.SetRoles(ctx, w.UserOf(both[i]), nil, keepsAdmin)
 				if errors.Is(err, session.ErrLastAdmin) {
 					refused.Add(1)
 				} else if err != nil {
@@ -141,7 +145,7 @@ func TestCreate_roleLimits(t *testing.T) {
 		})
 		live := func(roles []string, granted ...string) int {
 			t.Helper()
-			_, err := w.SetRoles(ctx, alice, roles, false, operator)
+			_, err := w.SetRoles(ctx, w.UserOf(alice), roles, asOperator)
 			must(t, err)
 			var g session.Grant
 			for range 7 {
@@ -172,10 +176,10 @@ func TestErase(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		before := w.signIn(alice, laptop)
-		_, err := w.Revoke(ctx, before.Session.ID, session.LoggedOut, laptop.Actor())
+		_, err := w.Revoke(ctx, before.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		g := w.signIn(alice, laptop)
-		_, err = w.SetRoles(ctx, alice, []string{"editor"}, false, operator)
+		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator)
 		must(t, err)
 		a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 		must(t, err)
@@ -185,7 +189,7 @@ func TestErase(t *testing.T) {
 		must(t, err)
 
 		user := g.User.ID
-		must(t, w.Erase(ctx, user, false, laptop.Actor()))
+		must(t, w.Erase(ctx, user, session.Change{Actor: laptop.Actor()}))
 		w.dead(g)
 		_, err = w.Validate(ctx, g.AccessToken, laptop)
 		wantsEnded(t, err, session.AccountErased)
@@ -207,12 +211,12 @@ func TestErase(t *testing.T) {
 			t.Errorf("signed in again as %+v", again.User)
 		}
 
-		must(t, w.Block(ctx, alice, false, operator))
-		must(t, w.Erase(ctx, user, false, operator))
+		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Erase(ctx, user, asOperator))
 		_, err = w.Create(ctx, w.login(alice, laptop))
 		wants(t, err, session.ErrBlocked)
-		must(t, w.Erase(ctx, w.UserOf(bob), false, operator))
-		if _, err := w.Account(ctx, bob); !errors.Is(err, session.ErrNotFound) {
+		must(t, w.Erase(ctx, w.UserOf(bob), asOperator))
+		if _, err := w.Account(ctx, w.UserOf(bob)); !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("erasing nobody left %v", err)
 		}
 	})
@@ -225,7 +229,7 @@ func TestErase_loginInBetween(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		var between session.Grant
 		s := w.on(w.beforeScript(func() { between = w.signIn(alice, phone) }), w.clock)
-		must(t, s.Erase(ctx, g.User.ID, false, laptop.Actor()))
+		must(t, s.Erase(ctx, g.User.ID, session.Change{Actor: laptop.Actor()}))
 		w.dead(g)
 		w.dead(between)
 		if n := w.rdb.Exists(ctx, w.PayloadKey(between.Session.ID)).Val(); n != 0 {
@@ -238,14 +242,16 @@ func TestErase_loginInBetween(t *testing.T) {
 // nothing takes effect. Logins and refreshes race them. Attack cases 38 and 50.
 func TestEndings_race(t *testing.T) {
 	for name, ending := range map[string]func(*world, session.Grant) error{
-		"block": func(w *world, _ session.Grant) error { return w.Block(ctx, alice, false, operator) },
+		"block": func(w *world, _ session.Grant) error { return w.Block(ctx, w.UserOf(alice), asOperator) },
 		"revoke all": func(w *world, g session.Grant) error {
-			return second(w.RevokeAllOf(ctx, g.User.ID, session.RevokedByAdmin, operator))
+			return second(w.RevokeAllOf(ctx, g.User.ID, session.RevokedByAdmin, asOperator))
 		},
 		"logout everywhere": func(w *world, g session.Grant) error {
 			return second(w.RevokeAll(ctx, g.Session.ID, session.LoggedOut, laptop.Actor()))
 		},
-		"erasure": func(w *world, g session.Grant) error { return w.Erase(ctx, g.User.ID, false, laptop.Actor()) },
+		"erasure": func(w *world, g session.Grant) error {
+			return w.Erase(ctx, g.User.ID, session.Change{Actor: laptop.Actor()})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, r redistest.Redis) { raceEnding(t, newWorld(t, r), name == "block", ending) })
@@ -258,7 +264,7 @@ func second(_ int, err error) error { return err }
 func raceEnding(t *testing.T, w *world, blocks bool, ending func(*world, session.Grant) error) {
 	t.Helper()
 	for range 8 {
-		must(t, w.Unblock(ctx, alice, operator))
+		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
 		first := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		var sent, done atomic.Bool
@@ -313,30 +319,30 @@ func TestBlock_lastAdmin(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		give := func(address common.Address, roles ...string) error {
-			_, err := w.SetRoles(ctx, address, roles, true, operator)
+			_, err := w.SetRoles(ctx, w.UserOf(address), roles, keepsAdmin)
 			return err
 		}
 		must(t, give(alice, "admin"))
-		wants(t, w.Block(ctx, alice, true, operator), session.ErrLastAdmin)
+		wants(t, w.Block(ctx, w.UserOf(alice), keepsAdmin), session.ErrLastAdmin)
 		must(t, give(bob, "admin"))
-		must(t, w.Block(ctx, bob, true, operator))
+		must(t, w.Block(ctx, w.UserOf(bob), keepsAdmin))
 		wants(t, give(alice), session.ErrLastAdmin) // the other admin is blocked
-		must(t, w.Unblock(ctx, bob, operator))
+		must(t, w.Unblock(ctx, w.UserOf(bob), asOperator))
 		must(t, give(alice))
-		wants(t, w.Block(ctx, bob, true, operator), session.ErrLastAdmin)
-		must(t, w.Block(ctx, alice, true, operator))
+		wants(t, w.Block(ctx, w.UserOf(bob), keepsAdmin), session.ErrLastAdmin)
+		must(t, w.Block(ctx, w.UserOf(alice), keepsAdmin))
 		must(t, give(alice, "admin")) // blocked, so not one who could
 		wants(t, give(bob), session.ErrLastAdmin)
 
 		for range 30 {
 			together(2, func(i int) {
 				roles := [][]string{{"admin"}, nil}[i]
-				if _, err := w.SetRoles(ctx, alice, roles, false, operator); err != nil {
+				if _, err := w.SetRoles(ctx, w.UserOf(alice), roles, asOperator); err != nil {
 					t.Error(err)
 				}
 			})
-			must(t, w.Unblock(ctx, alice, operator))
-			a, err := w.Account(ctx, alice)
+			must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+			a, err := w.Account(ctx, w.UserOf(alice))
 			if err != nil && !errors.Is(err, session.ErrNotFound) {
 				t.Fatal(err)
 			}
@@ -354,12 +360,12 @@ func TestErase_twice(t *testing.T) {
 		var emitted []session.Event
 		w := newWorld(t, r, listening(&emitted))
 		g := w.signIn(alice, laptop)
-		must(t, w.Erase(ctx, g.User.ID, false, laptop.Actor()))
-		must(t, w.Erase(ctx, g.User.ID, false, laptop.Actor()))
+		must(t, w.Erase(ctx, g.User.ID, session.Change{Actor: laptop.Actor()}))
+		must(t, w.Erase(ctx, g.User.ID, session.Change{Actor: laptop.Actor()}))
 		if n := count(emitted, session.EventErased); n != 1 {
 			t.Errorf("%d events of one erasure", n)
 		}
-		_, err := w.Account(ctx, alice)
+		_, err := w.Account(ctx, w.UserOf(alice))
 		wants(t, err, session.ErrNotFound)
 	})
 }

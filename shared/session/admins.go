@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -27,14 +26,15 @@ import (
 // which two others leave.
 
 // dropAdmin removes an account from the list, before its record changes. It
-// returns [ErrLastAdmin] if keepAdmin is set and the list has no other account.
-func (s *Store) dropAdmin(ctx context.Context, user token.UserID, keepAdmin bool) error {
-	if keepAdmin {
+// returns [ErrLastAdmin] if the change must leave an admin and the list has no
+// other account.
+func (s *Store) dropAdmin(ctx context.Context, user token.UserID, change Change) error {
+	if change.KeepAdmin {
 		if err := s.pruneAdmins(ctx); err != nil {
 			return err
 		}
 	}
-	r, err := s.run(ctx, dropAdminScript, []string{s.adminsKey()}, user[:], bit(keepAdmin))
+	r, err := s.run(ctx, dropAdminScript, []string{s.adminsKey()}, user[:], bit(change.KeepAdmin))
 	if err == nil && r.Outcome() == outcomeLast {
 		return ErrLastAdmin
 	}
@@ -54,9 +54,9 @@ func (s *Store) pruneAdmins(ctx context.Context) error {
 	for _, member := range list {
 		var user token.UserID
 		copy(user[:], member)
-		can, err := s.canAdminister(ctx, user)
-		if err == nil && !can {
-			err = s.reconcileAdmin(ctx, user)
+		rec, err := s.record(ctx, user)
+		if err == nil && !rec.canAdminister() {
+			err = s.listAdmin(ctx, user, rec)
 		}
 		if err != nil {
 			return err
@@ -66,14 +66,22 @@ func (s *Store) pruneAdmins(ctx context.Context) error {
 }
 
 // reconcileAdmin makes the list match an account's record. It is called after
-// every change of either. It compares what it wrote with the record again, so
-// that of two calls at once the last one matches it. It returns
-// [ErrUnavailable] if the record keeps changing.
+// every change of either.
 func (s *Store) reconcileAdmin(ctx context.Context, user token.UserID) error {
-	can, err := s.canAdminister(ctx, user)
-	for pass := 0; pass < staleReads && err == nil; pass++ {
+	rec, err := s.record(ctx, user)
+	if err != nil {
+		return err
+	}
+	return s.listAdmin(ctx, user, rec)
+}
+
+// listAdmin makes the list match a record that was just read. It compares what
+// it wrote with the record again, so that of two calls at once the last one
+// matches it. It returns [ErrUnavailable] if the record keeps changing.
+func (s *Store) listAdmin(ctx context.Context, user token.UserID, rec record) error {
+	for range staleReads {
 		write := s.rdb.SRem
-		if can {
+		if rec.canAdminister() {
 			write = s.rdb.SAdd
 		}
 		if err := script.Retry(ctx, func() error {
@@ -81,20 +89,18 @@ func (s *Store) reconcileAdmin(ctx context.Context, user token.UserID) error {
 		}); err != nil {
 			return err
 		}
-		wrote := can
-		if can, err = s.canAdminister(ctx, user); err == nil && can == wrote {
-			return nil
+		wrote := rec.canAdminister()
+		var err error
+		if rec, err = s.record(ctx, user); err != nil || rec.canAdminister() == wrote {
+			return err
 		}
 	}
-	return cmp.Or(err, ErrUnavailable)
-}
-
-// canAdminister reports whether an account has the role admin stored and is not
-// blocked.
-func (s *Store) canAdminister(ctx context.Context, user token.UserID) (bool, error) {
-	rec, err := s.recordOrNone(ctx, user)
-	return rec.administers() && rec.blockedAt.IsZero(), err
+	return ErrUnavailable
 }
 
 // administers reports whether the role admin is stored.
 func (rec record) administers() bool { return slices.Contains(rec.roles, RoleAdmin) }
+
+// canAdminister reports whether the role admin is stored and the account is not
+// blocked.
+func (rec record) canAdminister() bool { return rec.administers() && rec.blockedAt.IsZero() }

@@ -90,7 +90,7 @@ func TestCreate_sameLoginTwice(t *testing.T) {
 		wants(t, err, session.ErrNonceSpent)
 		w.opens(g)
 
-		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		_, err = w.Create(ctx, in)
 		wants(t, err, session.ErrNonceSpent)
@@ -228,7 +228,7 @@ func TestCreate_keepsSixteenEnded(t *testing.T) {
 		w.clock.add(time.Millisecond)
 		_, err = w.Validate(ctx, all[18].AccessToken, laptop)
 		wants(t, err, token.ErrInvalid)
-		_, err = w.Revoke(ctx, all[18].Session.ID, session.LoggedOut, laptop.Actor())
+		_, err = w.Revoke(ctx, all[18].Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		wants(t, err, token.ErrInvalid)
 		// The last, which nobody has swept, ends with the next login, and is remembered from then.
 		ended := w.stored(w.signIn(alice, laptop)).Ended

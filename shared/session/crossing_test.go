@@ -21,7 +21,7 @@ func TestRevoke_deadlineThenRefreshUnderWay(t *testing.T) {
 		w.clock.add(30*time.Minute - 5*time.Millisecond)
 		s := w.on(w.beforeScript(func() {
 			w.clock.add(10 * time.Millisecond)
-			over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+			over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 			must(t, err)
 			if over.Reason != session.IdleTimeout || !over.ByThis {
 				t.Errorf("the logout was told %+v", over)
@@ -99,7 +99,7 @@ func TestStore_crossedReply(t *testing.T) {
 		must(t, err)
 		_, err = s.Validate(ctx, a.AccessToken, laptop)
 		wants(t, err, session.ErrUnavailable)
-		_, err = s.Revoke(ctx, a.Session.ID, session.LoggedOut, laptop.Actor())
+		_, err = s.Revoke(ctx, a.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		wants(t, err, session.ErrUnavailable)
 		_, err = s.Refresh(ctx, b.RefreshToken, laptop)
 		wants(t, err, session.ErrUnavailable)

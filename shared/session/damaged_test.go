@@ -66,7 +66,10 @@ func testDamagedBeside(t *testing.T, w *world, emitted *journal, key string) {
 	}
 	changed(session.EventLogin, login("a"))
 	changed(session.EventRefresh, func() (err error) { g, err = w.Refresh(ctx, g.RefreshToken, laptop); return err })
-	changed(session.EventEnded, func() error { _, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{}); return err })
+	changed(session.EventEnded, func() error {
+		_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
+		return err
+	})
 	w.dead(g)
 	changed(session.EventLogin, login("b"))
 	changed(session.EventStepUp, func() error {
@@ -87,12 +90,12 @@ func testDamagedBeside(t *testing.T, w *world, emitted *journal, key string) {
 		_, err = w.SetPreferences(ctx, a, old, []byte(`{"a":1}`), session.Actor{})
 		return err
 	})
-	changed(session.EventRoles, func() error { _, err := w.SetRoles(ctx, alice, []string{"editor"}, false, operator); return err })
-	changed(session.EventEnded, func() error { _, err := w.RevokeAllOf(ctx, user, session.Revoked, operator); return err })
+	changed(session.EventRoles, func() error { _, err := w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator); return err })
+	changed(session.EventEnded, func() error { _, err := w.RevokeAllOf(ctx, user, session.Revoked, asOperator); return err })
 	w.dead(g)
-	changed(session.EventBlocked, func() error { return w.Block(ctx, alice, false, operator) })
-	changed(session.EventUnblocked, func() error { return w.Unblock(ctx, alice, operator) })
-	must(t, w.Erase(ctx, user, false, operator))
+	changed(session.EventBlocked, func() error { return w.Block(ctx, w.UserOf(alice), asOperator) })
+	changed(session.EventUnblocked, func() error { return w.Unblock(ctx, w.UserOf(alice), asOperator) })
+	must(t, w.Erase(ctx, user, asOperator))
 	if n := w.rdb.Exists(ctx, w.ActivityKey(user)).Val(); n != 0 {
 		t.Error("erased, and there is an activity")
 	}
@@ -103,12 +106,12 @@ func TestRevoke_againWithDamagedActivity(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
+		_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
 		must(t, err)
 		key := w.ActivityKey(g.User.ID)
 		must(t, w.rdb.Del(ctx, key).Err())
 		must(t, w.rdb.Set(ctx, key, "no list", 0).Err())
-		over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
+		over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
 		must(t, err)
 		if over.Reason != session.LoggedOut || over.ByThis {
 			t.Errorf("told %+v", over)
@@ -125,7 +128,7 @@ func TestAudit_lineLost(t *testing.T) {
 			o.Audit = func(context.Context, session.Event) { lost++ } // written nowhere
 		})
 		g := w.signIn(alice, laptop)
-		must(t, w.Block(ctx, alice, false, operator))
+		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
 		gone := w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 			if err := next(ctx, cmd); err != nil || !isScript(cmd) {
 				return err
@@ -133,7 +136,7 @@ func TestAudit_lineLost(t *testing.T) {
 			cmd.SetErr(redis.ErrClosed) // the process is ending: it hears nothing, and asks no more
 			return cmd.Err()
 		})
-		wants(t, w.on(gone, w.clock).Unblock(ctx, alice, operator), session.ErrUnavailable)
+		wants(t, w.on(gone, w.clock).Unblock(ctx, w.UserOf(alice), asOperator), session.ErrUnavailable)
 		events, _, err := w.Activity(ctx, g.User.ID, "", 10)
 		must(t, err)
 		want := []string{"login", "session.ended account_blocked", "account.blocked", "account.unblocked"}

@@ -9,8 +9,8 @@ import (
 )
 
 // Errors of this package. Methods also return [token.ErrInvalid], [*EndedError]
-// and [*RateError], and the error of a [Condition]. Any other error is a
-// defect.
+// and [*RateError], and the error of a [Change]'s Condition. Any other error
+// is a defect.
 var (
 	// ErrTokenExpired says that an authentic access token has expired. Its
 	// session may still be live: refresh.

@@ -45,7 +45,7 @@ func Example() {
 
 	access, _ := store.Validate(ctx, grant.AccessToken, client)
 	fmt.Println("signed in:", access.Session.Address)
-	_, _ = store.Revoke(ctx, grant.Session.ID, session.LoggedOut, laptop.Actor())
+	_, _ = store.Revoke(ctx, grant.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 	_, err = store.Validate(ctx, grant.AccessToken, client)
 	fmt.Println(err)
 	// Output:

@@ -36,10 +36,10 @@ func FuzzDecodeStored(f *testing.F) {
 func honestRecords(f *testing.F) []string {
 	w := newWorld(f, redistest.Embedded(f))
 	over, g := w.signIn(alice, laptop), w.signIn(alice, phone)
-	_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, laptop.Actor())
+	_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 	must(f, err)
 	record := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
-	_, err = w.SetRoles(ctx, alice, []string{"admin", "auditor"}, false, session.Actor{})
+	_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"admin", "auditor"}, session.Change{})
 	must(f, err)
 	withRoles := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
 	nowhere := w.signIn(bob, session.Client{Transport: session.Bearer})

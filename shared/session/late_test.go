@@ -22,16 +22,16 @@ func (w *world) late(actor func()) *session.Store {
 // it could not deliver.
 func TestLate_account(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
-	must(t, w.Block(ctx, bob, false, operator))
-	must(t, w.late(func() { must(t, w.Block(ctx, bob, false, operator)) }).Unblock(ctx, bob, operator))
-	must(t, w.late(func() { must(t, w.Unblock(ctx, bob, operator)) }).Unblock(ctx, bob, operator))
+	must(t, w.Block(ctx, w.UserOf(bob), asOperator))
+	must(t, w.late(func() { must(t, w.Block(ctx, w.UserOf(bob), asOperator)) }).Unblock(ctx, w.UserOf(bob), asOperator))
+	must(t, w.late(func() { must(t, w.Unblock(ctx, w.UserOf(bob), asOperator)) }).Unblock(ctx, w.UserOf(bob), asOperator))
 	g := w.signIn(bob, laptop)
-	must(t, w.late(func() { must(t, w.Unblock(ctx, bob, operator)); g = w.signIn(bob, laptop) }).Block(ctx, bob, false, operator))
+	must(t, w.late(func() { must(t, w.Unblock(ctx, w.UserOf(bob), asOperator)); g = w.signIn(bob, laptop) }).Block(ctx, w.UserOf(bob), asOperator))
 	w.opens(g)
 	_, err := w.late(func() {
-		_, err := w.SetRoles(ctx, bob, nil, false, operator)
+		_, err := w.SetRoles(ctx, w.UserOf(bob), nil, asOperator)
 		must(t, err)
-	}).SetRoles(ctx, bob, []string{"editor"}, false, operator)
+	}).SetRoles(ctx, w.UserOf(bob), []string{"editor"}, asOperator)
 	must(t, err)
 	if roles := w.stored(g).Roles; len(roles) != 0 {
 		t.Errorf("a promotion came back: %q", roles)
@@ -39,7 +39,7 @@ func TestLate_account(t *testing.T) {
 	_, err = w.late(func() { g = w.signIn(bob, laptop) }).RevokeAll(ctx, g.Session.ID, session.LoggedOut, operator)
 	must(t, err)
 	w.opens(g)
-	must(t, w.late(func() { g = w.signIn(bob, laptop) }).Erase(ctx, g.User.ID, false, operator))
+	must(t, w.late(func() { g = w.signIn(bob, laptop) }).Erase(ctx, g.User.ID, asOperator))
 	w.opens(g)
 }
 
@@ -81,23 +81,23 @@ func TestLate_data(t *testing.T) {
 func TestLate_admin(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		_, err := w.SetRoles(ctx, alice, []string{"admin"}, true, operator)
+		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, keepsAdmin)
 		must(t, err)
-		must(t, w.Block(ctx, bob, true, operator))
+		must(t, w.Block(ctx, w.UserOf(bob), keepsAdmin))
 		w.signIn(carol, laptop)
 		for _, gone := range []token.UserID{w.UserOf(bob), w.UserOf(carol), {1}} {
 			must(t, w.rdb.SAdd(ctx, w.AdminsKey(), gone[:]).Err())
 		}
-		_, err = w.SetRoles(ctx, alice, nil, true, operator)
+		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin)
 		wants(t, err, session.ErrLastAdmin)
-		wants(t, w.Block(ctx, alice, true, operator), session.ErrLastAdmin)
-		wants(t, w.Erase(ctx, w.UserOf(alice), true, operator), session.ErrLastAdmin)
+		wants(t, w.Block(ctx, w.UserOf(alice), keepsAdmin), session.ErrLastAdmin)
+		wants(t, w.Erase(ctx, w.UserOf(alice), keepsAdmin), session.ErrLastAdmin)
 		if n := w.admins(); n != 1 {
 			t.Errorf("%d on the list", n)
 		}
-		_, err = w.SetRoles(ctx, carol, []string{"admin"}, true, operator)
+		_, err = w.SetRoles(ctx, w.UserOf(carol), []string{"admin"}, keepsAdmin)
 		must(t, err)
-		_, err = w.SetRoles(ctx, alice, nil, true, operator)
+		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin)
 		must(t, err)
 	})
 }

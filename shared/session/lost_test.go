@@ -58,7 +58,7 @@ func story(t *testing.T, w *world, s *session.Store) {
 	if !wantsEnded(t, err, session.RefreshReused).ByThis {
 		t.Error("the operation that found the theft is not told so")
 	}
-	over, err := s.Revoke(ctx, all[4].Session.ID, session.LoggedOut, laptop.Actor())
+	over, err := s.Revoke(ctx, all[4].Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 	must(t, err)
 	if !over.ByThis {
 		t.Error("the operation that ended the session is not told so")
@@ -95,21 +95,21 @@ func storyOfAccount(t *testing.T, w *world, s *session.Store) {
 	}
 	w.dead(spare)
 	admin := session.Actor{User: s.UserOf(alice)}
-	user, err := s.SetRoles(ctx, bob, []string{"admin", "editor"}, true, admin)
+	user, err := s.SetRoles(ctx, s.UserOf(bob), []string{"admin", "editor"}, session.Change{Actor: admin, KeepAdmin: true})
 	must(t, err)
 	if len(user.Roles) != 2 {
 		t.Errorf("roles are %q", user.Roles)
 	}
-	_, err = s.SetRoles(ctx, bob, nil, true, admin)
+	_, err = s.SetRoles(ctx, s.UserOf(bob), nil, session.Change{Actor: admin, KeepAdmin: true})
 	wants(t, err, session.ErrLastAdmin)
-	_, err = s.SetRoles(ctx, bob, nil, false, admin)
+	_, err = s.SetRoles(ctx, s.UserOf(bob), nil, session.Change{Actor: admin})
 	must(t, err)
-	must(t, s.Block(ctx, bob, false, admin))
+	must(t, s.Block(ctx, s.UserOf(bob), session.Change{Actor: admin}))
 	_, err = s.Create(ctx, session.Login{Nonce: "three", Address: bob, Client: laptop})
 	wants(t, err, session.ErrBlocked)
-	must(t, s.Unblock(ctx, bob, admin))
+	must(t, s.Unblock(ctx, s.UserOf(bob), session.Change{Actor: admin}))
 	last := login("four")
-	must(t, s.Erase(ctx, last.User.ID, true, admin))
+	must(t, s.Erase(ctx, last.User.ID, session.Change{Actor: admin, KeepAdmin: true}))
 	w.dead(last)
 }
 

@@ -2,12 +2,14 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/redistest"
@@ -35,22 +37,47 @@ func TestSetRoles_overtakenByPromotion(t *testing.T) {
 		w := newWorld(t, r)
 		promoted := func() *session.Store {
 			return w.on(w.beforeScript(func() {
-				_, err := w.SetRoles(ctx, bob, []string{"admin"}, true, operator)
+				_, err := w.SetRoles(ctx, w.UserOf(bob), []string{"admin"}, keepsAdmin)
 				must(t, err)
 			}), w.clock)
 		}
-		_, err := promoted().SetRoles(ctx, bob, nil, false, operator)
+		_, err := promoted().SetRoles(ctx, w.UserOf(bob), nil, asOperator)
 		must(t, err)
 		if n := w.admins(); n != 0 {
 			t.Errorf("%d on the list", n)
 		}
-		_, err = promoted().SetRoles(ctx, bob, nil, true, operator) // who is the last one now
+		_, err = promoted().SetRoles(ctx, w.UserOf(bob), nil, keepsAdmin) // who is the last one now
 		wants(t, err, session.ErrLastAdmin)
-		_, err = w.SetRoles(ctx, alice, []string{"admin"}, true, operator)
+		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, keepsAdmin)
 		must(t, err)
-		must(t, w.Block(ctx, bob, true, operator))
-		_, err = w.SetRoles(ctx, alice, nil, true, operator)
+		must(t, w.Block(ctx, w.UserOf(bob), keepsAdmin))
+		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin)
 		wants(t, err, session.ErrLastAdmin)
+	})
+}
+
+// An admin whose demotion is refused in the end is on the list again, though it was removed before.
+func TestSetRoles_refusedAfterTheDrop(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		give := func(s *session.Store, address common.Address, roles []string, change session.Change) error {
+			_, err := s.SetRoles(ctx, w.UserOf(address), roles, change)
+			return err
+		}
+		must(t, give(w.Store, alice, []string{"admin"}, asOperator))
+		must(t, give(w.Store, bob, []string{"admin"}, asOperator))
+		s := w.on(w.beforeScript(func() { must(t, give(w.Store, bob, []string{"admin", "editor"}, asOperator)) }), w.clock)
+		refused := errors.New("refused")
+		noEditor := session.Change{Actor: operator, Condition: func(roles []string) error {
+			if slices.Contains(roles, "editor") {
+				return refused
+			}
+			return nil
+		}}
+		wants(t, give(s, bob, nil, noEditor), refused)
+		if n := w.admins(); n != 2 {
+			t.Errorf("%d on the list, want 2", n)
+		}
 	})
 }
 
@@ -60,10 +87,10 @@ func TestErase_overtakenByPromotion(t *testing.T) {
 		w := newWorld(t, r)
 		g := w.signIn(bob, laptop)
 		s := w.on(w.beforeScript(func() {
-			_, err := w.SetRoles(ctx, bob, []string{"admin"}, true, operator)
+			_, err := w.SetRoles(ctx, w.UserOf(bob), []string{"admin"}, keepsAdmin)
 			must(t, err)
 		}), w.clock)
-		must(t, s.Erase(ctx, g.User.ID, false, operator))
+		must(t, s.Erase(ctx, g.User.ID, asOperator))
 		if w.admins() != 0 {
 			t.Errorf("the erased one is on the list")
 		}
@@ -74,15 +101,18 @@ func TestErase_overtakenByPromotion(t *testing.T) {
 func TestSetRoles_overtakenByDemotion(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		_, err := w.SetRoles(ctx, alice, []string{"admin"}, true, operator)
+		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, keepsAdmin)
 		must(t, err)
 		s := w.on(w.before("sadd", func() {
-			_, err := w.SetRoles(ctx, bob, nil, true, operator)
+			_, err := w.SetRoles(ctx, w.UserOf(bob), nil, keepsAdmin)
 			must(t, err)
 		}), w.clock)
-		_, err = s.SetRoles(ctx, bob, []string{"admin"}, true, operator)
+		_, err = s.SetRoles(ctx, s.UserOf(bob), []string{"admin"}, keepsAdmin)
 		must(t, err)
-		_, err = w.SetRoles(ctx, alice, nil, true, operator)
+		if n := w.admins(); n != 1 {
+			t.Errorf("%d on the list, want 1", n)
+		}
+		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin)
 		wants(t, err, session.ErrLastAdmin)
 	})
 }
@@ -144,7 +174,7 @@ func TestErase_lostReplyWithoutSessions(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var emitted []session.Event
 		w := newWorld(t, r, listening(&emitted))
-		_, err := w.SetRoles(ctx, bob, []string{"editor"}, true, operator)
+		_, err := w.SetRoles(ctx, w.UserOf(bob), []string{"editor"}, keepsAdmin)
 		must(t, err)
 		emitted = nil
 		kept := func() {
@@ -152,7 +182,7 @@ func TestErase_lostReplyWithoutSessions(t *testing.T) {
 				t.Errorf("the record is kept for %v", ttl)
 			}
 		}
-		must(t, w.overtaken(kept).Erase(ctx, w.UserOf(bob), false, operator))
+		must(t, w.overtaken(kept).Erase(ctx, w.UserOf(bob), asOperator))
 		if n := count(emitted, session.EventErased); n != 1 {
 			t.Errorf("%d erasures told", n)
 		}
@@ -170,7 +200,7 @@ func TestErase_lostReplyOfMany(t *testing.T) {
 		}
 		emitted = nil
 		var lost atomic.Int64
-		must(t, w.on(w.losing(&lost), w.clock).Erase(ctx, g.User.ID, false, operator))
+		must(t, w.on(w.losing(&lost), w.clock).Erase(ctx, g.User.ID, asOperator))
 		if n := count(emitted, session.EventEnded); n != 25 {
 			t.Errorf("%d of 25 ends told", n)
 		}
@@ -183,18 +213,18 @@ func TestStore_repeatOvertaken(t *testing.T) {
 		var emitted []session.Event
 		w := newWorld(t, r, listening(&emitted))
 		g := w.signIn(alice, laptop)
-		must(t, w.overtaken(func() { must(t, w.Unblock(ctx, alice, operator)) }).Block(ctx, alice, false, operator))
-		if a, _ := w.Account(ctx, alice); !a.BlockedAt.IsZero() {
+		must(t, w.overtaken(func() { must(t, w.Unblock(ctx, w.UserOf(alice), asOperator)) }).Block(ctx, w.UserOf(alice), asOperator))
+		if a, _ := w.Account(ctx, w.UserOf(alice)); !a.BlockedAt.IsZero() {
 			t.Error("blocked again after an unblock that was answered")
 		}
-		must(t, w.Unblock(ctx, alice, operator))
+		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
 		g = w.signIn(alice, laptop)
 		var later session.Grant
 		n, err := w.overtaken(func() {
 			later = w.signIn(alice, laptop)
-			_, err := w.SetRoles(ctx, alice, []string{"x"}, false, operator)
+			_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"x"}, asOperator)
 			must(t, err)
-		}).RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
+		}).RevokeAllOf(ctx, g.User.ID, session.Revoked, asOperator)
 		must(t, err)
 		if n != 1 {
 			t.Errorf("told that %d ended", n)
@@ -245,7 +275,7 @@ func TestSetRoles_tooLong(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		_, err := w.SetRoles(ctx, alice, []string{strings.Repeat("r", 256)}, true, operator)
+		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{strings.Repeat("r", 256)}, keepsAdmin)
 		if ttl := w.rdb.PTTL(ctx, w.RecordKey(g.Session.ID)).Val(); err == nil || ttl < 0 {
 			t.Errorf("%.80v, and the record is kept for %v", err, ttl)
 		}
@@ -259,13 +289,13 @@ func TestEvents_overtaken(t *testing.T) {
 		w := newWorld(t, r, listening(&emitted))
 		quiet := session.NewStore(w.product, w.ring, func() session.Options { o := w.opts; o.Audit = nil; return o }(), w.clock.now)
 		w.signIn(alice, laptop)
-		_, err := w.overtaken(func() { must(t, quiet.Block(ctx, alice, false, operator)) }).SetRoles(ctx, alice, []string{"editor"}, false, operator)
+		_, err := w.overtaken(func() { must(t, quiet.Block(ctx, quiet.UserOf(alice), asOperator)) }).SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator)
 		must(t, err)
 		if n := count(emitted, session.EventRoles); n != 1 {
 			t.Errorf("roles: %d told", n)
 		}
-		must(t, quiet.Unblock(ctx, alice, operator))
-		must(t, w.overtaken(func() { _, _ = quiet.SetRoles(ctx, alice, nil, false, operator) }).Block(ctx, alice, false, operator))
+		must(t, quiet.Unblock(ctx, quiet.UserOf(alice), asOperator))
+		must(t, w.overtaken(func() { _, _ = quiet.SetRoles(ctx, quiet.UserOf(alice), nil, asOperator) }).Block(ctx, w.UserOf(alice), asOperator))
 		if n := count(emitted, session.EventBlocked); n != 1 {
 			t.Errorf("block: %d told", n)
 		}
@@ -337,7 +367,7 @@ func TestEvents_endedSince(t *testing.T) {
 		a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 		must(t, err)
 		emitted = nil
-		s := w.overtaken(func() { _, err := w.Revoke(ctx, g.Session.ID, session.Revoked, operator); must(t, err) })
+		s := w.overtaken(func() { _, err := w.Revoke(ctx, g.Session.ID, session.Revoked, asOperator); must(t, err) })
 		_, err = s.SetPreferences(ctx, a, p, []byte(`{"a":1}`), laptop.Actor())
 		must(t, err) // as the first run had it
 		if n := count(emitted, session.EventPreferences); n != 1 {
@@ -346,7 +376,7 @@ func TestEvents_endedSince(t *testing.T) {
 		g = w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		emitted = nil
-		s = w.overtaken(func() { _, err := w.Revoke(ctx, g.Session.ID, session.Revoked, operator); must(t, err) })
+		s = w.overtaken(func() { _, err := w.Revoke(ctx, g.Session.ID, session.Revoked, asOperator); must(t, err) })
 		_, err = s.Refresh(ctx, g.RefreshToken, laptop)
 		wantsEnded(t, err, session.Revoked)
 		if n := count(emitted, session.EventRefresh); n != 1 {
@@ -374,10 +404,10 @@ func TestErase_sessionInBetween(t *testing.T) {
 		var late session.Grant
 		s := w.on(w.beforeScript(func() {
 			late = w.signIn(alice, laptop)
-			_, err := w.RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
+			_, err := w.RevokeAllOf(ctx, g.User.ID, session.Revoked, asOperator)
 			must(t, err)
 		}), w.clock)
-		must(t, s.Erase(ctx, g.User.ID, false, operator))
+		must(t, s.Erase(ctx, g.User.ID, asOperator))
 		if w.rdb.Exists(ctx, w.PayloadKey(late.Session.ID)).Val() != 0 {
 			t.Error("a payload remains")
 		}
@@ -391,16 +421,16 @@ func TestScripts_twiceOfAccount(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		var n atomic.Int64
 		s := w.on(w.doubling(t, &n), w.clock)
-		_, err := s.SetRoles(ctx, alice, []string{"admin"}, false, operator)
+		_, err := s.SetRoles(ctx, s.UserOf(alice), []string{"admin"}, asOperator)
 		must(t, err)
-		must(t, s.Block(ctx, alice, false, operator))
-		must(t, s.Unblock(ctx, alice, operator))
-		must(t, s.Erase(ctx, g.User.ID, false, operator))
-		must(t, s.Erase(ctx, g.User.ID, false, operator))
-		must(t, s.Block(ctx, alice, false, operator))
-		must(t, s.Erase(ctx, g.User.ID, false, operator))
-		must(t, s.Unblock(ctx, alice, operator))
-		must(t, s.Erase(ctx, g.User.ID, false, operator))
+		must(t, s.Block(ctx, s.UserOf(alice), asOperator))
+		must(t, s.Unblock(ctx, s.UserOf(alice), asOperator))
+		must(t, s.Erase(ctx, g.User.ID, asOperator))
+		must(t, s.Erase(ctx, g.User.ID, asOperator))
+		must(t, s.Block(ctx, s.UserOf(alice), asOperator))
+		must(t, s.Erase(ctx, g.User.ID, asOperator))
+		must(t, s.Unblock(ctx, s.UserOf(alice), asOperator))
+		must(t, s.Erase(ctx, g.User.ID, asOperator))
 		if n.Load() == 0 {
 			t.Error("no script ran twice")
 		}

@@ -85,7 +85,7 @@ func TestPreferences_outliveSessions(t *testing.T) {
 		if ttl := w.rdb.PTTL(ctx, w.PreferencesKey(g.Session.ID.User)).Val(); ttl != -1 {
 			t.Errorf("preferences expire in %v", ttl)
 		}
-		_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+		_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		g = w.signIn(alice, laptop)
 		if _, p := w.preferences(g); string(p.JSON) != `{"theme":"dark"}` || p.Version != set.Version {
@@ -201,7 +201,7 @@ func dataStory(t *testing.T, w *world, s *session.Store) {
 	must(t, err)
 	must(t, s.DeleteState(ctx, a, "third", session.StateCondition{}))
 	wants(t, s.DeleteState(ctx, a, "third", session.StateCondition{}), session.ErrNotFound)
-	_, err = s.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+	_, err = s.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 	must(t, err)
 	_, err = put("form", `1`, session.StateCondition{})
 	wantsEnded(t, err, session.LoggedOut)
@@ -264,15 +264,17 @@ func TestData_writeAfterTheEnd(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for name, over := range map[string]func(w *world, id token.ID) error{
 			"logout": func(w *world, id token.ID) error {
-				_, err := w.Revoke(ctx, id, session.LoggedOut, laptop.Actor())
+				_, err := w.Revoke(ctx, id, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 				return err
 			},
 			"logout everywhere": func(w *world, id token.ID) error {
 				_, err := w.RevokeAll(ctx, id, session.LoggedOut, laptop.Actor())
 				return err
 			},
-			"erasure": func(w *world, id token.ID) error { return w.Erase(ctx, id.User, false, laptop.Actor()) },
-			"block":   func(w *world, id token.ID) error { return w.Block(ctx, alice, false, laptop.Actor()) },
+			"erasure": func(w *world, id token.ID) error { return w.Erase(ctx, id.User, session.Change{Actor: laptop.Actor()}) },
+			"block": func(w *world, id token.ID) error {
+				return w.Block(ctx, w.UserOf(alice), session.Change{Actor: laptop.Actor()})
+			},
 		} {
 			for idem, write := range map[string]func(s *session.Store, a session.Access, p session.Preferences) error{
 				"preferences": func(s *session.Store, a session.Access, p session.Preferences) error {

@@ -49,15 +49,15 @@ func randomStory(t *testing.T, r redistest.Redis, random *rand.Rand) {
 		case act < 26:
 			_, _ = w.Validate(ctx, g.AccessToken, session.Client{Transport: g.Session.Transport})
 		case act < 30:
-			_, _ = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
+			_, _ = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
 		case act < 32:
 			_, _ = w.RevokeAll(ctx, g.Session.ID, session.Revoked, session.Actor{})
 		case act < 34:
-			must(t, w.Block(ctx, address, false, session.Actor{}))
-			must(t, w.Unblock(ctx, person(random.IntN(12)), session.Actor{}))
+			must(t, w.Block(ctx, w.UserOf(address), session.Change{}))
+			must(t, w.Unblock(ctx, w.UserOf(person(random.IntN(12))), session.Change{}))
 		case act < 36:
-			must(t, w.Erase(ctx, w.UserOf(address), false, session.Actor{}))
-			must(t, w.Unblock(ctx, address, session.Actor{}))
+			must(t, w.Erase(ctx, w.UserOf(address), session.Change{}))
+			must(t, w.Unblock(ctx, w.UserOf(address), session.Change{}))
 		default:
 			if done := w.sweepOf(people...); done.Repaired != 0 {
 				t.Errorf("after step %d there was something to mend: %+v", i, done)
@@ -158,7 +158,7 @@ func TestSweep_damagedCounters(t *testing.T) {
 				damage()
 				w.create("c", alice, laptop)
 				damage()
-				_, err = w.Revoke(ctx, gone.Session.ID, session.LoggedOut, session.Actor{})
+				_, err = w.Revoke(ctx, gone.Session.ID, session.LoggedOut, session.Change{})
 				must(t, err)
 				damage()
 				w.clock.add(time.Hour)
@@ -229,7 +229,7 @@ func TestSweep_fullIndex(t *testing.T) {
 		}
 		w.clock.set(all[0].Session.IdleEnd.Add(-time.Minute))
 		for _, g := range all[:100] { // who came first leaves
-			_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
+			_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
 			must(t, err)
 		}
 		emitted.all = nil
@@ -304,7 +304,7 @@ func TestSweep_forgetsStrangers(t *testing.T) {
 		g := w.create("a", alice, laptop)
 		partition := session.Partition(g.Session.ID.User)
 		left := w.create("left", w.neighbours(1)[0], laptop)
-		_, err := w.Revoke(ctx, left.Session.ID, session.LoggedOut, session.Actor{})
+		_, err := w.Revoke(ctx, left.Session.ID, session.LoggedOut, session.Change{})
 		must(t, err)
 		far := float64(w.clock.now().Add(time.Hour).UnixMilli())
 		for segment := range session.IndexSegments {

@@ -250,7 +250,7 @@ func TestRefresh_racesLogout(t *testing.T) {
 			together(len(results), func(i int) {
 				switch i {
 				case 0:
-					over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+					over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 					if err != nil { // not must: this is not the test's goroutine
 						t.Error(err)
 						return

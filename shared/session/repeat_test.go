@@ -73,12 +73,12 @@ func testOvertaken(t *testing.T, w *world) {
 	user := w.UserOf(alice)
 	roles := func(s *session.Store, roles ...string) {
 		t.Helper()
-		_, err := s.SetRoles(ctx, alice, roles, false, operator)
+		_, err := s.SetRoles(ctx, s.UserOf(alice), roles, asOperator)
 		must(t, err)
 	}
 	is := func(blocked bool, roles ...string) {
 		t.Helper()
-		a, err := w.Account(ctx, alice)
+		a, err := w.Account(ctx, w.UserOf(alice))
 		if errors.Is(err, session.ErrNotFound) && !blocked && len(roles) == 0 {
 			return
 		}
@@ -87,8 +87,8 @@ func testOvertaken(t *testing.T, w *world) {
 			t.Errorf("blocked %v with roles %q, want %v %q", a.BlockedAt, a.User.Roles, blocked, roles)
 		}
 	}
-	block := func(s *session.Store) { t.Helper(); must(t, s.Block(ctx, alice, false, operator)) }
-	unblock := func(s *session.Store) { t.Helper(); must(t, s.Unblock(ctx, alice, operator)) }
+	block := func(s *session.Store) { t.Helper(); must(t, s.Block(ctx, s.UserOf(alice), asOperator)) }
+	unblock := func(s *session.Store) { t.Helper(); must(t, s.Unblock(ctx, s.UserOf(alice), asOperator)) }
 
 	unblock(w.overtaken(func() { block(w.Store) })) // of nobody yet
 	is(true)
@@ -101,18 +101,18 @@ func testOvertaken(t *testing.T, w *world) {
 	w.signIn(alice, laptop)
 	var after session.Grant
 	s := w.overtaken(func() { after = w.signIn(alice, laptop); roles(w.Store, "editor") })
-	if n, err := s.RevokeAllOf(ctx, user, session.Revoked, operator); n != 1 || err != nil {
+	if n, err := s.RevokeAllOf(ctx, user, session.Revoked, asOperator); n != 1 || err != nil {
 		t.Errorf("ended %d, %v; want the one that there was", n, err)
 	}
 	w.opens(after)
 	w.revokeAll(t, user)
 	s = w.overtaken(func() { after = w.signIn(alice, laptop) }) // where there was nothing to end
-	if n, err := s.RevokeAllOf(ctx, user, session.Revoked, operator); n != 0 || err != nil {
+	if n, err := s.RevokeAllOf(ctx, user, session.Revoked, asOperator); n != 0 || err != nil {
 		t.Errorf("ended %d, %v; want none", n, err)
 	}
 	w.opens(after)
 
-	must(t, w.overtaken(func() { after = w.signIn(alice, laptop); roles(w.Store, "editor") }).Erase(ctx, user, false, operator))
+	must(t, w.overtaken(func() { after = w.signIn(alice, laptop); roles(w.Store, "editor") }).Erase(ctx, user, asOperator))
 	w.opens(after)
 	is(false, "editor")
 
@@ -132,7 +132,7 @@ func testOvertaken(t *testing.T, w *world) {
 
 func (w *world) revokeAll(t *testing.T, user token.UserID) {
 	t.Helper()
-	_, err := w.RevokeAllOf(ctx, user, session.Revoked, operator)
+	_, err := w.RevokeAllOf(ctx, user, session.Revoked, asOperator)
 	must(t, err)
 }
 
@@ -141,7 +141,7 @@ func TestCreate_endedBeforeItsRepeat(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for name, end := range map[string]func(w *world){
 			"revoked": func(w *world) { w.revokeAll(t, w.UserOf(alice)) },
-			"blocked": func(w *world) { must(t, w.Block(ctx, alice, false, operator)) },
+			"blocked": func(w *world) { must(t, w.Block(ctx, w.UserOf(alice), asOperator)) },
 			"evicted": func(w *world) { w.signIn(alice, phone) },
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestRevokeAll_keepsNothingLonger(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		must(t, w.Erase(ctx, g.User.ID, false, operator))
+		must(t, w.Erase(ctx, g.User.ID, asOperator))
 		key := w.RecordKey(g.Session.ID)
 		before := w.rdb.PTTL(ctx, key).Val()
 		_, err := w.RevokeAll(ctx, g.Session.ID, session.LoggedOut, operator)
@@ -244,20 +244,24 @@ func TestCondition_holdsAtTheChange(t *testing.T) {
 		}
 		for name, change := range map[string]func(*session.Store, session.Grant) error{
 			"roles": func(s *session.Store, _ session.Grant) error {
-				_, err := s.SetRoles(ctx, alice, nil, false, operator, noAdmin)
+				_, err := s.SetRoles(ctx, s.UserOf(alice), nil, session.Change{Actor: operator, Condition: noAdmin})
 				return err
 			},
-			"block":   func(s *session.Store, _ session.Grant) error { return s.Block(ctx, alice, false, operator, noAdmin) },
-			"unblock": func(s *session.Store, _ session.Grant) error { return s.Unblock(ctx, alice, operator, noAdmin) },
+			"block": func(s *session.Store, _ session.Grant) error {
+				return s.Block(ctx, s.UserOf(alice), session.Change{Actor: operator, Condition: noAdmin})
+			},
+			"unblock": func(s *session.Store, _ session.Grant) error {
+				return s.Unblock(ctx, s.UserOf(alice), session.Change{Actor: operator, Condition: noAdmin})
+			},
 			"erase": func(s *session.Store, g session.Grant) error {
-				return s.Erase(ctx, g.User.ID, false, operator, noAdmin)
+				return s.Erase(ctx, g.User.ID, session.Change{Actor: operator, Condition: noAdmin})
 			},
 			"end": func(s *session.Store, g session.Grant) error {
-				_, err := s.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, operator, noAdmin)
+				_, err := s.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, session.Change{Actor: operator, Condition: noAdmin})
 				return err
 			},
 			"end all": func(s *session.Store, g session.Grant) error {
-				_, err := s.RevokeAllOf(ctx, g.User.ID, session.RevokedByAdmin, operator, noAdmin)
+				_, err := s.RevokeAllOf(ctx, g.User.ID, session.RevokedByAdmin, session.Change{Actor: operator, Condition: noAdmin})
 				return err
 			},
 		} {
@@ -265,15 +269,15 @@ func TestCondition_holdsAtTheChange(t *testing.T) {
 				r := r.Under(t, r.Prefix+"-"+name[:1]+name[len(name)-1:])
 				w := newWorld(t, r)
 				g := w.signIn(alice, laptop)
-				s := w.on(w.beforeScript(func() { _, err := w.SetRoles(ctx, alice, []string{"admin"}, false, operator); must(t, err) }), w.clock)
+				s := w.on(w.beforeScript(func() { _, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, asOperator); must(t, err) }), w.clock)
 				wants(t, change(s, g), refused)
 				w.opens(g)
-				a, err := w.Account(ctx, alice)
+				a, err := w.Account(ctx, w.UserOf(alice))
 				must(t, err)
 				if len(a.User.Roles) != 1 {
 					t.Errorf("roles are %q", a.User.Roles)
 				}
-				_, err = w.SetRoles(ctx, alice, nil, true, operator) // the list of admins has nobody else
+				_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin) // the list of admins has nobody else
 				wants(t, err, session.ErrLastAdmin)
 			})
 		}
@@ -291,7 +295,7 @@ func TestErase_amidLogins(t *testing.T) {
 			}
 			return next(ctx, cmd)
 		}), w.clock)
-		must(t, s.Erase(ctx, w.UserOf(alice), false, operator))
+		must(t, s.Erase(ctx, w.UserOf(alice), asOperator))
 		for _, g := range all {
 			var over *session.EndedError
 			if _, err := w.Validate(ctx, g.AccessToken, laptop); !errors.As(err, &over) && !errors.Is(err, token.ErrInvalid) {

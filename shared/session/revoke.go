@@ -29,13 +29,11 @@ func (s *Store) parseAny(ctx context.Context, text string) (token.Token, error) 
 // Revoke ends one session. A session that has ended is not an error: the result
 // says why and when it ended, and whether this call ended it. Revoke returns
 // [token.ErrInvalid] if the record does not list the session, live or ended. It
-// takes one round trip, and one more if there is a condition.
+// takes one round trip, and one more if the change has a condition.
 func (s *Store) Revoke(
-	ctx context.Context, id token.ID, reason Reason, actor Actor, only ...Condition,
+	ctx context.Context, id token.ID, reason Reason, change Change,
 ) (*EndedError, error) {
-	r, err := s.runConditional(ctx, id.User, only, func(roles string) (script.Reply, error) {
-		return s.revoke(ctx, id, reason, "", roles, actor)
-	})
+	r, err := s.revoke(ctx, id, reason, "", change)
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +48,12 @@ func (s *Store) Revoke(
 // revoke runs the script. If ahead is a generation, it ends the session only if
 // the record is behind that generation; ahead is empty to end it in any case.
 func (s *Store) revoke(
-	ctx context.Context, id token.ID, reason Reason, ahead any, roles string, actor Actor,
+	ctx context.Context, id token.ID, reason Reason, ahead any, change Change,
 ) (script.Reply, error) {
-	c := s.newTransaction(id.User, actor)
+	c := s.newTransaction(id.User, change.Actor)
 	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
-	c.args = []any{id.Session[:], int(reason), ahead, roles}
-	return s.commit(ctx, revokeScript, c)
+	c.args = []any{id.Session[:], int(reason), ahead}
+	return s.commitIf(ctx, revokeScript, c, change)
 }
 
 // RevokeAll ends every session of the account that a session belongs to, and
@@ -66,7 +64,8 @@ func (s *Store) revoke(
 func (s *Store) RevokeAll(
 	ctx context.Context, asking token.ID, reason Reason, actor Actor,
 ) (int, error) {
-	return s.revokeAll(ctx, asking.User, reason, asking.Session[:], []byte{}, actor)
+	change := Change{Actor: actor}
+	return s.revokeAll(ctx, asking.User, reason, asking.Session[:], []byte{}, change)
 }
 
 // RevokeOthers ends every session of the account except own, and returns how
@@ -74,16 +73,17 @@ func (s *Store) RevokeAll(
 func (s *Store) RevokeOthers(
 	ctx context.Context, own token.ID, reason Reason, actor Actor,
 ) (int, error) {
-	return s.revokeAll(ctx, own.User, reason, []byte{}, own.Session[:], actor)
+	change := Change{Actor: actor}
+	return s.revokeAll(ctx, own.User, reason, []byte{}, own.Session[:], change)
 }
 
 // RevokeAllOf ends every session of an account, and returns how many of them were
 // live. An account of which nothing is stored has no sessions, which is not an error.
-// It takes one round trip, and one more if there is a condition.
+// It takes one round trip, and one more if the change has a condition.
 func (s *Store) RevokeAllOf(
-	ctx context.Context, user token.UserID, reason Reason, actor Actor, only ...Condition,
+	ctx context.Context, user token.UserID, reason Reason, change Change,
 ) (int, error) {
-	n, err := s.revokeAll(ctx, user, reason, []byte{}, []byte{}, actor, only...)
+	n, err := s.revokeAll(ctx, user, reason, []byte{}, []byte{}, change)
 	if errors.Is(err, token.ErrInvalid) {
 		return 0, nil
 	}
@@ -93,15 +93,10 @@ func (s *Store) RevokeAllOf(
 // revokeAll runs the script. asking and spared are session parts of ids, or
 // empty.
 func (s *Store) revokeAll(
-	ctx context.Context, user token.UserID, reason Reason, asking, spared []byte,
-	actor Actor, only ...Condition,
+	ctx context.Context, user token.UserID, reason Reason, asking, spared []byte, change Change,
 ) (int, error) {
-	c := s.newTransaction(user, actor)
-	c.keys = []string{s.replyCacheKey(user, c.idem)}
-	r, err := s.runConditional(ctx, user, only, func(roles string) (script.Reply, error) {
-		c.args = []any{int(reason), asking, spared, roles}
-		return s.commit(ctx, revokeAllScript, c)
-	})
+	c := s.newAccountTransaction(user, change.Actor, int(reason), asking, spared)
+	r, err := s.commitIf(ctx, revokeAllScript, c, change)
 	if err != nil {
 		return 0, err
 	}

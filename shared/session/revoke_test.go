@@ -14,14 +14,14 @@ func TestRevoke(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g, other := w.signIn(alice, laptop), w.signIn(alice, phone)
-		over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+		over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		if over.Reason != session.LoggedOut || !over.ByThis || !over.At.Equal(w.clock.now()) {
 			t.Errorf("told %+v", over)
 		}
 		at := over.At
 		w.clock.add(time.Minute)
-		over, err = w.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, laptop.Actor())
+		over, err = w.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		if over.Reason != session.LoggedOut || over.ByThis || !over.At.Equal(at) {
 			t.Errorf("the second time told %+v", over)
@@ -30,11 +30,11 @@ func TestRevoke(t *testing.T) {
 		w.opens(other)
 		unknown := g.Session.ID
 		unknown.Session[0] ^= 1
-		_, err = w.Revoke(ctx, unknown, session.LoggedOut, laptop.Actor())
+		_, err = w.Revoke(ctx, unknown, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		wants(t, err, token.ErrInvalid)
 		stranger := g.Session.ID
 		stranger.User[5] ^= 1
-		_, err = w.Revoke(ctx, stranger, session.LoggedOut, laptop.Actor())
+		_, err = w.Revoke(ctx, stranger, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		wants(t, err, token.ErrInvalid)
 	})
 }
@@ -46,7 +46,7 @@ func TestRevoke_afterDeadline(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		deadline := g.Session.IdleEnd
 		w.clock.add(time.Hour)
-		over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+		over, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		if over.Reason != session.IdleTimeout || !over.At.Equal(deadline) {
 			t.Errorf("told %+v", over)
@@ -62,7 +62,7 @@ func TestRevoke_longAfterDeadline(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		w.clock.add(10 * 24 * time.Hour)
 		var lost atomic.Int64
-		over, err := w.on(w.losing(&lost), w.clock).Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+		over, err := w.on(w.losing(&lost), w.clock).Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		if lost.Load() != 1 || over.Reason != session.IdleTimeout || !over.At.Equal(g.Session.IdleEnd) || !over.ByThis {
 			t.Errorf("%d replies were lost, told %+v", lost.Load(), over)
@@ -116,7 +116,7 @@ func TestRevokeAll(t *testing.T) {
 		w := newWorld(t, r)
 		all := []session.Grant{w.signIn(alice, laptop), w.signIn(alice, phone), w.signIn(alice, laptop)}
 		other := w.signIn(bob, laptop)
-		_, err := w.Revoke(ctx, all[0].Session.ID, session.LoggedOut, laptop.Actor())
+		_, err := w.Revoke(ctx, all[0].Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 
 		n, err := w.RevokeAll(ctx, all[0].Session.ID, session.Revoked, laptop.Actor()) // a remembered session is witness enough
@@ -206,7 +206,7 @@ func TestRevoke_fullMemory(t *testing.T) {
 		t.Error("activity was recorded with memory full")
 	}
 
-	over, err := w.Revoke(ctx, all[0].Session.ID, session.LoggedOut, laptop.Actor())
+	over, err := w.Revoke(ctx, all[0].Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 	must(t, err)
 	if over.Reason != session.LoggedOut || !over.ByThis {
 		t.Errorf("told %+v", over)

@@ -14,7 +14,7 @@ func TestRoles_surviveEveryScript(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		_, err := w.SetRoles(ctx, alice, []string{"admin", "auditor"}, false, session.Actor{})
+		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin", "auditor"}, session.Change{})
 		must(t, err)
 		second := w.signIn(alice, phone)
 		kept := func(step string, live int) {
@@ -41,7 +41,7 @@ func TestRoles_surviveEveryScript(t *testing.T) {
 		kept("a rotation", 2)
 		w.opens(next)
 
-		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		kept("an end", 1)
 		_, err = w.Refresh(ctx, second.RefreshToken, laptop) // on another device

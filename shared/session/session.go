@@ -163,7 +163,9 @@ type Session struct {
 
 // User is the account that a session belongs to.
 type User struct {
-	ID      token.UserID
+	ID token.UserID
+	// Address is zero in the results of [Store.Account] and [Store.SetRoles]:
+	// an id does not show its address.
 	Address common.Address
 	// Roles are the stored roles. [RoleUser], which everybody has, is not among
 	// them.

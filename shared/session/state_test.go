@@ -77,7 +77,7 @@ func TestState_diesWithItsSession(t *testing.T) {
 		if ttl := w.rdb.PTTL(ctx, key).Val(); ttl <= 36*time.Hour-time.Minute || ttl > 36*time.Hour {
 			t.Errorf("the state goes in %v", ttl)
 		}
-		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		if w.rdb.Exists(ctx, key).Val() != 0 {
 			t.Error("the state is there after the logout")

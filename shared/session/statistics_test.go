@@ -32,7 +32,7 @@ func TestStatistics(t *testing.T) {
 		login(2, 1, 8453, session.Cookie, session.Mobile)
 		login(3, 2, 1, session.Bearer, session.Tablet)
 		login(4, 3, 1, session.Bearer, session.OtherDevice)
-		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
+		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
 		must(t, err)
 		must(t, w.CountFailure(ctx))
 		w.sweep(w.Store)
@@ -105,7 +105,7 @@ func TestStatistics_manyChains(t *testing.T) {
 				first = g
 			}
 		}
-		_, err := w.Revoke(ctx, first.Session.ID, session.LoggedOut, session.Actor{})
+		_, err := w.Revoke(ctx, first.Session.ID, session.LoggedOut, session.Change{})
 		must(t, err)
 		got, err := w.Statistics(ctx)
 		must(t, err)

@@ -124,7 +124,7 @@ func cutField(text string) (field, rest string, ok bool) {
 func FuzzEvents(f *testing.F) {
 	w := newWorld(f, redistest.Embedded(f))
 	g := w.signIn(alice, laptop)
-	_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+	_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 	must(f, err)
 	for _, stored := range w.rdb.LRange(ctx, w.ActivityKey(g.User.ID), 0, -1).Val() {
 		f.Add(stored)

@@ -31,6 +31,14 @@ func (s *Store) newTransaction(user token.UserID, actor Actor) transaction {
 	return transaction{user: user, idem: script.NewIdempotencyKey(), now: s.now(), actor: actor}
 }
 
+// newAccountTransaction is newTransaction for a script that changes an account
+// or all its sessions: it has the reply cache as its own key.
+func (s *Store) newAccountTransaction(user token.UserID, actor Actor, args ...any) transaction {
+	c := s.newTransaction(user, actor)
+	c.keys, c.args = []string{s.replyCacheKey(user, c.idem)}, args
+	return c
+}
+
 // commit runs a script, and calls Options.Audit for the events that it emitted.
 func (s *Store) commit(
 	ctx context.Context, lua *script.Script, c transaction,

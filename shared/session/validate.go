@@ -236,7 +236,8 @@ func (s *Store) updateLastIP(
 // has lost a write, most likely by promoting a replica. The reason is
 // [StoreReset], because nothing suggests that the token was stolen.
 func (s *Store) reset(ctx context.Context, t token.Token, client Client) error {
-	r, err := s.revoke(ctx, t.ID(), StoreReset, int64(t.Generation()), anyRoles, client.Actor())
+	change := Change{Actor: client.Actor()}
+	r, err := s.revoke(ctx, t.ID(), StoreReset, int64(t.Generation()), change)
 	if err != nil {
 		return err
 	}

@@ -343,7 +343,7 @@ func TestTouch_looksAgain(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		s := w.on(w.beforeScript(func() {
-			_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+			_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 			must(t, err)
 		}), w.clock)
 		_, err := s.Validate(ctx, g.AccessToken, laptop)

@@ -114,7 +114,7 @@ var loginActs = []act{
 			return plan{
 				ask: func() (string, error) { _, err := w.Create(ctx, in); return answer(err) },
 				done: func() bool {
-					account, err := w.Account(ctx, who)
+					account, err := w.Account(ctx, w.UserOf(who))
 					return err == nil && len(account.Sessions) == 1
 				},
 			}
@@ -191,7 +191,7 @@ var endActs = []act{
 			g := w.signIn(who)
 			return plan{
 				ask: func() (string, error) {
-					return overAnswer(w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor()))
+					return overAnswer(w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()}))
 				},
 				done: func() bool { return w.isOver(g, session.LoggedOut) },
 			}
@@ -221,7 +221,7 @@ var endActs = []act{
 			g := w.signIn(who)
 			return plan{
 				ask: func() (string, error) {
-					return overAnswer(w.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, operator, func([]string) error { return nil }))
+					return overAnswer(w.Revoke(ctx, g.Session.ID, session.RevokedByAdmin, session.Change{Actor: operator, Condition: func([]string) error { return nil }}))
 				},
 				done: func() bool { return w.isOver(g, session.RevokedByAdmin) },
 			}
@@ -258,17 +258,17 @@ var accountActs = []act{
 		prepare: func(w *world, who common.Address) plan {
 			g := w.signIn(who)
 			return plan{
-				ask:  func() (string, error) { return answer(w.Block(ctx, who, false, operator)) },
+				ask:  func() (string, error) { return answer(w.Block(ctx, w.UserOf(who), session.Change{Actor: operator})) },
 				done: func() bool { return w.isOver(g, session.AccountBlocked) },
 			}
 		}},
 	{name: "unblock", answers: []string{"ok"}, events: []string{"account.unblocked"},
 		prepare: func(w *world, who common.Address) plan {
-			must(w.t, w.Block(ctx, who, false, operator))
+			must(w.t, w.Block(ctx, w.UserOf(who), session.Change{Actor: operator}))
 			return plan{
-				ask: func() (string, error) { return answer(w.Unblock(ctx, who, operator)) },
+				ask: func() (string, error) { return answer(w.Unblock(ctx, w.UserOf(who), session.Change{Actor: operator})) },
 				done: func() bool {
-					_, err := w.Account(ctx, who)
+					_, err := w.Account(ctx, w.UserOf(who))
 					return errors.Is(err, session.ErrNotFound)
 				},
 			}
@@ -295,7 +295,7 @@ var accountActs = []act{
 		prepare: func(w *world, who common.Address) plan {
 			g := w.signIn(who)
 			return plan{
-				ask:  func() (string, error) { return answer(w.Erase(ctx, g.User.ID, false, operator)) },
+				ask:  func() (string, error) { return answer(w.Erase(ctx, g.User.ID, session.Change{Actor: operator})) },
 				done: func() bool { return w.isOver(g, session.AccountErased) },
 			}
 		}},
@@ -303,7 +303,7 @@ var accountActs = []act{
 
 // setRoles gives somebody roles, whoever else is an admin.
 func (w *world) setRoles(who common.Address, roles ...string) (string, error) {
-	_, err := w.SetRoles(ctx, who, roles, false, operator)
+	_, err := w.SetRoles(ctx, w.UserOf(who), roles, session.Change{Actor: operator})
 	return answer(err)
 }
 

@@ -72,7 +72,7 @@ func TestClockSkew(t *testing.T) {
 			if a, err := one.Validate(ctx, g.AccessToken, laptop); err != nil || a.Session.ElevatedUntil.Sub(s.clock.now()) < 4*time.Minute {
 				t.Errorf("%s: elevated until %v, %v", name, a.Session.ElevatedUntil, err)
 			}
-			_, err = other.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+			_, err = other.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 			must(t, err)
 			for _, at := range []*session.Store{one, other} {
 				_, err := at.Validate(ctx, g.AccessToken, laptop)

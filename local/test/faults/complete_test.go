@@ -252,7 +252,7 @@ func TestCheckComplete(t *testing.T) {
 	w := newWorld(t, redistest.Server(t), nil)
 	who := w.stranger()
 	g, over := w.signIn(who), w.signIn(who)
-	_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, session.Actor{})
+	_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, session.Change{})
 	must(t, err)
 	w.checkComplete()
 	u := w.UserOf(who)

@@ -22,7 +22,7 @@ func testFailover(t *testing.T, c *redistest.OwnCluster) {
 	kept, over, blocked := w.signIn(w.stranger()), w.signIn(w.stranger()), w.stranger()
 	w.end(over, session.LoggedOut)
 	stopped := w.signIn(blocked)
-	must(t, w.Block(ctx, blocked, false, operator))
+	must(t, w.Block(ctx, w.UserOf(blocked), session.Change{Actor: operator}))
 	old := w.signIn(w.stranger())
 	next := w.refreshed(old)
 	replica := c.Replica(dying)
@@ -144,7 +144,7 @@ func testLostWrites(t *testing.T, c *redistest.OwnCluster) {
 		}
 		dying.Stop()
 		c.FailOver(replica, "TAKEOVER")
-		eventually(t, func() error { _, err := w.Account(ctx, stranger); return ignore(err, session.ErrNotFound) })
+		eventually(t, func() error { _, err := w.Account(ctx, w.UserOf(stranger)); return ignore(err, session.ErrNotFound) })
 	})
 	for i, in := range logins {
 		must(t, w.SpendNonce(ctx, in.Nonce, terms)) // it was un-spent

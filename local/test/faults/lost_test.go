@@ -38,15 +38,15 @@ var losses = []loss{
 	{"block", func(w *world, who common.Address) (lose, back func()) {
 		g := w.signIn(who)
 		lose = func() {
-			must(w.t, w.Block(ctx, who, false, operator))
+			must(w.t, w.Block(ctx, w.UserOf(who), session.Change{Actor: operator}))
 			_, err := w.Create(ctx, w.verified(who))
 			wants(w.t, "a login of the blocked", err, session.ErrBlocked)
 		}
 		return lose, func() { w.opens(g); w.opens(w.signIn(who)) }
 	}},
 	{"unblock", func(w *world, who common.Address) (lose, back func()) {
-		must(w.t, w.Block(ctx, who, false, operator))
-		return func() { must(w.t, w.Unblock(ctx, who, operator)) }, func() {
+		must(w.t, w.Block(ctx, w.UserOf(who), session.Change{Actor: operator}))
+		return func() { must(w.t, w.Unblock(ctx, w.UserOf(who), session.Change{Actor: operator})) }, func() {
 			_, err := w.Create(ctx, w.verified(who))
 			wants(w.t, "a login", err, session.ErrBlocked)
 		}
@@ -70,7 +70,7 @@ var losses = []loss{
 	}},
 	{"erasure", func(w *world, who common.Address) (lose, back func()) {
 		g := w.signIn(who)
-		return func() { must(w.t, w.Erase(ctx, g.User.ID, false, operator)) }, func() { w.opens(g) }
+		return func() { must(w.t, w.Erase(ctx, g.User.ID, session.Change{Actor: operator})) }, func() { w.opens(g) }
 	}},
 	{"login", func(w *world, who common.Address) (lose, back func()) {
 		var g session.Grant
@@ -182,7 +182,7 @@ var losses = []loss{
 
 func (w *world) end(g session.Grant, reason session.Reason) {
 	w.t.Helper()
-	over, err := w.Revoke(ctx, g.Session.ID, reason, operator)
+	over, err := w.Revoke(ctx, g.Session.ID, reason, session.Change{Actor: operator})
 	must(w.t, err)
 	if !over.ByThis {
 		w.t.Errorf("ended before: %v", over)
@@ -294,7 +294,7 @@ func TestLostWrites_minReplicas(t *testing.T) {
 	w.end(over, session.LoggedOut)
 	replica.FallBehind(primary)
 	for _, reason := range []session.Reason{session.LoggedOut, session.RevokedByAdmin} {
-		_, err := w.Revoke(ctx, g.Session.ID, reason, operator)
+		_, err := w.Revoke(ctx, g.Session.ID, reason, session.Change{Actor: operator})
 		wants(t, "an end that no replica would have", err, session.ErrUnavailable)
 	}
 	w.opens(g) // nothing was half done

@@ -78,7 +78,7 @@ func TestEviction(t *testing.T) {
 	w.end(over, session.LoggedOut)
 	blocked, editor := w.stranger(), w.stranger()
 	stopped, edits := w.signIn(blocked), w.signIn(editor)
-	must(t, w.Block(ctx, blocked, false, operator))
+	must(t, w.Block(ctx, w.UserOf(blocked), session.Change{Actor: operator}))
 	w.gives(editor, "editor")
 	in := w.verified(w.stranger())
 	unspent, _, err := w.IssueNonce(ctx, terms)
@@ -100,7 +100,7 @@ func TestEviction(t *testing.T) {
 	if roles := w.signIn(editor).User.Roles; !slices.Equal(roles, []string{"editor"}) {
 		t.Errorf("the roles are %q", roles)
 	}
-	must(t, w.Erase(ctx, edits.User.ID, false, operator)) // whose record lists a session without a payload until it is due
+	must(t, w.Erase(ctx, edits.User.ID, session.Change{Actor: operator})) // whose record lists a session without a payload until it is due
 	if len(w.problems()) == 0 {
 		t.Error("the counters know what was evicted")
 	}
@@ -133,7 +133,7 @@ func TestKeysLost(t *testing.T) {
 		w.end(over, session.LoggedOut)
 		in := w.verified(who)
 		blocked := w.stranger()
-		must(t, w.Block(ctx, blocked, false, operator))
+		must(t, w.Block(ctx, w.UserOf(blocked), session.Change{Actor: operator}))
 		for key := range w.dump("") {
 			value, ttl := w.rdb.Dump(ctx, key).Val(), w.rdb.PTTL(ctx, key).Val()
 			if ttl < 0 {
@@ -173,7 +173,7 @@ func TestKeysLost_all(t *testing.T) {
 	}
 	_, err = w.StepUp(ctx, a, laptop)
 	wants(t, "a step-up", err, token.ErrInvalid)
-	_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+	_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 	wants(t, "a logout", err, token.ErrInvalid)
 	second, err := w.Create(ctx, in) // whose nonce was spent, and whose signature verified, before
 	must(t, err)

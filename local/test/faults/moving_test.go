@@ -200,7 +200,7 @@ func (l load) round() {
 	}, "ok")
 	l.until("read again", read, "ok")
 	l.until("logout", func() (string, error) {
-		return overAnswer(w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor()))
+		return overAnswer(w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()}))
 	}, "logged_out now", "logged_out")
 	l.until("read at last", read, "logged_out")
 }

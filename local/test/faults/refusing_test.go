@@ -67,7 +67,7 @@ func TestLoading(t *testing.T) {
 	unavailable(t, "a validation", func(limited context.Context) error { _, err := w.Validate(limited, g.AccessToken, laptop); return err })
 	unavailable(t, "a nonce", func(limited context.Context) error { _, _, err := w.IssueNonce(limited, terms); return err })
 	unavailable(t, "a logout", func(limited context.Context) error {
-		_, err := w.Revoke(limited, g.Session.ID, session.LoggedOut, laptop.Actor())
+		_, err := w.Revoke(limited, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		return err
 	})
 	unavailable(t, "health", func(limited context.Context) error { _, err := w.Check(limited); return err })

@@ -126,7 +126,7 @@ func (r *Runner) do(ctx context.Context, s *session.Store, c Call) (Answer, erro
 		g, err := s.Refresh(ctx, pair.RefreshToken, visitor)
 		return r.granted(c, g, err)
 	case LogOut:
-		over, err := s.Revoke(ctx, id, session.LoggedOut, visitor.Actor())
+		over, err := s.Revoke(ctx, id, session.LoggedOut, session.Change{Actor: visitor.Actor()})
 		if err == nil {
 			err = over
 		}
@@ -142,20 +142,20 @@ func (r *Runner) do(ctx context.Context, s *session.Store, c Call) (Answer, erro
 
 // administer does the operations that need no token.
 func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answer, error) {
-	address := addressOf(c.Account)
+	user, change := s.UserOf(addressOf(c.Account)), session.Change{Actor: visitor.Actor()}
 	switch c.Kind {
 	case Block:
-		return Answer{}, s.Block(ctx, address, false, visitor.Actor())
+		return Answer{}, s.Block(ctx, user, change)
 	case Unblock:
-		return Answer{}, s.Unblock(ctx, address, visitor.Actor())
+		return Answer{}, s.Unblock(ctx, user, change)
 	case SetRoles:
-		_, err := s.SetRoles(ctx, address, split(c.Roles), false, visitor.Actor())
+		_, err := s.SetRoles(ctx, user, split(c.Roles), change)
 		return Answer{}, err
 	case Sweep:
 		_, err := s.Sweep(ctx)
 		return Answer{}, err
 	case ReadAccount:
-		return r.account(ctx, s, address)
+		return r.account(ctx, s, user)
 	case ReadActivity:
 		events, err := r.Activity(ctx, s, c.Account)
 		a := Answer{Count: len(events)}
@@ -172,17 +172,15 @@ func (r *Runner) revokeAll(
 ) (Answer, error) {
 	if c.Session == 0 {
 		user := s.UserOf(addressOf(c.Account))
-		n, err := s.RevokeAllOf(ctx, user, session.Revoked, visitor.Actor())
+		n, err := s.RevokeAllOf(ctx, user, session.Revoked, session.Change{Actor: visitor.Actor()})
 		return Answer{Count: n}, err
 	}
 	n, err := s.RevokeAll(ctx, witness, session.Revoked, visitor.Actor())
 	return Answer{Count: n}, err
 }
 
-func (r *Runner) account(
-	ctx context.Context, s *session.Store, address common.Address,
-) (Answer, error) {
-	all, err := s.Account(ctx, address)
+func (r *Runner) account(ctx context.Context, s *session.Store, user token.UserID) (Answer, error) {
+	all, err := s.Account(ctx, user)
 	if errors.Is(err, session.ErrNotFound) {
 		return Answer{}, nil
 	}
