@@ -260,6 +260,25 @@ func TestInvoke_revokes(t *testing.T) {
 	}, strict)
 }
 
+// Behind a custom domain with mutual TLS the gateway sends the client's port
+// with its address, another one for each connection. The network is the same.
+func TestInvoke_sourceIPWithPort(t *testing.T) {
+	strict := func(s *settings) { s.opts.NetworkPolicy = session.PolicyRevoke }
+	each(t, func(t *testing.T, w *world, s shape) {
+		if s == restToken {
+			t.Skip("has no address")
+		}
+		g := w.signIn(alice, session.Bearer)
+		from := func(source string) event { return newEvent(t, s).bearer(g.AccessToken).source(source) }
+		for _, source := range []string{clientIP + ":39870", clientIP + ":39871", "[::ffff:" + clientIP + "]:443", clientIP} {
+			w.wants("from "+source, "allow", from(source))
+			w.wait(time.Minute)
+		}
+		w.wants("from elsewhere", "deny", from("198.51.100.1:39870"))
+		w.refused("after that", "hijack_suspected", from(clientIP+":39870"))
+	}, strict)
+}
+
 func TestInvoke_deviceID(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
