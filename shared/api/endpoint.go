@@ -160,6 +160,7 @@ func (x *exchange) complete() {
 	if x.code != "" {
 		attrs = append(attrs, slog.String("code", string(x.code)))
 	}
+	attrs = append(attrs, x.info.detail()...)
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "request", attrs...)
 }
 

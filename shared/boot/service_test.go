@@ -64,6 +64,10 @@ func TestInvoke_call(t *testing.T) {
 			t.Fatalf("%v in %s", err, &written)
 		}
 		last := entries[len(entries)-1]
+		// A source IP that is not an address is named.
+		if detail, named := last["detail"].(string); named != (tt.want == "") || !strings.Contains(detail, tt.source) && named {
+			t.Errorf("%q: logged %v", tt.source, last)
+		}
 		if last["ip"] != tt.want || last["route"] != "GET /health" || last["requestId"] != e.RequestContext.RequestID {
 			t.Errorf("%q: logged %v", tt.source, last)
 		}
