@@ -64,8 +64,8 @@ type Config struct {
 	Metric func(Metric, float64) `json:"-"`
 }
 
-// messageAge and messageAhead bound how far the issued-at of a message may be
-// in the past and in the future.
+// messageAge bounds how far the issued-at of a message may be in the past, and
+// messageAhead how far its issued-at and not-before may be in the future.
 const (
 	messageAge   = 10 * time.Minute
 	messageAhead = time.Minute

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -37,4 +38,23 @@ func TestRateLimited(t *testing.T) {
 		w.clock.add(999 * time.Millisecond)
 		c.nonce()
 	})
+}
+
+// A message that is refused for a character is answered with its field and
+// place, for whoever writes the message in a dapp. Nothing of it is logged.
+func TestLogin_namesFieldAndPlace(t *testing.T) {
+	w, alice := newWorld(t, redistest.Embedded(t)), newAccount(t)
+	c := w.script()
+	for sent, want := range map[string]string{
+		"Sign in f\u00fcr":   "statement: may have letters, digits, spaces and -._~:/?#[]@!$&'()*+,;= only (line 4, column 10: U+00FC)",
+		"Sign in.\r\nThanks": "statement: a line must end with a line feed alone, without a carriage return (line 4, column 9: U+000D)",
+	} {
+		m := c.message(alice)
+		m.Statement = &sent
+		refused := c.login(c.body(alice, m.String())).wants(400, badMessage)
+		equal(t, "detail", refused.text("detail"), want)
+	}
+	if strings.Contains(w.log.text(), "Sign in") {
+		t.Errorf("logged %s", w.log.text())
+	}
 }

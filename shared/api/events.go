@@ -87,12 +87,13 @@ func (x *exchange) aboutChange(e session.Event) []slog.Attr {
 	})
 }
 
-// origin returns the id, address and device of the request.
+// origin returns the id, address and device of the request, and what is wrong
+// with its event.
 func (x *exchange) origin() []slog.Attr {
-	return []slog.Attr{
+	return append([]slog.Attr{
 		slog.String("requestId", x.id), slog.String("ip", ipText(x.info.SourceIP)),
 		slog.String("device", x.device().Name),
-	}
+	}, x.info.detail()...)
 }
 
 // event writes one line of the audit log for something that is not a change;

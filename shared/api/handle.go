@@ -173,6 +173,7 @@ func (x *exchange) complete() {
 	if x.code != (code{}) {
 		attrs = append(attrs, slog.String("code", x.code.name))
 	}
+	attrs = append(attrs, x.info.detail()...)
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "request", attrs...)
 }
 

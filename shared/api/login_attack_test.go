@@ -194,7 +194,7 @@ func messageAttacks() []struct {
 		{"case 10: expired, with not-before", refused, func(m *siwe.Message) {
 			m.ExpirationTime, m.NotBefore = in(m, -time.Second), in(m, -time.Minute)
 		}},
-		{"case 10: not before a minute", refused, func(m *siwe.Message) { m.NotBefore = in(m, time.Minute) }},
+		{"case 10: not before a minute and a second", refused, func(m *siwe.Message) { m.NotBefore = in(m, time.Minute+time.Second) }},
 		{"case 11: field injection", badMessage, func(m *siwe.Message) {
 			injected := "Sign in.\n\nURI: https://evil\nVersion: 1"
 			m.Statement = &injected

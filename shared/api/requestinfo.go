@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 )
 
@@ -16,8 +17,20 @@ type RequestInfo struct {
 	// Malformed says that the gateway's event could not be turned into a
 	// request. It is answered with 400, and nothing of it is read.
 	Malformed bool
+	// Detail says for the log what is wrong with the gateway's event, and the
+	// likely cause; empty if nothing is. It holds no secret and is printable
+	// ASCII.
+	Detail string
 	// Route is the route that the gateway matched, such as "POST /auth/login".
 	Route string
+}
+
+// detail returns the attribute for Detail, if there is one.
+func (i RequestInfo) detail() []slog.Attr {
+	if i.Detail == "" {
+		return nil
+	}
+	return []slog.Attr{slog.String("detail", i.Detail)}
 }
 
 type requestInfoKey struct{}

@@ -260,6 +260,66 @@ func TestInvoke_revokes(t *testing.T) {
 	}, strict)
 }
 
+// Behind a custom domain with mutual TLS the gateway sends the client's port
+// with its address, another one for each connection. The network is the same.
+func TestInvoke_sourceIPWithPort(t *testing.T) {
+	strict := func(s *settings) { s.opts.NetworkPolicy = session.PolicyRevoke }
+	each(t, func(t *testing.T, w *world, s shape) {
+		if s == restToken {
+			t.Skip("has no address")
+		}
+		g := w.signIn(alice, session.Bearer)
+		from := func(source string) event { return newEvent(t, s).bearer(g.AccessToken).source(source) }
+		for _, source := range []string{clientIP + ":39870", clientIP + ":39871", "[::ffff:" + clientIP + "]:443", clientIP} {
+			w.wants("from "+source, "allow", from(source))
+			w.wait(time.Minute)
+		}
+		w.wants("from elsewhere", "deny", from("198.51.100.1:39870"))
+		w.refused("after that", "hijack_suspected", from(clientIP+":39870"))
+	}, strict)
+}
+
+// An event of the Test button in API Gateway's console has no client address,
+// so it stays denied. The log says so, and it names every other source IP that
+// is not an address, and whatever else makes an event malformed.
+func TestInvoke_logsWhyAnEventIsMalformed(t *testing.T) {
+	each(t, func(t *testing.T, w *world, s shape) {
+		g := w.signIn(alice, session.Bearer)
+		at := func() event { return newEvent(t, s).bearer(g.AccessToken) }
+		says := func(what, detail string, e event) {
+			t.Helper()
+			w.forget()
+			w.refused(what, "invalid_request", e)
+			if log := w.log.text(); !strings.Contains(log, `"detail":"`+detail+`"`) || strings.Contains(log, g.AccessToken[:24]) {
+				t.Errorf("%s: logged %s", what, log)
+			}
+		}
+		says("another type", "the event is not as API Gateway documents it", at().set("JWT", "type"))
+		if s == restToken {
+			return
+		}
+		says("the Test button", "the source IP is test-invoke-source-ip: the event comes from the Test button of API Gateway's console,"+
+			" which has no client address", at().source("test-invoke-source-ip").header("User-Agent", "aws-internal/3 aws-sdk-java/1.12"))
+		says("no source IP", "the event has no source IP: API Gateway always sends one", at().source(nil))
+		says("a name", `the source IP \"localhost:443\" is not an address: API Gateway always sends one`, at().source("localhost:443"))
+		says("a line break", `the source IP \"1\\n\\u202e2\" is not an address: API Gateway always sends one`, at().source("1\n\u202e2"))
+		says("a long one", `the source IP \"`+strings.Repeat("x", 64)+`\" is not an address: API Gateway always sends one`, at().source(strings.Repeat("x", 8<<10)))
+		if s == webSocket {
+			says("offered twice", "Sec-WebSocket-Protocol offers the subprotocol latchkey twice",
+				newEvent(t, s).header("Sec-WebSocket-Protocol", "latchkey, "+g.AccessToken+", latchkey, x"))
+			return
+		}
+		says("an ambiguous path", "the path has more than one reading or does not fit its route, so it cannot be compared with AUTHORIZER_PERMISSIONS",
+			at().request("GET", "/orders//5", "/{proxy+}"))
+		w.forget()
+		w.wants("as it should be", "allow", at())
+		w.refused("another refusal", "invalid_token", newEvent(t, s).bearer(forged(g.AccessToken)))
+		if log := w.log.text(); strings.Contains(log, `"detail"`) {
+			t.Errorf("logged %s", log)
+		}
+	}, func(s *settings) { s.rules = rules(t, "GET /other=a") })
+}
+
 func TestInvoke_deviceID(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)

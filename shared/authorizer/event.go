@@ -1,6 +1,7 @@
 package authorizer
 
 import (
+	"cmp"
 	v1 "encoding/json"
 	"errors"
 	"net/http"
@@ -127,28 +128,39 @@ func (s shape) throws() bool { return s == restRequest || s == restToken || s ==
 // simple reports whether the API takes simple responses.
 func (s shape) simple() bool { return s == http2 || s == unknownHTTP }
 
+// The reasons for which an event is malformed, as they are logged. Those of a
+// source IP are in [lambdahttp.SourceIP].
+var (
+	errEvent = errors.New("the event is not as API Gateway documents it")
+	errOffer = errors.New("Sec-WebSocket-Protocol offers the subprotocol " + subprotocol + " twice")
+	errPath  = errors.New("the path has more than one reading or does not fit its route," +
+		" so it cannot be compared with AUTHORIZER_PERMISSIONS")
+)
+
 // guarded returns what the decision is made on. Parts that contradict each
 // other make it malformed.
 func (e *event) guarded(s shape, rules []Rule) api.Guarded {
-	g := api.Guarded{Info: api.RequestInfo{
-		RequestID: e.requestID(), Malformed: s == unknown || s == unknownHTTP,
-	}}
-	if g.Info.Malformed {
+	g := api.Guarded{Info: api.RequestInfo{RequestID: e.requestID()}}
+	if s == unknown || s == unknownHTTP {
+		g.Info.Malformed, g.Info.Detail = true, errEvent.Error()
 		return g
 	}
-	addressed, agreed, placed := true, true, true
+	var errAddress, errOffered error
 	g.Method, g.Handshake, g.Bare = e.method(s), s == webSocket, s == restToken
 	if g.Bare {
 		g.Header = http.Header{"Authorization": {e.Token}}
 	} else {
 		g.Header, g.Query = e.header(s), e.query()
-		g.Info.SourceIP, addressed = e.sourceIP(s)
+		g.Info.SourceIP, errAddress = e.sourceIP(s)
 	}
 	if g.Handshake {
-		g.Offered, agreed = offered(g.Header["Sec-Websocket-Protocol"])
+		g.Offered, errOffered = offered(g.Header["Sec-Websocket-Protocol"])
 	}
-	g.Permissions, placed = e.wanted(s, rules)
-	g.Info.Malformed = !addressed || !agreed || !placed
+	permissions, errWanted := e.wanted(s, rules)
+	g.Permissions = permissions
+	if err := cmp.Or(errAddress, errOffered, errWanted); err != nil {
+		g.Info.Malformed, g.Info.Detail = true, err.Error()
+	}
 	return g
 }
 
@@ -160,9 +172,9 @@ func (e *event) requestID() string {
 }
 
 // sourceIP returns the client's address on its connection to the gateway. The
-// gateway always knows it. So if it is not an IP address, the event is not the
-// gateway's.
-func (e *event) sourceIP(s shape) (netip.Addr, bool) {
+// gateway always knows it. So if it is not an IP address, the event is not that
+// of a request: the network of its session cannot be compared.
+func (e *event) sourceIP(s shape) (netip.Addr, error) {
 	text := e.Context.Identity.SourceIP
 	if s == http2 {
 		text = e.Context.HTTP.SourceIP
@@ -277,16 +289,19 @@ func (e *event) query() []string {
 // answer with the subprotocol, and never with the token.
 const subprotocol = "latchkey"
 
-// offered returns the token of a handshake, which may be empty. It is not ok if
-// the client offers the subprotocol twice.
-func offered(lines []string) (token string, ok bool) {
+// offered returns the token of a handshake, which may be empty. It returns
+// errOffer if the client offers the subprotocol twice.
+func offered(lines []string) (token string, err error) {
 	items := strings.Split(strings.Join(lines, ","), ",")
 	for i, item := range items {
 		items[i] = strings.Trim(item, " \t")
 	}
 	at := slices.Index(items, subprotocol)
 	if at < 0 || at+1 == len(items) {
-		return "", true
+		return "", nil
 	}
-	return items[at+1], !slices.Contains(items[at+1:], subprotocol)
+	if slices.Contains(items[at+1:], subprotocol) {
+		return "", errOffer
+	}
+	return items[at+1], nil
 }

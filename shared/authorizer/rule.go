@@ -67,20 +67,23 @@ func (r Rule) matches(method, path string) bool {
 func folded(text string) string { return strings.ToLower(strings.ToUpper(text)) }
 
 // wanted returns the permissions of all rules that match a request at any of
-// its places. It is not ok if there are rules and it is not certain what to
-// compare them with: then the request must be denied.
-func (e *event) wanted(s shape, rules []Rule) (permissions []string, ok bool) {
+// its places. It returns errPath if there are rules and it is not certain what
+// to compare them with: then the request must be denied.
+func (e *event) wanted(s shape, rules []Rule) (permissions []string, err error) {
 	if len(rules) == 0 {
-		return nil, true
+		return nil, nil
 	}
 	method, places := e.method(s), e.places(s)
+	if len(places) == 0 {
+		return nil, errPath
+	}
 	for _, r := range rules {
 		matches := func(path string) bool { return r.matches(method, path) }
 		if slices.ContainsFunc(places, matches) && !slices.Contains(permissions, r.Permission) {
 			permissions = append(permissions, r.Permission)
 		}
 	}
-	return permissions, len(places) > 0
+	return permissions, nil
 }
 
 // places returns the paths that rules are compared with. It returns none if

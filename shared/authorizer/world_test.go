@@ -213,6 +213,14 @@ func (e event) header(name string, values ...string) event {
 	return e.set(values[len(values)-1], "headers", name).set(all, "multiValueHeaders", name)
 }
 
+// source sets the address that connected to the gateway, or takes it away.
+func (e event) source(address any) event {
+	if e.shape == http2 {
+		return e.set(address, "requestContext", "http", "sourceIp")
+	}
+	return e.set(address, "requestContext", "identity", "sourceIp")
+}
+
 // bearer presents a token in the way of non-browser clients.
 func (e event) bearer(token string) event { return e.authorization("Bearer " + token) }
 

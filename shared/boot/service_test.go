@@ -40,6 +40,8 @@ func TestInvoke_call(t *testing.T) {
 		{"::ffff:203.0.113.7", "203.0.113.7"},
 		{"2001:DB8:0:0::7", "2001:db8::7"},
 		{"fe80::1%eth0", "fe80::1"},
+		{"203.0.113.7:39870", "203.0.113.7"}, // with mutual TLS
+		{"[2001:db8::7]:443", "2001:db8::7"},
 		{"198.51.100.1, 203.0.113.7", ""},
 		{"evil", ""},
 		{"", ""},
@@ -62,6 +64,10 @@ func TestInvoke_call(t *testing.T) {
 			t.Fatalf("%v in %s", err, &written)
 		}
 		last := entries[len(entries)-1]
+		// A source IP that is not an address is named.
+		if detail, named := last["detail"].(string); named != (tt.want == "") || !strings.Contains(detail, tt.source) && named {
+			t.Errorf("%q: logged %v", tt.source, last)
+		}
 		if last["ip"] != tt.want || last["route"] != "GET /health" || last["requestId"] != e.RequestContext.RequestID {
 			t.Errorf("%q: logged %v", tt.source, last)
 		}

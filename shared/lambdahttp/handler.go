@@ -246,9 +246,13 @@ func (e *httpEvent) empty() {
 	e.Body, e.IsBase64Encoded = "", false
 }
 
-// requestInfo returns what the gateway itself says about a request. A source that is
-// not an IP address becomes the zero address.
+// requestInfo returns what the gateway itself says about a request. A source IP
+// that is not an address becomes the zero address.
 func (e *httpEvent) requestInfo() api.RequestInfo {
-	source, _ := SourceIP(e.Context.HTTP.SourceIP)
-	return api.RequestInfo{SourceIP: source, RequestID: e.Context.RequestID, Route: e.RouteKey}
+	info := api.RequestInfo{RequestID: e.Context.RequestID, Route: e.RouteKey}
+	var err error
+	if info.SourceIP, err = SourceIP(e.Context.HTTP.SourceIP); err != nil {
+		info.Detail = err.Error()
+	}
+	return info
 }

@@ -2,6 +2,8 @@ package lambdahttp
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -33,9 +35,40 @@ func WithReserve(ctx context.Context, most time.Duration) (context.Context, cont
 
 // SourceIP parses the address of a client in an event of API Gateway. It
 // returns one form for each address, without an IPv6 zone and with an IPv4
-// address in IPv6 unwrapped: otherwise a client would have several. It returns
-// false and the zero address if text is not an IP address.
-func SourceIP(text string) (netip.Addr, bool) {
+// address in IPv6 unwrapped: otherwise a client would have several. A port is
+// left out: behind a custom domain with mutual TLS an HTTP API sends
+// "192.0.2.1:39870". If text is neither, it returns the zero address, and an
+// error for the log with the likely cause.
+func SourceIP(text string) (netip.Addr, error) {
 	ip, err := netip.ParseAddr(text)
-	return ip.Unmap().WithZone(""), err == nil
+	if err != nil {
+		var endpoint netip.AddrPort
+		endpoint, err = netip.ParseAddrPort(text)
+		ip = endpoint.Addr()
+	}
+	if err != nil {
+		return netip.Addr{}, notAnAddress(text)
+	}
+	return ip.Unmap().WithZone(""), nil
+}
+
+const (
+	// testSourceIP is the source IP in events of the console's Test button.
+	testSourceIP = "test-invoke-source-ip"
+	// maxLogged bounds a source IP in the log, in bytes. No address is longer.
+	maxLogged = 64
+)
+
+// notAnAddress returns an error that says where an event with this source IP
+// probably comes from. The text is quoted, so that it stays within its line.
+func notAnAddress(text string) error {
+	switch text {
+	case "":
+		return errors.New("the event has no source IP: API Gateway always sends one")
+	case testSourceIP:
+		return errors.New("the source IP is " + testSourceIP + ": the event comes from the" +
+			" Test button of API Gateway's console, which has no client address")
+	}
+	return fmt.Errorf("the source IP %+q is not an address: API Gateway always sends one",
+		text[:min(len(text), maxLogged)])
 }

@@ -35,7 +35,7 @@ func Example() {
 	// 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed by example.com
 	// <nil>
 	// message not accepted: issued-at
-	// true message: has a line that is empty, unknown, repeated or out of order
+	// true message: has a line that is empty, unknown, repeated or out of order (line 11)
 }
 
 // A service that writes the message for the wallet fills a Message and renders it.

@@ -1,6 +1,7 @@
 package siwe_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -38,9 +39,9 @@ func TestParse_domain(t *testing.T) {
 }
 
 func TestParse_namesUserinfo(t *testing.T) {
-	for _, domain := range []string{"trusted.example@evil.example", "user:pass@example.com", "@example.com"} {
+	for domain, column := range map[string]int{"trusted.example@evil.example": 16, "user:pass@example.com": 10, "@example.com": 1} {
 		_, err := siwe.Parse([]byte(swap(t, example, "example.com wants", domain+" wants")))
-		if err == nil || err.Error() != "domain: must not have userinfo" {
+		if err == nil || err.Error() != fmt.Sprintf("domain: must not have userinfo (line 1, column %d: '@')", column) {
 			t.Errorf("%s gives %v", domain, err)
 		}
 	}

@@ -2,6 +2,7 @@ package siwe_test
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 // FuzzParse holds that nothing panics, that Parse and the grammar agree, that what parses renders back byte for byte, and
-// that Check gives no error but its own.
+// that Check gives no error but its own. A refusal names a place in the message and shows at most the character there.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(example))
 	f.Add([]byte(complete))
@@ -28,6 +29,7 @@ func FuzzParse(f *testing.F) {
 		holdsToGrammar(t, raw)
 		m, err := siwe.Parse(raw)
 		if err != nil {
+			holdsPlace(t, raw, err)
 			return
 		}
 		var refused *siwe.PolicyError
@@ -37,6 +39,36 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// shown is what an error says after its reason.
+var shown = regexp.MustCompile(`^(?: \(line \d+(?:, column \d+(?:: (?:it ends there|byte 0x[0-9A-F]{2}|U\+[0-9A-F]{4,6}|'(?:[ -~]|\\['\\])'))?)?\))?$`)
+
+// holdsPlace fails unless the error names a place that the message has, and repeats no more of it than the character there.
+func holdsPlace(t *testing.T, raw []byte, err error) {
+	t.Helper()
+	var syntax *siwe.SyntaxError
+	if !errors.As(err, &syntax) {
+		t.Fatalf("Parse gives %T, want a SyntaxError", err)
+	}
+	said, found := strings.CutPrefix(err.Error(), syntax.Field+": "+syntax.Reason)
+	if !found || !shown.MatchString(said) {
+		t.Errorf("%q for %q", err, raw)
+	}
+	lines := strings.Split(string(raw), "\n")
+	if len(raw) > siwe.MaxLength {
+		lines = nil // not looked at
+	}
+	switch {
+	case syntax.Line == 0 && lines == nil && syntax.Column == 0:
+	case syntax.Line < 1 || syntax.Line > len(lines)+1 || syntax.Column < 0:
+		t.Errorf("%v is no place of %q", err, raw)
+	case syntax.Column > 0 && (syntax.Line > len(lines) || syntax.Column > len(lines[syntax.Line-1])+1):
+		t.Errorf("%v is no place of %q", err, raw)
+	}
+	if quoted := regexp.MustCompile(`'([ -~])'\)$`).FindStringSubmatch(said); quoted != nil && lines[syntax.Line-1][syntax.Column-1:][:1] != quoted[1] {
+		t.Errorf("%v is not what is there in %q", err, raw)
+	}
 }
 
 // FuzzParseAddress holds that an address is the forty digits of its text and never zero, that mixed case is the checksum's

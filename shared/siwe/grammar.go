@@ -32,31 +32,59 @@ func isUnreserved(c byte) bool { return isAlphanumeric(c) || isOneOf(c, unreserv
 
 func isOneOf(c byte, marks string) bool { return strings.IndexByte(marks, c) >= 0 }
 
-func consistsOf(text string, allowed func(byte) bool) bool {
+// none is the index of a character that is refused, if none is. Every function
+// below whose name begins with refused returns such an index: that of the first
+// character that its grammar does not have there, or the length of the text if
+// the text ends too early.
+const none = -1
+
+func refused(text string, allowed func(byte) bool) int {
 	for i := range len(text) {
 		if !allowed(text[i]) {
-			return false
+			return i
 		}
 	}
-	return true
+	return none
 }
 
-// consistsOfEncoded reports whether text is *( unreserved / pct-encoded /
-// sub-delims / one of marks ).
-func consistsOfEncoded(text, marks string) bool {
+func consistsOf(text string, allowed func(byte) bool) bool {
+	return refused(text, allowed) == none
+}
+
+// refusedEncoded is about *( unreserved / pct-encoded / sub-delims / one of
+// marks ).
+func refusedEncoded(text, marks string) int {
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
 		case c == '%':
 			if len(text)-i < 3 || !isHexDigit(text[i+1]) || !isHexDigit(text[i+2]) {
-				return false
+				return i
 			}
 			i += 2
 		case !isUnreserved(c) && !isOneOf(c, subDelims) && !isOneOf(c, marks):
-			return false
+			return i
 		}
 	}
-	return true
+	return none
+}
+
+// first returns the first index that is not none.
+func first(indices ...int) int {
+	for _, at := range indices {
+		if at != none {
+			return at
+		}
+	}
+	return none
+}
+
+// shifted returns the index in a text of a part that begins at start.
+func shifted(at, start int) int {
+	if at == none {
+		return none
+	}
+	return start + at
 }
 
 // ValidStatement reports whether text can be the statement of a message. It may
@@ -68,37 +96,44 @@ func consistsOfEncoded(text, marks string) bool {
 // ordinary text, and then do not warn of a wrong domain. Nothing is lost:
 // [Policy.Check] accepts only the configured statement, and the configuration
 // can be checked with this function.
-func ValidStatement(text string) bool {
-	return consistsOf(text, func(c byte) bool {
-		return c == ' ' || isUnreserved(c) || isOneOf(c, subDelims) || isOneOf(c, genDelims)
-	})
+func ValidStatement(text string) bool { return consistsOf(text, inStatement) }
+
+func inStatement(c byte) bool {
+	return c == ' ' || isUnreserved(c) || isOneOf(c, subDelims) || isOneOf(c, genDelims)
 }
 
 // ValidDomain reports whether text can be the domain of a message: a host and
 // an optional port, without userinfo. It accepts upper case and trailing dots.
 // Browsers send neither, so a configured domain that has one matches no
 // message.
-func ValidDomain(text string) bool { return domainFault(text) == "" }
+func ValidDomain(text string) bool { return !checkDomain(text).found() }
 
-// domainFault returns why text is not a domain, or "" if it is one. It refuses
-// userinfo, which the grammar allows: "example.com@evil.org" looks like
-// example.com but is evil.org.
-func domainFault(text string) string {
-	if strings.Contains(text, "@") {
-		return "must not have userinfo"
+// checkDomain returns why text is not a domain. It refuses userinfo, which the
+// grammar allows: "example.com@evil.org" looks like example.com but is
+// evil.org.
+func checkDomain(text string) fault {
+	if at := strings.IndexByte(text, '@'); at >= 0 {
+		return refusal("must not have userinfo", at)
 	}
 	host, port, hasPort := splitPort(text)
-	if host == "" || !validHost(host) {
-		return "must have an RFC 3986 host"
+	if host == "" {
+		return refusal("must have an RFC 3986 host", 0)
+	}
+	if at := refusedInHost(host); at != none {
+		return refusal("must have an RFC 3986 host", at)
 	}
 	if !hasPort {
-		return ""
+		return fault{}
 	}
-	// ParseUint takes digits only, no sign, and at least one.
+	const reason = "the port must be a number from 0 to 65535"
+	start := len(text) - len(port)
+	if at := refused(port, isDigit); at != none || port == "" {
+		return refusal(reason, start+max(at, 0))
+	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "the port must be a number from 0 to 65535"
+		return fault{reason: reason, at: start}
 	}
-	return ""
+	return fault{}
 }
 
 // splitPort cuts host [ ":" port ] at the colon. A colon inside brackets
@@ -109,15 +144,18 @@ func splitPort(text string) (host, port string, hasPort bool) {
 	return text[:literal] + name, port, hasPort
 }
 
-// validHost reports whether text is an IP-literal or a reg-name. A reg-name may
-// be empty, and covers IPv4.
-func validHost(text string) bool {
+// refusedInHost is about an IP-literal or a reg-name. A reg-name may be empty,
+// and covers IPv4. An IP-literal is refused at its bracket.
+func refusedInHost(text string) int {
 	inside, literal := strings.CutPrefix(text, "[")
 	if !literal {
-		return consistsOfEncoded(text, "")
+		return refusedEncoded(text, "")
 	}
 	inside, closed := strings.CutSuffix(inside, "]")
-	return closed && (validIPv6(inside) || validIPFuture(inside))
+	if closed && (validIPv6(inside) || validIPFuture(inside)) {
+		return none
+	}
+	return 0
 }
 
 // validIPv6 reports whether text is an IPv6 address without a zone: RFC 3986
@@ -135,43 +173,63 @@ func validIPFuture(text string) bool {
 	}
 	version, address, _ := strings.Cut(text[1:], ".")
 	return version != "" && consistsOf(version, isHexDigit) &&
-		address != "" && !strings.Contains(address, "%") && consistsOfEncoded(address, ":")
+		address != "" && !strings.Contains(address, "%") && refusedEncoded(address, ":") == none
 }
 
-func validScheme(text string) bool {
-	return text != "" && isLetter(text[0]) &&
-		consistsOf(text, func(c byte) bool { return isAlphanumeric(c) || isOneOf(c, "+-.") })
-}
-
-// validURI reports whether text is a URI of RFC 3986. A URI has a scheme, so a
-// relative reference is not one.
-func validURI(text string) bool {
-	scheme, rest, found := strings.Cut(text, ":")
-	if len(text) > maxURI || !found || !validScheme(scheme) {
-		return false
+func refusedInScheme(text string) int {
+	if text == "" || !isLetter(text[0]) {
+		return 0
 	}
-	rest, fragment, _ := strings.Cut(rest, "#")
+	return refused(text, func(c byte) bool { return isAlphanumeric(c) || isOneOf(c, "+-.") })
+}
+
+// checkURI returns why text is not a URI of RFC 3986 that a person can check. A
+// URI has a scheme, so a relative reference is not one.
+func checkURI(text string) fault {
+	const reason = "must be an absolute RFC 3986 URI of at most 2048 bytes"
+	if len(text) > maxURI {
+		return fault{reason: reason}
+	}
+	if at := refusedInURI(text); at != none {
+		return refusal(reason, at)
+	}
+	return fault{}
+}
+
+func refusedInURI(text string) int {
+	colon := refusedInScheme(text)
+	switch {
+	case colon == none:
+		return len(text)
+	case colon == 0 || text[colon] != ':':
+		return colon
+	}
+	rest, fragment, _ := strings.Cut(text[colon+1:], "#")
 	rest, query, _ := strings.Cut(rest, "?")
+	end, authority, path := colon+1+len(rest), "", rest
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		slash := strings.IndexByte(after+"/", '/')
-		if !validAuthority(after[:slash]) {
-			return false
-		}
-		rest = after[slash:]
+		authority, path = after[:slash], after[slash:]
 	}
-	return consistsOfEncoded(rest, pathMarks) &&
-		consistsOfEncoded(query, queryMarks) && consistsOfEncoded(fragment, queryMarks)
+	return first(
+		shifted(refusedInAuthority(authority), end-len(path)-len(authority)),
+		shifted(refusedEncoded(path, pathMarks), end-len(path)),
+		shifted(refusedEncoded(query, queryMarks), end+1),
+		shifted(refusedEncoded(fragment, queryMarks), len(text)-len(fragment)),
+	)
 }
 
-// validAuthority reports whether text is [ userinfo "@" ] host [ ":" port ] of
-// RFC 3986. In a URI all of it may be empty.
-func validAuthority(text string) bool {
-	if userinfo, rest, found := strings.Cut(text, "@"); found {
-		if !consistsOfEncoded(userinfo, ":") {
-			return false
-		}
-		text = rest
+// refusedInAuthority is about [ userinfo "@" ] host [ ":" port ] of RFC 3986.
+// In a URI all of it may be empty.
+func refusedInAuthority(text string) int {
+	userinfo, rest, found := strings.Cut(text, "@")
+	if !found {
+		userinfo, rest = "", text
 	}
-	host, port, _ := splitPort(text)
-	return validHost(host) && consistsOf(port, isDigit)
+	host, port, _ := splitPort(rest)
+	return first(
+		refusedEncoded(userinfo, ":"),
+		shifted(refusedInHost(host), len(text)-len(rest)),
+		shifted(refused(port, isDigit), len(text)-len(port)),
+	)
 }

@@ -85,6 +85,16 @@ func wantSyntax(t *testing.T, text, field string) {
 	}
 }
 
+// wantPlace fails unless Parse refuses what stands at that line and column of text.
+func wantPlace(t *testing.T, text string, line, column int) {
+	t.Helper()
+	_, err := siwe.Parse([]byte(text))
+	var syntax *siwe.SyntaxError
+	if !errors.As(err, &syntax) || syntax.Line != line || syntax.Column != column {
+		t.Errorf("Parse gives %v, want line %d and column %d of\n%q", err, line, column, text)
+	}
+}
+
 // wantReason fails unless policy refuses the message text at testNow for that reason, "" meaning not at all.
 func wantReason(t *testing.T, policy siwe.Policy, text, reason string) {
 	t.Helper()

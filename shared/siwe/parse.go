@@ -1,12 +1,14 @@
 package siwe
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
 
-// SyntaxError says that a text is not an acceptable EIP-4361 message. It
-// contains nothing of the text, so it can be shown to the sender.
+// SyntaxError says that a text is not an acceptable EIP-4361 message, and where.
+// It contains at most one character of the text, so it can be shown to the
+// sender and logged.
 type SyntaxError struct {
 	// Field is the part that is wrong: "message" (the text as a whole, or a
 	// line that belongs nowhere), "scheme", "domain", "address", "statement",
@@ -16,10 +18,27 @@ type SyntaxError struct {
 	// Reason says in a few words what is wrong with it. It is for people and
 	// may change.
 	Reason string
+	// Line and Column are the place in a message, from 1. Column counts bytes.
+	// Line is 0 if there is no place to name. Column is 0 if the place is the
+	// line as a whole, which may be one that is missing.
+	Line, Column int
+	// character names what is refused at the place; empty if no character is.
+	character string
 }
 
-// Error returns the field and the reason.
-func (e *SyntaxError) Error() string { return e.Field + ": " + e.Reason }
+// Error returns the field, the reason and the place, in printable ASCII.
+func (e *SyntaxError) Error() string {
+	text := e.Field + ": " + e.Reason
+	switch {
+	case e.Line == 0:
+		return text
+	case e.Column == 0:
+		return fmt.Sprintf("%s (line %d)", text, e.Line)
+	case e.character == "":
+		return fmt.Sprintf("%s (line %d, column %d)", text, e.Line, e.Column)
+	}
+	return fmt.Sprintf("%s (line %d, column %d: %s)", text, e.Line, e.Column, e.character)
+}
 
 // Parse reads a message from the bytes that were signed. Every error is a
 // [*SyntaxError].
@@ -46,29 +65,35 @@ func Parse(raw []byte) (*Message, error) {
 	return p.m, nil
 }
 
-// checkBytes checks the length and the characters of the whole text. No field
-// of the grammar has a byte outside printable ASCII. Refusing them here keeps
-// carriage returns, NUL, escape sequences, homoglyphs and bidirectional marks
-// out of every field at once.
-func checkBytes(raw []byte) error {
-	if len(raw) > MaxLength {
-		return &SyntaxError{"message",
-			"must not be longer than " + strconv.Itoa(MaxLength) + " bytes"}
-	}
-	for _, c := range raw {
-		if c != '\n' && (c < ' ' || c > '~') {
-			return &SyntaxError{"message",
-				"has a byte that is neither printable ASCII nor a line feed"}
-		}
-	}
-	return nil
-}
-
 // parser reads the lines of a message from the top. Each method reads one part
 // of the grammar into m.
 type parser struct {
-	lines []string
-	m     *Message
+	lines  []string // those that have not been read
+	line   int      // how many have been read
+	offset int      // where the value begins in the line that was read last
+	m      *Message
+}
+
+// skip goes on to the next line. In this one the value begins at offset.
+func (p *parser) skip(offset int) {
+	p.lines, p.offset = p.lines[1:], offset
+	p.line++
+}
+
+// refuse returns the error for a value in the line that was read last.
+func (p *parser) refuse(field, value string, f fault) error {
+	e := &SyntaxError{
+		Field: field, Reason: f.reason, Line: p.line, Column: p.offset + f.at + 1,
+	}
+	if f.names {
+		e.character = describe(value[f.at:])
+	}
+	return e
+}
+
+// refuseLine returns the error for the line that comes next, or is missing.
+func (p *parser) refuseLine(field, reason string) error {
+	return &SyntaxError{Field: field, Reason: reason, Line: p.line + 1}
 }
 
 func (p *parser) peek() (line string, ok bool) {
@@ -83,9 +108,9 @@ func (p *parser) peek() (line string, ok bool) {
 func (p *parser) blank(field, where string) error {
 	line, ok := p.peek()
 	if !ok || line != "" {
-		return &SyntaxError{field, "an empty line is missing " + where}
+		return p.refuseLine(field, "an empty line is missing "+where)
 	}
-	p.lines = p.lines[1:]
+	p.skip(0)
 	return nil
 }
 
@@ -94,7 +119,7 @@ func (p *parser) optional(label string) (value string, ok bool) {
 	line, _ := p.peek()
 	value, ok = strings.CutPrefix(line, label)
 	if ok {
-		p.lines = p.lines[1:]
+		p.skip(len(label))
 	}
 	return value, ok
 }
@@ -103,7 +128,7 @@ func (p *parser) optional(label string) (value string, ok bool) {
 func (p *parser) required(field, label string) (string, error) {
 	value, ok := p.optional(label)
 	if !ok {
-		return "", &SyntaxError{field, "the line is missing or out of order"}
+		return "", p.refuseLine(field, "the line is missing or out of order")
 	}
 	return value, nil
 }
@@ -112,19 +137,20 @@ func (p *parser) header() error {
 	line, _ := p.peek()
 	origin, ok := strings.CutSuffix(line, headerEnd)
 	if !ok {
-		return &SyntaxError{"message", `the first line must end with "` + headerEnd[1:] + `"`}
+		return p.refuseLine("message", `the first line must end with "`+headerEnd[1:]+`"`)
 	}
-	p.lines = p.lines[1:]
+	p.skip(0)
 	p.m.Domain = origin
 	// An authority has no slash, so the first "://" can only end a scheme.
 	if scheme, rest, found := strings.Cut(origin, schemeEnd); found {
-		if !validScheme(scheme) {
-			return &SyntaxError{"scheme", "must be an RFC 3986 scheme"}
+		if at := refusedInScheme(scheme); at != none {
+			return p.refuse("scheme", scheme, refusal("must be an RFC 3986 scheme", at))
 		}
 		p.m.Scheme, p.m.Domain = scheme, rest
+		p.offset = len(origin) - len(rest)
 	}
-	if fault := domainFault(p.m.Domain); fault != "" {
-		return &SyntaxError{"domain", fault}
+	if wrong := checkDomain(p.m.Domain); wrong.found() {
+		return p.refuse("domain", p.m.Domain, wrong)
 	}
 	return nil
 }
@@ -132,14 +158,14 @@ func (p *parser) header() error {
 func (p *parser) address() error {
 	line, ok := p.peek()
 	if !ok {
-		return &SyntaxError{"address", "the line is missing"}
+		return p.refuseLine("address", "the line is missing")
 	}
-	address, err := ParseAddress(line)
-	if err != nil {
-		return err
+	p.skip(0)
+	address, wrong := readAddress(line)
+	if wrong.found() {
+		return p.refuse("address", line, wrong)
 	}
 	p.m.Address, p.m.AddressText = address, line
-	p.lines = p.lines[1:]
 	return p.blank("address", "after the address")
 }
 
@@ -152,23 +178,24 @@ func (p *parser) statement() error {
 		return p.blank("statement", "in place of the statement")
 	}
 	if !ok {
-		return &SyntaxError{"statement", "an empty line is missing in place of the statement"}
+		return p.refuseLine("statement", "an empty line is missing in place of the statement")
 	}
-	if !ValidStatement(line) {
-		return &SyntaxError{"statement",
-			"may have letters, digits, spaces and -._~:/?#[]@!$&'()*+,;= only"}
+	p.skip(0)
+	if at := refused(line, inStatement); at != none {
+		return p.refuse("statement", line, refusal(notAStatement, at))
 	}
 	p.m.Statement = &line
-	p.lines = p.lines[1:]
 	return p.blank("statement", "after the statement")
 }
+
+const notAStatement = "may have letters, digits, spaces and -._~:/?#[]@!$&'()*+,;= only"
 
 func (p *parser) uri() (err error) {
 	if p.m.URI, err = p.required("uri", uriLabel); err != nil {
 		return err
 	}
-	if !validURI(p.m.URI) {
-		return &SyntaxError{"uri", "must be an absolute RFC 3986 URI of at most 2048 bytes"}
+	if wrong := checkURI(p.m.URI); wrong.found() {
+		return p.refuse("uri", p.m.URI, wrong)
 	}
 	return nil
 }
@@ -177,8 +204,8 @@ func (p *parser) version() (err error) {
 	if p.m.Version, err = p.required("version", versionLabel); err != nil {
 		return err
 	}
-	if p.m.Version != Version {
-		return &SyntaxError{"version", "must be " + Version}
+	if at := refusedInLayout(p.m.Version, Version); at != none {
+		return p.refuse("version", p.m.Version, refusal("must be "+Version, at))
 	}
 	return nil
 }
@@ -190,15 +217,15 @@ func (p *parser) chainID() error {
 	if err != nil {
 		return err
 	}
-	if text == "" || !consistsOf(text, isDigit) {
-		return &SyntaxError{"chain-id", "must be a decimal number"}
+	if at := refused(text, isDigit); at != none || text == "" {
+		return p.refuse("chain-id", text, refusal("must be a decimal number", max(at, 0)))
 	}
 	if text[0] == '0' {
-		return &SyntaxError{"chain-id", "must not be zero or begin with a zero"}
+		return p.refuse("chain-id", text, refusal("must not be zero or begin with a zero", 0))
 	}
 	p.m.ChainID, err = strconv.ParseUint(text, 10, 64)
 	if err != nil || p.m.ChainID > MaxChainID {
-		return &SyntaxError{"chain-id", "must not be above 2^53-1"}
+		return p.refuse("chain-id", text, fault{reason: "must not be above 2^53-1"})
 	}
 	return nil
 }
@@ -207,8 +234,12 @@ func (p *parser) nonce() (err error) {
 	if p.m.Nonce, err = p.required("nonce", nonceLabel); err != nil {
 		return err
 	}
-	if len(p.m.Nonce) < 8 || !consistsOf(p.m.Nonce, isAlphanumeric) {
-		return &SyntaxError{"nonce", "must be 8 or more letters and digits"}
+	at := refused(p.m.Nonce, isAlphanumeric)
+	if at == none && len(p.m.Nonce) < 8 {
+		at = len(p.m.Nonce)
+	}
+	if at != none {
+		return p.refuse("nonce", p.m.Nonce, refusal("must be 8 or more letters and digits", at))
 	}
 	return nil
 }
@@ -218,8 +249,16 @@ func (p *parser) issuedAt() error {
 	if err != nil {
 		return err
 	}
-	p.m.IssuedAt, err = parseTime("issued-at", text)
+	p.m.IssuedAt, err = p.time("issued-at", text)
 	return err
+}
+
+func (p *parser) time(field, text string) (Time, error) {
+	t, wrong := parseTime(text)
+	if wrong.found() {
+		return Time{}, p.refuse(field, text, wrong)
+	}
+	return t, nil
 }
 
 func (p *parser) expirationTime() (err error) {
@@ -237,7 +276,7 @@ func (p *parser) optionalTime(field, label string) (*Time, error) {
 	if !ok {
 		return nil, nil
 	}
-	t, err := parseTime(field, text)
+	t, err := p.time(field, text)
 	if err != nil {
 		return nil, err
 	}
@@ -249,9 +288,9 @@ func (p *parser) requestID() error {
 	if !ok {
 		return nil
 	}
-	if !consistsOfEncoded(text, pcharMarks) {
-		return &SyntaxError{"request-id",
-			"has a character that is not allowed, or a broken percent-encoding"}
+	if at := refusedEncoded(text, pcharMarks); at != none {
+		return p.refuse("request-id", text,
+			refusal("has a character that is not allowed, or a broken percent-encoding", at))
 	}
 	p.m.RequestID = &text
 	return nil
@@ -263,28 +302,38 @@ func (p *parser) resources() error {
 	if line, ok := p.peek(); !ok || line != resourcesLabel {
 		return nil
 	}
-	entries := p.lines[1:]
-	if len(entries) > MaxResources {
-		return &SyntaxError{"resources",
-			"must not have more than " + strconv.Itoa(MaxResources) + " entries"}
+	p.skip(0)
+	if len(p.lines) > MaxResources {
+		p.line += MaxResources // to the first that is too many
+		return p.refuseLine("resources",
+			"must not have more than "+strconv.Itoa(MaxResources)+" entries")
 	}
-	p.m.Resources = make([]string, 0, len(entries))
-	for _, line := range entries {
-		resource, ok := strings.CutPrefix(line, resourceMark)
-		if !ok || !validURI(resource) {
-			return &SyntaxError{"resources",
-				`each entry must be "- " and an absolute RFC 3986 URI of at most 2048 bytes`}
+	p.m.Resources = make([]string, 0, len(p.lines))
+	for len(p.lines) > 0 {
+		if err := p.resource(); err != nil {
+			return err
 		}
-		p.m.Resources = append(p.m.Resources, resource)
 	}
-	p.lines = nil
+	return nil
+}
+
+func (p *parser) resource() error {
+	resource, marked := p.optional(resourceMark)
+	if !marked {
+		return p.refuseLine("resources", `each entry must begin with "`+resourceMark+`"`)
+	}
+	if wrong := checkURI(resource); wrong.found() {
+		wrong.reason = "each entry " + wrong.reason
+		return p.refuse("resources", resource, wrong)
+	}
+	p.m.Resources = append(p.m.Resources, resource)
 	return nil
 }
 
 func (p *parser) end() error {
 	if len(p.lines) > 0 {
-		return &SyntaxError{"message",
-			"has a line that is empty, unknown, repeated or out of order"}
+		return p.refuseLine("message",
+			"has a line that is empty, unknown, repeated or out of order")
 	}
 	return nil
 }

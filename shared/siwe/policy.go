@@ -20,9 +20,13 @@ type Policy struct {
 	ChainIDs []uint64
 	// Statement is the one accepted statement.
 	Statement string
-	// MaxAge and MaxAhead are how far IssuedAt may be before and after now,
-	// inclusive.
-	MaxAge, MaxAhead time.Duration
+	// MaxAge is how far IssuedAt may be before now, inclusive.
+	MaxAge time.Duration
+	// MaxAhead is how far IssuedAt and NotBefore may be after now, inclusive:
+	// the clock of the signer may be ahead. ExpirationTime has no such
+	// tolerance. A clock that is behind only ends a message early, and a
+	// message must never be accepted after its end.
+	MaxAhead time.Duration
 }
 
 // PolicyError says that the service does not accept a well-formed message.
@@ -58,18 +62,25 @@ func (p Policy) Check(m *Message, now time.Time) error {
 }
 
 // checkTimes checks the interval of the standard, not-before <= now <
-// expiration, and the two bounds of issued-at.
+// expiration, with MaxAhead at its beginning, and the two bounds of issued-at.
 func (p Policy) checkTimes(m *Message, now time.Time) error {
-	issued := m.IssuedAt.Instant()
+	issued, latest := m.IssuedAt.Instant(), now.Add(p.MaxAhead)
 	switch {
-	case issued.Before(now.Add(-p.MaxAge)) || issued.After(now.Add(p.MaxAhead)):
+	case issued.Before(now.Add(-p.MaxAge)) || issued.After(latest):
 		return &PolicyError{"issued-at"}
 	case m.ExpirationTime != nil && !now.Before(m.ExpirationTime.Instant()):
 		return &PolicyError{"expired"}
-	case m.NotBefore != nil && now.Before(m.NotBefore.Instant()):
+	case m.NotBefore != nil && (m.NotBefore.Instant().After(latest) || m.neverValid()):
 		return &PolicyError{"not-yet-valid"}
 	}
 	return nil
+}
+
+// neverValid reports whether the interval of a message with NotBefore is empty.
+// The tolerance must not make it one that has a moment.
+func (m *Message) neverValid() bool {
+	return m.ExpirationTime != nil &&
+		!m.NotBefore.Instant().Before(m.ExpirationTime.Instant())
 }
 
 // Origin returns the origin of one of the policy's domains: https and the

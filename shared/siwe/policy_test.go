@@ -161,15 +161,44 @@ func TestCheck_validity(t *testing.T) {
 		"Expiration Time: 0001-01-01T00:00:00Z":                                   "expired",
 		"Not Before: 2026-03-01T12:00:29Z":                                        "",
 		"Not Before: 2026-03-01T12:00:30Z":                                        "",
-		"Not Before: 2026-03-01T12:00:30.0000000001Z":                             "not-yet-valid",
-		"Not Before: 2026-03-01T12:00:31Z":                                        "not-yet-valid",
 		"Not Before: 2026-03-01T12:00:30-02:00":                                   "not-yet-valid",
 		"Expiration Time: 2026-03-01T12:00:31Z\nNot Before: 2026-03-01T12:00:30Z": "",
 		"Expiration Time: 2026-03-01T12:00:30Z\nNot Before: 2026-03-01T12:00:29Z": "expired",
-		"Expiration Time: 2026-03-01T12:01:00Z\nNot Before: 2026-03-01T12:00:59Z": "not-yet-valid",
 	} {
 		wantReason(t, testPolicy(), example+"\n"+lines, reason)
 	}
+}
+
+// A signer's clock may be a minute ahead: a message whose Not Before is ten
+// seconds ahead of the server's clock is accepted, as one whose Issued At is.
+// Its end does not move: an expired message is never accepted. Now is 12:00:30.
+func TestCheck_notBeforeAheadOfTheClock(t *testing.T) {
+	for lines, reason := range map[string]string{
+		"Not Before: 2026-03-01T12:00:40Z":                                              "",
+		"Not Before: 2026-03-01T12:01:29.999Z":                                          "",
+		"Not Before: 2026-03-01T12:01:30Z":                                              "",
+		"Not Before: 2026-03-01T14:01:30+02:00":                                         "",
+		"Not Before: 2026-03-01T12:01:30.0000000001Z":                                   "not-yet-valid",
+		"Not Before: 2026-03-01T12:01:30.001Z":                                          "not-yet-valid",
+		"Not Before: 2026-03-01T12:01:31Z":                                              "not-yet-valid",
+		"Expiration Time: 2026-03-01T12:01:00Z\nNot Before: 2026-03-01T12:00:59Z":       "",
+		"Expiration Time: 2026-03-01T12:00:31Z\nNot Before: 2026-03-01T12:00:30.999Z":   "",
+		"Expiration Time: 2026-03-01T12:00:30.001Z\nNot Before: 2026-03-01T12:00:29.5Z": "",
+		"Expiration Time: 2026-03-01T12:00:30Z\nNot Before: 2026-03-01T12:00:40Z":       "expired",
+		"Expiration Time: 2026-03-01T12:00:29.999Z\nNot Before: 2026-03-01T12:00:29Z":   "expired",
+		// Never valid, by any clock.
+		"Expiration Time: 2026-03-01T12:00:50Z\nNot Before: 2026-03-01T12:00:50Z": "not-yet-valid",
+		"Expiration Time: 2026-03-01T12:00:40Z\nNot Before: 2026-03-01T12:01:00Z": "not-yet-valid",
+	} {
+		wantReason(t, testPolicy(), example+"\n"+lines, reason)
+	}
+	// Both times ahead, of a wallet whose clock is a minute ahead.
+	ahead := swap(t, example, "2026-03-01T12:00:00.000Z", "2026-03-01T12:01:30Z")
+	wantReason(t, testPolicy(), ahead+"\nNot Before: 2026-03-01T12:01:30Z", "")
+	exact := testPolicy()
+	exact.MaxAhead = 0
+	wantReason(t, exact, example+"\nNot Before: 2026-03-01T12:00:30Z", "")
+	wantReason(t, exact, example+"\nNot Before: 2026-03-01T12:00:30.001Z", "not-yet-valid")
 }
 
 func TestCheck_movesWithTheClock(t *testing.T) {

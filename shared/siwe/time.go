@@ -37,27 +37,47 @@ func (t Time) Instant() time.Time { return t.instant }
 // parseTime reads the date-time of RFC 3339, section 5.6. It settles what the
 // standard leaves open: "T" and "Z" are in upper case only, and there is no
 // leap second, because no clock here knows which ones existed.
-func parseTime(field, text string) (Time, error) {
-	if len(text) <= toSeconds {
-		return Time{}, notATime(field)
+func parseTime(text string) (Time, fault) {
+	if at := refusedInTime(text); at != none {
+		return Time{}, refusal(notATime, at)
 	}
-	instant, ok := readExactly(time.RFC3339, text[:toSeconds]+"Z")
-	if !ok {
-		return Time{}, notATime(field)
-	}
-	fraction, zone, ok := cutFraction(text[toSeconds:])
-	if !ok {
-		return Time{}, notATime(field)
-	}
+	instant, exists := readExactly(time.RFC3339, text[:toSeconds]+"Z")
+	fraction, zone := cutFraction(text[toSeconds:])
 	offset, ok := readOffset(zone)
-	if !ok {
-		return Time{}, notATime(field)
+	if !exists || !ok {
+		return Time{}, fault{reason: notATime}
 	}
-	return Time{text: text, instant: instant.Add(fraction - offset)}, nil
+	return Time{text: text, instant: instant.Add(fraction - offset)}, fault{}
 }
 
-func notATime(field string) error {
-	return &SyntaxError{field, "must be an RFC 3339 date-time that exists in the calendar"}
+const notATime = "must be an RFC 3339 date-time that exists in the calendar"
+
+// refusedInTime is about the form of a time, not about the calendar.
+func refusedInTime(text string) int {
+	if at := refusedInLayout(text[:min(len(text), toSeconds)], "0000-00-00T00:00:00"); at != none {
+		return at
+	}
+	_, zone := cutFraction(text[toSeconds:])
+	layout := "Z"
+	if zone != "" && (zone[0] == '+' || zone[0] == '-') {
+		layout = zone[:1] + "00:00"
+	}
+	return shifted(refusedInLayout(zone, layout), len(text)-len(zone))
+}
+
+// refusedInLayout is about text of exactly that layout, in which 0 stands for a
+// digit.
+func refusedInLayout(text, layout string) int {
+	for i := range len(text) {
+		if i == len(layout) || layout[i] == '0' && !isDigit(text[i]) ||
+			layout[i] != '0' && layout[i] != text[i] {
+			return i
+		}
+	}
+	if len(text) < len(layout) {
+		return len(text)
+	}
+	return none
 }
 
 // readExactly is [time.Parse] without its tolerance. It refuses text that it
@@ -68,16 +88,14 @@ func readExactly(layout, text string) (time.Time, bool) {
 	return t, err == nil && t.Format(layout) == text
 }
 
-// cutFraction reads [ "." 1*DIGIT ] and returns what follows.
-func cutFraction(text string) (fraction time.Duration, rest string, ok bool) {
+// cutFraction reads [ "." 1*DIGIT ] and returns what follows. A point without
+// digits is not a fraction, and follows.
+func cutFraction(text string) (fraction time.Duration, rest string) {
 	digits, found := strings.CutPrefix(text, ".")
-	if !found {
-		return 0, text, true
-	}
 	rest = strings.TrimLeft(digits, "0123456789")
 	digits = digits[:len(digits)-len(rest)]
-	if digits == "" {
-		return 0, "", false
+	if !found || digits == "" {
+		return 0, text
 	}
 	for i, unit := 0, 100*time.Millisecond; i < len(digits) && unit > 0; i, unit = i+1, unit/10 {
 		fraction += unit * time.Duration(digits[i]-'0')
@@ -85,7 +103,7 @@ func cutFraction(text string) (fraction time.Duration, rest string, ok bool) {
 	if len(digits) > 9 && strings.Trim(digits[9:], "0") != "" {
 		fraction++
 	}
-	return fraction, rest, true
+	return fraction, rest
 }
 
 // readOffset reads "Z" or ( "+" / "-" ) hour ":" minute, and returns how far
