@@ -2,11 +2,14 @@ package wallet_test
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/big"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"github.com/consensys/gnark-crypto/ecc/secp256k1"
+	"github.com/consensys/gnark-crypto/ecc/secp256k1/ecdsa"
 	"github.com/consensys/gnark-crypto/ecc/secp256k1/fp"
 	"github.com/consensys/gnark-crypto/ecc/secp256k1/fr"
 	"github.com/ethereum/go-ethereum/common"
@@ -15,8 +18,9 @@ import (
 	"latchkey/shared/wallet"
 )
 
-// What is computed here is held against go-ethereum: against libsecp256k1 where there is C, and against another
-// implementation in Go where there is none.
+// What is computed here is compared with two other recoveries: gnark-crypto's own,
+// and go-ethereum's. With C, the latter is libsecp256k1; without, it is that of
+// decred, in Go.
 
 // lambda is the scalar of the endomorphism of the curve, computed as the root of one that it is.
 var lambda = func() *big.Int {
@@ -50,11 +54,23 @@ func edges() []*big.Int {
 	return slices.CompactFunc(out, func(a, b *big.Int) bool { return a.Cmp(b) == 0 })
 }
 
+// combine gives the coordinates of a·G + b·(x, y), and false for infinity, by the
+// multiplication that recovery calls.
+func combine(a, b, x, y *big.Int) (sumX, sumY *big.Int, ok bool) {
+	var point secp256k1.G1Affine
+	point.X.SetBigInt(x)
+	point.Y.SetBigInt(y)
+	var sum secp256k1.G1Jac
+	sum.JointScalarMultiplicationBase(&point, a, b)
+	point.FromJacobian(&sum)
+	return point.X.BigInt(new(big.Int)), point.Y.BigInt(new(big.Int)), !point.IsInfinity()
+}
+
 // wantCombined holds a·G + b·P, where P is k·G, against (a + b·k)·G.
 func wantCombined(t *testing.T, a, b, k *big.Int) {
 	t.Helper()
 	x, y := crypto.S256().ScalarBaseMult(k.Bytes())
-	gotX, gotY, ok := wallet.Combine(a, b, x, y)
+	gotX, gotY, ok := combine(a, b, x, y)
 	sum := mod(new(big.Int).Add(a, new(big.Int).Mul(b, k)))
 	if ok != (sum.Sign() != 0) {
 		t.Fatalf("%x G + %x * %x G: infinity is %t", a, b, k, !ok)
@@ -109,20 +125,48 @@ func TestCombine_random(t *testing.T) {
 	}
 }
 
-// wantSigner holds what is recovered against go-ethereum's recovery of the same.
+// wantSigner compares what is recovered with the two others. All give the same
+// address, or all refuse.
 func wantSigner(t *testing.T, digest [32]byte, signature []byte) {
 	t.Helper()
 	got, ok := wallet.Signer(digest, signature)
-	var want common.Address
 	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:64])
 	inRange := crypto.ValidateSignatureValues(signature[64], r, s, true)
-	key, err := crypto.SigToPub(digest[:], signature)
-	if err == nil && inRange {
-		want = crypto.PubkeyToAddress(*key)
+	for name, recovery := range recoveries {
+		want, wantOK := recovery(digest, signature)
+		if !inRange {
+			want, wantOK = common.Address{}, false
+		}
+		if got != want || ok != wantOK {
+			t.Errorf("%x over %x is by %s, %t; %s: %s, %t", signature, digest, got, ok, name, want, wantOK)
+		}
 	}
-	if got != want || ok != (err == nil && inRange) {
-		t.Fatalf("%x over %x is by %s, %t, want %s; %v", signature, digest, got, ok, want, err)
-	}
+}
+
+// recoveries are those of libraries. Their callers check that s is in the lower
+// half, and that v is 0 or 1.
+var recoveries = map[string]func(digest [32]byte, signature []byte) (common.Address, bool){
+	"go-ethereum": func(digest [32]byte, signature []byte) (common.Address, bool) {
+		key, err := crypto.Ecrecover(digest[:], signature)
+		if err != nil {
+			return common.Address{}, false
+		}
+		return addressOf(key[1:]), true
+	},
+	"gnark-crypto": func(digest [32]byte, signature []byte) (common.Address, bool) {
+		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:64])
+		var key ecdsa.PublicKey
+		// It returns the point at infinity as a key.
+		if key.RecoverFrom(digest[:], uint(signature[64]), r, s) != nil || key.A.IsInfinity() {
+			return common.Address{}, false
+		}
+		return addressOf(key.Bytes()), true
+	},
+}
+
+// addressOf returns the address of a key's coordinates.
+func addressOf(xy []byte) common.Address {
+	return common.BytesToAddress(crypto.Keccak256(xy)[12:])
 }
 
 func TestSigner_random(t *testing.T) {
@@ -174,7 +218,8 @@ func TestSigner_infinity(t *testing.T) {
 	}
 }
 
-// FuzzSigner holds recovery against go-ethereum's.
+// FuzzSigner compares recovery with that of two libraries, over any digest and
+// signature.
 func FuzzSigner(f *testing.F) {
 	key, err := crypto.GenerateKey()
 	if err != nil {
@@ -190,6 +235,27 @@ func FuzzSigner(f *testing.F) {
 		full[64] &= 1
 		wantSigner(t, common.BytesToHash(digest), full)
 	})
+}
+
+// BenchmarkSigner measures what each recovery costs. Functions are built without
+// C: run it with CGO_ENABLED=0.
+func BenchmarkSigner(b *testing.B) {
+	key, address := newKey(b)
+	digest := wallet.Digest([]byte(message))
+	signature := sign(b, key, digest)
+	all := maps.Clone(recoveries)
+	all["own"] = func(digest [32]byte, signature []byte) (common.Address, bool) {
+		return wallet.Signer(digest, signature)
+	}
+	for name, recovery := range all {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if got, ok := recovery(digest, signature); !ok || got != address {
+					b.Fatalf("%s, %t", got, ok)
+				}
+			}
+		})
+	}
 }
 
 // limbs are all numbers of four words that are at an edge each, below a modulus.

@@ -172,6 +172,7 @@ func TestVerifyEOA_reasons(t *testing.T) {
 		"neither 64 nor 65 bytes": {signature[:63], address},
 		"v is not 0":              {withV(signature, 29), address},
 		"r or s out of range":     {encode(order, s, 0), address},
+		"out of range, or s":      {encode(new(big.Int), s, 0), address}, // no point has an x of 0 either
 		"the upper half":          {twin(signature), address},
 		"no key":                  {encode(big.NewInt(5), s, 0), address},
 		"another key":             {encode(r, half, 0), address},
