@@ -69,10 +69,10 @@ func validDeviceID(id string) bool {
 // device returns the device that the user agent of the request names. It is read
 // once.
 func (x *exchange) device() session.Device {
-	if x.agent.Name == "" { // no device is without a name
-		x.agent = deviceOf(x.r.Header)
+	if x.client.Device.Name == "" { // no device is without a name
+		x.client.Device = deviceOf(x.r.Header)
 	}
-	return x.agent
+	return x.client.Device
 }
 
 // deviceOf reads from the user agent what stays the same over updates: the

@@ -22,7 +22,7 @@ type route struct {
 	session sessionRule // which session it requires
 	needs   permission  // required beside a live session; empty means none
 	fresh   bool        // whether it requires a recent login or step-up
-	query   []string    // the names of the parameters that it may have
+	query   []string    // the names of the parameters that its query may have
 	failed  eventType   // the type of the event of a refusal; empty means request
 }
 
@@ -93,9 +93,9 @@ type exchange struct {
 	bare      bool      // see Guarded
 	handshake bool      // see Guarded
 	presented presented
-	agent     session.Device // see device
 
-	// Set by open; all zero if the route requires no session.
+	// Set by open; zero if the route requires no session, but for client.Device:
+	// see device.
 	access      session.Access
 	client      session.Client
 	preferences session.Preferences
