@@ -1,6 +1,23 @@
 package boot
 
-import "latchkey/shared/seal"
+import (
+	"io"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/seal"
+)
 
 // Has reports whether the service's key ring has a key.
 func (s *Service) Has(id seal.KeyID) bool { return s.keys.Ring().Has(id) }
+
+// WaitLonger makes the service wait for a reply as long as a busy machine
+// needs. It must be called before the service is used.
+func (s *Service) WaitLonger() {
+	o := s.redis.(*redis.Client).Options()
+	o.ReadTimeout, o.WriteTimeout = time.Minute, time.Minute
+}
+
+// NewLines returns what a function gives to its log and its metrics to write to.
+func NewLines(w io.Writer) io.Writer { return &lines{w: w} }

@@ -234,13 +234,19 @@ func signedBy(t testing.TB, key *ecdsa.PrivateKey, ask func(query string) lambda
 	if err := json.Unmarshal([]byte(r.Body), &nonce); err != nil {
 		t.Fatal(err)
 	}
-	personal := fmt.Sprintf("\x19Ethereum Signed Message:\n%d%s", len(nonce.Message), nonce.Message) // EIP-191
+	return map[string]string{"message": nonce.Message, "signature": sign(t, key, nonce.Message), "transport": "bearer"}
+}
+
+// sign signs a message as a wallet does (EIP-191).
+func sign(t testing.TB, key *ecdsa.PrivateKey, message string) string {
+	t.Helper()
+	personal := fmt.Sprintf("\x19Ethereum Signed Message:\n%d%s", len(message), message)
 	signature, err := crypto.Sign(crypto.Keccak256([]byte(personal)), key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	signature[crypto.RecoveryIDOffset] += 27
-	return map[string]string{"message": nonce.Message, "signature": fmt.Sprintf("0x%x", signature), "transport": "bearer"}
+	return fmt.Sprintf("0x%x", signature)
 }
 
 func (s system) login(t *testing.T) tokens {

@@ -132,9 +132,10 @@ func TestInvoke_malformed(t *testing.T) {
 	}
 }
 
-func keyedConfig(t *testing.T, addr string) config.Config {
+func keyedConfig(t *testing.T, addr string, changes ...string) config.Config {
 	t.Helper()
-	cfg := mustLoad(t, deployed("SESSION_KEYS_SECRET_ARN", keysARN, "SESSION_SECRET", "", "SESSION_ENCRYPTION_KEY", ""))
+	keyed := []string{"SESSION_KEYS_SECRET_ARN", keysARN, "SESSION_SECRET", "", "SESSION_ENCRYPTION_KEY", ""}
+	cfg := mustLoad(t, deployed(append(keyed, changes...)...))
 	cfg.Redis.Addr = addr
 	return cfg
 }
