@@ -204,20 +204,22 @@ func TestValidate_revokedAndLost(t *testing.T) {
 
 // What takes away or holds succeeds with memory full, and what is kept for good stays so.
 func TestAccount_fullMemory(t *testing.T) {
-	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
-	w := newWorld(t, own.Redis)
-	g := w.signIn(alice, laptop)
-	_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, asOperator)
-	must(t, err)
-	_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, asOperator)
-	must(t, err)
-	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
-	must(t, w.Block(ctx, w.UserOf(bob), asOperator))
-	_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, asOperator)
-	must(t, err)
-	_, err = w.SetRoles(ctx, w.UserOf(alice), nil, asOperator)
-	must(t, err)
-	must(t, w.Erase(ctx, g.User.ID, asOperator))
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t, "--maxmemory-policy", "noeviction")
+		w := newWorld(t, own.Redis)
+		g := w.signIn(alice, laptop)
+		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, asOperator)
+		must(t, err)
+		_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, asOperator)
+		must(t, err)
+		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+		must(t, w.Block(ctx, w.UserOf(bob), asOperator))
+		_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, asOperator)
+		must(t, err)
+		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, asOperator)
+		must(t, err)
+		must(t, w.Erase(ctx, g.User.ID, asOperator))
+	})
 }
 
 // Where device and network changed, the stricter policy holds.
