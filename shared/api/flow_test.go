@@ -202,6 +202,26 @@ func TestNonce_refusesQueries(t *testing.T) {
 	}
 }
 
+// A refused parameter is named, and whether it is unknown or appears twice. Of several it is always the same one.
+func TestNonce_namesTheParameter(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	for query, want := range map[string]string{
+		"_=1732890000":                          `the query has an unknown parameter: "_"`,
+		"Transport=cookie":                      `the query has an unknown parameter: "Transport"`,
+		"purpose=login&purpose=login":           `the query has a parameter twice: "purpose"`,
+		"b=1&c=1&a=1&a=2&purpose=login":         `the query has an unknown parameter: "a"`,
+		"transport=x&transport=x&x=1":           `the query has a parameter twice: "transport"`,
+		"=1":                                    `the query has an unknown parameter`,
+		"a%0d%0ab=1":                            `the query has an unknown parameter`,
+		"%D1%85=1":                              `the query has an unknown parameter`,
+		strings.Repeat("a", 33) + "=1&purpose=": `the query has an unknown parameter`,
+	} {
+		for range 5 { // a map has no order
+			equal(t, query, w.script().send("GET", "/auth/nonce?"+query, nil).wants(400, "invalid_request").text("detail"), want)
+		}
+	}
+}
+
 // A login that carries a session ends it, once its own has come into being.
 func TestLogin_replacesPresentedSession(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
