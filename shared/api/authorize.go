@@ -148,7 +148,7 @@ func (x *exchange) findGuarded(g Guarded) error {
 // checkHandshake requires an Origin, in addition to the rule for every other
 // request: every browser sends one with a handshake.
 func (x *exchange) checkHandshake() error {
-	if len(x.r.Header.Values("Origin")) == 0 {
+	if len(x.origins()) == 0 {
 		return fail(codeOrigin, "a WebSocket with cookies requires the Origin of an allowed page")
 	}
 	return x.checkOrigin()
