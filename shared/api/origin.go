@@ -47,6 +47,17 @@ func (x *exchange) fromAllowed() bool {
 	return len(origins) == 1 && slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
 }
 
+// checkNonceOrigin refuses a nonce to a page of another site, such as for an
+// image, unless its Origin is allowed. Otherwise any page could use up the rate
+// limit of its visitors' network. Clients without Fetch Metadata are not
+// refused.
+func (x *exchange) checkNonceOrigin() error {
+	if !strings.Contains(strings.ToLower(x.site()), "cross-site") || x.fromAllowed() {
+		return nil
+	}
+	return fail(codeOrigin, "a nonce for a page of another site requires an allowed Origin")
+}
+
 // linked reports whether another site made the browser send this request, such
 // as by a link or a form. Such a request must not delete the browser's cookies.
 // A browser without Fetch Metadata names a form's site in Origin.
