@@ -21,9 +21,9 @@ type Guarded struct {
 	Info RequestInfo
 	// Method of the request.
 	Method string
-	// Header has the headers Authorization, Cookie, Origin, Sec-Fetch-Site,
-	// User-Agent and X-Device-Id as sent, by canonical name. Other headers are
-	// ignored.
+	// Header has the headers Authorization, Cookie, Origin, Sec-Fetch-Mode,
+	// Sec-Fetch-Site, User-Agent and X-Device-Id as sent, by canonical name.
+	// Other headers are ignored.
 	Header http.Header
 	// Query has the names and values of the query, decoded.
 	Query []string
