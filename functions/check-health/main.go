@@ -1,4 +1,4 @@
-// Command check-health serves GET /health.
+// Command check-health serves GET /health and HEAD /health.
 package main
 
 import (

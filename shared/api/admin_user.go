@@ -63,7 +63,7 @@ func (x *exchange) setRoles(in rolesBody) (changedView, error) {
 		return changedView{}, err
 	}
 	user := x.api.store.UserOf(address)
-	changed, err := x.api.store.SetRoles(x.r.Context(), user, roles, x.change(user, roles...))
+	changed, err := x.api.store.SetRoles(x.r.Context(), user, roles, x.changeRoles(user, roles))
 	if err != nil {
 		return changedView{}, err
 	}

@@ -21,9 +21,9 @@ type Guarded struct {
 	Info RequestInfo
 	// Method of the request.
 	Method string
-	// Header has the headers Authorization, Cookie, Origin, Sec-Fetch-Site,
-	// User-Agent and X-Device-Id as sent, by canonical name. Other headers are
-	// ignored.
+	// Header has the headers Authorization, Cookie, Origin, Sec-Fetch-Mode,
+	// Sec-Fetch-Site, User-Agent and X-Device-Id as sent, by canonical name.
+	// Other headers are ignored.
 	Header http.Header
 	// Query has the names and values of the query, decoded.
 	Query []string
@@ -148,7 +148,7 @@ func (x *exchange) findGuarded(g Guarded) error {
 // checkHandshake requires an Origin, in addition to the rule for every other
 // request: every browser sends one with a handshake.
 func (x *exchange) checkHandshake() error {
-	if len(x.r.Header.Values("Origin")) == 0 {
+	if len(x.origins()) == 0 {
 		return fail(codeOrigin, "a WebSocket with cookies requires the Origin of an allowed page")
 	}
 	return x.checkOrigin()

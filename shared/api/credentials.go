@@ -44,10 +44,11 @@ func (x *exchange) findCredentials() (err error) {
 }
 
 // checkQuery refuses a token in the URL, because logs and histories would keep
-// it (RFC 6750, section 5.3).
-func (x *exchange) checkQuery() error {
+// it (RFC 6750, section 5.3). A route that ignores the query also accepts one
+// that is malformed.
+func (x *exchange) checkQuery(ignored bool) error {
 	query, err := url.ParseQuery(x.r.URL.RawQuery)
-	if err != nil {
+	if err != nil && !ignored {
 		return invalid("the query is malformed: percent-encode its names and values")
 	}
 	for name, values := range query {

@@ -172,14 +172,19 @@ func parseValue(raw []byte) (any, error) {
 }
 
 // checkParameters refuses a parameter that the route does not have, most likely
-// a known one misspelt, and one that appears twice.
+// a known one misspelt, and one that appears twice. Of several it names the
+// first by name.
 func checkParameters(r *http.Request, known ...string) error {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
-	for name, values := range r.URL.Query() {
-		if !slices.Contains(known, name) || len(values) > 1 {
-			return invalid("the query has a parameter that is unknown, or that appears twice")
+	query := r.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.Contains(known, name) {
+			return invalid("the query has an unknown parameter" + quoted(name))
+		}
+		if len(query[name]) > 1 {
+			return invalid("the query has a parameter twice" + quoted(name))
 		}
 	}
 	return nil

@@ -57,8 +57,19 @@ func (x *exchange) clientOver(transport session.Transport) (session.Client, erro
 	return session.Client{
 		IP: x.info.SourceIP, Device: device, Transport: transport, NotEvaluated: x.bare,
 		// A browser's WebSocket cannot send the header.
-		NoDeviceID: x.handshake && device.ID == "",
+		NoDeviceID:     x.handshake && device.ID == "",
+		NoPolicyResult: transport == session.Cookie && withoutScript(x.r.Header),
 	}, nil
+}
+
+// withoutScript reports whether a browser sent the request by itself, by Fetch
+// Metadata: for a link, a form, an image, a download. Any page can cause that,
+// and such a request has the session cookie but no X-Device-Id. A thief who
+// sends the header gains nothing: such a request passes only if device and
+// network match.
+func withoutScript(header http.Header) bool {
+	modes := header.Values("Sec-Fetch-Mode")
+	return len(modes) == 1 && (modes[0] == "navigate" || modes[0] == "no-cors")
 }
 
 func validDeviceID(id string) bool {

@@ -127,7 +127,7 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 // routes are those of the template.
 func (w *world) routes() map[string]http.Handler {
 	return map[string]http.Handler{
-		"GET /health": w.api.Health(), "GET /auth/nonce": w.api.Nonce(), "POST /auth/login": w.api.Login(),
+		"GET /health": w.api.Health(), "HEAD /health": w.api.Health(), "GET /auth/nonce": w.api.Nonce(), "POST /auth/login": w.api.Login(),
 		"POST /auth/refresh": w.api.Refresh(), "POST /auth/logout": w.api.Logout(), "POST /auth/step-up": w.api.StepUp(),
 		"GET /api/profile": w.api.Profile(), "DELETE /api/profile": w.api.EraseProfile(),
 		"GET /api/preferences": w.api.Preferences(), "PATCH /api/preferences": w.api.ChangePreferences(),

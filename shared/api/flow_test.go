@@ -202,6 +202,26 @@ func TestNonce_refusesQueries(t *testing.T) {
 	}
 }
 
+// A refused parameter is named, and whether it is unknown or appears twice. Of several it is always the same one.
+func TestNonce_namesTheParameter(t *testing.T) {
+	w := newWorld(t, redistest.Embedded(t))
+	for query, want := range map[string]string{
+		"_=1732890000":                          `the query has an unknown parameter: "_"`,
+		"Transport=cookie":                      `the query has an unknown parameter: "Transport"`,
+		"purpose=login&purpose=login":           `the query has a parameter twice: "purpose"`,
+		"b=1&c=1&a=1&a=2&purpose=login":         `the query has an unknown parameter: "a"`,
+		"transport=x&transport=x&x=1":           `the query has a parameter twice: "transport"`,
+		"=1":                                    `the query has an unknown parameter`,
+		"a%0d%0ab=1":                            `the query has an unknown parameter`,
+		"%D1%85=1":                              `the query has an unknown parameter`,
+		strings.Repeat("a", 33) + "=1&purpose=": `the query has an unknown parameter`,
+	} {
+		for range 5 { // a map has no order
+			equal(t, query, w.script().send("GET", "/auth/nonce?"+query, nil).wants(400, "invalid_request").text("detail"), want)
+		}
+	}
+}
+
 // A login that carries a session ends it, once its own has come into being.
 func TestLogin_replacesPresentedSession(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
@@ -301,6 +321,39 @@ func TestLogin_deviceName(t *testing.T) {
 	}
 	for _, good := range []string{"Büro, 2. Stock", strings.Repeat("x", 64), "工作电脑", "phone 📱", `"quoted" <b>`} {
 		equal(t, "name", name(good).wants(200, "").at("session", "device", "name"), good)
+	}
+	for what, good := range map[string]string{
+		"emoji joined by U+200D":               "\U0001F469\u200d\U0001F4BB laptop",
+		"emoji with a selector, joined":        "\U0001F3F3\ufe0f\u200d\U0001F308",
+		"emoji with a skin tone, joined":       "\U0001F469\U0001F3FD\u200d\U0001F4BB",
+		"selector at the end of a word":        "call \u260e\ufe0f me",
+		"keycap":                               "1\ufe0f\u20e3",
+		"ideograph in a chosen form":           "\u845b\U000E0100\u98fe",
+		"Persian with U+200C":                  "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+		"Hindi with U+200D":                    "\u0915\u094d\u200d\u0937",
+		"accent as a mark of its own":          "Bu\u0308ro",
+		"spaces around text":                   " my\u00a0laptop\u3000",
+		"old Hangul with a filler beside text": "\u115f\u1161 \u3164",
+		"braille with a blank":                 "\u2813\u2800\u2811",
+		"grapheme joiner inside text":          "a\u034fb",
+		"Mongolian letter in a form":           "\u182d\u180b",
+	} {
+		equal(t, what, name(good).wants(200, "").at("session", "device", "name"), good)
+	}
+	for what, bad := range map[string]string{
+		"space": " ", "spaces of many kinds": "\u00a0\u2003\u3000\u1680", "Hangul filler": "\u3164", "Hangul fillers": "\u115f\u1160\uffa0",
+		"braille blank": "\u2800\u2800", "grapheme joiner": "\u034f", "Khmer inherent vowel": "\u17b4",
+		"joiner alone": "\u200d", "non-joiner alone": "\u200c", "selector alone": "\ufe0f", "supplementary selector alone": "\U000E0100",
+		"joiner before text": "\u200dx", "joiner after text": "x\u200d", "joiner after a space": "a \u200db", "joiner before a space": "a\u200d b",
+		"two joiners": "a\u200d\u200db", "joiner between fillers": "\u3164\u200d\u3164", "selector before text": "\ufe0fx",
+		"selector after a space": "a \ufe0f", "two selectors": "a\ufe0f\ufe0f", "selector after a joiner": "a\u200d\ufe0fb",
+		"zero-width space": "a\u200bb", "word joiner": "a\u2060b", "soft hyphen": "a\u00adb", "byte order mark": "a\ufeffb", "tag": "a\U000E0061",
+		"right-to-left override": "\u202egpj.exe", "isolate": "a\u2066b", "right-to-left mark": "a\u200fb", "Arabic letter mark": "a\u061cb",
+		"Mongolian vowel separator": "a\u180eb", "unassigned": "a\u0378", "private": "a\ue000", "control": "a\u0085b", "line": "a\u2028b",
+	} {
+		if got := name(bad).wants(400, "invalid_request"); !strings.Contains(got.text("detail"), "visible text") {
+			t.Errorf("%s: %s", what, got.body)
+		}
 	}
 	equal(t, "name for none", name("").wants(200, "").at("session", "device", "name"), "curl")
 	for _, bad := range []any{

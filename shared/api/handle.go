@@ -19,10 +19,12 @@ import (
 // route says which requests a handler serves and what they need.
 type route struct {
 	method  string
+	head    bool        // whether HEAD is answered like GET, without the body
 	session sessionRule // which session it requires
 	needs   permission  // required beside a live session; empty means none
 	fresh   bool        // whether it requires a recent login or step-up
 	query   []string    // the names of the parameters that its query may have
+	ignores bool        // whether it ignores the query, whatever that has
 	failed  eventType   // the type of the event of a refusal; empty means request
 }
 
@@ -62,10 +64,10 @@ func (x *exchange) check(rt *route, in any) error {
 	if x.info.Malformed {
 		return invalid("the request is malformed")
 	}
-	if x.r.Method != rt.method {
+	if x.r.Method != rt.method && !(rt.head && x.r.Method == http.MethodHead) {
 		return absent()
 	}
-	if err := x.checkQuery(); err != nil {
+	if err := x.checkQuery(rt.ignores); err != nil {
 		return err
 	}
 	if err := x.findCredentials(); err != nil {
@@ -74,8 +76,13 @@ func (x *exchange) check(rt *route, in any) error {
 	if err := x.admit(rt); err != nil {
 		return err
 	}
-	if err := checkParameters(x.r, rt.query...); err != nil || rt.method == "GET" {
-		return err
+	if !rt.ignores {
+		if err := checkParameters(x.r, rt.query...); err != nil {
+			return err
+		}
+	}
+	if rt.method == http.MethodGet {
+		return nil
 	}
 	return decode(x.r, in)
 }
@@ -143,7 +150,9 @@ func (x *exchange) write(status int, contentType string, body []byte) {
 		header.Set("Content-Type", contentType)
 	}
 	x.w.WriteHeader(status)
-	if len(body) > 0 { // the adapter adds a content type even to an empty write
+	// The adapter adds a content type even to an empty write, and a body to a
+	// HEAD.
+	if len(body) > 0 && x.r.Method != http.MethodHead {
 		_, _ = x.w.Write(body) // an error means that the client has gone
 	}
 }

@@ -33,6 +33,31 @@ func (a answer) limited(name string, quota, seconds int) {
 	}
 }
 
+// Images on another site's page cannot use up the nonces of the network that its visitors share. Clients without Fetch
+// Metadata, and allowed pages, get theirs.
+func TestLimit_nonceForAnotherSitesPage(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, rates(6, 4, 3))
+		c := w.browser()
+		ask := func(changes ...change) answer { return c.send("GET", "/auth/nonce", nil, changes...) }
+		image := []change{without("Origin"), with("Sec-Fetch-Site", "cross-site"), with("Sec-Fetch-Mode", "no-cors")}
+		for range 60 {
+			checkProblem(t, ask(image...).wants(403, "origin_not_allowed"))
+			ask(append(image, with("Origin", "https://evil.example"))...).wants(403, "origin_not_allowed")
+			ask(append(image, with("Origin", "null"), with("Sec-Fetch-Site", "Cross-Site"))...).wants(403, "origin_not_allowed")
+			ask(without("Origin"), with("Sec-Fetch-Site", "same-site"), more("Sec-Fetch-Site", "cross-site")).wants(403, "origin_not_allowed")
+			c.send("GET", "/auth/nonce?transport=bearer&purpose=step_up", nil, image...).wants(403, "origin_not_allowed")
+		}
+		for _, own := range [][]change{
+			nil, {with("Sec-Fetch-Site", "cross-site")}, {without("Origin"), without("Sec-Fetch-Site")}, {without("Origin"), with("Sec-Fetch-Site", "none")},
+			{without("Origin"), with("Sec-Fetch-Site", "same-origin")}, {with("Origin", "https://evil.example"), without("Sec-Fetch-Site")},
+		} {
+			ask(own...).wants(200, "")
+		}
+		ask().limited("nonce", 6, 10)
+	})
+}
+
 func TestLimit_headers(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, rates(6, 4, 3))

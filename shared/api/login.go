@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
@@ -22,9 +21,6 @@ type loginBody struct {
 	Transport  *string `json:"transport"`
 	DeviceName *string `json:"deviceName"`
 }
-
-// maxDeviceName is the maximum size of a name for a device, in bytes.
-const maxDeviceName = 64
 
 // attempt is a login whose bytes are well formed. It has not been checked
 // against configuration, clock or store.
@@ -105,17 +101,6 @@ func (t *attempt) parse(signature string) (err error) {
 	}
 	t.signature, err = wallet.ParseSignature(signature)
 	return err
-}
-
-// checkDeviceName refuses characters that are invisible or misleading: control
-// and formatting characters, line and paragraph separators, and unassigned code
-// points.
-func checkDeviceName(name string) error {
-	hidden := func(r rune) bool { return !unicode.IsGraphic(r) }
-	if len(name) > maxDeviceName || strings.ContainsFunc(name, hidden) {
-		return invalid("deviceName must be up to 64 bytes of visible text")
-	}
-	return nil
 }
 
 // signIn spends the nonce, even if the login then fails. Then it checks policy

@@ -47,6 +47,9 @@ func (a *API) Nonce() http.Handler {
 }
 
 func (x *exchange) issueNonce() (nonceView, error) {
+	if err := x.checkNonceOrigin(); err != nil {
+		return nonceView{}, err
+	}
 	q, err := x.nonceQuery()
 	if err != nil {
 		return nonceView{}, err

@@ -10,13 +10,11 @@ import (
 // where it comes from: only browsers have cookies to misuse, and every browser
 // says it, in Origin or Sec-Fetch-Site.
 func (x *exchange) checkOrigin() error {
-	origins := x.r.Header.Values("Origin")
 	// A list, in one header or in several, equals no single value.
-	site := strings.Join(x.r.Header.Values("Sec-Fetch-Site"), ",")
+	site := x.site()
 	allowed := site == "same-origin"
-	if len(origins) > 0 {
-		listed := len(origins) == 1 && slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
-		allowed = listed && !strings.EqualFold(site, "cross-site") &&
+	if len(x.origins()) > 0 {
+		allowed = x.fromAllowed() && !strings.EqualFold(site, "cross-site") &&
 			!strings.Contains(site, ",")
 	}
 	if !allowed {
@@ -26,12 +24,46 @@ func (x *exchange) checkOrigin() error {
 	return nil
 }
 
+// site returns the values of Sec-Fetch-Site.
+func (x *exchange) site() string {
+	return strings.Join(x.r.Header.Values("Sec-Fetch-Site"), ",")
+}
+
+// origins returns the values of Origin. A page with the referrer policy
+// no-referrer sends "null" even to its own origin. If the browser says that the
+// request is of the same origin, this is like no Origin. A sandboxed page, which
+// sends "null" too, is cross-site.
+func (x *exchange) origins() []string {
+	origins := x.r.Header.Values("Origin")
+	if len(origins) == 1 && origins[0] == "null" && x.site() == "same-origin" {
+		return nil
+	}
+	return origins
+}
+
+// fromAllowed reports whether a request has the Origin of an allowed page.
+func (x *exchange) fromAllowed() bool {
+	origins := x.origins()
+	return len(origins) == 1 && slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
+}
+
+// checkNonceOrigin refuses a nonce to a page of another site, such as for an
+// image, unless its Origin is allowed. Otherwise any page could use up the rate
+// limit of its visitors' network. Clients without Fetch Metadata are not
+// refused.
+func (x *exchange) checkNonceOrigin() error {
+	if !strings.Contains(strings.ToLower(x.site()), "cross-site") || x.fromAllowed() {
+		return nil
+	}
+	return fail(codeOrigin, "a nonce for a page of another site requires an allowed Origin")
+}
+
 // linked reports whether another site made the browser send this request, such
 // as by a link or a form. Such a request must not delete the browser's cookies.
 // A browser without Fetch Metadata names a form's site in Origin.
 func (x *exchange) linked() bool {
 	site := x.r.Header.Get("Sec-Fetch-Site")
 	foreign := site != "" && site != "same-origin" && site != "none" ||
-		len(x.r.Header.Values("Origin")) > 0
+		len(x.origins()) > 0
 	return foreign && x.checkOrigin() != nil
 }

@@ -75,7 +75,7 @@ func adminWorld(t testing.TB, r redistest.Redis, changes ...func(*world)) (*worl
 func TestProtected_complete(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	tested := map[string]bool{
-		"GET /health": true, "GET /auth/nonce": true, "POST /auth/login": true, "POST /auth/refresh": true, "POST /auth/logout": true,
+		"GET /health": true, "HEAD /health": true, "GET /auth/nonce": true, "POST /auth/login": true, "POST /auth/refresh": true, "POST /auth/logout": true,
 		"POST /auth/step-up": true,
 	}
 	for _, p := range protectedRoutes {

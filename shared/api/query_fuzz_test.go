@@ -220,11 +220,11 @@ func FuzzPreLogin(f *testing.F) {
 	})
 }
 
-// FuzzDeviceName holds that a device's name is well-formed text of 64 bytes that shows: no control, no mark that turns what
+// FuzzDeviceName holds that a device's name is well-formed text of 64 bytes that shows something: no control, no mark that turns what
 // a terminal shows.
 func FuzzDeviceName(f *testing.F) {
 	for _, name := range []string{
-		"Alice's laptop", "", "\u202egnp.exe", "a\nb", "\u200b", "caf\u00e9 \U0001F4F1", strings.Repeat("x", 64), strings.Repeat("x", 65), "\ufffd",
+		"Alice's laptop", "", "\U0001F469\u200d\U0001F4BB laptop", "\u3164", " ", "a\u200d", "\ufe0f", "\u202egnp.exe", "a\nb", "\u200b", "caf\u00e9 \U0001F4F1", strings.Repeat("x", 64), strings.Repeat("x", 65), "\ufffd",
 	} {
 		body, err := json.Marshal(map[string]string{"name": name})
 		must(f, err)
@@ -240,7 +240,14 @@ func FuzzDeviceName(f *testing.F) {
 			}
 			return
 		}
-		hidden := func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError }
+		joins := func(r rune) bool { return r == '\u200c' || r == '\u200d' }
+		hidden := func(r rune) bool {
+			return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) && !joins(r) || r == utf8.RuneError
+		}
+		bare := strings.Trim(name, "\u200c\u200d\u3164\u115f\u1160\uffa0\u2800\ufe0f")
+		if strings.TrimSpace(bare) == "" || strings.TrimFunc(name, joins) != name {
+			t.Errorf("%q names a device %q, which shows nothing or joins it to what is beside it", body, name)
+		}
 		if len(name) > 64 || !utf8.ValidString(name) || strings.ContainsFunc(name, hidden) {
 			t.Errorf("%q names a device %q", body, name)
 		}

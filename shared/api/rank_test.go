@@ -113,3 +113,78 @@ func TestCookies_foreignFormWithoutFetchMetadata(t *testing.T) {
 		b.profile().wants(200, "")
 	})
 }
+
+// A role without permissions may mean something to a backend, and one with maxSessions changes the session limit: only
+// admins give or take them away, also for callers themselves.
+func TestRank_reservedRoles(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		one, editing := 1, []string{"posts:write"}
+		w, root := adminWorld(t, r, func(w *world) {
+			w.cfg.Roles = map[string]api.Role{
+				"support": {Permissions: []string{"users:read", "users:write", "posts:write"}}, "editor": {Permissions: editing},
+				"premium": {}, "kiosk": {MaxSessions: &one}, "writer": {Permissions: editing, MaxSessions: &one}, "foreign": {Permissions: []string{"x"}},
+			}
+		})
+		admin, c, support, bob := w.script(), w.script(), newAccount(t), newAccount(t)
+		admin.signIn(root)
+		c.signIn(support)
+		admin.setRoles(support, "support").wants(200, "")
+		refused := func(what, permission string, got answer) {
+			t.Helper()
+			equal(t, "permission for "+what, got.wants(403, "forbidden").text("permission"), permission)
+		}
+		for _, role := range []string{"premium", "kiosk", "writer"} {
+			admin.setRoles(bob).wants(200, "")
+			refused("giving "+role, "admin", c.setRoles(bob, role))
+			refused("giving "+role+" to oneself", "admin", c.setRoles(support, "support", role))
+			admin.setRoles(bob, role, "editor").wants(200, "")
+			refused("taking "+role, "admin", c.setRoles(bob, "editor"))
+			refused("taking everything", "admin", c.setRoles(bob))
+			c.setRoles(bob, role).wants(200, "") // the reserved one stays
+			c.setRoles(bob, role, "editor").wants(200, "")
+			admin.setRoles(support, "support", role).wants(200, "")
+			refused("taking one's own "+role, "admin", c.setRoles(support, "support"))
+			refused("taking all of one's own", "admin", c.setRoles(support))
+			admin.setRoles(support, "support").wants(200, "")
+		}
+		admin.setRoles(bob).wants(200, "")
+		refused("a permission that is lacked", "x", c.setRoles(bob, "foreign"))
+		c.setRoles(bob, "editor").wants(200, "")
+		c.setRoles(bob).wants(200, "")
+		c.setRoles(support, "editor").wants(200, "") // one's own, downwards
+	})
+}
+
+// The roles count that the account has when it is changed.
+func TestRank_reservedRoleAtThatMoment(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		root := newAccount(t)
+		w, arm := hookedWorld(t, r, func(w *world) {
+			w.cfg.Admins = []common.Address{root.address}
+			w.cfg.Roles = map[string]api.Role{"support": {Permissions: []string{"users:write"}}, "suspended": {}}
+		})
+		admin, c, support, bob := w.script(), w.script(), newAccount(t), newAccount(t)
+		admin.signIn(root)
+		c.signIn(support)
+		admin.setRoles(support, "support").wants(200, "")
+		admin.setRoles(bob, "support").wants(200, "")
+		arm(func() { admin.setRoles(bob, "suspended").wants(200, "") })
+		c.setRoles(bob).wants(403, "forbidden")
+		equal(t, "roles", admin.ask("GET", userPath(bob), nil).at("user", "roles"), []any{"user", "suspended"})
+	})
+}
+
+// A role that the configuration no longer has means nothing, so it keeps nobody from changing the account.
+func TestRank_roleNoLongerConfigured(t *testing.T) {
+	w, root := adminWorld(t, redistest.Embedded(t), func(w *world) {
+		w.cfg.Roles = map[string]api.Role{"support": {Permissions: []string{"users:write"}}, "premium": {}}
+	})
+	admin, c, support, bob := w.script(), w.script(), newAccount(t), newAccount(t)
+	admin.signIn(root)
+	c.signIn(support)
+	admin.setRoles(support, "support").wants(200, "")
+	admin.setRoles(bob, "premium").wants(200, "")
+	c.setRoles(bob).wants(403, "forbidden")
+	delete(w.cfg.Roles, "premium")
+	c.setRoles(bob).wants(200, "")
+}

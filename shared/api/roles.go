@@ -67,28 +67,48 @@ func (x *exchange) permissions(roles []string) []string {
 }
 
 // change returns the [session.Change] of a request that changes an account,
-// which may be another's, or gives it roles. The actor's User is set only if it
-// is another's. If the configuration names no admin, some account must keep the
-// stored role admin: otherwise nobody could grant it again.
+// which may be another's. The actor's User is set only if it is another's. If
+// the configuration names no admin, some account must keep the stored role
+// admin: otherwise nobody could grant it again.
 //
-// Callers who are not admins must not gain permissions or change an account
-// that has more than they do: neither a role that they give nor the account
-// that they change may have a permission that they lack. The condition is
-// checked against the roles that the account has when it is changed. For admins
-// there is no condition.
-func (x *exchange) change(user token.UserID, given ...string) session.Change {
+// Callers who are not admins must not change an account that has a permission
+// that they lack. The condition is checked against the roles that the account
+// has when it is changed. For admins there is no condition.
+func (x *exchange) change(user token.UserID) session.Change {
 	caller := x.access.User
 	change := session.Change{Actor: x.actor(), KeepAdmin: len(x.api.cfg.Admins) == 0}
-	if user != caller.ID {
-		change.Actor.User = caller.ID
+	if user == caller.ID {
+		return change
 	}
-	if (user != caller.ID || len(given) > 0) &&
-		!slices.Contains(x.roles(caller), session.RoleAdmin) {
+	change.Actor.User = caller.ID
+	if !x.isAdmin() {
 		change.Condition = func(stored []string) error {
-			return x.checkRank(slices.Concat(given, stored, x.configured(user)))
+			return x.checkRank(slices.Concat(stored, x.configured(user)))
 		}
 	}
 	return change
+}
+
+// changeRoles is change for a request that replaces the roles of an account,
+// which may be the caller's own. Callers who are not admins must not gain
+// anything: they also need the permissions of the roles that they give.
+func (x *exchange) changeRoles(user token.UserID, given []string) session.Change {
+	change := x.change(user)
+	if !x.isAdmin() {
+		change.Condition = func(stored []string) error {
+			err := x.checkRank(slices.Concat(given, stored, x.configured(user)))
+			if err == nil {
+				err = x.checkReserved(given, stored)
+			}
+			return err
+		}
+	}
+	return change
+}
+
+// isAdmin reports whether the caller is an admin.
+func (x *exchange) isAdmin() bool {
+	return slices.Contains(x.roles(x.access.User), session.RoleAdmin)
 }
 
 // configured returns the roles that the configuration alone grants to an
@@ -115,6 +135,24 @@ func (x *exchange) checkRank(roles []string) error {
 				return forbidden(
 					"the account, or a role to grant, has a permission that you lack", p)
 			}
+		}
+	}
+	return nil
+}
+
+// checkReserved refuses to give or take away a role that only admins may. No
+// permission tells who may decide over a role without permissions, which may
+// mean something to a backend, or over one that sets the session limit. A role
+// that is no longer configured means nothing.
+func (x *exchange) checkReserved(given, stored []string) error {
+	for _, name := range slices.Concat(given, stored) {
+		if slices.Contains(given, name) && slices.Contains(stored, name) {
+			continue
+		}
+		role, configured := x.api.cfg.Roles[name]
+		if configured && (len(role.Permissions) == 0 || role.MaxSessions != nil) {
+			return forbidden("only an admin can give or take away a role that has no "+
+				"permissions or that sets maxSessions", session.RoleAdmin)
 		}
 	}
 	return nil

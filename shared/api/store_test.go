@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -344,6 +345,32 @@ func TestHealth_unavailable(t *testing.T) {
 		},
 	})
 	equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
+}
+
+// Uptime monitors ask with HEAD, and add a parameter so that no cache answers.
+func TestHealth_asMonitorsAsk(t *testing.T) {
+	r := redistest.Embedded(t)
+	w := newWorld(t, r)
+	want := []string{"Cache-Control", "Content-Type", "X-Request-Id"}
+	for _, path := range []string{"/health", "/health?t=1", "/health?t=1&t=2", "/health?", "/health?t=%zz"} {
+		for method, handler := range map[string]http.Handler{"GET": w.routes()["GET /health"], "HEAD": w.routes()["HEAD /health"]} {
+			got := serve(t, handler, request(method, path, "")).wants(200, "")
+			equal(t, method+" "+path+" has a body", got.body != "", method == "GET")
+			for _, name := range want {
+				equal(t, method+" "+path+" has "+name, got.header.Get(name) != "", true)
+			}
+		}
+	}
+	// A token stays out of every log, and only health is asked this way.
+	serve(t, w.api.Health(), request("GET", "/health?access_token=1", "")).wants(400, "invalid_request")
+	serve(t, w.api.Health(), request("POST", "/health", "")).wants(404, "not_found")
+	if got := serve(t, w.api.Nonce(), request("HEAD", "/auth/nonce", "")); got.status != 404 || got.body != "" {
+		t.Errorf("HEAD /auth/nonce is answered %d %s", got.status, got.body)
+	}
+	r.Mini.Close()
+	if got := serve(t, w.api.Health(), request("HEAD", "/health?t=1", "")); got.status != 503 || got.body != "" {
+		t.Errorf("HEAD /health without Redis is answered %d %s", got.status, got.body)
+	}
 }
 
 // Clocks that differ by more than two seconds are told of.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -371,7 +372,14 @@ var csrf = []struct {
 	{name: "ours but Cross-Site", origins: []string{origin}, fetchSite: []string{"Cross-Site"}},
 	{name: "ours with a list", origins: []string{origin}, fetchSite: []string{"same-site,cross-site"}},
 	{name: "ours with two", origins: []string{origin}, fetchSite: []string{"same-site", "cross-site"}},
-	{name: "null", origins: []string{"null"}, fetchSite: []string{"same-origin"}},
+	{name: "null, same origin", origins: []string{"null"}, fetchSite: []string{"same-origin"}, allowed: true}, // Referrer-Policy: no-referrer
+	{name: "null alone", origins: []string{"null"}},
+	{name: "null, same site", origins: []string{"null"}, fetchSite: []string{"same-site"}},
+	{name: "null, none", origins: []string{"null"}, fetchSite: []string{"none"}},
+	{name: "null, cross site", origins: []string{"null"}, fetchSite: []string{"cross-site"}},
+	{name: "null, list", origins: []string{"null"}, fetchSite: []string{"same-origin", "cross-site"}},
+	{name: "null in capitals", origins: []string{"NULL"}, fetchSite: []string{"same-origin"}},
+	{name: "null twice", origins: []string{"null", "null"}, fetchSite: []string{"same-origin"}},
 	{name: "empty", origins: []string{""}, fetchSite: []string{"same-origin"}},
 	{name: "evil", origins: []string{"https://evil.example"}, fetchSite: []string{"same-origin"}},
 	{name: "suffix", origins: []string{"https://app.example.com.evil.com"}},
@@ -416,7 +424,13 @@ func TestCSRF(t *testing.T) { // attack case 30
 				}
 				stepUp := b.copyOf()
 				stepUp.profile(from).wants(200, "") // reading needs no origin
-				b.send("GET", "/auth/nonce", nil, from).wants(200, "")
+				draws := from                       // a page of another site without an Origin of ours gets no nonce
+				if slices.ContainsFunc(tt.fetchSite, func(s string) bool { return strings.Contains(strings.ToLower(s), "cross-site") }) &&
+					!slices.Equal(tt.origins, []string{origin}) {
+					b.send("GET", "/auth/nonce", nil, from).wants(403, "origin_not_allowed")
+					draws = func(*http.Request) {}
+				}
+				b.send("GET", "/auth/nonce", nil, draws).wants(200, "")
 				wants(stepUp.renew(from), 200)
 				wants(stepUp.logout(nil, from, with("Cookie", "__Host-refresh="+b.cookie("refresh"))), 204)
 				wants(stepUp.logout(nil, from, with("Cookie", "__Host-session="+b.cookie("session"))), 204)
@@ -427,12 +441,12 @@ func TestCSRF(t *testing.T) { // attack case 30
 				wants(fresh.login(fresh.body(alice, fresh.message(alice).String()), from), 200)
 				other, bob := w.browser(), newAccount(t)
 				other.signIn(bob)
-				wants(other.stepUp(confirmation(bob, other.stepUpMessage(from).String()), from), 200)
+				wants(other.stepUp(confirmation(bob, other.stepUpMessage(draws).String()), from), 200)
 
 				// With a bearer there is nothing that a browser would send by itself.
 				s := w.script()
 				s.signIn(bob, from)
-				s.confirm(bob, from)
+				s.take(s.stepUp(confirmation(bob, s.stepUpMessage(draws).String()), from).wants(200, ""))
 				s.take(s.renew(from).wants(200, ""))
 				s.logout(nil, from).wants(204, "")
 			})

@@ -198,8 +198,8 @@ func (e *event) method(s shape) string {
 
 // readHeaders has the canonical names of the headers that a decision needs.
 var readHeaders = []string{
-	"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Sec-Websocket-Protocol", "User-Agent",
-	"X-Device-Id",
+	"Authorization", "Cookie", "Origin", "Sec-Fetch-Mode", "Sec-Fetch-Site",
+	"Sec-Websocket-Protocol", "User-Agent", "X-Device-Id",
 }
 
 // canonical returns the canonical name of a header that is read, from any

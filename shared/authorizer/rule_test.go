@@ -225,15 +225,14 @@ func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		for _, id := range []string{"dev-1", ""} {
-			g, err := w.store.Create(ctx, session.Login{Nonce: rand.Text(), Address: alice, ChainID: 1, Client: session.Client{
-				IP: netip.MustParseAddr(clientIP), Device: session.Device{Browser: "curl", ID: id}, Transport: session.Bearer,
-			}})
-			must(t, err)
+			g := w.signInFrom(session.Device{Browser: "curl", ID: id}, session.Bearer)
 			open := func(agent string) decision {
 				return w.decide(newEvent(t, webSocket).header("User-Agent", agent).header("Sec-WebSocket-Protocol", "latchkey, "+g.AccessToken))
 			}
-			if got := open("curl/8.5.0"); got.outcome != "allow" {
-				t.Errorf("with id %q: %s", id, got.outcome)
+			for range 2 {
+				if got := open("curl/8.5.0"); got.outcome != "allow" {
+					t.Errorf("with id %q: %s", id, got.outcome)
+				}
 			}
 			if id != "" {
 				got := w.decide(newEvent(t, http2).bearer(g.AccessToken).header("X-Device-Id", id))
@@ -245,4 +244,35 @@ func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 			}
 		}
 	})
+}
+
+// signInFrom makes a session of alice on a device.
+func (w *world) signInFrom(d session.Device, transport session.Transport) session.Grant {
+	w.t.Helper()
+	g, err := w.store.Create(ctx, session.Login{Nonce: rand.Text(), Address: alice, ChainID: 1, Client: session.Client{
+		IP: netip.MustParseAddr(clientIP), Device: d, Transport: transport,
+	}})
+	must(w.t, err)
+	return g
+}
+
+// A link or an image of any page carries the cookie of a session that is bound
+// to a device id, and cannot carry the id. It is denied, and does no harm.
+func TestInvoke_foreignLink(t *testing.T) {
+	for _, policy := range []session.Policy{session.PolicyStepUp, session.PolicyRevoke} {
+		each(t, func(t *testing.T, w *world, s shape) {
+			if s == restToken || s == webSocket {
+				t.Skip("no page can make a browser send it by a link")
+			}
+			g := w.signInFrom(session.Device{Browser: "curl", ID: "dev-1"}, session.Cookie)
+			at := func() event { return newEvent(t, s).cookie("__Host-session=" + g.AccessToken) }
+			for _, mode := range []string{"navigate", "no-cors"} {
+				w.refused(mode, "step_up_required", at().header("Sec-Fetch-Site", "cross-site").header("Sec-Fetch-Mode", mode))
+				w.wants(mode+" with the id", "allow", at().header("Sec-Fetch-Mode", mode).header("X-Device-Id", "dev-1"))
+				w.wants("the own page", "allow", at().header("X-Device-Id", "dev-1"))
+			}
+			w.wants("a script without the id", "deny", at().header("Sec-Fetch-Mode", "cors"))
+			w.wants("the own page, after it", "deny", at().header("X-Device-Id", "dev-1"))
+		}, func(s *settings) { s.opts.DevicePolicy = policy })
+	}
 }

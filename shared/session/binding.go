@@ -15,6 +15,7 @@ type clientBinding struct {
 	network      [bindingHashSize]byte
 	noNetwork    bool // the request could not have presented a network
 	noID         bool // the request could not have presented a device id
+	noResult     bool // no policy result may be recorded for the request
 }
 
 // bindingOf returns a client's binding for a session.
@@ -40,8 +41,35 @@ func (s *Store) bindingOf(key seal.KeyID, id token.ID, client Client) (clientBin
 		bare: [bindingHashSize]byte(bare), full: [bindingHashSize]byte(full),
 		network:      [bindingHashSize]byte(network),
 		notEvaluated: client.NotEvaluated, noNetwork: client.NotEvaluated && !client.IP.IsValid(),
-		noID: client.NoDeviceID,
+		noID: client.NoDeviceID, noResult: client.NoPolicyResult,
 	}, nil
+}
+
+// refuses reports whether a policy refuses a client for which no policy result
+// may be recorded.
+func (s *Store) refuses(e entry, c clientBinding) bool {
+	refuse := func(policy Policy, bound, presented [bindingHashSize]byte) bool {
+		return policy > PolicyLog && presented != bound
+	}
+	return c.noResult && (refuse(s.opts.DevicePolicy, e.device, c.device(e.flags)) ||
+		refuse(s.opts.NetworkPolicy, e.network, c.network))
+}
+
+// policies returns the policies for device and network as scripts take them.
+func (s *Store) policies() []byte {
+	return []byte{byte(s.opts.DevicePolicy), byte(s.opts.NetworkPolicy)}
+}
+
+// touchPolicies returns the policies for a client that refuses has let pass. If
+// no result may be recorded for it, the policies that would record one are off.
+func (s *Store) touchPolicies(c clientBinding) []byte {
+	policies := s.policies()
+	for i, policy := range policies {
+		if c.noResult && Policy(policy) > PolicyLog {
+			policies[i] = byte(PolicyOff)
+		}
+	}
+	return policies
 }
 
 // devices returns the device hashes as scripts take them: none if the request

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"net/netip"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -373,4 +374,59 @@ func TestStepUp_lateTokens(t *testing.T) {
 		_, err = w.Refresh(ctx, next.RefreshToken, laptop)
 		wantsEnded(t, err, session.RefreshReused)
 	})
+}
+
+// What another site's page makes a browser send records no policy result and ends nothing, and passes only where device and
+// network match. What the session's own page sends then finds it as it was.
+func TestValidate_noPolicyResult(t *testing.T) {
+	bound := laptop
+	bound.Device.ID = "device-1"
+	link := laptop
+	link.NoPolicyResult = true
+	away := bound
+	away.NoPolicyResult, away.IP = true, elsewhere().IP
+	for _, policy := range []session.Policy{session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke} {
+		redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+			var emitted []session.Event
+			w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = policy, policy })
+			g := w.signIn(alice, bound)
+			refused := policy > session.PolicyLog
+			for range 3 {
+				emitted = nil
+				for _, client := range []session.Client{link, away} {
+					before := w.stored(g)
+					for _, validate := range []func(context.Context, string, session.Client) (session.Access, error){w.Validate, w.ValidateStepUp} {
+						_, err := validate(ctx, g.AccessToken, client)
+						if !refused {
+							must(t, err)
+							continue
+						}
+						wants(t, err, session.ErrStepUp)
+						if after := w.stored(g); !reflect.DeepEqual(before, after) {
+							t.Errorf("%v: the record changed from %+v to %+v", policy, before, after)
+						}
+					}
+				}
+				if refused && len(emitted) > 0 {
+					t.Errorf("%v: emitted %+v", policy, emitted)
+				}
+				w.clock.add(time.Minute)
+				same := bound
+				same.NoPolicyResult = true
+				for _, client := range []session.Client{same, bound} {
+					a, err := w.Validate(ctx, g.AccessToken, client)
+					must(t, err)
+					if !a.Session.LastSeenAt.Equal(w.clock.now()) {
+						t.Errorf("%v: last seen %v at %v", policy, a.Session.LastSeenAt, w.clock.now())
+					}
+				}
+			}
+			// A refresh takes no part in this.
+			if other := phone; policy == session.PolicyRevoke {
+				other.NoPolicyResult = true
+				_, err := w.Refresh(ctx, g.RefreshToken, other)
+				wantsEnded(t, err, session.HijackSuspected)
+			}
+		})
+	}
 }

@@ -120,7 +120,12 @@ type Client struct {
 	// such as the WebSocket handshake of a browser. The device is then not
 	// compared if the session is bound to a device id. Otherwise it is.
 	NoDeviceID bool
-	Transport  Transport
+	// NoPolicyResult says that a page of another site may have made the browser
+	// send the request, which then cannot have the device id. A validation
+	// records no step-up and ends nothing for it. If a policy would have, it
+	// returns [ErrStepUp]. A refresh ignores it: it requires an allowed page.
+	NoPolicyResult bool
+	Transport      Transport
 }
 
 // Actor is who asks for a change, as the activity of the changed account shows

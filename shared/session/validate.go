@@ -34,7 +34,7 @@ func (s *Store) Validate(ctx context.Context, text string, client Client) (Acces
 }
 
 // ValidateStepUp is [Store.Validate], but accepts a session that requires a
-// step-up.
+// step-up. It returns [ErrStepUp] only as [Client.NoPolicyResult] says.
 func (s *Store) ValidateStepUp(ctx context.Context, text string, client Client) (Access, error) {
 	a, _, err := s.validate(ctx, text, client)
 	return a, err
@@ -166,13 +166,17 @@ func (s *Store) checkAccess(e entry, t token.Token, transport Transport, now tim
 }
 
 // recordActivity records activity, or a change of device or network, if either
-// is due. It returns the session as it is afterwards.
+// is due. It returns the session as it is afterwards. It returns [ErrStepUp] if
+// a change must not be recorded and must not pass either.
 func (s *Store) recordActivity(
 	ctx context.Context, t token.Token, e entry, p payload, client Client, now time.Time,
 ) (entry, payload, error) {
 	caller, err := s.bindingOf(t.KeyID(), t.ID(), client)
 	if err != nil {
 		return e, p, err
+	}
+	if s.refuses(e, caller) {
+		return e, p, ErrStepUp
 	}
 	if e.seen.Add(s.opts.Touch).After(now) && !s.changed(e, caller) {
 		return e, p, nil
@@ -196,7 +200,7 @@ func (s *Store) touch(
 	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
 	c.args = []any{
 		id.Session[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(),
-		s.policies(), caller.devices(), caller.networks(),
+		s.touchPolicies(caller), caller.devices(), caller.networks(),
 		hash, s.opts.Grace.Milliseconds(),
 	}
 	r, err := s.commit(ctx, touchScript, c)
@@ -268,9 +272,4 @@ func networkOf(ip netip.Addr) netip.Prefix {
 		return netip.Prefix{}
 	}
 	return network
-}
-
-// policies returns the policies for device and network as scripts take them.
-func (s *Store) policies() []byte {
-	return []byte{byte(s.opts.DevicePolicy), byte(s.opts.NetworkPolicy)}
 }
