@@ -12,11 +12,11 @@ import (
 // subtest of it.
 var named = regexp.MustCompile("`(?:(\\w+)\\.)?((?:Test|Fuzz)\\w+)(?:/(\\w+))?`")
 
-// Every test and fuzz test that docs/correctness.md names exists. The tests
-// that mutations name are checked when the mutations run.
+// Every test and fuzz test that docs/correctness.md or docs/input.md names
+// exists. The tests that mutations name are checked when the mutations run.
 func TestCorrectness_namesTests(t *testing.T) {
 	tests := testsOf(t)
-	all := named.FindAllStringSubmatch(read(t, "docs/correctness.md"), -1)
+	all := named.FindAllStringSubmatch(read(t, "docs/correctness.md")+read(t, "docs/input.md"), -1)
 	for _, m := range all {
 		in, known := tests[m[1]]
 		if !known || !strings.Contains(in, "func "+m[2]+"(") || !strings.Contains(in, `"`+strings.ReplaceAll(m[3], "_", " ")) {
