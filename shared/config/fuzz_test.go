@@ -165,6 +165,7 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"SESSION_TOUCH_SECONDS":         isSpan(time.Second, func(c config.Config) time.Duration { return c.Session.Touch }),
 	"STEP_UP_MINUTES":               isSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.StepUp }),
 	"ACTIVITY_DAYS":                 isSpan(24*time.Hour, func(c config.Config) time.Duration { return c.Session.ActivityKeep }),
+	"PREFERENCES_DAYS":              isLongSpan(24*time.Hour, func(c config.Config) time.Duration { return c.Session.PreferencesKeep }),
 	"MAX_CONCURRENT_SESSIONS":       isInteger(100, func(c config.Config) int { return c.API.SessionLimit }),
 	"RATE_LIMIT_NONCE_PER_MINUTE":   isInteger(100_000, func(c config.Config) int { return c.Session.NonceRate }),
 	"RATE_LIMIT_LOGIN_PER_MINUTE":   isInteger(100_000, func(c config.Config) int { return c.Session.LoginRate }),
@@ -228,6 +229,11 @@ func isSpan(unit time.Duration, of func(config.Config) time.Duration) func(confi
 		near := math.Abs(exact-float64(got)) <= float64(unit)/1000+float64(time.Millisecond)
 		return err == nil && near && got > 0 && got <= 3650*24*time.Hour && got%time.Millisecond == 0
 	}
+}
+
+// isLongSpan is isSpan for at least one unit.
+func isLongSpan(unit time.Duration, of func(config.Config) time.Duration) func(config.Config, string) bool {
+	return func(c config.Config, v string) bool { return isSpan(unit, of)(c, v) && of(c) >= unit }
 }
 
 func isInteger(most int, of func(config.Config) int) func(config.Config, string) bool {

@@ -181,13 +181,31 @@ func span(
 	}
 }
 
+// longSpan is span for a duration of at least one unit: a shorter one would
+// delete what people have stored, and is likely a mistake.
+func longSpan(
+	unit, most time.Duration, field func(*Config) *time.Duration,
+) func(*Config, string) error {
+	set := span(unit, most, field)
+	return func(c *Config, value string) error {
+		if err := set(c, value); err != nil {
+			return err
+		}
+		if *field(c) < unit {
+			return fmt.Errorf("is %s; set it to 1 or more, and at most %d", value, most/unit)
+		}
+		return nil
+	}
+}
+
 // The bounds of counts. A larger number would not limit anything, or would cost
 // more in Redis than a session should.
 const (
-	maxRate         = 100_000
-	maxStateQuota   = 256 << 10
-	maxActivity     = 500
-	maxActivityDays = 3650
+	maxRate            = 100_000
+	maxStateQuota      = 256 << 10
+	maxActivity        = 500
+	maxActivityDays    = 3650
+	maxPreferencesDays = 3650
 )
 
 var digits = pattern(`^[0-9]{1,9}$`)

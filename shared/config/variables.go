@@ -103,6 +103,8 @@ var variables = []variable{
 		meaning: "Events in the activity list of an account, 0 to 500. The newest are kept. With 0 there is no list."},
 	{name: "ACTIVITY_DAYS", unset: "90", set: span(day, maxActivityDays*day, func(c *Config) *time.Duration { return &c.Session.ActivityKeep }),
 		meaning: "How long the list is kept after its last event, at most 3650."},
+	{name: "PREFERENCES_DAYS", unset: "365", set: longSpan(day, maxPreferencesDays*day, func(c *Config) *time.Duration { return &c.Session.PreferencesKeep }),
+		meaning: "How long the preferences of an account are kept after its last login, 1 to 3650. They are never deleted while a session is live."},
 	{name: "STEP_UP_MINUTES", unset: "5", set: span(time.Minute, year, func(c *Config) *time.Duration { return &c.Session.StepUp }),
 		meaning: "How long a login or step-up counts as fresh. Erasing an account and changes by admins need a fresh session. At most `SESSION_MAX_HOURS`."},
 	{name: "ADMIN_ADDRESSES", set: setAdmins,

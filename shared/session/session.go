@@ -250,6 +250,10 @@ type Options struct {
 	// ActivityKeep is how long it holds them.
 	ActivityMax  int
 	ActivityKeep time.Duration
+	// PreferencesKeep is how long an account's preferences are kept after its
+	// last login. They are kept for as long as it has a live session in any
+	// case.
+	PreferencesKeep time.Duration
 	// StateQuota is the most state that a session may have, in bytes.
 	StateQuota int
 	// NonceRate limits the nonces of a network. LoginRate limits the logins of

@@ -51,6 +51,7 @@ func (s *Store) commit(
 		millis(c.now), c.idem[:], c.user[:], sealedActor,
 		s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep),
 	}, c.args...)
+	args = append(args, ceilMillis(s.opts.PreferencesKeep))
 	r, emitted, err := s.runEmitting(ctx, lua, append(s.subjectKeys(c.user), c.keys...), args...)
 	if err != nil {
 		return nil, err
