@@ -385,41 +385,43 @@ func TestHijack_foreignLink(t *testing.T) {
 	for policy, passes := range map[session.Policy]bool{
 		session.PolicyOff: true, session.PolicyLog: true, session.PolicyStepUp: false, session.PolicyRevoke: false,
 	} {
-		redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-			w := newWorld(t, r, policies(policy, policy))
-			c := w.browser()
-			c.header.Set("X-Device-Id", "device-1")
-			c.signIn(newAccount(t))
-			w.events()
-			for _, mode := range []string{"navigate", "no-cors"} {
-				for _, site := range []string{"cross-site", "same-site", "same-origin", "none"} {
-					link := []change{without("Origin"), with("Sec-Fetch-Site", site), with("Sec-Fetch-Mode", mode)}
-					for what, got := range map[string]answer{
-						"no device id": c.profile(append(link, without("X-Device-Id"))...),
-						"another network": func() answer {
-							w.from("198.51.100.9")
-							defer w.from(clientIP)
-							return c.profile(link...)
-						}(),
-					} {
-						if passes {
-							got.wants(200, "")
-						} else if checkProblem(t, got.wants(401, "step_up_required")); got.header["Set-Cookie"] != nil {
-							t.Errorf("%s set %q", what, got.header["Set-Cookie"])
+		t.Run(policy.String(), func(t *testing.T) {
+			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+				w := newWorld(t, r, policies(policy, policy))
+				c := w.browser()
+				c.header.Set("X-Device-Id", "device-1")
+				c.signIn(newAccount(t))
+				w.events()
+				for _, mode := range []string{"navigate", "no-cors"} {
+					for _, site := range []string{"cross-site", "same-site", "same-origin", "none"} {
+						link := []change{without("Origin"), with("Sec-Fetch-Site", site), with("Sec-Fetch-Mode", mode)}
+						for what, got := range map[string]answer{
+							"no device id": c.profile(append(link, without("X-Device-Id"))...),
+							"another network": func() answer {
+								w.from("198.51.100.9")
+								defer w.from(clientIP)
+								return c.profile(link...)
+							}(),
+						} {
+							if passes {
+								got.wants(200, "")
+							} else if checkProblem(t, got.wants(401, "step_up_required")); got.header["Set-Cookie"] != nil {
+								t.Errorf("%s set %q", what, got.header["Set-Cookie"])
+							}
 						}
-					}
-					for _, e := range w.events() {
-						if !passes && e != refusedFor {
-							t.Errorf("%v: %s", policy, e)
+						for _, e := range w.events() {
+							if !passes && e != refusedFor {
+								t.Errorf("%v: %s", policy, e)
+							}
 						}
-					}
-					w.clock.add(time.Minute)
-					for _, own := range [][]change{nil, link} { // with the id, activity counts
-						equal(t, "lastSeenAt", c.profile(own...).wants(200, "").text("session", "lastSeenAt"), api.Timestamp(w.clock.now()))
+						w.clock.add(time.Minute)
+						for _, own := range [][]change{nil, link} { // with the id, activity counts
+							equal(t, "lastSeenAt", c.profile(own...).wants(200, "").text("session", "lastSeenAt"), api.Timestamp(w.clock.now()))
+						}
 					}
 				}
-			}
-			c.renew().wants(200, "")
+				c.renew().wants(200, "")
+			})
 		})
 	}
 }
@@ -431,42 +433,44 @@ func TestHijack_thiefClaimsANavigation(t *testing.T) {
 		{"navigate"}, {"no-cors"}, {"websocket"}, {"cors"}, {"same-origin"}, {"NAVIGATE"}, {"navigate, no-cors"}, {"navigate", "cors"}, {""},
 	}
 	for _, policy := range []session.Policy{session.PolicyStepUp, session.PolicyRevoke} {
-		redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-			w := newWorld(t, r, policies(policy, session.PolicyLog), func(w *world) { w.opts.SessionLimit = 0 })
-			for _, mode := range modes {
-				for _, make := range []func() *client{w.browser, w.script} {
-					c := make()
-					c.header.Set("X-Device-Id", "device-1")
-					c.signIn(newAccount(t))
-					thief := []change{without("X-Device-Id"), func(r *http.Request) { r.Header["Sec-Fetch-Mode"] = mode }}
-					quiet := c.transport == "cookie" && len(mode) == 1 && (mode[0] == "navigate" || mode[0] == "no-cors")
-					for range 2 {
-						for _, p := range protectedRoutes {
-							if got := c.do(p, thief...); got.status != 401 {
-								t.Errorf("%v, %q: %s is answered %d %s", policy, mode, p, got.status, got.body)
+		t.Run(policy.String(), func(t *testing.T) {
+			redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+				w := newWorld(t, r, policies(policy, session.PolicyLog), func(w *world) { w.opts.SessionLimit = 0 })
+				for _, mode := range modes {
+					for _, make := range []func() *client{w.browser, w.script} {
+						c := make()
+						c.header.Set("X-Device-Id", "device-1")
+						c.signIn(newAccount(t))
+						thief := []change{without("X-Device-Id"), func(r *http.Request) { r.Header["Sec-Fetch-Mode"] = mode }}
+						quiet := c.transport == "cookie" && len(mode) == 1 && (mode[0] == "navigate" || mode[0] == "no-cors")
+						for range 2 {
+							for _, p := range protectedRoutes {
+								if got := c.do(p, thief...); got.status != 401 {
+									t.Errorf("%v, %q: %s is answered %d %s", policy, mode, p, got.status, got.body)
+								}
 							}
 						}
-					}
-					if got := c.challenge(thief...); quiet && got.status != 401 {
-						t.Errorf("%v, %q: a nonce is answered %d", policy, mode, got.status)
-					}
-					if quiet {
-						c.profile().wants(200, "")
-					} else if got := c.profile(); got.status != 401 {
-						t.Errorf("%v, %q by %s: not recorded: %d", policy, mode, c.transport, got.status)
-					}
-					// A refresh compares as ever.
-					fresh := make()
-					fresh.header.Set("X-Device-Id", "device-1")
-					fresh.signIn(newAccount(t))
-					w.clock.add(time.Minute)
-					if got := fresh.renew(thief...); policy == session.PolicyRevoke {
-						got.wants(401, "session_ended")
-					} else {
-						equal(t, "stepUpRequired", got.wants(200, "").at("session", "stepUpRequired"), true)
+						if got := c.challenge(thief...); quiet && got.status != 401 {
+							t.Errorf("%v, %q: a nonce is answered %d", policy, mode, got.status)
+						}
+						if quiet {
+							c.profile().wants(200, "")
+						} else if got := c.profile(); got.status != 401 {
+							t.Errorf("%v, %q by %s: not recorded: %d", policy, mode, c.transport, got.status)
+						}
+						// A refresh compares as ever.
+						fresh := make()
+						fresh.header.Set("X-Device-Id", "device-1")
+						fresh.signIn(newAccount(t))
+						w.clock.add(time.Minute)
+						if got := fresh.renew(thief...); policy == session.PolicyRevoke {
+							got.wants(401, "session_ended")
+						} else {
+							equal(t, "stepUpRequired", got.wants(200, "").at("session", "stepUpRequired"), true)
+						}
 					}
 				}
-			}
+			})
 		})
 	}
 }

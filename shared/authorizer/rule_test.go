@@ -219,8 +219,8 @@ func TestInvoke_ruledPolicyIsOfOneRoute(t *testing.T) {
 }
 
 // A browser's WebSocket cannot send the header by which its session is bound to
-// a device: that is no other device. One that is bound to a browser's name
-// alone is compared as ever.
+// a device: that is no other device. Browser and system are compared as ever,
+// whether or not the session has an id.
 func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
@@ -239,8 +239,9 @@ func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 				if got.outcome != "allow" {
 					t.Errorf("afterwards, with the id: %s", got.outcome)
 				}
-			} else if got := open("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"); got.outcome == "allow" {
-				t.Error("another browser opened a session that is bound without an id")
+			}
+			if got := open("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"); got.outcome == "allow" {
+				t.Errorf("another browser opened a session that is bound with id %q", id)
 			}
 		}
 	})

@@ -45,6 +45,22 @@ func (s *Store) bindingOf(key seal.KeyID, id token.ID, client Client) (clientBin
 	}, nil
 }
 
+// withoutID returns the binding for a session. If the session is bound to a
+// device id, and the request could not have presented one, what the session's
+// payload has of its device decides: the record has only a hash with the id.
+func (c clientBinding) withoutID(e entry, bound, presented Device) clientBinding {
+	if !c.noID || e.flags&flagDeviceID == 0 {
+		return c
+	}
+	// Otherwise full is a hash without an id, which is of another device.
+	if presented.Browser == bound.Browser && presented.OS == bound.OS &&
+		presented.Class == e.class {
+		c.full = e.device
+	}
+	c.noID = false
+	return c
+}
+
 // refuses reports whether a policy refuses a client for which no policy result
 // may be recorded.
 func (s *Store) refuses(e entry, c clientBinding) bool {

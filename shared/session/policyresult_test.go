@@ -376,6 +376,63 @@ func TestStepUp_lateTokens(t *testing.T) {
 	})
 }
 
+// A handshake cannot show the id that a session is bound to. Its browser, system and device type are compared all the same,
+// with what the payload has of them, which it had from the first version on.
+func TestValidate_noDeviceID(t *testing.T) {
+	bound := laptop
+	bound.Device.ID = "device-1"
+	handshake := laptop
+	handshake.NoDeviceID = true
+	others := map[string]func(*session.Device){
+		"browser": func(d *session.Device) { d.Browser = "Safari" }, "system": func(d *session.Device) { d.OS = "macOS" },
+		"type": func(d *session.Device) { d.Class = session.Mobile }, "none": func(d *session.Device) { *d = session.Device{} },
+	}
+	passes := func(t *testing.T, err error) { t.Helper(); must(t, err) }
+	for policy, want := range map[session.Policy]func(t *testing.T, err error){
+		session.PolicyOff: passes, session.PolicyLog: passes,
+		session.PolicyStepUp: func(t *testing.T, err error) { t.Helper(); wants(t, err, session.ErrStepUp) },
+		session.PolicyRevoke: func(t *testing.T, err error) { t.Helper(); wantsEnded(t, err, session.HijackSuspected) },
+	} {
+		t.Run(policy.String(), func(t *testing.T) {
+			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+				var emitted []session.Event
+				w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy = policy })
+				for name, change := range others {
+					g := w.signIn(alice, bound)
+					emitted = nil
+					for range 3 {
+						for _, same := range []session.Client{handshake, bound} {
+							same.Device.Name = "not compared"
+							a, err := w.Validate(ctx, g.AccessToken, same)
+							must(t, err)
+							if w.clock.now().Sub(a.Session.LastSeenAt) >= w.opts.Touch {
+								t.Errorf("last seen %v at %v", a.Session.LastSeenAt, w.clock.now())
+							}
+						}
+						w.clock.add(time.Minute)
+					}
+					if n := count(emitted, session.EventDevice); n > 0 {
+						t.Errorf("%v: %d changes of the same device", policy, n)
+					}
+					other := handshake
+					change(&other.Device)
+					for range 2 {
+						_, err := w.Validate(ctx, g.AccessToken, other)
+						want(t, err)
+					}
+					recorded := 1
+					if policy == session.PolicyOff || policy == session.PolicyRevoke {
+						recorded = 0
+					}
+					if n := count(emitted, session.EventDevice); n != recorded {
+						t.Errorf("%v, another %s: %d changes recorded, want %d", policy, name, n, recorded)
+					}
+				}
+			})
+		})
+	}
+}
+
 // What another site's page makes a browser send records no policy result and ends nothing, and passes only where device and
 // network match. What the session's own page sends then finds it as it was.
 func TestValidate_noPolicyResult(t *testing.T) {
@@ -386,47 +443,49 @@ func TestValidate_noPolicyResult(t *testing.T) {
 	away := bound
 	away.NoPolicyResult, away.IP = true, elsewhere().IP
 	for _, policy := range []session.Policy{session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke} {
-		redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-			var emitted []session.Event
-			w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = policy, policy })
-			g := w.signIn(alice, bound)
-			refused := policy > session.PolicyLog
-			for range 3 {
-				emitted = nil
-				for _, client := range []session.Client{link, away} {
-					before := w.stored(g)
-					for _, validate := range []func(context.Context, string, session.Client) (session.Access, error){w.Validate, w.ValidateStepUp} {
-						_, err := validate(ctx, g.AccessToken, client)
-						if !refused {
-							must(t, err)
-							continue
+		t.Run(policy.String(), func(t *testing.T) {
+			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+				var emitted []session.Event
+				w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = policy, policy })
+				g := w.signIn(alice, bound)
+				refused := policy > session.PolicyLog
+				for range 3 {
+					emitted = nil
+					for _, client := range []session.Client{link, away} {
+						before := w.stored(g)
+						for _, validate := range []func(context.Context, string, session.Client) (session.Access, error){w.Validate, w.ValidateStepUp} {
+							_, err := validate(ctx, g.AccessToken, client)
+							if !refused {
+								must(t, err)
+								continue
+							}
+							wants(t, err, session.ErrStepUp)
+							if after := w.stored(g); !reflect.DeepEqual(before, after) {
+								t.Errorf("%v: the record changed from %+v to %+v", policy, before, after)
+							}
 						}
-						wants(t, err, session.ErrStepUp)
-						if after := w.stored(g); !reflect.DeepEqual(before, after) {
-							t.Errorf("%v: the record changed from %+v to %+v", policy, before, after)
+					}
+					if refused && len(emitted) > 0 {
+						t.Errorf("%v: emitted %+v", policy, emitted)
+					}
+					w.clock.add(time.Minute)
+					same := bound
+					same.NoPolicyResult = true
+					for _, client := range []session.Client{same, bound} {
+						a, err := w.Validate(ctx, g.AccessToken, client)
+						must(t, err)
+						if !a.Session.LastSeenAt.Equal(w.clock.now()) {
+							t.Errorf("%v: last seen %v at %v", policy, a.Session.LastSeenAt, w.clock.now())
 						}
 					}
 				}
-				if refused && len(emitted) > 0 {
-					t.Errorf("%v: emitted %+v", policy, emitted)
+				// A refresh takes no part in this.
+				if other := phone; policy == session.PolicyRevoke {
+					other.NoPolicyResult = true
+					_, err := w.Refresh(ctx, g.RefreshToken, other)
+					wantsEnded(t, err, session.HijackSuspected)
 				}
-				w.clock.add(time.Minute)
-				same := bound
-				same.NoPolicyResult = true
-				for _, client := range []session.Client{same, bound} {
-					a, err := w.Validate(ctx, g.AccessToken, client)
-					must(t, err)
-					if !a.Session.LastSeenAt.Equal(w.clock.now()) {
-						t.Errorf("%v: last seen %v at %v", policy, a.Session.LastSeenAt, w.clock.now())
-					}
-				}
-			}
-			// A refresh takes no part in this.
-			if other := phone; policy == session.PolicyRevoke {
-				other.NoPolicyResult = true
-				_, err := w.Refresh(ctx, g.RefreshToken, other)
-				wantsEnded(t, err, session.HijackSuspected)
-			}
+			})
 		})
 	}
 }

@@ -117,8 +117,8 @@ type Client struct {
 	// as another device. Only the authorizer sets it, for TOKEN events.
 	NotEvaluated bool
 	// NoDeviceID says that the request could not have presented a device id,
-	// such as the WebSocket handshake of a browser. The device is then not
-	// compared if the session is bound to a device id. Otherwise it is.
+	// such as the WebSocket handshake of a browser. If the session is bound to
+	// a device id, a validation then compares the rest of the device.
 	NoDeviceID bool
 	// NoPolicyResult says that a page of another site may have made the browser
 	// send the request, which then cannot have the device id. A validation

@@ -175,6 +175,7 @@ func (s *Store) recordActivity(
 	if err != nil {
 		return e, p, err
 	}
+	caller = caller.withoutID(e, p.device, client.Device)
 	if s.refuses(e, caller) {
 		return e, p, ErrStepUp
 	}
