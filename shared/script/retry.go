@@ -3,8 +3,6 @@ package script
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -15,8 +13,8 @@ var ErrUnavailable = errors.New("store unavailable")
 
 // Retry calls f, and once more if the first reply was lost or a slot was
 // moving. It does not call f again after ctx is done. It returns [redis.Nil]
-// unchanged, an error that wraps [ErrUnavailable] for everything that means
-// "not now", and every other error unchanged.
+// unchanged, and so an error that is known to be a defect of this code. Every
+// other error it wraps in [ErrUnavailable].
 func Retry(ctx context.Context, f func() error) error {
 	err := f()
 	if isPassing(err) && ctx.Err() == nil {
@@ -36,25 +34,6 @@ func isPassing(err error) bool {
 		return true
 	}
 	return hasPrefix(err, "TRYAGAIN", "ASK", "MOVED")
-}
-
-// unavailable wraps in [ErrUnavailable] all errors that mean "not now": those
-// of the connection, and error replies about the state of Redis rather than
-// about the command.
-func unavailable(err error) error {
-	if err == nil || errors.Is(err, redis.Nil) {
-		return err
-	}
-	// This is how an ACL refuses a command inside a script.
-	denied := strings.Contains(err.Error(), "The user executing the script can't")
-	if !isReply(err) || denied || hasPrefix(err,
-		"READONLY", "LOADING", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN",
-		"OOM", "NOPERM", "EXECABORT", "NOAUTH", "WRONGPASS", "BUSY", "MISCONF", "NOREPLICAS",
-		"UNKILLABLE", "max number of clients",
-		"Script attempted to access a non local key") {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return err
 }
 
 // isReply reports whether an error is a reply of Redis.
