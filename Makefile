@@ -28,13 +28,14 @@ run: ## serve the API on this machine, on PORT=3000
 	@CGO_ENABLED=0 go build -gcflags='all=-N -l' -o build/local ./local && exec build/local
 
 test: ## run all tests, with the race detector
-	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
-		echo "no redis-server found: apt-get install redis-server (or brew install redis); tests that need it are skipped, in CI they fail"
+	@for engine in redis valkey; do command -v $$engine-server >/dev/null || \
+		echo "no $$engine-server found: apt-get install $$engine-server (or brew install $$engine); tests that need it are skipped, in CI they fail"; \
+	done
 	go test -race -shuffle=on -timeout 30m ./shared/session ./... # the longest first
 	@cat build/test/reports/*.txt
 
-soak: ## use a cluster for SOAK=10m with a fault every second or two, and check every answer
-	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/test/faults -soak $(SOAK) && cat build/test/reports/soak.txt
+soak: ## use a cluster of each engine, for SOAK=10m in all, with a fault every second or two, and check every answer
+	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/test/faults -soak $(SOAK) && cat build/test/reports/soak-*.txt
 
 sizes: ## compare the functions' binary sizes for ARCH=arm64 with docs/performance.md (make test does it for this machine)
 	go test ./local/test/lambdatest -run TestSizes -arch $(ARCH)

@@ -224,68 +224,72 @@ func TestRoundTrips(t *testing.T) {
 
 // With Redis away every route says so, in time, and serves again when it is back.
 func TestUnavailable(t *testing.T) {
-	own := redistest.ServerWith(t)
-	w, alice := newWorld(t, own.Redis), newAccount(t)
-	c, b := w.script(), w.browser()
-	c.signIn(alice)
-	b.signIn(alice)
-	body := c.body(alice, c.message(alice).String())
-	own.Stop()
-	w.log.Reset()
-	for name, got := range map[string]answer{
-		"nonce": c.send("GET", "/auth/nonce", nil), "login": c.login(body), "profile": c.profile(), "refresh": c.renew(),
-		"logout": c.logout(nil), "everywhere": c.logout(map[string]any{"everywhere": true}), "browser's logout": b.logout(nil),
-	} {
-		if got.status != 503 || got.code() != "unavailable" || got.header.Get("Retry-After") != "1" || got.header["Set-Cookie"] != nil {
-			t.Errorf("%s: %d %v %s", name, got.status, got.header, got.body)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t)
+		w, alice := newWorld(t, own.Redis), newAccount(t)
+		c, b := w.script(), w.browser()
+		c.signIn(alice)
+		b.signIn(alice)
+		body := c.body(alice, c.message(alice).String())
+		own.Stop()
+		w.log.Reset()
+		for name, got := range map[string]answer{
+			"nonce": c.send("GET", "/auth/nonce", nil), "login": c.login(body), "profile": c.profile(), "refresh": c.renew(),
+			"logout": c.logout(nil), "everywhere": c.logout(map[string]any{"everywhere": true}), "browser's logout": b.logout(nil),
+		} {
+			if got.status != 503 || got.code() != "unavailable" || got.header.Get("Retry-After") != "1" || got.header["Set-Cookie"] != nil {
+				t.Errorf("%s: %d %v %s", name, got.status, got.header, got.body)
+			}
+			checkProblem(t, got)
 		}
-		checkProblem(t, got)
-	}
-	if n := len(w.lines("unavailable")); n != 7 {
-		t.Errorf("%d lines tell why: %s", n, w.log.text())
-	}
-	c.profile(bearer("forged")).wants(401, "invalid_token") // needs no Redis
-	own.Restart()
-	back := c.profile()
-	for tries := 0; back.status == 503 && tries < 100; tries++ { // after ten failures a CPU the client tries once a second
-		time.Sleep(50 * time.Millisecond)
-		back = c.profile()
-	}
-	back.wants(401, "invalid_token") // it came back empty
-	c.signIn(alice)
-	c.profile().wants(200, "")
+		if n := len(w.lines("unavailable")); n != 7 {
+			t.Errorf("%d lines tell why: %s", n, w.log.text())
+		}
+		c.profile(bearer("forged")).wants(401, "invalid_token") // needs no Redis
+		own.Restart()
+		back := c.profile()
+		for tries := 0; back.status == 503 && tries < 100; tries++ { // after ten failures a CPU the client tries once a second
+			time.Sleep(50 * time.Millisecond)
+			back = c.profile()
+		}
+		back.wants(401, "invalid_token") // it came back empty
+		c.signIn(alice)
+		c.profile().wants(200, "")
+	})
 }
 
 // With Redis' memory full nobody comes in: nonce, login and refresh are refused whole, and told as unavailable. Who is in
 // stays in, and every way out works.
 func TestUnavailable_memoryFull(t *testing.T) {
-	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
-	w, root := adminWorld(t, own.Redis)
-	admin, alice := w.script(), newAccount(t)
-	admin.signIn(root)
-	var all []*client
-	for range 4 {
-		c := w.script()
-		c.signIn(alice)
-		all = append(all, c)
-	}
-	body := all[0].body(alice, all[0].message(alice).String())
-	must(t, own.Client().ConfigSet(ctx, "maxmemory", "1").Err())
-	for name, got := range map[string]answer{
-		"nonce": all[0].send("GET", "/auth/nonce", nil), "login": all[0].login(body), "refresh": all[0].renew(),
-	} {
-		if got.wants(503, "unavailable"); got.header.Get("Retry-After") != "1" {
-			t.Errorf("%s: answered with %v", name, got.header)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t, "--maxmemory-policy", "noeviction")
+		w, root := adminWorld(t, own.Redis)
+		admin, alice := w.script(), newAccount(t)
+		admin.signIn(root)
+		var all []*client
+		for range 4 {
+			c := w.script()
+			c.signIn(alice)
+			all = append(all, c)
 		}
-	}
-	all[1].profile().wants(200, "")
-	all[1].logout(nil).wants(204, "")
-	all[1].profile().wants(401, "session_ended")
-	all[2].logout(map[string]any{"everywhere": true}).wants(204, "")
-	all[3].profile().wants(401, "session_ended")
-	admin.ask("POST", "/api/admin/users/"+alice.address.Hex()+"/block", nil).wants(204, "")
-	must(t, own.Client().ConfigSet(ctx, "maxmemory", "0").Err())
-	all[0].login(body).wants(403, "account_blocked") // its nonce was not spent by the login that was refused
+		body := all[0].body(alice, all[0].message(alice).String())
+		must(t, own.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+		for name, got := range map[string]answer{
+			"nonce": all[0].send("GET", "/auth/nonce", nil), "login": all[0].login(body), "refresh": all[0].renew(),
+		} {
+			if got.wants(503, "unavailable"); got.header.Get("Retry-After") != "1" {
+				t.Errorf("%s: answered with %v", name, got.header)
+			}
+		}
+		all[1].profile().wants(200, "")
+		all[1].logout(nil).wants(204, "")
+		all[1].profile().wants(401, "session_ended")
+		all[2].logout(map[string]any{"everywhere": true}).wants(204, "")
+		all[3].profile().wants(401, "session_ended")
+		admin.ask("POST", "/api/admin/users/"+alice.address.Hex()+"/block", nil).wants(204, "")
+		must(t, own.Client().ConfigSet(ctx, "maxmemory", "0").Err())
+		all[0].login(body).wants(403, "account_blocked") // its nonce was not spent by the login that was refused
+	})
 }
 
 // A Redis that never answers is given up when the request's time is over.

@@ -409,15 +409,17 @@ func TestInvoke_redisFails(t *testing.T) {
 // Memory that is full on a real server keeps nobody out who is in, and writes
 // nothing.
 func TestInvoke_memoryFull(t *testing.T) {
-	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
-	w := newWorld(t, own.Redis)
-	g := w.signIn(alice, session.Bearer)
-	must(t, own.Client().ConfigSet(ctx, "maxmemory", "1").Err())
-	w.wait(time.Minute)
-	w.wants("with memory full", "allow", newEvent(t, http2).bearer(g.AccessToken))
-	_, err := w.store.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
-	must(t, err)
-	w.refused("ended with memory full", "logged_out", newEvent(t, http2).bearer(g.AccessToken))
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t, "--maxmemory-policy", "noeviction")
+		w := newWorld(t, own.Redis)
+		g := w.signIn(alice, session.Bearer)
+		must(t, own.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+		w.wait(time.Minute)
+		w.wants("with memory full", "allow", newEvent(t, http2).bearer(g.AccessToken))
+		_, err := w.store.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Actor{})
+		must(t, err)
+		w.refused("ended with memory full", "logged_out", newEvent(t, http2).bearer(g.AccessToken))
+	})
 }
 
 // Attack case 53: a session that was revoked is denied at the next event.

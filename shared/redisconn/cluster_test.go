@@ -121,64 +121,68 @@ func TestCluster_redirects(t *testing.T) {
 // The first request after the nodes came back must succeed, however many failed
 // before it.
 func TestCluster_recoversAtOnce(t *testing.T) {
-	ctx := context.Background()
-	server := redistest.ServerWith(t, "--cluster-enabled", "yes", "--cluster-config-file", t.TempDir()+"/nodes.conf")
-	key := func(name string) string { return server.Prefix + ":{b}:" + name }
-	own := func() {
-		t.Helper()
-		admin := client(t, config.Redis{Addr: server.Addr})
-		_ = admin.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", "0", "16383").Err() // known already after a restart
-		patience := time.NewTicker(20 * time.Millisecond)                 // a node waits two seconds before it takes writes
-		defer patience.Stop()
-		for began := time.Now(); time.Since(began) < 20*time.Second; <-patience.C {
-			if err := admin.Set(ctx, key("x"), "1", 0).Err(); err == nil {
-				return
-			} else if !redis.HasErrorPrefix(err, "CLUSTERDOWN") {
-				t.Fatal(err)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx := context.Background()
+		server := e.ServerWith(t, "--cluster-enabled", "yes", "--cluster-config-file", t.TempDir()+"/nodes.conf")
+		key := func(name string) string { return server.Prefix + ":{b}:" + name }
+		own := func() {
+			t.Helper()
+			admin := client(t, config.Redis{Addr: server.Addr})
+			_ = admin.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", "0", "16383").Err() // known already after a restart
+			patience := time.NewTicker(20 * time.Millisecond)                 // a node waits two seconds before it takes writes
+			defer patience.Stop()
+			for began := time.Now(); time.Since(began) < 20*time.Second; <-patience.C {
+				if err := admin.Set(ctx, key("x"), "1", 0).Err(); err == nil {
+					return
+				} else if !redis.HasErrorPrefix(err, "CLUSTERDOWN") {
+					t.Fatal(err)
+				}
+			}
+			t.Fatal("the cluster does not come up")
+		}
+		own()
+		c := cluster(t, config.Redis{Addr: server.Addr, Username: server.Username, Password: config.Secret(server.Password)})
+		if err := c.Ping(ctx).Err(); err != nil {
+			t.Fatal(err)
+		}
+		count := redis.NewScript(`return redis.call('INCR', KEYS[1])`)
+		if got, err := count.Run(ctx, c, []string{key("n")}).Int(); err != nil || got != 1 {
+			t.Errorf("a script: %d, %v", got, err)
+		}
+		if got, err := c.MGet(ctx, key("n"), key("m")).Result(); err != nil || got[0] != "1" || got[1] != nil {
+			t.Errorf("MGET: %v, %v", got, err)
+		}
+		server.Stop()
+		for range 20 {
+			began := time.Now()
+			if err := c.Get(ctx, key("x")).Err(); err == nil || time.Since(began) > 3*time.Second {
+				t.Fatalf("without a server: %v after %v", err, time.Since(began))
 			}
 		}
-		t.Fatal("the cluster does not come up")
-	}
-	own()
-	c := cluster(t, config.Redis{Addr: server.Addr, Username: server.Username, Password: config.Secret(server.Password)})
-	if err := c.Ping(ctx).Err(); err != nil {
-		t.Fatal(err)
-	}
-	count := redis.NewScript(`return redis.call('INCR', KEYS[1])`)
-	if got, err := count.Run(ctx, c, []string{key("n")}).Int(); err != nil || got != 1 {
-		t.Errorf("a script: %d, %v", got, err)
-	}
-	if got, err := c.MGet(ctx, key("n"), key("m")).Result(); err != nil || got[0] != "1" || got[1] != nil {
-		t.Errorf("MGET: %v, %v", got, err)
-	}
-	server.Stop()
-	for range 20 {
-		began := time.Now()
-		if err := c.Get(ctx, key("x")).Err(); err == nil || time.Since(began) > 3*time.Second {
-			t.Fatalf("without a server: %v after %v", err, time.Since(began))
+		server.Restart()
+		own()
+		if err := c.Get(ctx, key("x")).Err(); err != nil {
+			t.Errorf("with the server back: %v", err)
 		}
-	}
-	server.Restart()
-	own()
-	if err := c.Get(ctx, key("x")).Err(); err != nil {
-		t.Errorf("with the server back: %v", err)
-	}
+	})
 }
 
 // A node proves to be the one that the cluster named, and not merely the
 // configured host.
 func TestCluster_tls(t *testing.T) {
-	ctx := context.Background()
-	good := trustedAuthority(t).Server(t, "127.0.0.1", time.Now().Add(time.Hour))
-	r := config.Redis{Addr: good.Addr, Host: "cache.example", Password: "open sesame", TLS: true}
-	// The server is no cluster and says so, to a client that trusted it with a
-	// command.
-	if err := cluster(t, r).Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "cluster support disabled") {
-		t.Errorf("the node's own name: %v", err)
-	}
-	wrong := trustedAuthority(t).Server(t, "cache.example", time.Now().Add(time.Hour))
-	r.Addr = wrong.Addr
-	if err := cluster(t, r).Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("another name: %v", err)
-	}
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx := context.Background()
+		good := trustedAuthority(t).ServerOf(t, e, "127.0.0.1", time.Now().Add(time.Hour))
+		r := config.Redis{Addr: good.Addr, Host: "cache.example", Password: "open sesame", TLS: true}
+		// The server is no cluster and says so, to a client that trusted it with a
+		// command.
+		if err := cluster(t, r).Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "cluster support disabled") {
+			t.Errorf("the node's own name: %v", err)
+		}
+		wrong := trustedAuthority(t).ServerOf(t, e, "cache.example", time.Now().Add(time.Hour))
+		r.Addr = wrong.Addr
+		if err := cluster(t, r).Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("another name: %v", err)
+		}
+	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/awstest"
+	"latchkey/local/test/redistest"
 	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
 	"latchkey/shared/redisconn"
@@ -100,7 +101,7 @@ func TestConnectToken_missing(t *testing.T) {
 	}
 }
 
-// guarded is a redis-server over TLS whose user app has the password that was
+// guarded is a server over TLS whose user app has the password that was
 // set last.
 type guarded struct {
 	t     *testing.T
@@ -108,9 +109,9 @@ type guarded struct {
 	admin *redis.Client
 }
 
-func newGuarded(t *testing.T) guarded {
+func newGuarded(t *testing.T, e redistest.Engine) guarded {
 	t.Helper()
-	server := trustedAuthority(t).Server(t, "127.0.0.1", time.Now().Add(time.Hour))
+	server := trustedAuthority(t).ServerOf(t, e, "127.0.0.1", time.Now().Add(time.Hour))
 	return guarded{t, server.Addr, client(t, config.Redis{Addr: server.Addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})}
 }
 
@@ -146,27 +147,29 @@ func occupied(t *testing.T, c *redis.Client) {
 // Each connection signs a token of its own: the server takes only the one of
 // that very second.
 func TestClient_iam(t *testing.T) {
-	ctx, g, clock := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
-	around := awsenv.Environment{Getenv: awstest.Role(""), Now: clock.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
-	r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
-	c := g.client(around, r)
-	for range 3 {
-		_, token, err := redisconn.ConnectToken(around, r)
-		if err != nil {
-			t.Fatal(err)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx, g, clock := context.Background(), newGuarded(t, e), awstest.NewClock(awstest.Start)
+		around := awsenv.Environment{Getenv: awstest.Role(""), Now: clock.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
+		r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
+		c := g.client(around, r)
+		for range 3 {
+			_, token, err := redisconn.ConnectToken(around, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.takes(token)
+			if who, err := c.Do(ctx, "ACL", "WHOAMI").Text(); err != nil || who != "app" {
+				t.Fatalf("%q, %v", who, err)
+			}
+			occupied(t, c)
+			clock.Add(10 * time.Minute)
+			// The former token is good no more, and the next connection does not
+			// show it.
+			if err := c.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "WRONGPASS") {
+				t.Errorf("with a token that the server does not take: %v", err)
+			}
 		}
-		g.takes(token)
-		if who, err := c.Do(ctx, "ACL", "WHOAMI").Text(); err != nil || who != "app" {
-			t.Fatalf("%q, %v", who, err)
-		}
-		occupied(t, c)
-		clock.Add(10 * time.Minute)
-		// The former token is good no more, and the next connection does not
-		// show it.
-		if err := c.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "WRONGPASS") {
-			t.Errorf("with a token that the server does not take: %v", err)
-		}
-	}
+	})
 }
 
 // Attack case 65: a connection goes on with a token that has expired since, as
@@ -174,56 +177,58 @@ func TestClient_iam(t *testing.T) {
 // store asks once more over a new one, which signs anew, with credentials of
 // the role that may be others by then: nobody notices.
 func TestClient_iamConnectionCut(t *testing.T) {
-	ctx, g, clock := context.Background(), newGuarded(t), awstest.NewClock(awstest.Start)
-	credentials := awstest.Role("")
-	around := awsenv.Environment{Getenv: func(name string) string { return credentials(name) }, Now: clock.Now, Log: slog.New(slog.DiscardHandler)}
-	r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
-	takesNow := func() {
-		t.Helper()
-		_, token, err := redisconn.ConnectToken(around, r)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx, g, clock := context.Background(), newGuarded(t, e), awstest.NewClock(awstest.Start)
+		credentials := awstest.Role("")
+		around := awsenv.Environment{Getenv: func(name string) string { return credentials(name) }, Now: clock.Now, Log: slog.New(slog.DiscardHandler)}
+		r := config.Redis{IAM: true, Username: "app", CacheName: "cache"}
+		takesNow := func() {
+			t.Helper()
+			_, token, err := redisconn.ConnectToken(around, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.takes(token)
+		}
+		takesNow()
+		secret := []byte("a secret of at least 32 bytes, from a generator")
+		ring, err := seal.NewRing("iam", secret, seal.EnvironmentKey(secret, []byte("an encryption key has 32 bytes..")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.takes(token)
-	}
-	takesNow()
-	secret := []byte("a secret of at least 32 bytes, from a generator")
-	ring, err := seal.NewRing("iam", secret, seal.EnvironmentKey(secret, []byte("an encryption key has 32 bytes..")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := g.client(around, r)
-	store := session.NewStore(client, ring, session.Options{Prefix: "iam"}, clock.Now)
-	terms := session.NonceTerms{Transport: session.Bearer, Purpose: session.ForLogin}
-	for _, cut := range []bool{false, true, true} {
-		clock.Add(11 * time.Hour)
-		rotated := func(name string) string {
-			return awstest.Role("")(name) + map[string]string{"AWS_SECRET_ACCESS_KEY": clock.Now().String()}[name]
-		}
-		credentials = rotated
-		takesNow() // the token of before is good no more
-		if cut {
-			if n, err := g.admin.ClientKillByFilter(ctx, "user", "app").Result(); err != nil || n == 0 {
-				t.Fatalf("%d connections were cut, %v", n, err)
+		client := g.client(around, r)
+		store := session.NewStore(client, ring, session.Options{Prefix: "iam"}, clock.Now)
+		terms := session.NonceTerms{Transport: session.Bearer, Purpose: session.ForLogin}
+		for _, cut := range []bool{false, true, true} {
+			clock.Add(11 * time.Hour)
+			rotated := func(name string) string {
+				return awstest.Role("")(name) + map[string]string{"AWS_SECRET_ACCESS_KEY": clock.Now().String()}[name]
+			}
+			credentials = rotated
+			takesNow() // the token of before is good no more
+			if cut {
+				if n, err := g.admin.ClientKillByFilter(ctx, "user", "app").Result(); err != nil || n == 0 {
+					t.Fatalf("%d connections were cut, %v", n, err)
+				}
+			}
+			nonce, _, err := store.IssueNonce(ctx, terms)
+			if err != nil {
+				t.Fatalf("cut %v: %v", cut, err)
+			}
+			if err := store.SpendNonce(ctx, nonce, terms); err != nil {
+				t.Fatal(err)
 			}
 		}
-		nonce, _, err := store.IssueNonce(ctx, terms)
-		if err != nil {
-			t.Fatalf("cut %v: %v", cut, err)
-		}
-		if err := store.SpendNonce(ctx, nonce, terms); err != nil {
+		g.takes("nothing that anybody signs") // a connection that is cut, and a token that is not taken
+		if _, err := g.admin.ClientKillByFilter(ctx, "user", "app").Result(); err != nil {
 			t.Fatal(err)
 		}
-	}
-	g.takes("nothing that anybody signs") // a connection that is cut, and a token that is not taken
-	if _, err := g.admin.ClientKillByFilter(ctx, "user", "app").Result(); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := store.IssueNonce(ctx, terms); !errors.Is(err, session.ErrUnavailable) {
-		t.Errorf("refused, and told as %v", err)
-	}
-	takesNow()
-	if _, _, err := store.IssueNonce(ctx, terms); err != nil {
-		t.Errorf("taken again: %v", err)
-	}
+		if _, _, err := store.IssueNonce(ctx, terms); !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("refused, and told as %v", err)
+		}
+		takesNow()
+		if _, _, err := store.IssueNonce(ctx, terms); err != nil {
+			t.Errorf("taken again: %v", err)
+		}
+	})
 }

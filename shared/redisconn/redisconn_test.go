@@ -149,35 +149,39 @@ func isTimeout(err error) bool {
 // The first request after Redis came back must succeed, however many failed
 // before it.
 func TestClient_recoversAtOnce(t *testing.T) {
-	ctx := context.Background()
-	server := redistest.ServerWith(t)
-	c := client(t, config.Redis{Addr: server.Addr, Username: server.Username, Password: config.Secret(server.Password)})
-	for range 2 {
-		server.Stop()
-		for range 20 {
-			var refused *net.OpError
-			if err := c.Ping(ctx).Err(); !errors.As(err, &refused) && !errors.Is(err, io.EOF) {
-				t.Fatalf("without a server: %v", err)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx := context.Background()
+		server := e.ServerWith(t)
+		c := client(t, config.Redis{Addr: server.Addr, Username: server.Username, Password: config.Secret(server.Password)})
+		for range 2 {
+			server.Stop()
+			for range 20 {
+				var refused *net.OpError
+				if err := c.Ping(ctx).Err(); !errors.As(err, &refused) && !errors.Is(err, io.EOF) {
+					t.Fatalf("without a server: %v", err)
+				}
+			}
+			server.Restart()
+			if err := c.Ping(ctx).Err(); err != nil {
+				t.Fatalf("with the server back: %v", err)
 			}
 		}
-		server.Restart()
-		if err := c.Ping(ctx).Err(); err != nil {
-			t.Fatalf("with the server back: %v", err)
-		}
-	}
+	})
 }
 
 func TestClient_password(t *testing.T) {
-	ctx := context.Background()
-	server := redistest.ServerWith(t, "--requirepass", "open sesame", "--user", "app", "on", ">hush", "~*", "+@all")
-	for _, tt := range []struct {
-		username string
-		password config.Secret
-		ok       bool
-	}{{"", "open sesame", true}, {"app", "hush", true}, {"app", "open sesame", false}, {"", "hush", false}, {"", "", false}} {
-		err := client(t, config.Redis{Addr: server.Addr, Username: tt.username, Password: tt.password}).Ping(ctx).Err()
-		if (err == nil) != tt.ok {
-			t.Errorf("%q with %q: %v", tt.username, string(tt.password), err)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx := context.Background()
+		server := e.ServerWith(t, "--requirepass", "open sesame", "--user", "app", "on", ">hush", "~*", "+@all")
+		for _, tt := range []struct {
+			username string
+			password config.Secret
+			ok       bool
+		}{{"", "open sesame", true}, {"app", "hush", true}, {"app", "open sesame", false}, {"", "hush", false}, {"", "", false}} {
+			err := client(t, config.Redis{Addr: server.Addr, Username: tt.username, Password: tt.password}).Ping(ctx).Err()
+			if (err == nil) != tt.ok {
+				t.Errorf("%q with %q: %v", tt.username, string(tt.password), err)
+			}
 		}
-	}
+	})
 }

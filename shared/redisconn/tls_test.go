@@ -35,48 +35,52 @@ func trustedAuthority(t *testing.T) redistest.Authority {
 }
 
 func TestClient_tls(t *testing.T) {
-	ctx := context.Background()
-	server := trustedAuthority(t).Server(t, "127.0.0.1", time.Now().Add(time.Hour))
-	r := config.Redis{Addr: server.Addr, Host: "127.0.0.1", Username: server.Username, Password: config.Secret(server.Password), TLS: true}
-	c := client(t, r)
-	for range 3 {
-		if err := c.Ping(ctx).Err(); err != nil {
-			t.Fatal(err)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx := context.Background()
+		server := trustedAuthority(t).ServerOf(t, e, "127.0.0.1", time.Now().Add(time.Hour))
+		r := config.Redis{Addr: server.Addr, Host: "127.0.0.1", Username: server.Username, Password: config.Secret(server.Password), TLS: true}
+		c := client(t, r)
+		for range 3 {
+			if err := c.Ping(ctx).Err(); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if stats := c.PoolStats(); stats.TotalConns != 1 {
-		t.Errorf("%d connections for one caller", stats.TotalConns)
-	}
-	for name, spoil := range map[string]func(*config.Redis){
-		"no password":    func(r *config.Redis) { r.Password = "" },
-		"wrong password": func(r *config.Redis) { r.Password = "open" },
-		"no TLS":         func(r *config.Redis) { r.TLS = false },
-	} {
-		spoiled := r
-		spoil(&spoiled)
-		if err := client(t, spoiled).Ping(ctx).Err(); err == nil {
-			t.Errorf("%s: answered", name)
+		if stats := c.PoolStats(); stats.TotalConns != 1 {
+			t.Errorf("%d connections for one caller", stats.TotalConns)
 		}
-	}
+		for name, spoil := range map[string]func(*config.Redis){
+			"no password":    func(r *config.Redis) { r.Password = "" },
+			"wrong password": func(r *config.Redis) { r.Password = "open" },
+			"no TLS":         func(r *config.Redis) { r.TLS = false },
+		} {
+			spoiled := r
+			spoil(&spoiled)
+			if err := client(t, spoiled).Ping(ctx).Err(); err == nil {
+				t.Errorf("%s: answered", name)
+			}
+		}
+	})
 }
 
 // A server that cannot prove to be the one asked for gets no word, no password
 // above all.
 func TestClient_tlsFailsClosed(t *testing.T) {
-	ctx := context.Background()
-	trusted, hour := trustedAuthority(t), time.Now().Add(time.Hour)
-	servers := map[string]string{
-		"unknown authority": redistest.NewAuthority(t).Server(t, "127.0.0.1", hour).Addr,
-		"another name":      trusted.Server(t, "cache.example", hour).Addr,
-		"expired":           trusted.Server(t, "127.0.0.1", time.Now().Add(-time.Hour)).Addr,
-		"no TLS":            redistest.ServerWith(t).Addr,
-	}
-	for name, addr := range servers {
-		c := client(t, config.Redis{Addr: addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})
-		if err := c.Ping(ctx).Err(); err == nil {
-			t.Errorf("%s: answered", name)
-		} else {
-			t.Logf("%s: %v", name, err)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx := context.Background()
+		trusted, hour := trustedAuthority(t), time.Now().Add(time.Hour)
+		servers := map[string]string{
+			"unknown authority": redistest.NewAuthority(t).ServerOf(t, e, "127.0.0.1", hour).Addr,
+			"another name":      trusted.ServerOf(t, e, "cache.example", hour).Addr,
+			"expired":           trusted.ServerOf(t, e, "127.0.0.1", time.Now().Add(-time.Hour)).Addr,
+			"no TLS":            e.ServerWith(t).Addr,
 		}
-	}
+		for name, addr := range servers {
+			c := client(t, config.Redis{Addr: addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})
+			if err := c.Ping(ctx).Err(); err == nil {
+				t.Errorf("%s: answered", name)
+			} else {
+				t.Logf("%s: %v", name, err)
+			}
+		}
+	})
 }

@@ -204,20 +204,22 @@ func TestValidate_revokedAndLost(t *testing.T) {
 
 // What takes away or holds succeeds with memory full, and what is kept for good stays so.
 func TestAccount_fullMemory(t *testing.T) {
-	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
-	w := newWorld(t, own.Redis)
-	g := w.signIn(alice, laptop)
-	_, err := w.SetRoles(ctx, alice, []string{"admin"}, false, operator)
-	must(t, err)
-	_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
-	must(t, err)
-	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
-	must(t, w.Block(ctx, bob, false, operator))
-	_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
-	must(t, err)
-	_, err = w.SetRoles(ctx, alice, nil, false, operator)
-	must(t, err)
-	must(t, w.Erase(ctx, g.User.ID, false, operator))
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t, "--maxmemory-policy", "noeviction")
+		w := newWorld(t, own.Redis)
+		g := w.signIn(alice, laptop)
+		_, err := w.SetRoles(ctx, alice, []string{"admin"}, false, operator)
+		must(t, err)
+		_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
+		must(t, err)
+		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+		must(t, w.Block(ctx, bob, false, operator))
+		_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, operator)
+		must(t, err)
+		_, err = w.SetRoles(ctx, alice, nil, false, operator)
+		must(t, err)
+		must(t, w.Erase(ctx, g.User.ID, false, operator))
+	})
 }
 
 // Where device and network changed, the stricter policy holds.

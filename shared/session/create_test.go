@@ -143,19 +143,21 @@ func TestCreate_evictsFirstOfEquals(t *testing.T) {
 
 // Whatever is configured, an account has no more than a hundred sessions.
 func TestCreate_neverMoreThanAHundred(t *testing.T) {
-	for _, limit := range []int{0, 1000} {
-		w := newWorld(t, redistest.Server(t), func(o *session.Options) { o.SessionLimit = limit })
-		for i := range 101 {
-			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint("nonce ", i), Address: alice, Client: laptop})
-			must(t, err)
-			if want := max(0, i-99); len(g.Evicted) != want {
-				t.Errorf("limit %d: login %d evicted %d, want %d", limit, i, len(g.Evicted), want)
-			}
-			if n := len(w.stored(g).Live); n != min(i+1, 100) {
-				t.Fatalf("limit %d: %d live sessions after %d logins", limit, n, i+1)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		for _, limit := range []int{0, 1000} {
+			w := newWorld(t, e.Server(t), func(o *session.Options) { o.SessionLimit = limit })
+			for i := range 101 {
+				g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint("nonce ", i), Address: alice, Client: laptop})
+				must(t, err)
+				if want := max(0, i-99); len(g.Evicted) != want {
+					t.Errorf("limit %d: login %d evicted %d, want %d", limit, i, len(g.Evicted), want)
+				}
+				if n := len(w.stored(g).Live); n != min(i+1, 100) {
+					t.Fatalf("limit %d: %d live sessions after %d logins", limit, n, i+1)
+				}
 			}
 		}
-	}
+	})
 }
 
 func TestCreate_denies(t *testing.T) {

@@ -134,43 +134,45 @@ func TestStore_roundTrips(t *testing.T) {
 
 // Every key that a script touches is in its KEYS, and all keys of a script are in one slot.
 func TestScripts_declareTheirKeys(t *testing.T) {
-	own := redistest.ServerWith(t)
-	w := newWorld(t, own.Redis, small)
-	lines := monitor(t, own.Addr)
-	story(t, w, w.Store)
-	dataStory(t, w, w.Store)
-	must(t, w.rdb.Echo(ctx, "end of story").Err())
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t)
+		w := newWorld(t, own.Redis, small)
+		lines := monitor(t, own.Addr)
+		story(t, w, w.Store)
+		dataStory(t, w, w.Store)
+		must(t, w.rdb.Echo(ctx, "end of story").Err())
 
-	seen := map[string]int{}
-	var declared []string
-	for line := range lines {
-		args := arguments(t, line)
-		if args[0] == "echo" {
-			break
-		}
-		fromScript := strings.Contains(line, " lua] ")
-		if !fromScript && (args[0] == "evalsha" || args[0] == "eval") {
-			n, err := strconv.Atoi(args[2])
-			must(t, err)
-			declared = args[3 : 3+n]
-			oneTag(t, declared)
-			continue
-		}
-		if !fromScript {
-			continue
-		}
-		seen[args[0]]++
-		for _, key := range keysOf(t, args) {
-			if !slices.Contains(declared, key) {
-				t.Errorf("a script touched %q, its KEYS are %q: %s", key, declared, line)
+		seen := map[string]int{}
+		var declared []string
+		for line := range lines {
+			args := arguments(t, line)
+			if args[0] == "echo" {
+				break
+			}
+			fromScript := strings.Contains(line, " lua] ")
+			if !fromScript && (args[0] == "evalsha" || args[0] == "eval") {
+				n, err := strconv.Atoi(args[2])
+				must(t, err)
+				declared = args[3 : 3+n]
+				oneTag(t, declared)
+				continue
+			}
+			if !fromScript {
+				continue
+			}
+			seen[args[0]]++
+			for _, key := range keysOf(t, args) {
+				if !slices.Contains(declared, key) {
+					t.Errorf("a script touched %q, its KEYS are %q: %s", key, declared, line)
+				}
 			}
 		}
-	}
-	for _, command := range []string{"GET", "SET", "SETRANGE", "UNLINK", "PERSIST"} {
-		if seen[command] == 0 {
-			t.Errorf("the story ran no %s in a script: this test saw %v", command, seen)
+		for _, command := range []string{"GET", "SET", "SETRANGE", "UNLINK", "PERSIST"} {
+			if seen[command] == 0 {
+				t.Errorf("the story ran no %s in a script: this test saw %v", command, seen)
+			}
 		}
-	}
+	})
 }
 
 // oneTag asserts that keys share the part that chooses their cluster slot.

@@ -303,17 +303,19 @@ func TestInspect(t *testing.T) {
 
 // What holds a session is written also with memory full.
 func TestValidate_holdsWithFullMemory(t *testing.T) {
-	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
-	w := newWorld(t, own.Redis)
-	g, second := w.signIn(alice, laptop), w.signIn(bob, laptop)
-	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
-	_, err := w.Validate(ctx, g.AccessToken, phone)
-	wants(t, err, session.ErrStepUp)
-	must(t, w.Block(ctx, bob, false, operator))
-	w.dead(second)
-	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "0").Err())
-	_, err = w.Validate(ctx, g.AccessToken, laptop)
-	wants(t, err, session.ErrStepUp)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t, "--maxmemory-policy", "noeviction")
+		w := newWorld(t, own.Redis)
+		g, second := w.signIn(alice, laptop), w.signIn(bob, laptop)
+		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+		_, err := w.Validate(ctx, g.AccessToken, phone)
+		wants(t, err, session.ErrStepUp)
+		must(t, w.Block(ctx, bob, false, operator))
+		w.dead(second)
+		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "0").Err())
+		_, err = w.Validate(ctx, g.AccessToken, laptop)
+		wants(t, err, session.ErrStepUp)
+	})
 }
 
 // Many readers that see the same change at once record it once.

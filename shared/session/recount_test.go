@@ -196,18 +196,20 @@ func TestSweep_recountWhileChanging(t *testing.T) {
 
 // Within an hour every bucket is recounted, once.
 func TestSweep_recountsAll(t *testing.T) {
-	w, _ := watched(t, redistest.Server(t))
-	for range 4 { // of the sixty of an hour
-		minute := int(w.clock.now().Unix() / 60 % 60)
-		want := 0
-		for partition := minute; partition < 4096; partition += 60 {
-			want++
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w, _ := watched(t, e.Server(t))
+		for range 4 { // of the sixty of an hour
+			minute := int(w.clock.now().Unix() / 60 % 60)
+			want := 0
+			for partition := minute; partition < 4096; partition += 60 {
+				want++
+			}
+			if got := w.sweep(w.Store).Recounted; got != want {
+				t.Errorf("in minute %d %d buckets were recounted, want %d", minute, got, want)
+			}
+			w.clock.add(17 * time.Minute)
 		}
-		if got := w.sweep(w.Store).Recounted; got != want {
-			t.Errorf("in minute %d %d buckets were recounted, want %d", minute, got, want)
-		}
-		w.clock.add(17 * time.Minute)
-	}
+	})
 }
 
 // A bucket with more accounts than one compact sorted set holds: the others stand in parts of their own, and are counted,

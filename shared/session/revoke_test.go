@@ -184,55 +184,57 @@ func TestRevokeAll_race(t *testing.T) {
 
 // An end must succeed with memory full, and a validation is not refused because its activity cannot be recorded.
 func TestRevoke_fullMemory(t *testing.T) {
-	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
-	w := newWorld(t, own.Redis, func(o *session.Options) { o.LimitPolicy = session.Deny })
-	var all []session.Grant
-	for range 5 {
-		all = append(all, w.signIn(alice, laptop))
-	}
-	w.clock.add(time.Minute)
-	next, err := w.Refresh(ctx, all[1].RefreshToken, laptop)
-	must(t, err)
-	in := w.login(alice, laptop)
-	w.clock.add(time.Minute)
-	full := func(limit string) { must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", limit).Err()) }
-	full("1")
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t, "--maxmemory-policy", "noeviction")
+		w := newWorld(t, own.Redis, func(o *session.Options) { o.LimitPolicy = session.Deny })
+		var all []session.Grant
+		for range 5 {
+			all = append(all, w.signIn(alice, laptop))
+		}
+		w.clock.add(time.Minute)
+		next, err := w.Refresh(ctx, all[1].RefreshToken, laptop)
+		must(t, err)
+		in := w.login(alice, laptop)
+		w.clock.add(time.Minute)
+		full := func(limit string) { must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", limit).Err()) }
+		full("1")
 
-	_, err = w.Create(ctx, session.Login{Nonce: "any", Address: bob, Client: laptop})
-	wants(t, err, session.ErrUnavailable)
-	_, err = w.Refresh(ctx, all[2].RefreshToken, laptop)
-	wants(t, err, session.ErrUnavailable)
-	if a := w.opens(all[2]); !a.Session.LastSeenAt.Equal(all[2].Session.LastSeenAt) {
-		t.Error("activity was recorded with memory full")
-	}
+		_, err = w.Create(ctx, session.Login{Nonce: "any", Address: bob, Client: laptop})
+		wants(t, err, session.ErrUnavailable)
+		_, err = w.Refresh(ctx, all[2].RefreshToken, laptop)
+		wants(t, err, session.ErrUnavailable)
+		if a := w.opens(all[2]); !a.Session.LastSeenAt.Equal(all[2].Session.LastSeenAt) {
+			t.Error("activity was recorded with memory full")
+		}
 
-	over, err := w.Revoke(ctx, all[0].Session.ID, session.LoggedOut, laptop.Actor())
-	must(t, err)
-	if over.Reason != session.LoggedOut || !over.ByThis {
-		t.Errorf("told %+v", over)
-	}
-	_, err = w.Validate(ctx, all[0].AccessToken, laptop)
-	wantsEnded(t, err, session.LoggedOut)
-	_, err = w.Refresh(ctx, all[1].RefreshToken, laptop) // stolen, as the grace is over
-	wantsEnded(t, err, session.RefreshReused)
-	w.dead(next)
-	if n := len(w.stored(all[0]).Live); n != 3 {
-		t.Errorf("%d sessions are listed, want 3", n)
-	}
-	n, err := w.RevokeAll(ctx, all[2].Session.ID, session.Revoked, laptop.Actor())
-	must(t, err)
-	if n != 3 {
-		t.Errorf("ended %d, want 3", n)
-	}
-	for _, g := range all {
-		w.dead(g)
-	}
+		over, err := w.Revoke(ctx, all[0].Session.ID, session.LoggedOut, laptop.Actor())
+		must(t, err)
+		if over.Reason != session.LoggedOut || !over.ByThis {
+			t.Errorf("told %+v", over)
+		}
+		_, err = w.Validate(ctx, all[0].AccessToken, laptop)
+		wantsEnded(t, err, session.LoggedOut)
+		_, err = w.Refresh(ctx, all[1].RefreshToken, laptop) // stolen, as the grace is over
+		wantsEnded(t, err, session.RefreshReused)
+		w.dead(next)
+		if n := len(w.stored(all[0]).Live); n != 3 {
+			t.Errorf("%d sessions are listed, want 3", n)
+		}
+		n, err := w.RevokeAll(ctx, all[2].Session.ID, session.Revoked, laptop.Actor())
+		must(t, err)
+		if n != 3 {
+			t.Errorf("ended %d, want 3", n)
+		}
+		for _, g := range all {
+			w.dead(g)
+		}
 
-	full("0")
-	if ttl := w.rdb.PTTL(ctx, w.RecordKey(all[0].Session.ID)).Val(); ttl <= 0 {
-		t.Errorf("the record is kept for %v", ttl)
-	}
-	g, err := w.Create(ctx, in) // what was ended takes up no place
-	must(t, err)
-	w.opens(g)
+		full("0")
+		if ttl := w.rdb.PTTL(ctx, w.RecordKey(all[0].Session.ID)).Val(); ttl <= 0 {
+			t.Errorf("the record is kept for %v", ttl)
+		}
+		g, err := w.Create(ctx, in) // what was ended takes up no place
+		must(t, err)
+		w.opens(g)
+	})
 }

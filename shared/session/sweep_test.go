@@ -447,30 +447,32 @@ func TestSweep_together(t *testing.T) {
 // What is due is ended with Redis' memory full, also where nothing but a place in the index changes first, and counters
 // are mended.
 func TestSweep_fullMemory(t *testing.T) {
-	own := redistest.ServerWith(t, "--maxmemory-policy", "noeviction")
-	w, emitted := watched(t, own.Redis)
-	w.toTurnOf(w.UserOf(bob), 51*time.Minute)
-	w.crowd(10) // for twenty minutes
-	kept := w.create("kept", bob, laptop)
-	w.clock.add(29 * time.Minute)
-	_, err := w.Refresh(ctx, kept.RefreshToken, laptop)
-	must(t, err)
-	must(t, w.rdb.Set(ctx, w.CountersKey(session.Partition(w.UserOf(bob))), "x", 0).Err())
-	emitted.all = nil
-	w.clock.add(2 * time.Minute)
-	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
-	done, err := w.Sweep(ctx)
-	wants(t, err, session.ErrUnavailable) // the sum may be refused
-	if done.Ended != 20 || len(emitted.all) != 20 || done.Repaired != 1 {
-		t.Errorf("swept %+v, told of %d", done, len(emitted.all))
-	}
-	must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "0").Err())
-	if live, _ := w.recount(); live["active"] != 1 {
-		t.Errorf("live are %v", live)
-	}
-	if again := w.sweep(w.Store); again.Ended != 0 || again.Repaired != 0 {
-		t.Errorf("there was more to sweep: %+v", again)
-	}
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t, "--maxmemory-policy", "noeviction")
+		w, emitted := watched(t, own.Redis)
+		w.toTurnOf(w.UserOf(bob), 51*time.Minute)
+		w.crowd(10) // for twenty minutes
+		kept := w.create("kept", bob, laptop)
+		w.clock.add(29 * time.Minute)
+		_, err := w.Refresh(ctx, kept.RefreshToken, laptop)
+		must(t, err)
+		must(t, w.rdb.Set(ctx, w.CountersKey(session.Partition(w.UserOf(bob))), "x", 0).Err())
+		emitted.all = nil
+		w.clock.add(2 * time.Minute)
+		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+		done, err := w.Sweep(ctx)
+		wants(t, err, session.ErrUnavailable) // the sum may be refused
+		if done.Ended != 20 || len(emitted.all) != 20 || done.Repaired != 1 {
+			t.Errorf("swept %+v, told of %d", done, len(emitted.all))
+		}
+		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "0").Err())
+		if live, _ := w.recount(); live["active"] != 1 {
+			t.Errorf("live are %v", live)
+		}
+		if again := w.sweep(w.Store); again.Ended != 0 || again.Repaired != 0 {
+			t.Errorf("there was more to sweep: %+v", again)
+		}
+	})
 }
 
 // A sweep looks at few buckets at a time, sweeps few accounts at a time, and asks for nothing twice.

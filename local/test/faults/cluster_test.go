@@ -11,13 +11,16 @@ import (
 // for all of it, the least destructive first.
 func TestCluster(t *testing.T) {
 	t.Parallel() // it mostly waits
-	c := redistest.ClusterWith(t)
-	t.Run("slot half moved", func(t *testing.T) { testHalfMoved(t, c) })
-	t.Run("slots moving under load", func(t *testing.T) { testMovingLoad(t, c) })
-	t.Run("memory full", func(t *testing.T) { testMemoryFull(t, onCluster(t, c)) })
-	t.Run("lost writes", func(t *testing.T) { testLostWrites(t, c) })
-	t.Run("failover", func(t *testing.T) { testFailover(t, c) })
-	t.Run("no failover", func(t *testing.T) { testNoFailover(t, c) })
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		t.Parallel()
+		c := e.ClusterWith(t)
+		t.Run("slot half moved", func(t *testing.T) { testHalfMoved(t, c) })
+		t.Run("slots moving under load", func(t *testing.T) { testMovingLoad(t, c) })
+		t.Run("memory full", func(t *testing.T) { testMemoryFull(t, onCluster(t, c)) })
+		t.Run("lost writes", func(t *testing.T) { testLostWrites(t, c) })
+		t.Run("failover", func(t *testing.T) { testFailover(t, c) })
+		t.Run("no failover", func(t *testing.T) { testNoFailover(t, c) })
+	})
 }
 
 // onCluster makes a world on that cluster. What the one before has left is deleted: its clock was ahead of this one's, so

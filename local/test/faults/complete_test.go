@@ -249,37 +249,39 @@ func (w *world) misrecorded(u token.UserID, rec stored) (all []string) {
 
 // The check can fail: whatever of it is spoiled, it tells.
 func TestCheckComplete(t *testing.T) {
-	w := newWorld(t, redistest.Server(t), nil)
-	who := w.stranger()
-	g, over := w.signIn(who), w.signIn(who)
-	_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, session.Actor{})
-	must(t, err)
-	w.checkComplete()
-	u := w.UserOf(who)
-	restore := func(key string) func() {
-		value, ttl := w.rdb.Dump(ctx, key).Val(), max(0, w.rdb.PTTL(ctx, key).Val())
-		return func() { must(t, w.rdb.RestoreReplace(ctx, key, ttl, value).Err()) }
-	}
-	record := w.rdb.Get(ctx, w.recordKey(u)).Val()
-	for name, spoil := range map[string]struct {
-		key string
-		how func(key string) error
-	}{
-		"counters":    {w.key(u, "c"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
-		"index":       {w.key(u, "x0"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
-		"late":        {w.key(u, "x0"), func(key string) error { return w.rdb.ZIncrBy(ctx, key, 1, string(u[:])).Err() }},
-		"payload":     {w.key(u, "s"+string(g.Session.ID.Session[:])), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
-		"event":       {w.activityKey(u), func(key string) error { return w.rdb.LPop(ctx, key).Err() }},
-		"event twice": {w.activityKey(u), func(key string) error { return w.rdb.LPush(ctx, key, w.rdb.LIndex(ctx, key, 0).Val()).Err() }},
-		"record":      {w.recordKey(u), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
-		"cut record":  {w.recordKey(u), func(key string) error { return w.rdb.Set(ctx, key, record[1:], 0).Err() }},
-	} {
-		back := restore(spoil.key)
-		must(t, spoil.how(spoil.key))
-		if len(w.problems()) == 0 {
-			t.Errorf("%s: it finds nothing", name)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w := newWorld(t, e.Server(t), nil)
+		who := w.stranger()
+		g, over := w.signIn(who), w.signIn(who)
+		_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, session.Actor{})
+		must(t, err)
+		w.checkComplete()
+		u := w.UserOf(who)
+		restore := func(key string) func() {
+			value, ttl := w.rdb.Dump(ctx, key).Val(), max(0, w.rdb.PTTL(ctx, key).Val())
+			return func() { must(t, w.rdb.RestoreReplace(ctx, key, ttl, value).Err()) }
 		}
-		back()
-	}
-	w.checkComplete()
+		record := w.rdb.Get(ctx, w.recordKey(u)).Val()
+		for name, spoil := range map[string]struct {
+			key string
+			how func(key string) error
+		}{
+			"counters":    {w.key(u, "c"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
+			"index":       {w.key(u, "x0"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
+			"late":        {w.key(u, "x0"), func(key string) error { return w.rdb.ZIncrBy(ctx, key, 1, string(u[:])).Err() }},
+			"payload":     {w.key(u, "s"+string(g.Session.ID.Session[:])), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
+			"event":       {w.activityKey(u), func(key string) error { return w.rdb.LPop(ctx, key).Err() }},
+			"event twice": {w.activityKey(u), func(key string) error { return w.rdb.LPush(ctx, key, w.rdb.LIndex(ctx, key, 0).Val()).Err() }},
+			"record":      {w.recordKey(u), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
+			"cut record":  {w.recordKey(u), func(key string) error { return w.rdb.Set(ctx, key, record[1:], 0).Err() }},
+		} {
+			back := restore(spoil.key)
+			must(t, spoil.how(spoil.key))
+			if len(w.problems()) == 0 {
+				t.Errorf("%s: it finds nothing", name)
+			}
+			back()
+		}
+		w.checkComplete()
+	})
 }

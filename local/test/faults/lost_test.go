@@ -269,41 +269,45 @@ func (w *world) noStrangers() {
 // A replica that is promoted without the last writes brings back what was true before them, and no more than that; the
 // client goes on with it by itself once the primary's name leads there (attack case 62).
 func TestLostWrites(t *testing.T) {
-	primary, replica := redistest.Replicated(t)
-	proxies := redistest.NewProxies(t, primary.Addr)
-	w := newWorld(t, primary.Redis, proxies)
-	w.loses(func(lose func()) {
-		replica.FallBehind(primary)
-		lose()
-		primary.Stop()
-		unavailable(t, "between the two", func(limited context.Context) error { _, err := w.Check(limited); return err })
-		replica.Promote()
-		proxies[primary.Addr].Lead(replica.Addr)
-		w.redis, w.rdb = replica.Redis, replica.Client()
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		primary, replica := e.Replicated(t)
+		proxies := redistest.NewProxies(t, primary.Addr)
+		w := newWorld(t, primary.Redis, proxies)
+		w.loses(func(lose func()) {
+			replica.FallBehind(primary)
+			lose()
+			primary.Stop()
+			unavailable(t, "between the two", func(limited context.Context) error { _, err := w.Check(limited); return err })
+			replica.Promote()
+			proxies[primary.Addr].Lead(replica.Addr)
+			w.redis, w.rdb = replica.Redis, replica.Client()
+		})
 	})
 }
 
 // Where a replica has to have a write before it is acknowledged, none is lost that was: without one, the primary takes
 // none, and what ends sessions is unavailable too.
 func TestLostWrites_minReplicas(t *testing.T) {
-	primary, replica := redistest.Replicated(t, "--min-replicas-to-write", "1")
-	proxies := redistest.NewProxies(t, primary.Addr)
-	w := newWorld(t, primary.Redis, proxies)
-	eventually(t, func() error { _, _, err := w.IssueNonce(ctx, terms); return err }) // once the primary counts on it
-	g, over := w.signIn(w.stranger()), w.signIn(w.stranger())
-	w.end(over, session.LoggedOut)
-	replica.FallBehind(primary)
-	for _, reason := range []session.Reason{session.LoggedOut, session.RevokedByAdmin} {
-		_, err := w.Revoke(ctx, g.Session.ID, reason, operator)
-		wants(t, "an end that no replica would have", err, session.ErrUnavailable)
-	}
-	w.opens(g) // nothing was half done
-	primary.Stop()
-	must(t, replica.Client().ConfigSet(ctx, "min-replicas-to-write", "0").Err())
-	replica.Promote()
-	proxies[primary.Addr].Lead(replica.Addr)
-	w.redis, w.rdb = replica.Redis, replica.Client()
-	w.opens(g)
-	w.dead(over)
-	w.checkComplete()
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		primary, replica := e.Replicated(t, "--min-replicas-to-write", "1")
+		proxies := redistest.NewProxies(t, primary.Addr)
+		w := newWorld(t, primary.Redis, proxies)
+		eventually(t, func() error { _, _, err := w.IssueNonce(ctx, terms); return err }) // once the primary counts on it
+		g, over := w.signIn(w.stranger()), w.signIn(w.stranger())
+		w.end(over, session.LoggedOut)
+		replica.FallBehind(primary)
+		for _, reason := range []session.Reason{session.LoggedOut, session.RevokedByAdmin} {
+			_, err := w.Revoke(ctx, g.Session.ID, reason, operator)
+			wants(t, "an end that no replica would have", err, session.ErrUnavailable)
+		}
+		w.opens(g) // nothing was half done
+		primary.Stop()
+		must(t, replica.Client().ConfigSet(ctx, "min-replicas-to-write", "0").Err())
+		replica.Promote()
+		proxies[primary.Addr].Lead(replica.Addr)
+		w.redis, w.rdb = replica.Redis, replica.Client()
+		w.opens(g)
+		w.dead(over)
+		w.checkComplete()
+	})
 }

@@ -50,64 +50,70 @@ func testMemoryFull(t *testing.T, w *world) {
 }
 
 func TestMemoryFull(t *testing.T) {
-	testMemoryFull(t, newWorld(t, redistest.ServerWith(t, "--maxmemory-policy", "noeviction").Redis, nil))
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		testMemoryFull(t, newWorld(t, e.ServerWith(t, "--maxmemory-policy", "noeviction").Redis, nil))
+	})
 }
 
 // The sweeper ends what is due with memory full.
 func TestMemoryFull_sweep(t *testing.T) {
-	w := newWorld(t, redistest.ServerWith(t).Redis, nil)
-	g := w.signIn(w.stranger())
-	w.clock.add(31 * time.Minute)
-	w.limitMemory("1")
-	done, err := w.Sweep(ctx)
-	if done.Ended != 1 || err != nil && !errors.Is(err, session.ErrUnavailable) { // the sum may be refused
-		t.Errorf("swept %+v, %v", done, err)
-	}
-	w.limitMemory("0")
-	w.dead(g)
-	w.checkComplete()
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w := newWorld(t, e.ServerWith(t).Redis, nil)
+		g := w.signIn(w.stranger())
+		w.clock.add(31 * time.Minute)
+		w.limitMemory("1")
+		done, err := w.Sweep(ctx)
+		if done.Ended != 1 || err != nil && !errors.Is(err, session.ErrUnavailable) { // the sum may be refused
+			t.Errorf("swept %+v, %v", done, err)
+		}
+		w.limitMemory("0")
+		w.dead(g)
+		w.checkComplete()
+	})
 }
 
 // Where Redis evicts, all that has a TTL may be gone: sessions and nonces. Nobody gets in by it, nothing that ended comes
 // back, a block and roles stay, since they have none, and the sweeper mends the counters within the hour (attack case 61).
 func TestEviction(t *testing.T) {
-	w := newWorld(t, redistest.ServerWith(t, "--maxmemory-policy", "volatile-lru").Redis, nil)
-	turn := int(w.clock.now().Add(time.Minute).Unix() / 60 % 60)
-	w.accept = func(u token.UserID) bool { return (int(u[0])<<4|int(u[1])>>4)%60 == turn }
-	g, over := w.signIn(w.stranger()), w.signIn(w.stranger())
-	w.end(over, session.LoggedOut)
-	blocked, editor := w.stranger(), w.stranger()
-	stopped, edits := w.signIn(blocked), w.signIn(editor)
-	must(t, w.Block(ctx, blocked, false, operator))
-	w.gives(editor, "editor")
-	in := w.verified(w.stranger())
-	unspent, _, err := w.IssueNonce(ctx, terms)
-	must(t, err)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w := newWorld(t, e.ServerWith(t, "--maxmemory-policy", "volatile-lru").Redis, nil)
+		turn := int(w.clock.now().Add(time.Minute).Unix() / 60 % 60)
+		w.accept = func(u token.UserID) bool { return (int(u[0])<<4|int(u[1])>>4)%60 == turn }
+		g, over := w.signIn(w.stranger()), w.signIn(w.stranger())
+		w.end(over, session.LoggedOut)
+		blocked, editor := w.stranger(), w.stranger()
+		stopped, edits := w.signIn(blocked), w.signIn(editor)
+		must(t, w.Block(ctx, blocked, false, operator))
+		w.gives(editor, "editor")
+		in := w.verified(w.stranger())
+		unspent, _, err := w.IssueNonce(ctx, terms)
+		must(t, err)
 
-	w.limitMemory("1")
-	for w.volatile() > 0 {
-		_ = w.rdb.Set(ctx, "more", "x", 0).Err() // refused in the end, when nothing is left to evict
-	}
-	w.limitMemory("0")
-	for _, gone := range []session.Grant{g, over, stopped, edits} {
-		w.dead(gone)
-	}
-	for _, nonce := range []string{in.Nonce, unspent} {
-		wants(t, "a nonce", w.SpendNonce(ctx, nonce, terms), session.ErrNonceUnknown)
-	}
-	_, err = w.Create(ctx, w.verified(blocked))
-	wants(t, "a login of the blocked", err, session.ErrBlocked)
-	if roles := w.signIn(editor).User.Roles; !slices.Equal(roles, []string{"editor"}) {
-		t.Errorf("the roles are %q", roles)
-	}
-	must(t, w.Erase(ctx, edits.User.ID, false, operator)) // whose record lists a session without a payload until it is due
-	if len(w.problems()) == 0 {
-		t.Error("the counters know what was evicted")
-	}
-	w.clock.add(time.Minute) // to the one in which the sweeper recounts those buckets
-	_, err = w.Sweep(ctx)
-	must(t, err)
-	w.checkComplete()
+		w.limitMemory("1")
+		for w.volatile() > 0 {
+			_ = w.rdb.Set(ctx, "more", "x", 0).Err() // refused in the end, when nothing is left to evict
+		}
+		w.limitMemory("0")
+		for _, gone := range []session.Grant{g, over, stopped, edits} {
+			w.dead(gone)
+		}
+		for _, nonce := range []string{in.Nonce, unspent} {
+			wants(t, "a nonce", w.SpendNonce(ctx, nonce, terms), session.ErrNonceUnknown)
+		}
+		_, err = w.Create(ctx, w.verified(blocked))
+		wants(t, "a login of the blocked", err, session.ErrBlocked)
+		if roles := w.signIn(editor).User.Roles; !slices.Equal(roles, []string{"editor"}) {
+			t.Errorf("the roles are %q", roles)
+		}
+		must(t, w.Erase(ctx, edits.User.ID, false, operator)) // whose record lists a session without a payload until it is due
+		if len(w.problems()) == 0 {
+			t.Error("the counters know what was evicted")
+		}
+		w.clock.add(time.Minute) // to the one in which the sweeper recounts those buckets
+		_, err = w.Sweep(ctx)
+		must(t, err)
+		w.checkComplete()
+	})
 }
 
 // volatile is how many keys have a TTL.
@@ -123,7 +129,7 @@ func (w *world) volatile() (n int) {
 // Whichever single key is taken away, nobody gets in who was not, and what ended stays ended: absence denies. What is taken
 // away for good is a session or a nonce (attack case 61).
 func TestKeysLost(t *testing.T) {
-	each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachServer(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, nil)
 		who := w.stranger()
 		old := w.signIn(who)
@@ -160,24 +166,26 @@ func TestKeysLost(t *testing.T) {
 // All keys gone in the middle of a login or a session: everybody is signed out, and no nonce that was issued or spent
 // before is worth anything (attack case 61).
 func TestKeysLost_all(t *testing.T) {
-	w := newWorld(t, redistest.ServerWith(t).Redis, nil)
-	who := w.stranger()
-	g, in := w.signIn(who), w.verified(w.stranger())
-	nonce, _, err := w.IssueNonce(ctx, terms)
-	must(t, err)
-	a := w.opens(g)
-	must(t, w.rdb.FlushAll(ctx).Err())
-	w.dead(g)
-	for _, spent := range []string{in.Nonce, nonce} {
-		wants(t, "a nonce", w.SpendNonce(ctx, spent, terms), session.ErrNonceUnknown)
-	}
-	_, err = w.StepUp(ctx, a, laptop)
-	wants(t, "a step-up", err, token.ErrInvalid)
-	_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
-	wants(t, "a logout", err, token.ErrInvalid)
-	second, err := w.Create(ctx, in) // whose nonce was spent, and whose signature verified, before
-	must(t, err)
-	w.opens(second)
-	w.dead(g)
-	w.checkComplete()
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w := newWorld(t, e.ServerWith(t).Redis, nil)
+		who := w.stranger()
+		g, in := w.signIn(who), w.verified(w.stranger())
+		nonce, _, err := w.IssueNonce(ctx, terms)
+		must(t, err)
+		a := w.opens(g)
+		must(t, w.rdb.FlushAll(ctx).Err())
+		w.dead(g)
+		for _, spent := range []string{in.Nonce, nonce} {
+			wants(t, "a nonce", w.SpendNonce(ctx, spent, terms), session.ErrNonceUnknown)
+		}
+		_, err = w.StepUp(ctx, a, laptop)
+		wants(t, "a step-up", err, token.ErrInvalid)
+		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+		wants(t, "a logout", err, token.ErrInvalid)
+		second, err := w.Create(ctx, in) // whose nonce was spent, and whose signature verified, before
+		must(t, err)
+		w.opens(second)
+		w.dead(g)
+		w.checkComplete()
+	})
 }

@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	soakFor  = flag.Duration("soak", 20*time.Second, "how long TestSoak goes on")
+	soakFor  = flag.Duration("soak", 20*time.Second, "how long TestSoak goes on, half of it on each engine")
 	soakSeed = flag.Uint64("seed", 0, "what TestSoak's faults and operations follow from; 0 draws one")
 )
 
@@ -51,11 +51,16 @@ func TestSoak(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	s := newSoak(t, seed)
-	t.Logf("seed %d", seed)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) { newSoak(t, e, seed).run(*soakFor/2, seed) })
+}
+
+// run soaks for a time, and checks and reports what came of it.
+func (s *soak) run(spell time.Duration, seed uint64) {
+	s.t.Helper()
+	s.t.Logf("seed %d", seed)
 	var all sync.WaitGroup
 	defer all.Wait() // also where the faults end the test
-	over, cancel := context.WithTimeout(ctx, *soakFor)
+	over, cancel := context.WithTimeout(ctx, spell)
 	defer cancel()
 	for i := range s.drivers {
 		all.Go(func() { s.drive(over, i, seed) })
@@ -63,12 +68,12 @@ func TestSoak(t *testing.T) {
 	s.strike(over)
 	all.Wait()
 	s.recount()
-	s.report(seed)
+	s.report(spell, seed)
 }
 
-func newSoak(t *testing.T, seed uint64) *soak {
+func newSoak(t *testing.T, e redistest.Engine, seed uint64) *soak {
 	t.Helper()
-	c := redistest.ClusterWith(t)
+	c := e.ClusterWith(t)
 	s := &soak{
 		t: t, cluster: c, proxies: redistest.NewProxies(t, c.Redis.Nodes...), random: rand.New(rand.NewPCG(seed, 1)), struck: map[string]int{},
 	}
@@ -128,7 +133,7 @@ func (s *soak) recount() {
 }
 
 // report writes down what was done, for make to print.
-func (s *soak) report(seed uint64) {
+func (s *soak) report(spell time.Duration, seed uint64) {
 	s.t.Helper()
 	var did history.Progress
 	for _, d := range s.drivers {
@@ -140,10 +145,10 @@ func (s *soak) report(seed uint64) {
 		faults = append(faults, fmt.Sprintf("%s %d", name, s.struck[name]))
 		total += s.struck[name]
 	}
-	text := fmt.Sprintf("soak of %v on a cluster, seed %d: %v, faults %d (%s), late requests that ran %d, violations %d",
-		*soakFor, seed, did, total, strings.Join(faults, ", "), s.delivered, s.violations)
+	text := fmt.Sprintf("soak of %v on a %s, seed %d: %v, faults %d (%s), late requests that ran %d, violations %d",
+		spell, s.cluster.Name, seed, did, total, strings.Join(faults, ", "), s.delivered, s.violations)
 	s.t.Log(text)
-	must(s.t, report.Write("soak", text))
+	must(s.t, report.Write("soak-"+s.cluster.Name, text))
 	if s.struck["requests late"] > 2 && s.delivered == 0 {
 		s.t.Error("no request came late")
 	}

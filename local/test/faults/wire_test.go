@@ -40,7 +40,7 @@ var cuts = map[string]redistest.Fault{"before it ran": redistest.CutBefore, "aft
 // Invariant 8: a connection that is cut under a request, whichever of an act's it is, before Redis has run it or after, is
 // noticed by nobody: the store asks again, and the answer, the state and the one event are those of a call without a fault.
 func TestCut(t *testing.T) {
-	each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachServer(t, func(t *testing.T, r redistest.Redis) {
 		w := between(t, r)
 		w.rehearse()
 		for _, a := range acts {
@@ -67,7 +67,7 @@ func TestCut(t *testing.T) {
 // A connection that is cut under a request and under its repeat is told as that, and the act has happened wholly or not at
 // all; so whoever asks again gets the right answer.
 func TestCut_twice(t *testing.T) {
-	each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachServer(t, func(t *testing.T, r redistest.Redis) {
 		w := between(t, r)
 		w.rehearse()
 		for _, a := range acts {
@@ -143,7 +143,7 @@ func TestDelay(t *testing.T) {
 	t.Parallel() // it mostly waits
 	for name, fault := range map[string]redistest.Fault{"request lost": redistest.Swallow, "answer lost": redistest.Silence} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, r redistest.Redis) {
+			redistest.EachServer(t, func(t *testing.T, r redistest.Redis) {
 				for _, one := range atOnce(t, r, fault, 1) {
 					one.right(name, one.answer, one.err)
 					if one.struck != 1 {
@@ -159,7 +159,7 @@ func TestDelay(t *testing.T) {
 // A request that is under way so long that its repeat is answered before it arrives does no harm when it does.
 func TestDelay_late(t *testing.T) {
 	t.Parallel() // it mostly waits
-	each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachServer(t, func(t *testing.T, r redistest.Redis) {
 		for _, one := range atOnce(t, r, redistest.Late, 1) {
 			tr, late := one.trial, 0
 			if one.err != nil || one.answer != tr.answers[0] {
@@ -181,31 +181,36 @@ func TestDelay_late(t *testing.T) {
 // Where nothing is answered at all, every act is unavailable in its time, and has happened wholly or not at all.
 func TestDelay_forGood(t *testing.T) {
 	t.Parallel() // it mostly waits
-	for name, fault := range map[string]redistest.Fault{"requests lost": redistest.Swallow, "answers lost": redistest.Silence} {
-		t.Run(name, func(t *testing.T) {
-			r := redistest.Server(t)
-			for _, one := range atOnce(t, r, fault, 2) {
-				if one.err != nil && !errors.Is(one.err, session.ErrUnavailable) || one.err == nil && one.name != "another network" {
-					t.Errorf("%s: answered %q, %v", one.name, one.answer, one.err)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		t.Parallel()
+		for name, fault := range map[string]redistest.Fault{"requests lost": redistest.Swallow, "answers lost": redistest.Silence} {
+			t.Run(name, func(t *testing.T) {
+				r := e.Server(t)
+				for _, one := range atOnce(t, r, fault, 2) {
+					if one.err != nil && !errors.Is(one.err, session.ErrUnavailable) || one.err == nil && one.name != "another network" {
+						t.Errorf("%s: answered %q, %v", one.name, one.answer, one.err)
+					}
+					one.settled(name, fault == redistest.Silence)
 				}
-				one.settled(name, fault == redistest.Silence)
-			}
-			newWorld(t, r, nil).checkComplete()
-		})
-	}
+				newWorld(t, r, nil).checkComplete()
+			})
+		}
+	})
 }
 
 // A deadline of the caller's own that is nearer than the client's is kept.
 func TestDelay_nearDeadline(t *testing.T) {
-	w := between(t, redistest.Server(t))
-	g := w.signIn(w.stranger())
-	w.strike(redistest.Swallow, 1, 2)
-	unavailable(t, "a request without an answer", func(limited context.Context) error {
-		near, cancel := context.WithTimeout(limited, 50*time.Millisecond)
-		defer cancel()
-		_, err := w.Validate(near, g.AccessToken, laptop)
-		return err
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w := between(t, e.Server(t))
+		g := w.signIn(w.stranger())
+		w.strike(redistest.Swallow, 1, 2)
+		unavailable(t, "a request without an answer", func(limited context.Context) error {
+			near, cancel := context.WithTimeout(limited, 50*time.Millisecond)
+			defer cancel()
+			_, err := w.Validate(near, g.AccessToken, laptop)
+			return err
+		})
+		w.proxies.Decide(nil)
+		w.opens(g)
 	})
-	w.proxies.Decide(nil)
-	w.opens(g)
 }

@@ -77,25 +77,25 @@ func TestHistory_linearizable(t *testing.T) {
 		}
 		describe(t, d, int(histories)*config.Accounts)
 		logProgress(t, d.Progress())
-		must(t, report.Write("histories-"+r.Name, fmt.Sprintf("on %s: %v, violations 0", engines[r.Name], d.Progress())))
+		must(t, report.Write("histories-"+r.Name, fmt.Sprintf("on %s: %v, violations 0", r.Name, d.Progress())))
 	})
 }
 
-var engines = map[string]string{"embedded": "the embedded engine", "server": "redis-server", "cluster": "a cluster"}
-
 // The sweeper may come by at any time.
 func TestHistory_swept(t *testing.T) {
-	r := redistest.Server(t)
-	d, err := history.NewDriver(product(t, r), history.Config{
-		Rules: rules(r.Prefix), Clients: 4, Accounts: 3, Operations: 60, Step: 30 * time.Second, Faults: 0.05, Sweeping: true,
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		r := e.Server(t)
+		d, err := history.NewDriver(product(t, r), history.Config{
+			Rules: rules(r.Prefix), Clients: 4, Accounts: 3, Operations: 60, Step: 30 * time.Second, Faults: 0.05, Sweeping: true,
+		})
+		must(t, err)
+		for seed := range uint64(5) {
+			check(t, d.Run(ctx, seed))
+		}
+		if did := d.Progress(); did.Operations[history.Sweep] < 5 || did.Answers["idle_timeout"] == 0 {
+			t.Errorf("it did %+v", did)
+		}
 	})
-	must(t, err)
-	for seed := range uint64(5) {
-		check(t, d.Run(ctx, seed))
-	}
-	if did := d.Progress(); did.Operations[history.Sweep] < 5 || did.Answers["idle_timeout"] == 0 {
-		t.Errorf("it did %+v", did)
-	}
 }
 
 // describe compares, once the sweeper has passed, what the counters tell with what the accounts have.

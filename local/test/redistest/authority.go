@@ -51,10 +51,15 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// Server starts a redis-server that speaks TLS only, with a certificate for
-// that name until that end, which may have passed. Its password is "open
-// sesame".
+// Server is [Authority.ServerOf] of any engine.
 func (a Authority) Server(t testing.TB, name string, end time.Time) *Own {
+	t.Helper()
+	return a.ServerOf(t, installed(t), name, end)
+}
+
+// ServerOf starts a server that speaks TLS only, with a certificate for that
+// name until that end, which may have passed. Its password is "open sesame".
+func (a Authority) ServerOf(t testing.TB, e Engine, name string, end time.Time) *Own {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
@@ -75,7 +80,7 @@ func (a Authority) Server(t testing.TB, name string, end time.Time) *Own {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ServerWith(t, "--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no",
+	return e.ServerWith(t, "--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no",
 		"--tls-cert-file", pemFile(t, "CERTIFICATE", cert),
 		"--tls-key-file", pemFile(t, "PRIVATE KEY", private),
 		"--tls-ca-cert-file", a.File(t), "--requirepass", "open sesame")

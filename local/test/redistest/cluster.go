@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +23,7 @@ const (
 	slots     = 16384
 )
 
-// NodeTimeout is how long, in milliseconds, a node of [ClusterWith] may be
+// NodeTimeout is how long, in milliseconds, a node of [Engine.ClusterWith] may be
 // silent before the others consider it failed, which takes the whole cluster
 // down. It must be longer than a busy machine delays an answer. It must not be
 // much longer: primaries vote for replicas of a given primary only once in
@@ -32,7 +31,7 @@ const (
 // as long.
 const NodeTimeout = "5000"
 
-// OwnCluster is a cluster of redis-servers that belongs to one test.
+// OwnCluster is a cluster that belongs to one test.
 type OwnCluster struct {
 	Redis
 	// Nodes has the servers: at first the three primaries, and then their
@@ -41,14 +40,25 @@ type OwnCluster struct {
 	t     testing.TB
 }
 
-// Cluster gives this test a prefix on the cluster of the test binary, which the
-// first caller starts. If no server is installed, the test is skipped; with
-// CI=true it fails instead. At its end the test fails if a script or a command
-// used keys of several slots, or a key that it had not declared.
+// Cluster is [Engine.Cluster] of any engine.
 func Cluster(t testing.TB) Redis {
 	t.Helper()
-	nodes := sharedCluster(t)
-	r := Redis{Name: "cluster", Addr: nodes[0], Nodes: nodes, Prefix: newPrefix()}
+	return installed(t).Cluster(t)
+}
+
+// Cluster gives this test a prefix on the cluster of the test binary, which the
+// first caller starts. If the engine is not installed, the test is skipped; with
+// CI=true it fails instead. At its end the test fails if a script or a command
+// used keys of several slots, or a key that it had not declared.
+func (e Engine) Cluster(t testing.TB) Redis {
+	t.Helper()
+	e.find(t)
+	procs, err := shared[e].cluster()
+	must(t, err)
+	nodes := addresses(procs)
+	r := Redis{
+		Name: e.cluster(), Engine: e, Addr: nodes[0], Nodes: nodes, Prefix: newPrefix(),
+	}
 	before := r.crossings(t)
 	r.open(t)
 	t.Cleanup(func() {
@@ -59,30 +69,18 @@ func Cluster(t testing.TB) Redis {
 	return r
 }
 
-var (
-	clusterOnce  sync.Once
-	clusterProcs []*process // kept until this binary ends, see sharedProc
-	errCluster   error
-)
-
-func sharedCluster(t testing.TB) []string {
-	t.Helper()
-	path := find(t)
-	clusterOnce.Do(func() {
-		// No replica takes over here, however long a busy machine delays the
-		// answer of a node.
-		args := slices.Concat(inspector, []string{
-			"--cluster-node-timeout", "60000", "--cluster-replica-no-failover", "yes",
-		})
-		clusterProcs, errCluster = startNodes(path, os.TempDir(), args)
-		if errCluster == nil {
-			errCluster = form(addresses(clusterProcs))
-		}
+// startCluster starts the cluster that all tests of this binary share.
+func startCluster(e Engine) ([]*process, error) {
+	// No replica takes over here, however long a busy machine delays the answer
+	// of a node.
+	args := slices.Concat(inspector, []string{
+		"--cluster-node-timeout", "60000", "--cluster-replica-no-failover", "yes",
 	})
-	if errCluster != nil {
-		t.Fatal(errCluster)
+	procs, err := startNodes(e, os.TempDir(), args)
+	if err != nil {
+		return procs, err
 	}
-	return addresses(clusterProcs)
+	return procs, form(addresses(procs))
 }
 
 // ClusterWith starts a cluster for this test alone, with further arguments for
@@ -90,14 +88,15 @@ func sharedCluster(t testing.TB) []string {
 // that could happen at any time. A test either calls [OwnCluster.FailOver], or
 // allows it with the arguments "--cluster-replica-no-failover", "no". The
 // product's user is on every node.
-func ClusterWith(t testing.TB, args ...string) *OwnCluster {
+func (e Engine) ClusterWith(t testing.TB, args ...string) *OwnCluster {
 	t.Helper()
-	c := &OwnCluster{t: t, Redis: Redis{Name: "cluster", Prefix: newPrefix()}}
+	e.find(t)
+	c := &OwnCluster{t: t, Redis: Redis{Name: e.cluster(), Engine: e, Prefix: newPrefix()}}
 	c.newUser()
 	args = slices.Concat(
 		[]string{"--cluster-node-timeout", NodeTimeout, "--cluster-replica-no-failover", "yes"},
 		inspector, args, []string{"--user", c.Username}, c.userRules(t))
-	procs, err := startNodes(find(t), t.TempDir(), args)
+	procs, err := startNodes(e, t.TempDir(), args)
 	for _, p := range procs {
 		node := &Own{t: t, args: p.args, proc: p, Redis: c.Redis}
 		node.Name, node.Addr = "node", address(p.port)
@@ -126,10 +125,10 @@ func addresses(procs []*process) []string {
 
 // startNodes starts servers that are not in a cluster yet. They write their
 // cluster configuration to dir.
-func startNodes(path, dir string, args []string) ([]*process, error) {
+func startNodes(e Engine, dir string, args []string) ([]*process, error) {
 	var procs []*process
 	for range 2 * primaries {
-		p, err := start(path, slices.Concat(args, []string{
+		p, err := start(e, slices.Concat(args, []string{
 			"--cluster-enabled", "yes",
 			"--cluster-config-file", filepath.Join(dir, "node-"+rand.Text()+".conf"),
 			"--cluster-port", "{bus}", "--repl-diskless-sync-delay", "0",

@@ -1,12 +1,15 @@
 // Package redistest gives each test its own Redis: the embedded engine, a
-// redis-server, or a cluster of them. The test binary starts servers on free
-// loopback ports, and they end with it. The package never connects to a server
-// that it did not start.
+// redis-server or a valkey-server, or a cluster of these. The test binary starts
+// servers on free loopback ports, and they end with it. The package never
+// connects to a server that it did not start.
 //
-// Tests of a binary share one redis-server and one cluster. Each test gets its
-// own key prefix, and the keys under it are deleted when the test ends. A test
-// that needs arguments, faults or MONITOR uses [ServerWith], [Replicated] or
-// [ClusterWith], and a [Proxy].
+// Tests of a binary share one server and one cluster of each [Engine]. Each test
+// gets its own key prefix, and the keys under it are deleted when the test ends.
+// A test that needs arguments, faults or MONITOR uses [Engine.ServerWith],
+// [Engine.Replicated] or [Engine.ClusterWith], and a [Proxy].
+//
+// The functions of the same names, such as [Server], are for tests to which the
+// engine does not matter. They use the first one that is installed.
 //
 // A server has two users. The test inspects data through [Redis.Client], as the
 // server's default user, which may do everything except run scripts. The code
@@ -31,7 +34,8 @@ import (
 
 // Redis is an engine, as one test sees it.
 type Redis struct {
-	Name   string   // "embedded", "server" or "cluster", for messages
+	Name   string   // "embedded", "redis", "valkey-cluster" and so on, for messages
+	Engine Engine   // empty for the embedded engine
 	Addr   string   // host:port on loopback; in a cluster, that of one node
 	Nodes  []string // the addresses of all nodes of a cluster; otherwise nil
 	Prefix string   // random, used by this test only; every key must begin with it
@@ -48,21 +52,35 @@ type Redis struct {
 	client, product redis.UniversalClient
 }
 
-// Each runs test against the three engines, as the subtests "embedded",
-// "server" and "cluster".
+// Each runs test against the embedded engine and [EachServer].
 func Each(t *testing.T, test func(t *testing.T, r Redis)) {
 	t.Helper()
-	EachSingle(t, test)
-	t.Run("cluster", func(t *testing.T) { test(t, Cluster(t)) })
+	t.Run("embedded", func(t *testing.T) { test(t, Embedded(t)) })
+	EachServer(t, test)
 }
 
-// EachSingle runs test against the two engines that are a single server. It is
-// for what does not depend on a cluster: how often something is sent, its size,
-// or what is above the store.
+// EachServer runs test against both engines, single and as a cluster: the
+// subtests "redis", "valkey", "redis-cluster" and "valkey-cluster".
+func EachServer(t *testing.T, test func(t *testing.T, r Redis)) {
+	t.Helper()
+	eachSingleServer(t, test)
+	for _, e := range engines {
+		t.Run(e.cluster(), func(t *testing.T) { test(t, e.Cluster(t)) })
+	}
+}
+
+// EachSingle runs test against the engines that are a single server: the
+// subtests "embedded", "redis" and "valkey". It is for what does not depend on a
+// cluster: how often something is sent, its size, or what is above the store.
 func EachSingle(t *testing.T, test func(t *testing.T, r Redis)) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) { test(t, Embedded(t)) })
-	t.Run("server", func(t *testing.T) { test(t, Server(t)) })
+	eachSingleServer(t, test)
+}
+
+func eachSingleServer(t *testing.T, test func(t *testing.T, r Redis)) {
+	t.Helper()
+	EachEngine(t, func(t *testing.T, e Engine) { test(t, e.Server(t)) })
 }
 
 // Embedded starts an embedded engine for this test alone. Its TTLs follow the
@@ -76,19 +94,28 @@ func Embedded(t testing.TB) Redis {
 	return r
 }
 
-// Server gives this test a prefix on the redis-server of the test binary, which
-// the first caller starts. If no server is installed, the test is skipped; with
-// CI=true it fails instead.
+// Server is [Engine.Server] of any engine.
 func Server(t testing.TB) Redis {
 	t.Helper()
-	r := Redis{Name: "server", Addr: shared(t), Prefix: newPrefix()}
+	return installed(t).Server(t)
+}
+
+// Server gives this test a prefix on the server of the test binary, which the
+// first caller starts. If the engine is not installed, the test is skipped; with
+// CI=true it fails instead.
+func (e Engine) Server(t testing.TB) Redis {
+	t.Helper()
+	e.find(t)
+	proc, err := shared[e].single()
+	must(t, err)
+	r := Redis{Name: string(e), Engine: e, Addr: address(proc.port), Prefix: newPrefix()}
 	r.open(t)
 	return r
 }
 
 // Under gives this test another prefix on the same engine, with its own user
 // and clients. It is for tests of two deployments that share a Redis. Unlike
-// the user of [ServerWith], this one is gone after Restart.
+// the user of [Engine.ServerWith], this one is gone after Restart.
 func (r Redis) Under(t testing.TB, prefix string) Redis {
 	t.Helper()
 	r.Prefix = prefix

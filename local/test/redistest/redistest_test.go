@@ -33,57 +33,63 @@ func TestEach_keepsTestsApart(t *testing.T) {
 }
 
 func TestServer_deletesOnlyItsOwnKeys(t *testing.T) {
-	ctx := context.Background()
-	witness := redistest.Server(t)
-	set := func(r redistest.Redis) {
-		t.Helper()
-		if err := r.Client().Set(ctx, r.Prefix+":k", "v", 0).Err(); err != nil {
-			t.Fatal(err)
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx := context.Background()
+		witness := e.Server(t)
+		set := func(r redistest.Redis) {
+			t.Helper()
+			if err := r.Client().Set(ctx, r.Prefix+":k", "v", 0).Err(); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	set(witness)
-	var gone redistest.Redis
-	t.Run("inner", func(t *testing.T) {
-		gone = redistest.Server(t)
-		set(gone)
+		set(witness)
+		var gone redistest.Redis
+		t.Run("inner", func(t *testing.T) {
+			gone = e.Server(t)
+			set(gone)
+		})
+		left, err := witness.Client().Exists(ctx, witness.Prefix+":k").Result()
+		if err != nil || left != 1 {
+			t.Errorf("another test's key: %d left, %v", left, err)
+		}
+		left, err = witness.Client().Exists(ctx, gone.Prefix+":k").Result()
+		if err != nil || left != 0 {
+			t.Errorf("own key after the test: %d left, %v", left, err)
+		}
 	})
-	left, err := witness.Client().Exists(ctx, witness.Prefix+":k").Result()
-	if err != nil || left != 1 {
-		t.Errorf("another test's key: %d left, %v", left, err)
-	}
-	left, err = witness.Client().Exists(ctx, gone.Prefix+":k").Result()
-	if err != nil || left != 0 {
-		t.Errorf("own key after the test: %d left, %v", left, err)
-	}
 }
 
 func TestServerWith_arguments(t *testing.T) {
-	ctx := context.Background()
-	own := redistest.ServerWith(t, "--requirepass", "open sesame")
-	if err := own.Client().Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
-		t.Fatalf("without the password: %v", err)
-	}
-	opts := own.Options()
-	opts.Password = "open sesame"
-	client := redis.NewClient(opts)
-	defer client.Close()
-	if err := client.Ping(ctx).Err(); err != nil {
-		t.Fatalf("with the password: %v", err)
-	}
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx := context.Background()
+		own := e.ServerWith(t, "--requirepass", "open sesame")
+		if err := own.Client().Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+			t.Fatalf("without the password: %v", err)
+		}
+		opts := own.Options()
+		opts.Password = "open sesame"
+		client := redis.NewClient(opts)
+		defer client.Close()
+		if err := client.Ping(ctx).Err(); err != nil {
+			t.Fatalf("with the password: %v", err)
+		}
+	})
 }
 
 func TestServerWith_stopAndRestart(t *testing.T) {
-	ctx := context.Background()
-	own := redistest.ServerWith(t)
-	own.Stop()
-	var refused *net.OpError
-	if err := own.Client().Ping(ctx).Err(); !errors.As(err, &refused) {
-		t.Fatalf("a stopped server answers: %v", err)
-	}
-	own.Restart()
-	if err := own.Client().Ping(ctx).Err(); err != nil {
-		t.Fatalf("after the restart: %v", err)
-	}
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		ctx := context.Background()
+		own := e.ServerWith(t)
+		own.Stop()
+		var refused *net.OpError
+		if err := own.Client().Ping(ctx).Err(); !errors.As(err, &refused) {
+			t.Fatalf("a stopped server answers: %v", err)
+		}
+		own.Restart()
+		if err := own.Client().Ping(ctx).Err(); err != nil {
+			t.Fatalf("after the restart: %v", err)
+		}
+	})
 }
 
 // A test binary that is killed cannot clean up. The server must go all the same.
@@ -124,8 +130,31 @@ func TestServerWith_saysWhyItDidNotStart(t *testing.T) {
 	child := exec.Command(os.Args[0], "-test.run=^TestServerWith_saysWhyItDidNotStart$", "-test.timeout=30s")
 	child.Env = append(os.Environ(), "REDISTEST_CHILD=1")
 	out, err := child.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "redis-server did not start") || !strings.Contains(string(out), "no-such-argument") {
+	if err == nil || !strings.Contains(string(out), "-server did not start") || !strings.Contains(string(out), "no-such-argument") {
 		t.Errorf("the child said %v: %s", err, out)
+	}
+}
+
+// An engine that is not installed fails the tests that need it in CI. Elsewhere they are skipped and say how to install it.
+func TestEachEngine_missing(t *testing.T) {
+	if os.Getenv("REDISTEST_CHILD") != "" {
+		redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) { t.Error("an engine was found") })
+		return
+	}
+	for _, ci := range []string{"true", ""} {
+		child := exec.Command(os.Args[0], "-test.run=^TestEachEngine_missing$", "-test.v")
+		child.Env = append(os.Environ(), "REDISTEST_CHILD=1", "CI="+ci, "PATH="+t.TempDir())
+		out, err := child.CombinedOutput()
+		result := map[string]string{"true": "FAIL", "": "SKIP"}[ci]
+		for _, engine := range []string{"redis", "valkey"} {
+			if !strings.Contains(string(out), "--- "+result+": TestEachEngine_missing/"+engine) ||
+				!strings.Contains(string(out), "no "+engine+"-server found: apt-get install "+engine+"-server") {
+				t.Errorf("CI=%q without %s-server: %s", ci, engine, out)
+			}
+		}
+		if (err != nil) != (ci == "true") {
+			t.Errorf("CI=%q: %v", ci, err)
+		}
 	}
 }
 

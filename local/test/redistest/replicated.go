@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// Replicated starts a redis-server and a replica of it, for this test alone.
-// The arguments are for both, see [ServerWith]. Both have the product's user,
+// Replicated starts a server and a replica of it, for this test alone. The
+// arguments are for both, see [Engine.ServerWith]. Both have the product's user,
 // under the prefix of the primary. The replica is read-only until a test calls
 // [Own.Promote].
-func Replicated(t testing.TB, args ...string) (primary, replica *Own) {
+func (e Engine) Replicated(t testing.TB, args ...string) (primary, replica *Own) {
 	t.Helper()
 	args = append([]string{"--repl-diskless-sync-delay", "0"}, args...)
-	primary = ServerWith(t, args...)
+	primary = e.ServerWith(t, args...)
 	replica = ReplicaWith(t, primary, args...)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -25,8 +25,8 @@ func Replicated(t testing.TB, args ...string) (primary, replica *Own) {
 	return primary, replica
 }
 
-// ReplicaWith starts a replica of a redis-server, with further arguments. It
-// does not wait until the replica has its data.
+// ReplicaWith starts a replica of a server, of the same engine, with further
+// arguments. It does not wait until the replica has its data.
 func ReplicaWith(t testing.TB, primary *Own, args ...string) *Own {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(primary.Addr)

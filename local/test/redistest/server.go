@@ -21,10 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// howToGet is the message for a machine without redis-server.
-const howToGet = "no redis-server found: apt-get install redis-server (or brew install redis)"
-
-// Own is a redis-server that belongs to one test.
+// Own is a server that belongs to one test.
 type Own struct {
 	Redis
 	t    testing.TB
@@ -32,9 +29,15 @@ type Own struct {
 	proc *process
 }
 
-// ServerWith starts a redis-server for this test alone, with further arguments:
+// ServerWith is [Engine.ServerWith] of any engine.
+func ServerWith(t testing.TB, args ...string) *Own {
+	t.Helper()
+	return installed(t).ServerWith(t, args...)
+}
+
+// ServerWith starts a server for this test alone, with further arguments:
 //
-//	redistest.ServerWith(t, "--maxmemory", "10mb",
+//	redistest.EngineValkey.ServerWith(t, "--maxmemory", "10mb",
 //		"--maxmemory-policy", "noeviction")
 //
 // In an argument, {port} stands for the port of Addr, which TLS needs:
@@ -42,9 +45,10 @@ type Own struct {
 // For a server with a password or TLS, make a client from Options: that of
 // Client has neither, and that of Product has no TLS. The product's user exists
 // whatever the arguments say, also after Restart.
-func ServerWith(t testing.TB, args ...string) *Own {
+func (e Engine) ServerWith(t testing.TB, args ...string) *Own {
 	t.Helper()
-	r := Redis{Name: "server", Prefix: newPrefix()}
+	e.find(t)
+	r := Redis{Name: string(e), Engine: e, Prefix: newPrefix()}
 	r.newUser()
 	return serverFor(t, r, args)
 }
@@ -57,7 +61,7 @@ func serverFor(t testing.TB, r Redis, args []string) *Own {
 	if !slices.Contains(args, "--requirepass") {
 		o.args = append(o.args, inspector...)
 	}
-	proc, err := start(find(t), o.args)
+	proc, err := start(o.Engine, o.args)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +84,7 @@ func (o *Own) Stop() { o.proc.stop() }
 func (o *Own) Restart() {
 	o.t.Helper()
 	o.Stop()
-	proc, err := launch(find(o.t), o.proc.port, o.proc.bus, o.args)
+	proc, err := launch(o.Engine, o.proc.port, o.proc.bus, o.args)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -106,25 +110,6 @@ func (o *Own) Thaw() {
 	must(o.t, syscall.Kill(o.PID(), syscall.SIGCONT))
 }
 
-var (
-	sharedOnce sync.Once
-	// sharedProc is kept until this binary ends. If it were collected, its pipe
-	// would be closed, and that would end the server.
-	sharedProc *process
-	errShared  error
-)
-
-// shared returns the address of the server that all tests of this binary share.
-func shared(t testing.TB) string {
-	t.Helper()
-	path := find(t)
-	sharedOnce.Do(func() { sharedProc, errShared = start(path, inspector) })
-	if errShared != nil {
-		t.Fatal(errShared)
-	}
-	return address(sharedProc.port)
-}
-
 // inspector has the arguments with which the default user may do everything
 // except run scripts. Only tests use that user. If by mistake a test lets the
 // product use it, the test fails: it would not prove anything about the
@@ -133,28 +118,9 @@ var inspector = []string{
 	"--user", "default", "on", "nopass", "~*", "&*", "+@all", "-eval", "-evalsha",
 }
 
-var sayOnce sync.Once
-
-// find returns the path of a server. Without one, it ends the test: as a
-// failure in CI, and otherwise as a skip that says how to install one.
-func find(t testing.TB) string {
-	t.Helper()
-	for _, name := range []string{"redis-server", "valkey-server"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal(howToGet)
-	}
-	sayOnce.Do(func() { fmt.Fprintln(os.Stderr, howToGet+"; tests that need it are skipped") })
-	t.Skip(howToGet)
-	return ""
-}
-
 // start picks a free port and starts a server there. It tries several times,
 // because another process may take the port before the server does.
-func start(path string, args []string) (*process, error) {
+func start(e Engine, args []string) (*process, error) {
 	var errs error
 	for range 5 {
 		port, err := freePort()
@@ -165,7 +131,7 @@ func start(path string, args []string) (*process, error) {
 		if err != nil {
 			return nil, err
 		}
-		proc, err := launch(path, port, bus, args)
+		proc, err := launch(e, port, bus, args)
 		if err == nil {
 			return proc, nil
 		}
@@ -211,6 +177,7 @@ kill -9 "$watch" 2>/dev/null
 
 // process is a running server and the pipe that keeps it alive.
 type process struct {
+	engine    Engine
 	port, bus int
 	args      []string // as given, with placeholders
 	pid       int      // of the server, not of the guard
@@ -221,9 +188,9 @@ type process struct {
 }
 
 // launch starts a server on the port and returns when it accepts connections.
-func launch(path string, port, bus int, args []string) (*process, error) {
+func launch(e Engine, port, bus int, args []string) (*process, error) {
 	line := []string{
-		path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", os.TempDir(),
+		e.program(), "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", os.TempDir(),
 		"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "",
 		// The server reads no existing file, and leaves none behind.
 		"--dbfilename", rand.Text() + ".rdb", "--repl-diskless-load", "swapdb",
@@ -235,17 +202,17 @@ func launch(path string, port, bus int, args []string) (*process, error) {
 	cmd := exec.Command("sh", append([]string{"-c", guard, "guard", leftover(args)}, line...)...)
 	keep, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting redis-server: %w", err)
+		return nil, fmt.Errorf("starting %s: %w", e.program(), err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting redis-server: %w", err)
+		return nil, fmt.Errorf("starting %s: %w", e.program(), err)
 	}
 	cmd.Stderr = cmd.Stdout // the server writes errors in its arguments there
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting redis-server: %w", err)
+		return nil, fmt.Errorf("starting %s: %w", e.program(), err)
 	}
-	p := &process{port: port, bus: bus, args: args, keep: keep, cmd: cmd}
+	p := &process{engine: e, port: port, bus: bus, args: args, keep: keep, cmd: cmd}
 	if err := p.awaitReady(bufio.NewScanner(out)); err != nil {
 		p.stop()
 		return nil, err
@@ -282,7 +249,7 @@ func (p *process) awaitReady(log *bufio.Scanner) error {
 		}
 		seen = append(seen, line)
 	}
-	return fmt.Errorf("redis-server did not start:\n%s", strings.Join(seen, "\n"))
+	return fmt.Errorf("%s did not start:\n%s", p.engine.program(), strings.Join(seen, "\n"))
 }
 
 // stop closes the guard's input and waits until guard and server are gone.
