@@ -7,7 +7,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// newCluster makes a client for Redis Cluster. It follows a redirect once, as
+// newCluster makes a client for Redis Cluster, which also requires the hook
+// [showing]. It follows a redirect once, as
 // the store expects. A slot that moves twice is left to the store's own second
 // attempt.
 func newCluster(o *redis.UniversalOptions) *redis.ClusterClient {
@@ -21,7 +22,6 @@ func newCluster(o *redis.UniversalOptions) *redis.ClusterClient {
 	cluster.DisableRoutingPolicies = true
 	client := redis.NewClusterClient(cluster)
 	client.OnNewNode(func(node *redis.Client) { node.AddHook(hiding{}) })
-	client.AddHook(showing{client})
 	return client
 }
 
@@ -89,9 +89,9 @@ func (s showing) reason(ctx context.Context, err error) error {
 	if isLost(err) {
 		s.client.ReloadState(ctx)
 	}
-	var hidden lost
-	if errors.As(err, &hidden) {
-		return hidden.reason
+	// The error of opening a connection is wrapped twice.
+	for hidden := (lost{}); errors.As(err, &hidden); {
+		err = hidden.reason
 	}
 	return err
 }

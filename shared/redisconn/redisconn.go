@@ -60,16 +60,27 @@ func New(
 		}
 		o.CredentialsProviderContext = p.credentials
 	}
-	var client redis.UniversalClient
-	if r.Cluster {
-		client = newCluster(o)
-	} else {
+	return newClient(o, r.Cluster, newDiagnosis(r, env), p), nil
+}
+
+// newClient makes a client for one server or a cluster. The password is nil if
+// it is not in Secrets Manager. A hook sees what those after it return.
+func newClient(
+	o *redis.UniversalOptions, isCluster bool, d *diagnosis, p *password,
+) (client redis.UniversalClient) {
+	if !isCluster {
 		client = redis.NewClient(o.Simple())
+	} else {
+		client = newCluster(o)
 	}
+	client.AddHook(d)
 	if p != nil {
 		client.AddHook(p)
 	}
-	return client, nil
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		cluster.AddHook(showing{cluster})
+	}
+	return client
 }
 
 func options(r config.Redis) *redis.UniversalOptions {
@@ -117,10 +128,13 @@ func dialer(r config.Redis) func(ctx context.Context, network, addr string) (net
 	dial := plain.DialContext
 	if r.TLS {
 		dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			secure := tls.Dialer{NetDialer: plain, Config: &tls.Config{
-				ServerName: serverName(r, addr), MinVersion: tls.VersionTLS12,
-			}}
-			return secure.DialContext(ctx, network, addr)
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			conn, err := plain.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return secure(ctx, conn, serverName(r, addr))
 		}
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -130,6 +144,25 @@ func dialer(r config.Redis) func(ctx context.Context, network, addr string) (net
 		}
 		return conn, nil
 	}
+}
+
+// handshakeError says that a connection was made, and then no TLS.
+type handshakeError struct{ reason error }
+
+// Error implements the error interface.
+func (e *handshakeError) Error() string { return "TLS handshake: " + e.reason.Error() }
+
+// Unwrap returns the reason.
+func (e *handshakeError) Unwrap() error { return e.reason }
+
+// secure makes a TLS connection of a connection, or closes it.
+func secure(ctx context.Context, conn net.Conn, name string) (net.Conn, error) {
+	over := tls.Client(conn, &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12})
+	if err := over.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, &handshakeError{err}
+	}
+	return over, nil
 }
 
 // serverName returns the name that the certificate must have: the configured

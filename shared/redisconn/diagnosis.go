@@ -1,0 +1,187 @@
+package redisconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/awsenv"
+	"latchkey/shared/config"
+)
+
+// logAgainAfter is how long the same cause is not logged again.
+const logAgainAfter = time.Minute
+
+// diagnosis logs the likely cause of an error that the configuration can cause,
+// with the variables to look at: an error of Redis or of the network names
+// none. It implements [redis.Hook].
+type diagnosis struct {
+	config config.Redis
+	env    awsenv.Environment
+	// answered is set once Redis has answered anything. From then on the
+	// network's errors are outages.
+	answered atomic.Bool
+
+	mu     sync.Mutex
+	logged map[string]time.Time // by cause
+}
+
+func newDiagnosis(r config.Redis, env awsenv.Environment) *diagnosis {
+	return &diagnosis{config: r, env: env, logged: map[string]time.Time{}}
+}
+
+// cause is what is likely wrong, and which variables to look at, separated by
+// commas. The zero cause stands for an error that says enough itself.
+type cause struct{ text, variables string }
+
+// see logs the likely cause of an error, unless it was logged within the last
+// minute.
+func (d *diagnosis) see(ctx context.Context, err error) {
+	if err == nil || errors.Is(err, redis.Nil) {
+		d.answered.Store(true)
+		return
+	}
+	found := d.causeOf(err)
+	if found.text == "" || !d.isNews(found) {
+		return
+	}
+	d.env.Log.WarnContext(ctx, "likely cause", "cause", found.text,
+		"variables", found.variables, "error", err.Error())
+}
+
+// isNews reports whether a cause was not logged within the last minute, and
+// assumes that it is logged now.
+func (d *diagnosis) isNews(c cause) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.env.WallTime()
+	since := now.Sub(d.logged[c.text])
+	if since >= 0 && since < logAgainAfter {
+		return false
+	}
+	d.logged[c.text] = now
+	return true
+}
+
+func (d *diagnosis) causeOf(err error) cause {
+	var reply redis.Error
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &reply):
+		d.answered.Store(true)
+		return d.refusal(reply.Error())
+	case errors.As(err, &untrusted):
+		return cause{"the server's certificate is not valid for the host", "REDIS_HOST, REDIS_TLS"}
+	case d.answered.Load():
+		return cause{}
+	}
+	return d.obstacle(err)
+}
+
+// refusal returns the cause of an error reply.
+func (d *diagnosis) refusal(text string) cause {
+	has := func(parts ...string) bool {
+		for _, part := range parts {
+			if strings.Contains(text, part) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("cluster support disabled"):
+		return cause{"the server is not a cluster", "REDIS_CLUSTER"}
+	case !d.config.Cluster && has("MOVED ", "ASK ", "non local key"):
+		return cause{"the server is a node of a cluster", "REDIS_CLUSTER"}
+	case isCredentialRefused(text):
+		return cause{"the server refuses the user or its password", d.credentialVariables()}
+	case has("DENIED "):
+		return cause{"the server is in protected mode: it requires a user or a password",
+			d.credentialVariables()}
+	case has("NOPERM ", "The user executing the script", "ACL failure in script"):
+		if has("permissions to access", "can't access") {
+			return cause{"the user may not access keys with this prefix",
+				"REDIS_USERNAME, REDIS_KEY_PREFIX"}
+		}
+		return cause{"the user may not run a command", "REDIS_USERNAME"}
+	case has("READONLY ", "MASTERDOWN ", "REDIRECT ", "stale replica"):
+		return cause{"the server is a replica", "REDIS_HOST"}
+	}
+	return cause{}
+}
+
+// isCredentialRefused reports whether an error reply refuses the user or its
+// password. Redis had other words for it before version 6.
+func isCredentialRefused(text string) bool {
+	for _, prefix := range []string{
+		"WRONGPASS", "NOAUTH", "ERR invalid password", "ERR AUTH", "ERR Client sent AUTH",
+	} {
+		if strings.HasPrefix(text, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// credentialVariables returns the variables that a new connection signs in
+// with.
+func (d *diagnosis) credentialVariables() string {
+	switch {
+	case d.config.IAM:
+		return "REDIS_USERNAME, REDIS_CACHE_NAME, REDIS_SERVERLESS"
+	case d.config.PasswordSecretARN != "":
+		return "REDIS_USERNAME, REDIS_PASSWORD_SECRET_ARN"
+	}
+	return "REDIS_USERNAME, REDIS_PASSWORD"
+}
+
+// obstacle returns the cause of an error of the network, before Redis has
+// answered anything.
+func (d *diagnosis) obstacle(err error) cause {
+	var handshake *handshakeError
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &handshake):
+		return cause{"the port does not answer in TLS", "REDIS_TLS, REDIS_PORT"}
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return cause{"nothing can be connected to at this address", "REDIS_HOST, REDIS_PORT"}
+	case strings.HasPrefix(err.Error(), "redis: can't parse"):
+		return cause{"what answers is not Redis", "REDIS_HOST, REDIS_PORT"}
+	case !d.config.TLS && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+		return cause{"the server hangs up without an answer: it may expect TLS", "REDIS_TLS"}
+	}
+	return cause{}
+}
+
+// DialHook implements [redis.Hook].
+func (d *diagnosis) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook implements [redis.Hook].
+func (d *diagnosis) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		d.see(ctx, err)
+		return err
+	}
+}
+
+// ProcessPipelineHook implements [redis.Hook].
+func (d *diagnosis) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		d.see(ctx, err)
+		for _, cmd := range cmds {
+			d.see(ctx, cmd.Err())
+		}
+		return err
+	}
+}
