@@ -52,7 +52,7 @@ var variables = []variable{
 	{name: "REDIS_PASSWORD", set: setRedisPassword,
 		meaning: "Password of `REDIS_USERNAME`, or of the default user if that is unset."},
 	{name: "REDIS_PASSWORD_SECRET_ARN", set: setSecretARN(func(c *Config) *string { return &c.Redis.PasswordSecretARN }),
-		meaning: "ARN of the Secrets Manager secret that holds the password: plain text, or JSON with `password` and optionally `username`. It is fetched again when Redis refuses the password."},
+		meaning: "ARN of the Secrets Manager secret that holds the password: plain text, or JSON with `password` and optionally `username`. If Redis refuses the password, it is fetched again at once, then after 1, 2, 4 seconds and so on, at last once a minute."},
 	{name: "REDIS_TLS", unset: "false", set: flag(func(c *Config) *bool { return &c.Redis.TLS }),
 		meaning: "`true` connects over TLS 1.2 or later and verifies that the certificate is for `REDIS_HOST`. In a cluster it verifies each node's host."},
 	{name: "REDIS_CLUSTER", unset: "false", set: flag(func(c *Config) *bool { return &c.Redis.Cluster }),

@@ -169,7 +169,9 @@ func (d *diagnosis) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (d *diagnosis) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		d.see(ctx, err)
+		if !opens(cmd) {
+			d.see(ctx, err)
+		}
 		return err
 	}
 }

@@ -101,18 +101,26 @@ func TestConnectToken_missing(t *testing.T) {
 	}
 }
 
-// guarded is a server over TLS whose user app has the password that was
-// set last.
+// guarded is a server whose user app has the password that was set last.
 type guarded struct {
 	t     *testing.T
 	addr  string
 	admin *redis.Client
+	tls   bool
 }
 
+// newGuarded starts one that speaks TLS only.
 func newGuarded(t *testing.T, e redistest.Engine) guarded {
 	t.Helper()
 	server := trustedAuthority(t).ServerOf(t, e, "127.0.0.1", time.Now().Add(time.Hour))
-	return guarded{t, server.Addr, client(t, config.Redis{Addr: server.Addr, Host: "127.0.0.1", Password: "open sesame", TLS: true})}
+	return guarded{t, server.Addr, client(t, config.Redis{Addr: server.Addr, Host: "127.0.0.1", Password: "open sesame", TLS: true}), true}
+}
+
+// newGuardedPlain starts one without TLS.
+func newGuardedPlain(t *testing.T, e redistest.Engine) guarded {
+	t.Helper()
+	server := e.ServerWith(t)
+	return guarded{t, server.Addr, server.Client(), false}
 }
 
 func (g guarded) takes(password string) {
@@ -124,7 +132,7 @@ func (g guarded) takes(password string) {
 
 func (g guarded) client(around awsenv.Environment, r config.Redis) *redis.Client {
 	g.t.Helper()
-	r.Addr, r.Host, r.TLS, r.PoolSize = g.addr, "127.0.0.1", true, 20
+	r.Addr, r.Host, r.TLS, r.PoolSize = g.addr, "127.0.0.1", g.tls, 20
 	c, err := redisconn.New(context.Background(), r, around)
 	if err != nil {
 		g.t.Fatal(err)

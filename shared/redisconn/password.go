@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,13 +15,16 @@ import (
 )
 
 // password is a credential of Redis in Secrets Manager. Every new connection
-// uses the one that was fetched last. If Redis refuses it, it is fetched again,
-// so connections that come after a rotation use the new one. It implements
+// uses the one that was fetched last. If Redis refuses it, it is fetched again
+// at once, and again after pauses while it stays the same. So a rotation may
+// change it in Redis or in the secret first. It implements
 // [redis.Hook] to see refusals.
 type password struct {
 	secret   *secrets.Cached
+	clock    func() time.Time
 	current  credential
 	renewals int // how often the credential has changed
+	backoff  backoff
 }
 
 type credential struct{ username, password string }
@@ -28,7 +32,7 @@ type credential struct{ username, password string }
 // newPassword fetches the credential.
 func newPassword(ctx context.Context, r config.Redis, env awsenv.Environment) (*password, error) {
 	const variable = "REDIS_PASSWORD_SECRET_ARN"
-	p := new(password)
+	p := &password{clock: env.WallTime}
 	p.secret = secrets.NewCached(env, variable, r.PasswordSecretARN, func(text string) error {
 		next, err := parseCredential(text, r.Username)
 		if err == nil && next != p.current {
@@ -81,17 +85,53 @@ func (p *password) count(ctx context.Context) int {
 	return p.renewals
 }
 
-// renewedSince reports whether the credential has changed since that count, and
-// fetches it to find out.
+// renewedSince reports whether the credential has changed since that count. It
+// fetches it to find out, unless a fetch that ended just now found the former
+// one. So callers that are refused at once cause one fetch.
 func (p *password) renewedSince(ctx context.Context, count int) bool {
 	if p.secret.Lock(ctx) != nil {
 		return false
 	}
 	defer p.secret.Unlock()
-	if p.renewals == count {
-		_ = p.secret.Renew(ctx) // Renew logs the error
+	if p.renewals == count && p.backoff.hasPassed(p.clock()) {
+		_ = p.secret.Fetch(ctx) // Fetch logs the error
+		if p.renewals == count {
+			p.backoff.extend(p.clock())
+		} else {
+			p.backoff = backoff{}
+		}
 	}
 	return p.renewals != count
+}
+
+// The pauses between fetches of a credential that Redis refuses and that stays
+// the same. A rotation that changes it in Redis first is noticed soon, and a
+// credential that stays wrong costs a call a minute.
+const (
+	firstPause   = time.Second
+	longestPause = time.Minute
+)
+
+// backoff is a pause that doubles each time. The zero backoff has no pause.
+type backoff struct {
+	since time.Time
+	pause time.Duration
+}
+
+// hasPassed reports whether the pause is over. It is if the clock was set back.
+func (b backoff) hasPassed(now time.Time) bool {
+	elapsed := now.Sub(b.since)
+	return elapsed < 0 || elapsed >= b.pause
+}
+
+// extend begins the next pause. It is the first one again if the last one ended
+// long ago.
+func (b *backoff) extend(now time.Time) {
+	if now.Sub(b.since) >= 2*longestPause {
+		b.pause = 0
+	}
+	b.pause = min(max(firstPause, 2*b.pause), longestPause)
+	b.since = now
 }
 
 // retrying runs a call, and runs it again if Redis refused the credential and
@@ -107,7 +147,8 @@ func (p *password) retrying(ctx context.Context, call func() error) error {
 }
 
 func refused(err error) bool {
-	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH")
+	var reply redis.Error
+	return errors.As(err, &reply) && isCredentialRefused(reply.Error())
 }
 
 // DialHook implements [redis.Hook].
@@ -116,6 +157,9 @@ func (p *password) DialHook(next redis.DialHook) redis.DialHook { return next }
 // ProcessHook implements [redis.Hook].
 func (p *password) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
+		if opens(cmd) {
+			return next(ctx, cmd)
+		}
 		return p.retrying(ctx, func() error { return next(ctx, cmd) })
 	}
 }

@@ -83,6 +83,11 @@ func newClient(
 	return client
 }
 
+// opens reports whether the client sends a command to open a connection. The
+// hooks see it too, within the command that requires the connection and returns
+// its error.
+func opens(cmd redis.Cmder) bool { return cmd.Name() == "hello" || cmd.Name() == "auth" }
+
 func options(r config.Redis) *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Addrs:    []string{r.Addr},

@@ -24,7 +24,7 @@ type Cached struct {
 	use      func(text string) error
 
 	lock  chan struct{} // guards what follows
-	tried time.Time     // the last attempt
+	tried time.Time     // the last attempt of Start or Renew
 	taken time.Time     // the last success
 	err   error         // of the last attempt
 }
@@ -63,6 +63,14 @@ func (c *Cached) Renew(ctx context.Context) error {
 		return c.err
 	}
 	c.tried = now
+	return c.Fetch(ctx)
+}
+
+// Fetch fetches the secret again, however long ago the last attempt was. An
+// error leaves the former text in use, and is logged. The caller holds the lock,
+// and decides how often Fetch is called.
+func (c *Cached) Fetch(ctx context.Context) error {
+	now := c.env.WallTime()
 	if c.err = c.read(ctx); c.err != nil {
 		c.env.Log.WarnContext(ctx, "secret not renewed",
 			"variable", c.variable, "error", c.err.Error())
