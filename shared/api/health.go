@@ -43,8 +43,8 @@ const (
 // logged.
 const maxSkew = 2 * time.Second
 
-// Health serves GET /health: 200, or 503 with the same body if Redis does not
-// answer or a read fails.
+// Health serves GET /health: 200, or 503 with the same body if no login could
+// work, because Redis does not answer, read or write.
 func (a *API) Health() http.Handler {
 	return endpoint[nothing]{
 		method: http.MethodGet,
