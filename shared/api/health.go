@@ -37,9 +37,9 @@ const (
 // logged.
 const maxSkew = 2 * time.Second
 
-// Health serves GET /health: 200, or 503 with the same body if Redis does not
-// answer or a read fails. HEAD has the same answer without a body. The query is
-// ignored: monitors add parameters against caches.
+// Health serves GET /health: 200, or 503 with the same body if no login could
+// work, because Redis does not answer, read or write. HEAD has the same answer
+// without a body. The query is ignored: monitors add parameters against caches.
 func (a *API) Health() http.Handler {
 	return handle(a, route{method: "GET", head: true, ignores: true}, (*exchange).checkHealth)
 }

@@ -188,6 +188,8 @@ func TestRoundTrips(t *testing.T) {
 			stepUp := c.copyOf()
 			c.logout(nil)
 			stepUp.logout(map[string]any{"everywhere": true})
+			c.send("GET", "/health", nil)
+			w.clock.add(time.Second) // so that the next check writes, too
 			roundTrips("health", 1, func() answer { return c.send("GET", "/health", nil) }, 200)
 			roundTrips("nonce", 1, func() answer { return c.send("GET", "/auth/nonce?transport="+c.transport, nil) }, 200)
 			body := c.body(alice, c.message(alice).String())
@@ -329,6 +331,32 @@ func TestHealth(t *testing.T) {
 			equal(t, "status", got.at("status"), "ok")
 			equal(t, "time", got.at("time"), "2026-11-23T10:00:00.000Z")
 			equal(t, "sessions", got.at("checks", "sessions"), map[string]any{"status": "ok"})
+		}
+	})
+}
+
+// It is 503 where no login can work, though Redis answers and reads: for a user that may run no scripts, or write
+// nothing, and at a replica. It is 200 again as soon as that is put right.
+func TestHealth_noLoginCanWork(t *testing.T) {
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		own := e.ServerWith(t)
+		allow := func(rules ...string) { must(t, own.Client().ACLSetUser(ctx, own.Username, rules...).Err()) }
+		w := newWorld(t, own.Redis)
+		for name, c := range map[string]struct{ spoil, repair func() }{
+			"no scripts": {func() { allow("-eval", "-evalsha") }, func() { allow("+eval", "+evalsha") }},
+			"read only":  {func() { allow("-@write") }, func() { allow(own.Access(t)...) }},
+			"a replica":  {func() { must(t, own.Client().ReplicaOf(ctx, "127.0.0.1", "1").Err()) }, own.Promote},
+		} {
+			c.spoil()
+			w.clock.add(time.Second)
+			got := w.script().send("GET", "/health", nil)
+			if got.status != 503 || got.at("status") != "unavailable" || got.header.Get("Retry-After") != "1" {
+				t.Errorf("%s: %d %s", name, got.status, got.body)
+			}
+			w.script().send("GET", "/auth/nonce", nil).wants(503, "unavailable")
+			c.repair()
+			w.script().send("GET", "/health", nil).wants(200, "")
+			w.script().send("GET", "/auth/nonce", nil).wants(200, "")
 		}
 	})
 }

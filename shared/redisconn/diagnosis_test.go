@@ -19,7 +19,8 @@ import (
 	"latchkey/shared/script"
 )
 
-// diagnosed is a client of a configuration, with what it logs and the clock that it goes by.
+// diagnosed is a client of a configuration, with what it logs and the clock
+// that it goes by.
 type diagnosed struct {
 	redis.UniversalClient
 	t     *testing.T
@@ -44,7 +45,8 @@ var write = script.New(func() script.Source {
 	return script.Source{Text: "redis.call('SET', KEYS[1], 'x', 'PX', 60000) return {1, '', ARGV[#ARGV]}"}
 })
 
-// refusal writes under a few keys, as the product does, and returns the first error.
+// refusal writes under a few keys, as the product does, and returns the first
+// error.
 func (d diagnosed) refusal(prefix string) error {
 	for _, key := range []string{":{1}", ":{2}", ":{3}", ":{4}"} {
 		if _, _, err := script.Run(context.Background(), d, write, []string{prefix + key}); err != nil {
@@ -54,7 +56,8 @@ func (d diagnosed) refusal(prefix string) error {
 	return nil
 }
 
-// wants asserts that one cause has been logged so many times, and these variables with it.
+// wants asserts that one cause has been logged so many times, and these
+// variables with it.
 func (d diagnosed) wants(times int, cause, variables string) {
 	d.t.Helper()
 	entries, err := d.log.Entries()
@@ -68,8 +71,8 @@ func (d diagnosed) wants(times int, cause, variables string) {
 	}
 }
 
-// V1 to V3: a server that is not what the configuration says is an outage, and the log says which variable to look at: once
-// a minute, however many requests fail.
+// A server that is not what the configuration says is an outage, and the log
+// says which variable to look at: once a minute, however many requests fail.
 func TestDiagnosis(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
 		single, cluster := e.ServerWith(t), e.Cluster(t)
@@ -137,7 +140,7 @@ func TestDiagnosis(t *testing.T) {
 	})
 }
 
-// V3: TLS to a plain port, which a server answers with silence.
+// TLS to a plain port, which a server answers with silence.
 func TestDiagnosis_tlsToAPlainPort(t *testing.T) {
 	t.Parallel() // it mostly waits
 	redistest.EachServer(t, func(t *testing.T, server redistest.Redis) {
@@ -152,7 +155,8 @@ func TestDiagnosis_tlsToAPlainPort(t *testing.T) {
 	})
 }
 
-// The variables are those that the credential comes from, and the words those of versions that no test starts.
+// The variables are those that the credential comes from, and the words those
+// of versions that no test starts.
 func TestDiagnosis_words(t *testing.T) {
 	const refused = "the server refuses the user or its password"
 	for name, c := range map[string]struct {
@@ -193,8 +197,8 @@ func TestDiagnosis_words(t *testing.T) {
 	}
 }
 
-// Where something else answers, or nothing does, it is the address. An outage later on says no such thing: the address was
-// right before.
+// Where something else answers, or nothing does, it is the address. An outage
+// later on says no such thing: the address was right before.
 func TestDiagnosis_address(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())
 	defer web.Close()

@@ -171,8 +171,8 @@ func TestClient_iam(t *testing.T) {
 			}
 			occupied(t, c)
 			clock.Add(10 * time.Minute)
-			// The former token is good no more, and the next connection does not
-			// show it.
+			// The former token is good no more, and the next connection does
+			// not show it.
 			if err := c.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "WRONGPASS") {
 				t.Errorf("with a token that the server does not take: %v", err)
 			}

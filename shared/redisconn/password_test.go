@@ -91,8 +91,8 @@ func TestClient_rotatedPassword(t *testing.T) {
 	})
 }
 
-// V5: a password that is changed in Redis before Secrets Manager has it is taken
-// up within two seconds of its arrival there, though the secret was fetched just
+// A password that is changed in Redis before Secrets Manager has it is taken up
+// within two seconds of its arrival there, though the secret was fetched just
 // before.
 func TestClient_passwordChangedBeforeItsSecret(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
@@ -123,8 +123,8 @@ func TestClient_passwordChangedBeforeItsSecret(t *testing.T) {
 	})
 }
 
-// V5: a password that stays wrong is fetched at once, and then after pauses that double up to a minute. A change long
-// after that begins anew.
+// A password that stays wrong is fetched at once, and then after pauses that
+// double up to a minute. A change long after that begins anew.
 func TestClient_wrongPasswordBacksOff(t *testing.T) {
 	ctx, c := context.Background(), awstest.NewClock(awstest.Start)
 	f := redistest.NewFake(t, func(string) string { return "-WRONGPASS invalid username-password pair or user is disabled.\r\n" })
@@ -161,8 +161,8 @@ func TestClient_wrongPasswordBacksOff(t *testing.T) {
 	}
 }
 
-// V5: callers that are refused while one fetches wait for what it finds, and do not fetch for themselves, however long
-// that takes.
+// Callers that are refused while one fetches wait for what it finds, and do not
+// fetch for themselves, however long that takes.
 func TestClient_wrongPassword_race(t *testing.T) {
 	ctx, c := context.Background(), awstest.NewClock(awstest.Start)
 	const callers = 10

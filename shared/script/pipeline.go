@@ -24,14 +24,23 @@ type Call struct {
 // strings that the scripts add to their replies are dropped. Its errors are
 // those of Run.
 func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) error {
+	return PipelineWith(ctx, rdb, func(redis.Pipeliner) {}, calls...)
+}
+
+// PipelineWith is [Pipeline] with further commands in the same round trip. The
+// function queues them, each time anew if they are sent again. A key that does
+// not exist is no error.
+func PipelineWith(
+	ctx context.Context, rdb redis.UniversalClient, queue func(redis.Pipeliner), calls ...*Call,
+) error {
 	for _, c := range calls {
 		c.id = newCallID()
 		c.Args = append(c.Args, c.id[:])
 	}
 	err := Retry(ctx, func() error {
-		err := send(ctx, rdb, calls, (*redis.Script).EvalSha)
+		err := send(ctx, rdb, queue, calls, (*redis.Script).EvalSha)
 		if redis.HasErrorPrefix(err, "NOSCRIPT") { // outside of a pipeline, Script.Run does this
-			err = send(ctx, rdb, calls, (*redis.Script).Eval)
+			err = send(ctx, rdb, queue, calls, (*redis.Script).Eval)
 		}
 		return err
 	})
@@ -49,16 +58,21 @@ func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) er
 // sender sends a script, by its name or with its text.
 type sender = func(*redis.Script, context.Context, redis.Scripter, []string, ...any) *redis.Cmd
 
-// send sends the calls that have no reply yet. It returns the first error.
-func send(ctx context.Context, rdb redis.UniversalClient, calls []*Call, by sender) error {
+// send sends further commands, and the calls that have no reply yet. It returns
+// the first error.
+func send(
+	ctx context.Context, rdb redis.UniversalClient, queue func(redis.Pipeliner),
+	calls []*Call, by sender,
+) error {
 	p := rdb.Pipeline()
+	queue(p)
 	sent := map[*Call]*redis.Cmd{}
 	for _, c := range calls {
 		if c.Reply == nil {
 			sent[c] = by(c.Script.built().Script, ctx, p, c.Keys, c.Args...)
 		}
 	}
-	_, err := p.Exec(ctx)
+	err := firstError(p.Exec(ctx))
 	located := false
 	for _, c := range calls {
 		cmd := sent[c]
@@ -74,4 +88,18 @@ func send(ctx context.Context, rdb redis.UniversalClient, calls []*Call, by send
 		}
 	}
 	return err
+}
+
+// firstError returns the first error of a pipeline that is not about a missing
+// key.
+func firstError(cmds []redis.Cmder, err error) error {
+	if !errors.Is(err, redis.Nil) {
+		return err
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return nil
 }

@@ -25,7 +25,8 @@ func (refusal) RedisError() {}
 
 const sha = "5f2ca6b0e0a8f4b1b6f2b9a2d4e1c7d8e9f00112"
 
-// outages are what servers say that cannot or may not serve now, in the words of Redis 5 to 7.4 and of Valkey 7.2 and 8.
+// outages are what servers say that cannot or may not serve now, in the words
+// of Redis 5 to 7.4 and of Valkey 7.2 and 8.
 var outages = []string{
 	// The user.
 	"NOAUTH Authentication required.",
@@ -183,7 +184,8 @@ var mistakes = []string{
 	"NOSCRIPT No matching script.",
 }
 
-// wrappings are how versions of the servers pass on what a command in a script was answered.
+// wrappings are how versions of the servers pass on what a command in a script
+// was answered.
 var wrappings = map[string]func(text string) string{
 	"alone":   func(text string) string { return text },
 	"Redis 7": func(text string) string { return text + " script: " + sha + ", on @user_script:12." },
@@ -202,8 +204,9 @@ var wrappings = map[string]func(text string) string{
 // classified is what a reply becomes.
 func classified(err error) error { return script.Retry(ctx, func() error { return err }) }
 
-// V1 to V3: a refusal in words that nobody expected is an outage, in each of the forms in which servers pass it on. Only what
-// is known to be a mistake of this code is a defect.
+// A refusal in words that nobody expected is an outage, in each of the forms in
+// which servers pass it on. Only what is known to be a mistake of this code is
+// a defect.
 func TestRetry_wordsOfServers(t *testing.T) {
 	if n := len(outages) + len(mistakes); n < 100 {
 		t.Errorf("only %d wordings", n)

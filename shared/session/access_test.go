@@ -166,7 +166,7 @@ func (w *world) allow(t *testing.T, rules ...string) {
 // deniedInScript is how an ACL refuses a command inside a script: as Redis 7.0 says it, and as Valkey does.
 var deniedInScript = regexp.MustCompile(`The user executing the script can't|ACL failure in script: User \S+ has no permissions to run the 'setrange' command`)
 
-// V1: what the access string refuses inside a script, and a key outside the prefix, is an outage like any other.
+// What the access string refuses inside a script, and a key outside the prefix, is an outage like any other.
 func TestAccess_refused(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
 		r := e.Server(t)

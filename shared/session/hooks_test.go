@@ -64,6 +64,25 @@ func (w *world) watching() (*session.Store, *traffic) {
 	return w.on(c, w.clock), sent
 }
 
+// beforePipelines is a hook that runs a function before each pipeline.
+type beforePipelines func(cmds []redis.Cmder)
+
+func (h beforePipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (h beforePipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (h beforePipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		h(cmds)
+		return next(ctx, cmds)
+	}
+}
+
+// hookedPipelines is another client of the world's Redis, with a function that runs before each pipeline.
+func (w *world) hookedPipelines(h beforePipelines) redis.UniversalClient {
+	c := w.redis.NewProduct(w.t, patient)
+	c.AddHook(h)
+	return c
+}
+
 // hooked is another client of the world's Redis, with a hook.
 func (w *world) hooked(h hook) redis.UniversalClient {
 	c := w.redis.NewProduct(w.t, patient)

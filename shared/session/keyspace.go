@@ -30,6 +30,7 @@ import (
 //	prefix:f<0-7>:<hour>             failed logins of an hour
 //	prefix:admins                    the list of admins
 //	prefix:sum                       the sweeper's summary
+//	prefix:health                    what the health check writes
 //
 // Here <session> is the session part of the id.
 
@@ -133,3 +134,5 @@ func (s *Store) failuresKey(part, hour int64) string {
 func (s *Store) adminsKey() string { return s.opts.Prefix + ":admins" }
 
 func (s *Store) summaryKey() string { return s.opts.Prefix + ":sum" }
+
+func (s *Store) healthKey() string { return s.opts.Prefix + ":health" }

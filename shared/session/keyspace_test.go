@@ -70,6 +70,8 @@ func TestStore_roundTrips(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		story(t, w, w.Store) // so that the scripts are loaded
+		_, err := w.Check(ctx)
+		must(t, err)
 		w = newWorld(t, r)
 		counting := redistest.Counting(t, r)
 		s := w.on(counting, w.clock)

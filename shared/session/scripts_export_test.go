@@ -16,7 +16,7 @@ import (
 // scripts are all scripts, by the names of their files.
 var scripts = map[string]*script.Script{
 	"block": blockScript, "create": createScript, "drop_admin": dropAdminScript, "erase": eraseScript,
-	"issue_nonce": issueNonceScript, "last_ip": lastIPScript, "preferences": preferencesScript,
+	"health": healthScript, "issue_nonce": issueNonceScript, "last_ip": lastIPScript, "preferences": preferencesScript,
 	"rate_limit": rateLimitScript, "recount": recountScript, "refresh": refreshScript,
 	"revoke": revokeScript, "revoke_all": revokeAllScript, "roles": rolesScript,
 	"spend_nonce": spendNonceScript, "state_delete": stateDeleteScript, "state_put": statePutScript,

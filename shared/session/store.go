@@ -18,6 +18,8 @@ type Store struct {
 	keys  *seal.Ring
 	opts  Options
 	clock func() time.Time // injected
+
+	writes writeCheck
 }
 
 // NewStore returns a store. It does not connect. now is the clock. The client
@@ -25,7 +27,7 @@ type Store struct {
 func NewStore(
 	rdb redis.UniversalClient, keys *seal.Ring, opts Options, now func() time.Time,
 ) *Store {
-	return &Store{rdb: rdb, keys: keys, opts: opts, clock: now}
+	return &Store{rdb: rdb, keys: keys, opts: opts, clock: now, writes: newWriteCheck()}
 }
 
 // now returns the time in the resolution that is stored.
