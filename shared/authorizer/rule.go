@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Rule is a permission that some routes of the guarded API require.
@@ -48,23 +50,18 @@ func ParseRule(text string) (Rule, error) {
 	return r, nil
 }
 
-// matches reports whether a rule applies to a request. Case is ignored, as a
-// backend may ignore it; and the more rules match, the more permissions are
-// required.
-func (r Rule) matches(method, path string) bool {
-	method, path = folded(method), folded(path)
+// matches reports whether a rule applies to a request at any of its places. In
+// doubt it does: the more rules match, the more permissions are required.
+func (r Rule) matches(method string, places []string) bool {
+	method = folded(method)
 	if r.Method != "*" && folded(r.Method) != method && !(r.Method == "GET" && method == "head") {
 		return false
 	}
-	if r.Prefix {
-		return strings.HasPrefix(path, folded(r.Path))
-	}
-	return path == folded(r.Path)
+	want := []rune(simplified(folded(r.Path), visible))
+	return slices.ContainsFunc(places, func(place string) bool {
+		return covers(want, r.Prefix, place)
+	})
 }
-
-// folded returns one form for all texts that differ only in case. Some letters
-// have two lower cases, so it converts to upper case first.
-func folded(text string) string { return strings.ToLower(strings.ToUpper(text)) }
 
 // wanted returns the permissions of all rules that match a request at any of
 // its places. It returns errPath if there are rules and it is not certain what
@@ -78,16 +75,15 @@ func (e *event) wanted(s shape, rules []Rule) (permissions []string, err error) 
 		return nil, errPath
 	}
 	for _, r := range rules {
-		matches := func(path string) bool { return r.matches(method, path) }
-		if slices.ContainsFunc(places, matches) && !slices.Contains(permissions, r.Permission) {
+		if r.matches(method, places) && !slices.Contains(permissions, r.Permission) {
 			permissions = append(permissions, r.Permission)
 		}
 	}
 	return permissions, nil
 }
 
-// places returns the paths that rules are compared with. It returns none if
-// they are not certain.
+// places returns the paths that rules are compared with, as they may be read.
+// It returns none if they are not certain.
 //
 // A rule is written for the path of a route. In an event that path may follow a
 // stage or the base path of a custom domain, and the client chooses by which of
@@ -110,13 +106,15 @@ func (e *event) places(s shape) []string {
 	case !ok:
 		return nil
 	case s == restToken: // neither stage nor base path is in it
-		return []string{clean}
+		return readings(clean)
 	}
-	segments := strings.Split(clean[1:], "/")
 	var found []string
-	for i := range segments {
-		if fits(segments[i:], route) {
-			found = append(found, "/"+strings.Join(segments[i:], "/"))
+	for _, reading := range readings(clean) {
+		for segments := strings.Split(clean[1:], "/"); len(segments) > 0; segments = segments[1:] {
+			if fits(segments, route) {
+				found = append(found, reading)
+			}
+			reading = reading[1+strings.IndexByte(reading[1:], '/'):]
 		}
 	}
 	return found
@@ -141,13 +139,15 @@ func fits(segments []string, route string) bool {
 }
 
 // cleaned decodes a path. It refuses a path that another server could read as
-// another one: with an empty segment or one of dots, a slash at its end,
-// backslashes, parameters after a semicolon, a second encoding, or an encoded
-// slash.
+// one of other segments: with an empty segment or one of dots and spaces, a
+// slash at its end, backslashes, parameters after a semicolon, a second
+// encoding, an encoded slash, or a compatibility form of one of these
+// characters.
 func cleaned(path string) (string, bool) {
 	decoded, err := url.PathUnescape(path)
-	if err != nil || strings.ContainsAny(decoded, `%\;?#`) ||
-		strings.Count(decoded, "/") != strings.Count(path, "/") {
+	compatible := norm.NFKD.String(decoded)
+	if err != nil || strings.ContainsAny(compatible, `%\;?#`) ||
+		strings.Count(compatible, "/") != strings.Count(path, "/") {
 		return "", false
 	}
 	odd := func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }
@@ -157,14 +157,7 @@ func cleaned(path string) (string, bool) {
 	if decoded == "/" {
 		return decoded, true
 	}
-	first, rest, _ := strings.Cut(decoded, "/")
-	if first != "" || rest == "" {
-		return "", false
-	}
-	for segment := range strings.SplitSeq(rest, "/") {
-		if segment == "" || segment == "." || segment == ".." {
-			return "", false
-		}
-	}
-	return decoded, true
+	rest, rooted := strings.CutPrefix(decoded, "/")
+	segments := strings.Split(simplified(rest, visible), "/")
+	return decoded, rooted && !slices.Contains(segments, "")
 }

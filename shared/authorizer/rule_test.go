@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
@@ -191,6 +192,58 @@ func TestInvoke_pathTricks(t *testing.T) {
 			// The route says where the path begins.
 			w.wants("an order's namesake", "allow", newEvent(t, s).request("GET", "/customers/7/orders", "/customers/{id}/orders").bearer(user.AccessToken))
 			w.refused("a path of another route", "invalid_request", newEvent(t, s).request("GET", "/orders/5", "/posts/{id}").bearer(clerk.AccessToken))
+		}
+	})
+}
+
+// Behind a catch-all route the backend may take another spelling for the guarded
+// path: with a space or a dot at an end, with an extension, in full width, with
+// accents. Each needs the permission, and paths that only have such characters
+// do not.
+func TestInvoke_spellingsOfAGuardedPath(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(s *settings) {
+			s.rules = rules(t, "* /admin/x=orders:read", "* /vault-keys/*=orders:read", "GET /=orders:read")
+		})
+		user, clerk := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer)
+		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.Actor{})
+		must(t, err)
+		for _, s := range byPath {
+			at := func(path, token string) event { return newEvent(t, s).request("GET", path, "/{proxy+}").bearer(token) }
+			for _, path := range []string{
+				"/admin/x", "/ADMIN/X", "/%61dmin/x", // as before
+				"/admin/x%20", "/admin/x.", "/admin/x...", "/admin/x%20.%20", "/admin%20/x", "/admin./x", "/%20admin/x", "/admin/%20x", "/admin/x+", "/+admin/x",
+				"/ａdmin/x", "/%EF%BD%81dmin/x", "/ＡＤＭＩＮ/x", "/admin/ⓧ", "/admin/𝐱", "/admin/ˣ", "/admin/ⅹ", // full width, circled, bold, superscript, numeral
+				"/ádmin/x", "/ádmin/x", "/ad͏min/x", "/adminㅤ/x", "/admin/x️", "/admın/x", "/admİn/x", // accents, fillers, i without and with a dot
+				"/αdmin/x", "/admin⁄x/x"[:len("/admin")] + "/x", "/ađmin/x", "/ædmin/x"[:1] + "æmin/x", // alpha, d with a stroke, ae
+				"/admin/x.json", "/admin/x.json.gz", "/admin/x%20.json", "/ａdmin/x.json",
+				"/ad日min/x", "/admin🎉/x", "/admin/xж", // dropped where only ASCII is kept
+				"/vault-keys/5", "/vault–keys/5", "/vault−keys/5/6", "/vａult-keys/日", "/vault-keys./5", "/vault-keys日/5",
+			} {
+				w.refused(path, "forbidden", at(path, user.AccessToken))
+				w.wants(path, "allow", at(path, clerk.AccessToken))
+			}
+			for _, path := range []string{
+				"/admin/x%3Bv=1", "/admin/x;", "/admin/x%00", "/admin/x%0a", "/admin/x%c2%a0", "/admin/x　", "/admin/x­", "/admin/x‍", // a parameter, controls, spaces, fillers
+				"/admin／x", "/admin℀", "/admin/x；", "/admin/x;", "/x％20", "/admin＼x", "/admin/x？", "/admin/x＃", // compatibility forms of / ; % \ ? #
+				"/admin/.../x", "/admin/%20/x", "/admin/…/x", "/admin/́/x", "/admin/+/x", "/...", "/．．/admin/x", "/%u0061dmin/x", "/%c0%afadmin/x",
+			} {
+				w.refused(path, "invalid_request", at(path, user.AccessToken))
+				w.refused(path, "invalid_request", at(path, clerk.AccessToken))
+			}
+			for _, path := range []string{
+				"/tags/a%20b", "/tags/M%C3%BCller", "/tags/été", "/tags/日本語", "/日本", "/tags/🎉", "/tags/ж", "/tags/ø", "/tags/a+b",
+				"/files/report.v2.pdf", "/.well-known/x.json", "/admin/xy", "/admin/y", "/admin", "/adminx", "/admin/x-y", "/admin/x.json/y", "/x", "/admin/x/y", "/admin/日",
+				"/vault-keys", "/vault-key/5", "/vaultkeys/5", "/座標/x", "/admi/x", "/admin/ж",
+			} {
+				w.wants(path, "allow", at(path, user.AccessToken))
+			}
+		}
+		// A long path of characters that may stand for others costs little.
+		began := time.Now()
+		w.wants("a long path", "allow", newEvent(t, http2).request("GET", strings.Repeat("/øøø", 1400), "$default").bearer(user.AccessToken))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("a long path took %v", took)
 		}
 	})
 }
