@@ -206,7 +206,7 @@ func TestInvoke_spellingsOfAGuardedPath(t *testing.T) {
 			s.rules = rules(t, "* /admin/x=orders:read", "* /vault-keys/*=orders:read", "GET /=orders:read")
 		})
 		user, clerk := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer)
-		_, err := w.store.SetRoles(ctx, bob, []string{"clerk"}, false, session.Actor{})
+		_, err := w.store.SetRoles(ctx, w.store.UserOf(bob), []string{"clerk"}, session.Change{})
 		must(t, err)
 		for _, s := range byPath {
 			at := func(path, token string) event { return newEvent(t, s).request("GET", path, "/{proxy+}").bearer(token) }
