@@ -87,6 +87,39 @@ func TestPreferences_survive(t *testing.T) {
 	})
 }
 
+// Preferences that have expired are {}, with the ETag of none: what was read before does not match, and they can be changed
+// again. The session and its profile go on.
+func TestPreferences_expired(t *testing.T) {
+	signedIn(t, func(t *testing.T, c *client) {
+		old := c.patch(`{"theme":"dark"}`, "*").wants(200, "").etag()
+		keys := c.w.redis.Keys(t, c.w.redis.Prefix+":{???}:p*")
+		if len(keys) != 1 {
+			t.Fatalf("preferences are stored as %q", keys)
+		}
+		if ttl := c.w.redis.Client().PTTL(t.Context(), keys[0]).Val(); ttl <= 0 {
+			t.Errorf("they are kept for %v", ttl)
+		}
+		if err := c.w.redis.Client().Unlink(t.Context(), keys[0]).Err(); err != nil {
+			t.Fatal(err)
+		}
+		got := c.own("GET", preferencesPath, nil).wants(200, "")
+		if got.body != `{}` || got.etag() != `"0"` {
+			t.Errorf("they are %s, %s", got.body, got.etag())
+		}
+		if profile := c.profile().wants(200, ""); !strings.Contains(profile.body, `"preferences":{}`) {
+			t.Errorf("the profile is %s", profile.body)
+		}
+		c.patch(`{"theme":null}`, old).wants(412, "precondition_failed")
+		equal(t, "nothing taken away", c.patch(`{"theme":null}`, got.etag()).wants(200, "").body, `{}`)
+		set := c.patch(`{"theme":"light"}`, got.etag()).wants(200, "")
+		equal(t, "changed again", set.body, `{"theme":"light"}`)
+		if set.etag() == old || set.etag() == got.etag() {
+			t.Errorf("the ETag %s is not new", set.etag())
+		}
+		c.patch(`{"theme":"dark"}`, old).wants(412, "precondition_failed")
+	})
+}
+
 func TestPreferences_conditions(t *testing.T) {
 	signedIn(t, func(t *testing.T, c *client) {
 		c.patch(`{"a":1}`, "").wants(428, "precondition_required")

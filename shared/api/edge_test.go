@@ -102,7 +102,7 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 		opts: session.Options{
 			Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
 			Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5, StepUp: 5 * time.Minute,
-			ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour, StateQuota: 16384,
+			ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour, PreferencesKeep: 365 * 24 * time.Hour, StateQuota: 16384,
 		},
 	}
 	w.clock.ms.Store(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).UnixMilli())

@@ -29,7 +29,7 @@ func TestBlock_keepsTheRest(t *testing.T) {
 		stays := func(step string) {
 			t.Helper()
 			if ttl := w.rdb.PTTL(ctx, w.RecordKey(g.Session.ID)).Val(); ttl != -1 {
-				t.Errorf("after %s the record of one with preferences is kept for %v", step, ttl)
+				t.Errorf("after %s the record of one that is blocked is kept for %v", step, ttl)
 			}
 		}
 		at := w.clock.now()
@@ -47,7 +47,7 @@ func TestBlock_keepsTheRest(t *testing.T) {
 		}
 		stays("roles")
 		must(t, w.Unblock(ctx, alice, operator))
-		stays("an unblock")
+		w.keeps("after an unblock", w.RecordKey(g.Session.ID), year-time.Minute)
 		must(t, w.Block(ctx, alice, false, operator))
 		at = w.clock.now()
 		w.clock.add(time.Minute)

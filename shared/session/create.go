@@ -53,7 +53,7 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 		return Grant{}, err
 	}
 	rate := s.accountRate(loginRate, s.opts.LoginRate, id.User)
-	c.keys = append([]string{s.payloadKey(id)}, rate.keys...)
+	c.keys = append([]string{s.payloadKey(id), s.preferencesKey(id.User)}, rate.keys...)
 	c.args = []any{
 		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day),
 		s.presentedSession(ctx, in.Presented),

@@ -45,7 +45,7 @@ func TestCreate(t *testing.T) {
 	})
 }
 
-// A record outlasts its last session by 90 days; one with preferences or roles stays for good.
+// A record outlasts its last session by 90 days; one with roles stays for good.
 func TestCreate_retention(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
@@ -57,10 +57,11 @@ func TestCreate_retention(t *testing.T) {
 		if ttl := w.rdb.PTTL(ctx, w.PayloadKey(g.Session.ID)).Val(); ttl < 36*time.Hour-time.Minute || ttl > 36*time.Hour {
 			t.Errorf("a payload is kept for %v", ttl)
 		}
-		must(t, w.rdb.SetRange(ctx, key, session.FlagByte, "\x02").Err())
+		_, err := w.SetRoles(ctx, alice, []string{"editor"}, false, operator)
+		must(t, err)
 		w.signIn(alice, laptop)
 		if ttl := w.rdb.PTTL(ctx, key).Val(); ttl != -1 {
-			t.Errorf("a record with preferences is kept for %v", ttl)
+			t.Errorf("a record with roles is kept for %v", ttl)
 		}
 		w.opens(g)
 	})

@@ -71,27 +71,22 @@ func TestPreferences_story(t *testing.T) {
 	})
 }
 
-// Preferences survive logout and expiry, and are nobody else's. A record that has some does not expire, one that has none
-// any more does.
+// Preferences survive logout and expiry, and are nobody else's. A record that has some is kept for as long as they are.
 func TestPreferences_outliveSessions(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
 		record := w.RecordKey(g.Session.ID)
 		set := w.prefer(g, `{"theme":"dark"}`)
-		if ttl := w.rdb.PTTL(ctx, record).Val(); ttl != -1 {
-			t.Errorf("a record with preferences expires in %v", ttl)
-		}
-		if ttl := w.rdb.PTTL(ctx, w.PreferencesKey(g.Session.ID.User)).Val(); ttl != -1 {
-			t.Errorf("preferences expire in %v", ttl)
-		}
+		w.keeps("with preferences", record, year)
+		w.keeps("with preferences", w.PreferencesKey(g.Session.ID.User), year)
 		_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		g = w.signIn(alice, laptop)
 		if _, p := w.preferences(g); string(p.JSON) != `{"theme":"dark"}` || p.Version != set.Version {
 			t.Errorf("after a logout they are %s", p.JSON)
 		}
-		w.clock.add(400 * 24 * time.Hour)
+		w.clock.add(300 * 24 * time.Hour)
 		if _, _, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop); !isDeath(err) {
 			t.Errorf("an expired session reads them: %v", err)
 		}
@@ -103,9 +98,7 @@ func TestPreferences_outliveSessions(t *testing.T) {
 			t.Errorf("another account has %s", p.JSON)
 		}
 		w.prefer(g, `{}`)
-		if ttl := w.rdb.PTTL(ctx, record).Val(); ttl <= 0 {
-			t.Errorf("a record without preferences expires in %v", ttl)
-		}
+		w.keeps("without preferences", record, 90*session.Day+w.opts.Absolute)
 	})
 }
 

@@ -303,7 +303,10 @@ func (w *sweeping) sweepPartition(ctx context.Context, g partitionView, overflow
 // how many of them have more sessions to end.
 func (w *sweeping) sweepMembers(ctx context.Context, partition int, some []member) (int64, error) {
 	keys := []string{w.countersKey(partition)}
-	args := []any{millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep)}
+	args := []any{
+		millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep),
+		ceilMillis(w.opts.PreferencesKeep),
+	}
 	for _, m := range some {
 		keys = append(keys, w.indexKey(partition, m.segment),
 			w.memberRecordKey(partition, m.name), w.memberActivityKey(partition, m.name))

@@ -66,6 +66,7 @@ func newWorld(t testing.TB, r redistest.Redis, change ...func(*session.Options))
 		Prefix: r.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute,
 		Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5, StepUp: 5 * time.Minute,
 		DevicePolicy: session.PolicyStepUp, NetworkPolicy: session.PolicyLog, ActivityMax: 50, StateQuota: 16 << 10, ActivityKeep: 90 * 24 * time.Hour,
+		PreferencesKeep: 365 * 24 * time.Hour,
 	}
 	for _, c := range change {
 		c(&opts)

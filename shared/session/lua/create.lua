@@ -2,7 +2,8 @@
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
 -- KEYS[6]   the session's payload
--- KEYS[7..] the rate limits of the account's logins
+-- KEYS[7]   the preferences
+-- KEYS[8..] the rate limits of the account's logins
 -- ARGV[7]   the entry to list; its idempotency key is ARGV[2]
 -- ARGV[8]   the sealed payload
 -- ARGV[9]   how long to keep the payload, ms
@@ -22,7 +23,7 @@
 --          {FULL}          at the session limit, and the policy is to deny
 --          {LIMITED, ms}   too many logins of this account; when to retry
 --          {DAMAGED}       the record has no known layout
-local payload = KEYS[6]
+local payload, preferences = KEYS[6], KEYS[7]
 local entry, sealed, keep, presented = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local general_limit, policy, role_limits, other_roles = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
 local rate_limits = ARGV[15]
@@ -75,7 +76,7 @@ endEntries(change, rec, function(e) return expiry(e, 0, change.now) end, IDLE_TI
 endEntries(change, rec, function(e) return get(e, F.session) == presented end, LOGGED_OUT)
 local limit = limitOf(rec.roles)
 local full = #rec.live >= limit and policy == 'deny'
-local wait = not full and rateLimit(7, rate_limits, change.now)
+local wait = not full and rateLimit(8, rate_limits, change.now)
 if full or wait then
   emitted = {} -- nothing of it is written
   return full and {FULL} or {LIMITED, wait}
@@ -90,5 +91,9 @@ rec.head = with(rec.head,
   F.head.last_login, math.max(change.now, number(rec.head, F.head.last_login)))
 emit(change, EVENT_LOGIN, session, 0)
 redis.call('SET', payload, sealed, 'PX', keep)
+-- The preferences outlive this login, whether or not the record knew of them:
+-- they may have expired, or outlived the record.
+local kept = redis.call('PEXPIRE', preferences, ttl(change, preferencesEnd(change, rec)))
+setPreferencesFlag(rec, kept == 1)
 save(change, rec)
 return {DONE, redis.call('GET', change.record)}

@@ -29,15 +29,14 @@ if redis.call('EXISTS', payload) == 0 then return {UNKNOWN} end
 local stored = redis.call('GET', preferences) or ''
 if get(stored, F.sealed.head) ~= expected then return {PRECONDITION, stored} end
 
-local rec, flags = open(raw), number(raw, F.head.flags)
-if flags % (2 * PREFERENCES_FLAG) >= PREFERENCES_FLAG then flags = flags - PREFERENCES_FLAG end
+local rec = open(raw)
 if value == '' then
   redis.call('UNLINK', preferences) -- first, since it needs no memory; see save
-else
-  flags = flags + PREFERENCES_FLAG
 end
-rec.head = with(rec.head, F.head.flags, flags)
+setPreferencesFlag(rec, value ~= '')
 emit(change, EVENT_PREFERENCES, session, 0)
 save(change, rec)
-if value ~= '' then redis.call('SET', preferences, value) end
+if value ~= '' then
+  redis.call('SET', preferences, value, 'PX', ttl(change, preferencesEnd(change, rec)))
+end
 return saveReply(cache, {DONE})

@@ -75,30 +75,67 @@ local function prune(change, rec)
   while #rec.ended > ENDED_MAX or spare() do table.remove(rec.ended, 1) end
 end
 
--- write writes a record back. With a block, preferences or roles it has no TTL.
--- Otherwise it is kept for RETENTION after its last session, or, if it was
--- erased, as long as its ended sessions are needed.
+-- hasPreferences reports whether a record has the flag of preferences. They may
+-- have expired since.
+local function hasPreferences(rec)
+  return number(rec.head, F.head.flags) % (2 * PREFERENCES_FLAG) >= PREFERENCES_FLAG
+end
+
+-- setPreferencesFlag sets or clears that flag.
+local function setPreferencesFlag(rec, stored)
+  if stored == hasPreferences(rec) then return end
+  local flags = number(rec.head, F.head.flags)
+  rec.head = with(rec.head,
+    F.head.flags, stored and flags + PREFERENCES_FLAG or flags - PREFERENCES_FLAG)
+end
+
+-- lastEnd returns when no live session of a record can be live any more; now if
+-- it has none.
+local function lastEnd(change, rec)
+  local last = change.now
+  for _, entry in ipairs(rec.live) do last = math.max(last, number(entry, F.absolute)) end
+  return last
+end
+
+-- preferencesEnd returns until when an account's preferences are kept: for
+-- preferences_keep after its last login, and longer than any session.
+local function preferencesEnd(change, rec)
+  local after_login = number(rec.head, F.head.last_login) + change.preferences_keep
+  return math.max(after_login, lastEnd(change, rec) + DAY)
+end
+
+-- recordEnd returns until when a record is kept: for RETENTION after its last
+-- session, and as long as preferences; or, if it was erased, as long as its
+-- ended sessions are needed. It returns nil for one with a block or roles,
+-- which has no TTL.
+local function recordEnd(change, rec)
+  local blocked = number(rec.head, F.head.flags) % (2 * BLOCKED_FLAG) >= BLOCKED_FLAG
+  if blocked or #rec.roles > 0 then return nil end
+  if rec.erased then
+    local last = change.now + MINUTE -- a lost reply is asked for again within a minute
+    for _, e in ipairs(rec.ended) do last = math.max(last, number(e, F.ended.keep_until)) end
+    return last
+  end
+  local last = lastEnd(change, rec) + RETENTION
+  if hasPreferences(rec) then last = math.max(last, preferencesEnd(change, rec)) end
+  return last
+end
+
+-- ttl returns how long it is until a time, as Redis takes it.
+local function ttl(change, time) return string.format('%.0f', time - change.now) end
+
+-- write writes a record back, with its TTL.
 local function write(change, rec)
   prune(change, rec)
   local body = rec.head
     .. pack(F.lengths.roles, #rec.roles, F.lengths.live, #rec.live, F.lengths.ended, #rec.ended)
     .. rec.roles .. table.concat(rec.live) .. table.concat(rec.ended)
-  if number(rec.head, F.head.flags) ~= 0 or #rec.roles > 0 then
-    redis.call('SET', change.record, body)
-    return
-  end
-  local keep
-  if rec.erased then
-    keep = MINUTE -- a lost reply is asked for again within a minute
-    for _, e in ipairs(rec.ended) do
-      keep = math.max(keep, number(e, F.ended.keep_until) - change.now)
-    end
+  local last = recordEnd(change, rec)
+  if last then
+    redis.call('SET', change.record, body, 'PX', ttl(change, last))
   else
-    local last = change.now
-    for _, entry in ipairs(rec.live) do last = math.max(last, number(entry, F.absolute)) end
-    keep = last - change.now + RETENTION
+    redis.call('SET', change.record, body)
   end
-  redis.call('SET', change.record, body, 'PX', string.format('%.0f', keep))
 end
 
 -- save writes a record back, and in the same step what follows from it:
