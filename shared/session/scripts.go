@@ -61,6 +61,7 @@ var (
 	rateLimitScript   = newScript("rate_limit", "rate_limit")
 	sweepScript       = newScript("sweep", "change")
 	recountScript     = newScript("recount")
+	migrateScript     = newScript("migrate", "change")
 )
 
 // newScript makes a script of its file and the libraries that it uses. It
