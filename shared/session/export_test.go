@@ -214,3 +214,6 @@ func AgainSummary(raw string) (string, error) {
 	text, err := json.Marshal(decodeSummary(raw))
 	return string(text), err
 }
+
+// AccountOf is the account that a key is of, as a migration finds it.
+func (s *Store) AccountOf(key string) (token.UserID, bool) { return s.accountOf(key) }

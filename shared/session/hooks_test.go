@@ -103,9 +103,12 @@ func (w *world) beforeScript(call func()) redis.UniversalClient {
 
 // losing is a client that runs each script and then loses the answer, once per script: what a connection that dies on
 // the way back does.
-func (w *world) losing(lost *atomic.Int64) redis.UniversalClient {
+func (w *world) losing(lost *atomic.Int64) redis.UniversalClient { return w.hooked(losingEach(lost)) }
+
+// losingEach is the hook of such a client.
+func losingEach(lost *atomic.Int64) hook {
 	var last atomic.Value
-	return w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+	return func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if !isScript(cmd) || err != nil {
 			return err
@@ -116,7 +119,7 @@ func (w *world) losing(lost *atomic.Int64) redis.UniversalClient {
 			return cmd.Err()
 		}
 		return nil
-	})
+	}
 }
 
 // losingOnce is a client that runs call after its first script and then loses the answer of that.

@@ -81,6 +81,19 @@ func (s *Store) memberActivityKey(partition int, member string) string {
 	return s.partitionPrefix(partition) + "a" + member
 }
 
+// accountPattern matches all records and preferences, and little else.
+func (s *Store) accountPattern() string { return s.opts.Prefix + ":{???}:[pu]*" }
+
+// accountOf returns the account whose record or preferences have that key, or
+// false if the key is of neither.
+func (s *Store) accountOf(key string) (user token.UserID, ok bool) {
+	if len(key) < len(user) {
+		return user, false
+	}
+	user = token.UserID([]byte(key[len(key)-len(user):]))
+	return user, key == s.recordKey(user) || key == s.preferencesKey(user)
+}
+
 // replyCacheKey returns the key of the reply to one change, which is stored for
 // as long as the change may be retried.
 func (s *Store) replyCacheKey(u token.UserID, idem script.IdempotencyKey) string {

@@ -62,6 +62,7 @@ var (
 	sweepScript       = newScript("sweep", "change")
 	recountScript     = newScript("recount")
 	healthScript      = newScript("health")
+	migrateScript     = newScript("migrate", "change")
 )
 
 // newScript makes a script of its file and the libraries that it uses. It

@@ -20,7 +20,7 @@ var scripts = map[string]*script.Script{
 	"rate_limit": rateLimitScript, "recount": recountScript, "refresh": refreshScript,
 	"revoke": revokeScript, "revoke_all": revokeAllScript, "roles": rolesScript,
 	"spend_nonce": spendNonceScript, "state_delete": stateDeleteScript, "state_put": statePutScript,
-	"step_up": stepUpScript, "sweep": sweepScript, "touch": touchScript,
+	"step_up": stepUpScript, "sweep": sweepScript, "touch": touchScript, "migrate": migrateScript,
 }
 
 // LoadScripts makes Redis know every script, through a client that may do that: a store's may not.

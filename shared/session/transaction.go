@@ -47,11 +47,10 @@ func (s *Store) commit(
 	if err != nil {
 		return nil, err
 	}
-	args := append([]any{
+	args := append(make([]any, 0, len(c.args)+8), // with the one that running it adds
 		millis(c.now), c.idem[:], c.user[:], sealedActor,
-		s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep),
-	}, c.args...)
-	args = append(args, ceilMillis(s.opts.PreferencesKeep))
+		s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep))
+	args = append(append(args, c.args...), ceilMillis(s.opts.PreferencesKeep))
 	r, emitted, err := s.runEmitting(ctx, lua, append(s.subjectKeys(c.user), c.keys...), args...)
 	if err != nil {
 		return nil, err
