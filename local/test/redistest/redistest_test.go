@@ -198,5 +198,15 @@ func TestCounting(t *testing.T) {
 		check("a long pipeline", 1, err)
 		_ = c.Get(ctx, key).Err()
 		check("two gets", 2, c.Get(ctx, key).Err())
+		check("the text of one", 1, c.Get(ctx, key+"\r\n$6\r\nunlink\r\n").Err())
+		_ = c.Get(ctx, key).Err()
+		err = c.Unlink(ctx, key).Err()
+		if n := c.Unlinks(); n != 1 {
+			t.Errorf("%d trips that unlink, want 1", n)
+		}
+		check("a get and an unlink", 1, err)
+		if n := c.Unlinks(); n != 0 {
+			t.Errorf("%d trips that unlink after a reset", n)
+		}
 	})
 }
