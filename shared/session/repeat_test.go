@@ -216,6 +216,36 @@ func TestMoved_afterAStepUp(t *testing.T) {
 	})
 }
 
+// A read that noticed another network does not write over what a step-up from there has sealed since: the network is the
+// same, the idempotency key is not.
+func TestMoved_afterAStepUpFromThere(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, func(o *session.Options) { o.DevicePolicy = session.PolicyLog })
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
+		must(t, err)
+		there := phone
+		there.IP = elsewhere().IP
+		var up session.Grant
+		done := false
+		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			err := next(ctx, cmd)
+			if isScript(cmd) && err == nil && !done { // it has recorded the network
+				done = true
+				up, err = w.StepUp(ctx, a, there)
+			}
+			return err
+		}), w.clock)
+		_, err = s.Validate(ctx, g.AccessToken, elsewhere())
+		must(t, err)
+		got := w.opensFor(up, there)
+		if d := got.Session.Device; !done || d.OS != phone.Device.OS || d.Name != phone.Device.Name {
+			t.Errorf("after the step-up on the phone the session shows %+v", d)
+		}
+	})
+}
+
 // What an erasure leaves goes when it was to go, however often somebody logs out with a dead token.
 func TestRevokeAll_keepsNothingLonger(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
