@@ -59,6 +59,10 @@ func (s *Store) NonceKey(nonce string) string  { return s.nonceKey(nonce) }
 func (s *Store) AdminsKey() string             { return s.adminsKey() }
 func (s *Store) SummaryKey() string            { return s.summaryKey() }
 
+// ErasedKey and NoopsKey name what is kept beside an account's record: with those of its partition, and of its own.
+func (s *Store) ErasedKey(u token.UserID) string { return s.erasedKey(partitionOf(u)) }
+func (s *Store) NoopsKey(u token.UserID) string  { return s.noopsKey(u) }
+
 // The layout's sizes and places.
 const (
 	HeadSize   = headSize

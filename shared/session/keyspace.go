@@ -22,8 +22,10 @@ import (
 //	prefix:{b3f}:p<user id>          the subject's preferences
 //	prefix:{b3f}:a<user id>          the subject's activity
 //	prefix:{b3f}:o<idempotency key>  a reply, kept for five minutes
+//	prefix:{b3f}:i<user id>          the subject's no-ops, kept as long
 //	prefix:{b3f}:c                   the partition's counters
 //	prefix:{b3f}:x0 … x7             the partition's index segments
+//	prefix:{b3f}:e                   the partition's erased accounts
 //	prefix:{b3f}:l<hash>             a rate limit within the partition
 //	prefix:{Kq}:n<hash of the nonce> a nonce, which begins with the tag
 //	prefix:{Kq}:l<hash>              a network's rate limit, beside its nonces
@@ -98,6 +100,21 @@ func (s *Store) accountOf(key string) (user token.UserID, ok bool) {
 // as long as the change may be retried.
 func (s *Store) replyCacheKey(u token.UserID, idem script.IdempotencyKey) string {
 	return s.partition(u) + "o" + string(idem[:])
+}
+
+// noopsKey returns the key of the changes of an account that found nothing to
+// change, which is stored for as long as one of them may be retried.
+func (s *Store) noopsKey(u token.UserID) string { return s.partition(u) + "i" + string(u[:]) }
+
+// erasedKey returns the key of the erased accounts of a partition whose record
+// has no TTL, because they are blocked or were given roles since. Their scores
+// are when the last of their ended sessions is to be forgotten.
+func (s *Store) erasedKey(partition int) string { return s.partitionPrefix(partition) + "e" }
+
+// accountKeys returns the keys that follow those of subjectKeys in every script
+// that uses lua/lib/account.lua.
+func (s *Store) accountKeys(u token.UserID, idem script.IdempotencyKey) []string {
+	return []string{s.replyCacheKey(u, idem), s.noopsKey(u), s.erasedKey(partitionOf(u))}
 }
 
 func (s *Store) payloadKey(id token.ID) string {

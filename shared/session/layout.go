@@ -140,6 +140,7 @@ var layouts = []layout{
 	{name: "sealed", fields: []layoutField{{"head", nonceEnd, false}}},
 	{name: "swept", fields: []layoutField{{"idem", script.KeySize, false}, {"user", 16, false}}},
 	{name: "part", fields: []layoutField{{"size", 4, true}}}, // of the reply cache
+	{name: "noop", fields: []layoutField{{"idem", script.KeySize, false}}},
 	{name: "value", fields: []layoutField{{"kind", 1, false}, {"value", 0, false}}},
 }
 
@@ -215,6 +216,9 @@ const (
 	// replyCache is how long a reply is kept: longer than a request may be
 	// under way.
 	replyCache = 5 * minuteMillis
+	// noopsKept is how many no-ops of an account are kept for as long: more
+	// than may be under way.
+	noopsKept = 64
 
 	eventsReadAgain = 128 // latest events that a retry searches for its own
 	segmentCompact  = 128 // members up to which Redis keeps a sorted set compact
@@ -263,6 +267,7 @@ var constants = sync.OnceValue(func() map[string]string {
 
 		"RECORD_FORMAT": recordFormat, "HEAD_SIZE": headSize, "ENTRY_SIZE": entrySize,
 		"ENDED_SIZE": endedSize, "SESSION_SIZE": sessionSize, "EVENT_SIZE": eventHeadSize,
+		"KEY_SIZE": script.KeySize, "NOOPS_KEPT": noopsKept,
 		"VERSION_SIZE": nonceEnd - nonceAt, "COUNTERS_FORMAT": countersFormat,
 		"COUNTERS_SIZE": countersSize, "CHAIN_SIZE": chainSize, "CELL_SIZE": hourlyCountSize,
 		"RATE_SIZE": sizeOf("rate"), "PART_HEAD": sizeOf("part"), "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,

@@ -24,6 +24,8 @@ var libraries = []library{
 	{"subject", nil},
 	{"events", []string{"bytes", "call"}},
 	{"reply_cache", []string{"bytes"}},
+	{"account", []string{"subject", "reply_cache"}},
+	{"noop", []string{"bytes", "account"}},
 	{"counters", []string{"bytes"}},
 	{"index", []string{"bytes", "call"}},
 	{"change", []string{"record", "events", "counters", "index"}},
@@ -47,10 +49,10 @@ var (
 		"rate_limit")
 	stepUpScript      = newScript("step_up", "subject", "change", "renewal")
 	revokeScript      = newScript("revoke", "subject", "end_session", "roles")
-	revokeAllScript   = newScript("revoke_all", "subject", "reply_cache", "change", "roles")
-	blockScript       = newScript("block", "subject", "reply_cache", "change", "roles")
-	rolesScript       = newScript("roles", "subject", "reply_cache", "change", "roles")
-	eraseScript       = newScript("erase", "subject", "reply_cache", "change", "roles")
+	revokeAllScript   = newScript("revoke_all", "noop", "change", "roles")
+	blockScript       = newScript("block", "account", "change", "roles")
+	rolesScript       = newScript("roles", "account", "change", "roles")
+	eraseScript       = newScript("erase", "account", "change", "roles")
 	dropAdminScript   = newScript("drop_admin")
 	lastIPScript      = newScript("last_ip", "record")
 	preferencesScript = newScript("preferences", "subject", "reply_cache", "change")
@@ -60,6 +62,7 @@ var (
 	spendNonceScript  = newScript("spend_nonce", "bytes")
 	rateLimitScript   = newScript("rate_limit", "rate_limit")
 	sweepScript       = newScript("sweep", "change")
+	forgetScript      = newScript("forget", "change")
 	recountScript     = newScript("recount")
 	healthScript      = newScript("health")
 	migrateScript     = newScript("migrate", "change")

@@ -16,8 +16,9 @@ import (
 // scripts are all scripts, by the names of their files.
 var scripts = map[string]*script.Script{
 	"block": blockScript, "create": createScript, "drop_admin": dropAdminScript, "erase": eraseScript,
-	"health": healthScript, "issue_nonce": issueNonceScript, "last_ip": lastIPScript, "preferences": preferencesScript,
-	"rate_limit": rateLimitScript, "recount": recountScript, "refresh": refreshScript,
+	"forget": forgetScript, "health": healthScript, "issue_nonce": issueNonceScript, "last_ip": lastIPScript,
+	"preferences": preferencesScript,
+	"rate_limit":  rateLimitScript, "recount": recountScript, "refresh": refreshScript,
 	"revoke": revokeScript, "revoke_all": revokeAllScript, "roles": rolesScript,
 	"spend_nonce": spendNonceScript, "state_delete": stateDeleteScript, "state_put": statePutScript,
 	"step_up": stepUpScript, "sweep": sweepScript, "touch": touchScript, "migrate": migrateScript,

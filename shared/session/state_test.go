@@ -20,6 +20,16 @@ func (w *world) putState(a session.Access, key, value string) session.StateItem 
 	return item
 }
 
+// withState is a login whose session has state, from a device that is not another one.
+func (w *world) withState(client session.Client) session.Grant {
+	w.t.Helper()
+	g := w.signIn(alice, client)
+	a, err := w.Inspect(ctx, g.AccessToken, client.Transport)
+	must(w.t, err)
+	w.putState(a, "form", `{"step":1}`)
+	return g
+}
+
 func (w *world) list(a session.Access) session.StateList {
 	w.t.Helper()
 	list, err := w.ListState(ctx, a)

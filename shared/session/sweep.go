@@ -226,6 +226,9 @@ func (w *sweeping) work(ctx context.Context, g partitionView) error {
 		if err := w.recount(ctx, g.partition); err != nil {
 			return err
 		}
+		if err := w.forget(ctx, g.partition); err != nil {
+			return err
+		}
 	}
 	if w.done.Ended != before.Ended || w.done.Repaired != before.Repaired {
 		if raw = w.lastCounters; raw == "" {

@@ -499,7 +499,7 @@ func TestSweep_shallow(t *testing.T) {
 		w.sweep(watching)
 		recounted := sent.commands["zrange"] / session.IndexSegments
 		want := map[string]int{
-			"getrange": 4096 + recounted, "zcard": 4096, "zrangebyscore": 4096 + 7*recounted, "zrange": 8 * recounted,
+			"getrange": 4096 + recounted, "zcard": 4096, "zrangebyscore": 4096 + 8*recounted, "zrange": 8 * recounted,
 			"get": 25 * 8, "set": 1, // the logins that failed, and the sum
 		}
 		if !maps.Equal(sent.commands, want) || recounted < 68 || recounted > 69 {

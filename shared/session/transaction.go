@@ -32,10 +32,10 @@ func (s *Store) newTransaction(user token.UserID, actor Actor) transaction {
 }
 
 // newAccountTransaction is newTransaction for a script that changes an account
-// or all its sessions: it has the reply cache as its own key.
+// or all its sessions: its own keys begin with those of accountKeys.
 func (s *Store) newAccountTransaction(user token.UserID, actor Actor, args ...any) transaction {
 	c := s.newTransaction(user, actor)
-	c.keys, c.args = []string{s.replyCacheKey(user, c.idem)}, args
+	c.keys, c.args = s.accountKeys(user, c.idem), args
 	return c
 }
 

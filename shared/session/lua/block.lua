@@ -2,26 +2,26 @@
 -- account that was never seen can be blocked, too.
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
--- KEYS[6]   the reply cache, see lib/reply_cache.lua
+-- KEYS[6..8]              see lib/account.lua
 -- ARGV[7]   1 to block, 0 to unblock
 -- ARGV[8]   the roles on which the caller based its decision, see rolesChanged
 --
 -- Returns  {DONE, roles}  also if it was so before
 --          {STALE}        the account has other roles: read again
 --          {DAMAGED}
-local cache, block, expected = KEYS[6], tonumber(ARGV[7]), ARGV[8]
+local block, expected = tonumber(ARGV[7]), ARGV[8]
 
-local before = loadReply(cache)
+local before = loadReply(account.cache)
 if before then return before end
 local raw = redis.call('GET', change.record)
-if not raw and block == 0 then return saveReply(cache, {DONE, ''}) end
+if not raw and block == 0 then return saveReply(account.cache, {DONE, ''}) end
 raw = raw or BLANK_RECORD
 if not wellFormed(raw) then return {DAMAGED} end
 local rec = open(raw)
 local flags = number(raw, F.head.flags)
 local blocked = flags % (2 * BLOCKED_FLAG)
 if rolesChanged(rec.roles, expected) then return {STALE} end
-if blocked == block then return saveReply(cache, {DONE, rec.roles}) end -- by another change
+if blocked == block then return saveReply(account.cache, {DONE, rec.roles}) end -- by another change
 
 local ended, blocked_at, event = 0, 0, EVENT_UNBLOCKED
 if block == 1 then
@@ -36,4 +36,4 @@ rec.head = with(rec.head,
   F.head.count, ended)
 rec.required = true
 save(change, rec)
-return saveReply(cache, {DONE, rec.roles})
+return saveReply(account.cache, {DONE, rec.roles})

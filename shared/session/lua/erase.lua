@@ -3,9 +3,9 @@
 -- they are needed.
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
--- KEYS[6]   the reply cache, see lib/reply_cache.lua
--- KEYS[7]   the preferences
--- KEYS[8..] payload and state of each session that the caller knows of
+-- KEYS[6..8]              see lib/account.lua
+-- KEYS[9]   the preferences
+-- KEYS[10..] payload and state of each session that the caller knows of
 -- ARGV[7]   session parts of those sessions, 16 bytes each
 -- ARGV[8]   the roles on which the caller based its decision, see rolesChanged
 -- ARGV[9]   1 to erase even if there are sessions that the caller does not know
@@ -16,15 +16,15 @@
 --          {STALE}    there is a session that the caller does not know of, or
 --                     the account has other roles: read again
 --          {DAMAGED}
-local cache, sessions, expected, anyway = KEYS[6], ARGV[7], ARGV[8], ARGV[9] == '1'
+local sessions, expected, anyway = ARGV[7], ARGV[8], ARGV[9] == '1'
 change.cap = 0 -- nothing remains of the activity, so it is not written either
 
-local before = loadReply(cache)
+local before = loadReply(account.cache)
 if before then return before end
 local raw = redis.call('GET', change.record)
 if not raw then
-  redis.call('UNLINK', change.activity, unpack(KEYS, 7, #KEYS))
-  return saveReply(cache, {DONE})
+  redis.call('UNLINK', change.activity, unpack(KEYS, 9, #KEYS))
+  return saveReply(account.cache, {DONE})
 end
 if not wellFormed(raw) then return {DAMAGED} end
 local rec = open(raw)
@@ -37,15 +37,16 @@ for _, entries in ipairs({rec.live, rec.ended}) do
 end
 if rolesChanged(rec.roles, expected) then return {STALE} end
 
-redis.call('UNLINK', change.activity, unpack(KEYS, 7, #KEYS))
+redis.call('UNLINK', change.activity, unpack(KEYS, 9, #KEYS))
 local flags = number(raw, F.head.flags)
 if number(raw, F.head.created) == 0 and #rec.live == 0 and rec.roles == ''
-  and flags < PREFERENCES_FLAG then
-  return saveReply(cache, {DONE}) -- nothing to erase
+  and flags < PREFERENCES_FLAG then -- nothing to erase
+  if flags ~= 0 then forgetLater(change, rec) end -- an earlier version has erased it
+  return saveReply(account.cache, {DONE})
 end
 local ended = endEntries(change, rec, function() return true end, ACCOUNT_ERASED)
 emit(change, EVENT_ERASED, NO_SESSION, 0)
-rec.roles, rec.erased = '', true
+rec.roles = ''
 rec.head = with(rec.head,
   F.head.flags, flags % (2 * BLOCKED_FLAG),
   F.head.created, 0,
@@ -55,4 +56,4 @@ rec.head = with(rec.head,
   F.head.count, ended)
 rec.required = true
 save(change, rec)
-return saveReply(cache, {DONE})
+return saveReply(account.cache, {DONE})

@@ -1,7 +1,7 @@
 -- Ends every session of a subject, or all but one.
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
--- KEYS[6]   the reply cache, see lib/reply_cache.lua
+-- KEYS[6..8]              see lib/account.lua
 -- ARGV[7]   reason, a number
 -- ARGV[8]   session part of the session that asks, which must be live or ended:
 --           without it nothing is done; or empty
@@ -13,11 +13,11 @@
 --          {STALE}        the account has other roles: read again
 --          {UNKNOWN}      no record, or the session of ARGV[8] is not in it
 --          {DAMAGED}
-local cache, reason, asking, spared = KEYS[6], tonumber(ARGV[7]), ARGV[8], ARGV[9]
-local expected = ARGV[10]
+local reason, asking, spared, expected = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10]
 
-local before = loadReply(cache)
+local before = loadReply(account.cache)
 if before then return before end
+if wasNoop(change) then return {DONE, 0} end
 local raw = redis.call('GET', change.record)
 if not raw then return {UNKNOWN} end
 if not wellFormed(raw) then return {DAMAGED} end
@@ -34,11 +34,13 @@ local ended = endEntries(change, rec, isOther, reason)
 if asking ~= '' then -- last, so that it is certainly among the ended sessions that are kept
   ended = ended + endEntries(change, rec, isAsking, reason)
 end
-if #rec.gone > 0 then -- else nothing changes, and the record keeps its TTL
-  rec.head = with(rec.head,
-    F.head.epoch, number(rec.head, F.head.epoch) + 1,
-    F.head.idem, change.idem,
-    F.head.count, ended)
-  save(change, rec)
+if #rec.gone == 0 then -- nothing changes, and the record keeps its TTL
+  saveNoop(change)
+  return {DONE, 0}
 end
-return saveReply(cache, {DONE, ended})
+rec.head = with(rec.head,
+  F.head.epoch, number(rec.head, F.head.epoch) + 1,
+  F.head.idem, change.idem,
+  F.head.count, ended)
+save(change, rec)
+return saveReply(account.cache, {DONE, ended})

@@ -6,7 +6,6 @@
 --   added     an entry that is new
 --   replaced  the entry whose place it takes
 --   required  the change must be written even if memory is full
---   erased    nothing but what is still needed is kept
 local function open(raw)
   local rec = {head = get(raw, F.head.head), live = {}, ended = {}, gone = {}}
   local at = HEAD_SIZE + number(raw, F.lengths.roles)
@@ -21,6 +20,24 @@ local function open(raw)
   end
   rec.was = #rec.live
   return rec
+end
+
+-- encode returns a record as it is stored.
+local function encode(rec)
+  return rec.head
+    .. pack(F.lengths.roles, #rec.roles, F.lengths.live, #rec.live, F.lengths.ended, #rec.ended)
+    .. rec.roles .. table.concat(rec.live) .. table.concat(rec.ended)
+end
+
+-- isErased reports whether nobody has signed in to an account since it was
+-- erased, or ever. It has no live session.
+local function isErased(rec) return number(rec.head, F.head.created) == 0 end
+
+-- keptUntil returns until when the ended sessions of a record are kept, or 0.
+local function keptUntil(rec)
+  local latest = 0
+  for _, e in ipairs(rec.ended) do latest = math.max(latest, number(e, F.ended.keep_until)) end
+  return latest
 end
 
 -- endEntry moves live session number i to the ended ones, with its event. A
@@ -69,7 +86,7 @@ local function prune(change, rec)
     if number(rec.ended[i], F.ended.keep_until) <= change.now then table.remove(rec.ended, i) end
   end
   local function spare()
-    return #rec.ended > ENDED_KEPT and not rec.erased
+    return #rec.ended > ENDED_KEPT and not isErased(rec)
       and number(rec.ended[1], F.ended.at) <= change.now - LOGIN_UNDER_WAY
   end
   while #rec.ended > ENDED_MAX or spare() do table.remove(rec.ended, 1) end
@@ -111,10 +128,9 @@ end
 local function recordEnd(change, rec)
   local blocked = number(rec.head, F.head.flags) % (2 * BLOCKED_FLAG) >= BLOCKED_FLAG
   if blocked or #rec.roles > 0 then return nil end
-  if rec.erased then
-    local last = change.now + MINUTE -- a lost reply is asked for again within a minute
-    for _, e in ipairs(rec.ended) do last = math.max(last, number(e, F.ended.keep_until)) end
-    return last
+  if isErased(rec) then
+    -- A lost reply is asked for again within a minute.
+    return math.max(change.now + MINUTE, keptUntil(rec))
   end
   local last = lastEnd(change, rec) + RETENTION
   if hasPreferences(rec) then last = math.max(last, preferencesEnd(change, rec)) end
@@ -124,17 +140,22 @@ end
 -- ttl returns how long it is until a time, as Redis takes it.
 local function ttl(change, time) return string.format('%.0f', time - change.now) end
 
+-- forgetLater has the sweeper forget the ended sessions of an erased account,
+-- whose record has no TTL that would do so; see forget.lua.
+local function forgetLater(change, rec)
+  if not change.erased or not isErased(rec) or #rec.ended == 0 then return end
+  callOrReset('ZADD', change.erased, string.format('%.0f', keptUntil(rec)), change.user)
+end
+
 -- write writes a record back, with its TTL.
 local function write(change, rec)
   prune(change, rec)
-  local body = rec.head
-    .. pack(F.lengths.roles, #rec.roles, F.lengths.live, #rec.live, F.lengths.ended, #rec.ended)
-    .. rec.roles .. table.concat(rec.live) .. table.concat(rec.ended)
   local last = recordEnd(change, rec)
   if last then
-    redis.call('SET', change.record, body, 'PX', ttl(change, last))
+    redis.call('SET', change.record, encode(rec), 'PX', ttl(change, last))
   else
-    redis.call('SET', change.record, body)
+    redis.call('SET', change.record, encode(rec))
+    forgetLater(change, rec)
   end
 end
 
