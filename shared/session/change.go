@@ -73,8 +73,7 @@ func (s *Store) Unblock(ctx context.Context, user token.UserID, change Change) e
 // Erase ends every session of an account, and deletes its preferences,
 // activity, state and roles. What remains is a block, and the list of ended
 // sessions until they would have expired. It is not an error if nothing is
-// stored of the account. Sealed data of sessions that the record no longer
-// lists, or that began while the account was erased, expires by its TTL.
+// stored of the account.
 func (s *Store) Erase(ctx context.Context, user token.UserID, change Change) error {
 	c := s.newAccountTransaction(user, change.Actor)
 	_, err := s.changeAccount(ctx, c, change,
@@ -181,7 +180,7 @@ func (s *Store) erasing(c transaction, rec record, attempt int) transaction {
 	c.keys = append(c.keys, s.preferencesKey(c.user))
 	for session := range slices.Chunk(sessions, 16) {
 		id := token.ID{User: c.user, Session: [16]byte(session)}
-		c.keys = append(c.keys, s.payloadKey(id), s.stateKey(id))
+		c.keys = append(c.keys, s.ownKeys(id)...)
 	}
 	c.args = []any{sessions, expectRoles(rec.roles), bit(attempt > 1)}
 	return c

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,10 +54,11 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 		return Grant{}, err
 	}
 	rate := s.accountRate(loginRate, s.opts.LoginRate, id.User)
-	c.keys = append([]string{s.payloadKey(id), s.preferencesKey(id.User)}, rate.keys...)
+	presented, own := s.presentedSession(ctx, in.Presented, id.User)
+	c.keys = slices.Concat([]string{s.payloadKey(id), s.preferencesKey(id.User)}, own, rate.keys)
 	c.args = []any{
-		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + day),
-		s.presentedSession(ctx, in.Presented),
+		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + outlasts),
+		presented,
 		EffectiveLimit(s.opts.SessionLimit), s.opts.LimitPolicy.String(), s.roleLimits(),
 		strings.Join(append([]string{RoleUser}, in.Granted...), ","),
 		rate.arg(),
@@ -141,12 +143,14 @@ func (s *Store) grant(tokens token.Pair, e entry, p payload) (Grant, error) {
 }
 
 // presentedSession returns the session part of the id that a token belongs to,
-// or nothing if the token is not valid. A session of another account has no
-// effect, because this account's record does not list it.
-func (s *Store) presentedSession(ctx context.Context, text string) []byte {
+// and the keys of what belongs to that session. It returns nothing if the token
+// is not valid or belongs to another account.
+func (s *Store) presentedSession(
+	ctx context.Context, text string, user token.UserID,
+) (part []byte, own []string) {
 	id, err := s.SessionOf(ctx, text)
-	if err != nil {
-		return []byte{}
+	if err != nil || id.User != user {
+		return []byte{}, nil
 	}
-	return id.Session[:]
+	return id.Session[:], s.ownKeys(id)
 }

@@ -87,8 +87,11 @@ const (
 func (s *Store) PreferencesKey(u token.UserID) string { return s.preferencesKey(u) }
 func (s *Store) StateKey(id token.ID) string          { return s.stateKey(id) }
 
-// Day is by how much what is kept outlasts deadlines.
-const Day time.Duration = day
+// Day is by how much records outlast deadlines, Outlasts by how much payload and state do.
+const (
+	Day      time.Duration = 24 * time.Hour
+	Outlasts time.Duration = outlasts
+)
 
 // Binding are what the record keeps of a client: of its device without and with the id it sent, and of its network.
 type Binding struct{ Bare, Full, Network [bindingHashSize]byte }

@@ -124,6 +124,10 @@ func (s *Store) stateKey(id token.ID) string {
 	return s.partition(id.User) + "d" + string(id.Session[:])
 }
 
+// ownKeys returns the keys of what belongs to a session and ends with it:
+// payload and state.
+func (s *Store) ownKeys(id token.ID) []string { return []string{s.payloadKey(id), s.stateKey(id)} }
+
 // sessionKeys returns the keys that a validation reads: record and payload.
 func (s *Store) sessionKeys(id token.ID) []string {
 	return []string{s.recordKey(id.User), s.payloadKey(id)}

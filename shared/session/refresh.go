@@ -61,7 +61,7 @@ func (s *Store) askRefresh(c *transaction, t token.Token, next token.Pair, clien
 	}
 	id := t.ID()
 	rate := s.refreshRate(id.User, client)
-	c.keys = append([]string{s.payloadKey(id), s.stateKey(id)}, rate.keys...)
+	c.keys = append(s.ownKeys(id), rate.keys...)
 	c.args = []any{
 		id.Session[:], t.Generation(), hash,
 		s.opts.Grace.Milliseconds(), s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(),

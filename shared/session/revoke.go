@@ -51,7 +51,7 @@ func (s *Store) revoke(
 	ctx context.Context, id token.ID, reason Reason, ahead any, change Change,
 ) (script.Reply, error) {
 	c := s.newTransaction(id.User, change.Actor)
-	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
+	c.keys = s.ownKeys(id)
 	c.args = []any{id.Session[:], int(reason), ahead}
 	return s.commitIf(ctx, revokeScript, c, change)
 }

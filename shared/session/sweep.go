@@ -69,6 +69,10 @@ type sweeping struct {
 	// segmented reports that the last partition had more accounts than one
 	// index segment holds. The next one most likely has, too.
 	segmented bool
+	// left are keys that are still to be unlinked, each element those of one
+	// slot, and leftKeys is how many.
+	left     [][]string
+	leftKeys int
 }
 
 // pace is how fast a sweep should be: it should have visited all partitions in
@@ -127,6 +131,7 @@ func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 	stop, cancel := endingBefore(ctx)
 	defer cancel()
 	w.pace = newPace(stop, len(all))
+	defer w.unlinkAll(ctx)
 	var faults error
 	for some := range slices.Chunk(all, sweepTogether) {
 		if stop.Err() != nil {
@@ -329,6 +334,7 @@ func (w *sweeping) sweepMembers(ctx context.Context, partition int, some []membe
 	w.done.Ended += len(emitted) / emittedSize
 	w.done.Damaged += int(r.Int(1))
 	defer w.rest(time.Duration(len(some)) * sweepRest)
+	w.leave(ctx, w.leftBy(emitted, nil))
 	return r.Int(2), w.audit(ctx, emitted, Actor{})
 }
 

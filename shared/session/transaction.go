@@ -55,7 +55,9 @@ func (s *Store) commit(
 	if err != nil {
 		return nil, err
 	}
-	return r, s.audit(ctx, emitted, c.actor)
+	err = s.audit(ctx, emitted, c.actor)
+	s.unlinkLeft(ctx, s.leftBy(emitted, c.keys))
+	return r, err
 }
 
 // Sizes of an event in bytes: its head, see emit in lua/lib/events.lua, and the

@@ -10,9 +10,6 @@ import (
 	"latchkey/shared/token"
 )
 
-// day is how much longer than the session's deadline a payload is kept.
-const day = 24 * time.Hour
-
 // Access is what a valid token gives access to.
 type Access struct {
 	Session Session
@@ -198,7 +195,7 @@ func (s *Store) touch(
 	}
 	id := t.ID()
 	c := s.newTransaction(id.User, client.Actor())
-	c.keys = []string{s.payloadKey(id), s.stateKey(id)}
+	c.keys = s.ownKeys(id)
 	c.args = []any{
 		id.Session[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(),
 		s.touchPolicies(caller), caller.devices(), caller.networks(),

@@ -9,8 +9,7 @@
 -- ARGV[7]   session parts of those sessions, 16 bytes each
 -- ARGV[8]   the roles on which the caller based its decision, see rolesChanged
 -- ARGV[9]   1 to erase even if there are sessions that the caller does not know
---           of: they end like all others, and their payload and state, for
---           which no key was declared, expire by their TTL
+--           of: they end like all others
 --
 -- Returns  {DONE}     erased, by this change or before
 --          {STALE}    there is a session that the caller does not know of, or

@@ -45,7 +45,8 @@ if used > quota or count > most then return {TOO_LARGE} end
 
 if #expired > 0 then redis.call('HDEL', state, unpack(expired)) end
 redis.call('HSET', state, field, value)
--- The state expires a day after its session.
-local keep = number(raw, at, F.absolute) - now + DAY
+-- The state expires a minute after its session. Whatever ends the session
+-- earlier unlinks it, unless a reply is lost.
+local keep = number(raw, at, F.absolute) - now + MINUTE
 redis.call('PEXPIRE', state, string.format('%.0f', keep))
 return saveReply(cache, {DONE})
