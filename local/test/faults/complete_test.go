@@ -39,6 +39,8 @@ type stored struct {
 	roles string
 	live  []liveEntry
 	ended []string // randoms
+	// endedBy are the idempotency keys of the changes that ended them.
+	endedBy []string
 }
 
 func parseRecord(raw string) (stored, error) {
@@ -54,7 +56,7 @@ func parseRecord(raw string) (stored, error) {
 		rest = rest[entrySize:]
 	}
 	for range raw[33] {
-		rec.ended = append(rec.ended, rest[:16])
+		rec.ended, rec.endedBy = append(rec.ended, rest[:16]), append(rec.endedBy, rest[29:endedSize])
 		rest = rest[endedSize:]
 	}
 	return rec, nil

@@ -16,6 +16,9 @@ func (w *world) rehearse() {
 		tr.right("without a fault", got, err)
 	}
 	w.checkComplete()
+	if n := w.leavesNothing(); n != 0 {
+		w.t.Errorf("without a fault %d keys wait for their TTL", n)
+	}
 }
 
 func TestNoFault(t *testing.T) {

@@ -40,6 +40,7 @@ type soak struct {
 	struck     map[string]int
 	delivered  int // requests that came late, and ran
 	violations int
+	waiting    int // what sessions left that waits for its TTL
 }
 
 // TestSoak has clients sign in, validate, refresh, log out, revoke, block and change roles on a few addresses of a cluster,
@@ -86,7 +87,7 @@ func newSoak(t *testing.T, e redistest.Engine, seed uint64) *soak {
 				Touch: 30 * time.Second, StepUp: 5 * time.Minute, StateQuota: 1 << 10, SessionLimit: 2, RoleLimits: map[string]int{"editor": 3},
 			},
 			Clients: 3, Accounts: 3, Operations: 30, Step: 40 * time.Second, Skew: 30 * time.Second, Faults: 0.02,
-			Sweeping: i == 0, Patience: 8 * time.Second, Unheard: 4,
+			Sweeping: i == 0, Patience: 8 * time.Second, Unheard: 4, State: true,
 		})
 		must(t, err)
 		s.worlds, s.drivers = append(s.worlds, w), append(s.drivers, d)
@@ -117,7 +118,8 @@ func (s *soak) drive(over context.Context, i int, seed uint64) {
 }
 
 // recount holds everything that is stored together: records, payloads, index, counters. Then it is later than any
-// deadline, and the sweeper passes: nothing is live and nothing is counted.
+// deadline, and the sweeper passes: nothing is live, nothing is counted, and of no session is anything left but what the
+// store could not know of.
 func (s *soak) recount() {
 	s.t.Helper()
 	for _, w := range s.worlds {
@@ -129,6 +131,7 @@ func (s *soak) recount() {
 			s.t.Errorf("sweeping what driver %d left: %+v, %v", i, done, err)
 		}
 		s.worlds[i].checkComplete()
+		s.waiting += s.worlds[i].leavesNothing()
 	}
 }
 
@@ -145,8 +148,9 @@ func (s *soak) report(spell time.Duration, seed uint64) {
 		faults = append(faults, fmt.Sprintf("%s %d", name, s.struck[name]))
 		total += s.struck[name]
 	}
-	text := fmt.Sprintf("soak of %v on a %s, seed %d: %v, faults %d (%s), late requests that ran %d, violations %d",
-		spell, s.cluster.Name, seed, did, total, strings.Join(faults, ", "), s.delivered, s.violations)
+	text := fmt.Sprintf("soak of %v on a %s, seed %d: %v, faults %d (%s), late requests that ran %d, "+
+		"keys left to their TTL by lost replies %d, violations %d",
+		spell, s.cluster.Name, seed, did, total, strings.Join(faults, ", "), s.delivered, s.waiting, s.violations)
 	s.t.Log(text)
 	must(s.t, report.Write("soak-"+s.cluster.Name, text))
 	if s.struck["requests late"] > 2 && s.delivered == 0 {

@@ -99,6 +99,7 @@ type world struct {
 	rdb     redis.UniversalClient // the test's own
 	client  redis.UniversalClient // the product's
 	proxies redistest.Proxies     // what stands between; none where it is empty
+	unheard *unheard              // what the product never learned
 	ring    *seal.Ring
 	opts    session.Options
 	clock   *clock
@@ -119,7 +120,9 @@ func newWorld(t *testing.T, r redistest.Redis, proxies redistest.Proxies, change
 	must(t, err)
 	client, err := redisconn.New(ctx, cfg.Redis, awsenv.New(slog.Default()))
 	must(t, err)
-	w := &world{t: t, redis: r, rdb: r.Client(), proxies: proxies, client: client, opts: cfg.Session, clock: newClock()}
+	w := &world{
+		t: t, redis: r, rdb: r.Client(), proxies: proxies, client: client, unheard: listen(client), opts: cfg.Session, clock: newClock(),
+	}
 	t.Cleanup(func() { _ = w.client.Close() })
 	if len(proxies) > 0 {
 		proxies.Between(w.client)

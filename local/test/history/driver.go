@@ -32,6 +32,9 @@ type Config struct {
 	// Sweeping makes the sweeper run all the time. One sweep takes as long as
 	// some hundred operations.
 	Sweeping bool
+	// State makes clients store state in each session that they validate. That
+	// is not an operation of the history: the model has no state.
+	State bool
 	// Patience is how long an operation may take before its answer counts as
 	// lost. 0 sets no bound.
 	Patience time.Duration
@@ -75,6 +78,7 @@ func NewDriver(client redis.UniversalClient, config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.state = config.State
 	return &Driver{
 		Runner: r, config: config,
 		progress: Progress{Operations: map[Kind]int{}, Answers: map[string]int{}},
