@@ -143,7 +143,7 @@ func (w *world) leavesNothing() (waiting int) {
 
 // The check can fail: it finds what an end left, and excuses it only where the store could not know, or was not heard.
 func TestLeavesNothing(t *testing.T) {
-	each(t, func(t *testing.T, r redistest.Redis) {
+	redistest.EachServer(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, nil)
 		who := w.stranger()
 		g, own := w.signIn(who), w.signIn(who)
