@@ -43,24 +43,24 @@ func newDiagnosis(r config.Redis, env awsenv.Environment) *diagnosis {
 // commas. The zero cause stands for an error that says enough itself.
 type cause struct{ text, variables string }
 
-// see logs the likely cause of an error, unless it was logged within the last
-// minute.
-func (d *diagnosis) see(ctx context.Context, err error) {
+// diagnose logs the likely cause of an error, unless it was logged within the
+// last minute.
+func (d *diagnosis) diagnose(ctx context.Context, err error) {
 	if err == nil || errors.Is(err, redis.Nil) {
 		d.answered.Store(true)
 		return
 	}
 	found := d.causeOf(err)
-	if found.text == "" || !d.isNews(found) {
+	if found.text == "" || !d.shouldLog(found) {
 		return
 	}
 	d.env.Log.WarnContext(ctx, "likely cause", "cause", found.text,
 		"variables", found.variables, "error", err.Error())
 }
 
-// isNews reports whether a cause was not logged within the last minute, and
+// shouldLog reports whether a cause was not logged within the last minute, and
 // assumes that it is logged now.
-func (d *diagnosis) isNews(c cause) bool {
+func (d *diagnosis) shouldLog(c cause) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.env.WallTime()
@@ -78,17 +78,17 @@ func (d *diagnosis) causeOf(err error) cause {
 	switch {
 	case errors.As(err, &reply):
 		d.answered.Store(true)
-		return d.refusal(reply.Error())
+		return d.replyCause(reply.Error())
 	case errors.As(err, &untrusted):
 		return cause{"the server's certificate is not valid for the host", "REDIS_HOST, REDIS_TLS"}
 	case d.answered.Load():
 		return cause{}
 	}
-	return d.obstacle(err)
+	return d.networkCause(err)
 }
 
-// refusal returns the cause of an error reply.
-func (d *diagnosis) refusal(text string) cause {
+// replyCause returns the cause of an error reply.
+func (d *diagnosis) replyCause(text string) cause {
 	has := func(parts ...string) bool {
 		for _, part := range parts {
 			if strings.Contains(text, part) {
@@ -144,9 +144,9 @@ func (d *diagnosis) credentialVariables() string {
 	return "REDIS_USERNAME, REDIS_PASSWORD"
 }
 
-// obstacle returns the cause of an error of the network, before Redis has
+// networkCause returns the cause of an error of the network, before Redis has
 // answered anything.
-func (d *diagnosis) obstacle(err error) cause {
+func (d *diagnosis) networkCause(err error) cause {
 	var handshake *handshakeError
 	var dial *net.OpError
 	switch {
@@ -170,7 +170,7 @@ func (d *diagnosis) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if !opens(cmd) {
-			d.see(ctx, err)
+			d.diagnose(ctx, err)
 		}
 		return err
 	}
@@ -180,9 +180,9 @@ func (d *diagnosis) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (d *diagnosis) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
-		d.see(ctx, err)
+		d.diagnose(ctx, err)
 		for _, cmd := range cmds {
-			d.see(ctx, cmd.Err())
+			d.diagnose(ctx, cmd.Err())
 		}
 		return err
 	}
