@@ -50,6 +50,12 @@ func TestErase_ofABlockedAccountForgetsItsSessions(t *testing.T) {
 				must(t, w.Erase(ctx, g.User.ID, asOperator))
 				must(t, w.Block(ctx, w.UserOf(alice), asOperator))
 			},
+			"by a former version, and then migrated": func(w *world, g session.Grant) {
+				must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+				must(t, w.Erase(ctx, g.User.ID, asOperator))
+				must(t, w.rdb.Del(ctx, w.ErasedKey(g.User.ID)).Err()) // which that version does not know
+				w.migrate(session.Migration{})
+			},
 			"by a former version, and then again": func(w *world, g session.Grant) {
 				must(t, w.Block(ctx, w.UserOf(alice), asOperator))
 				must(t, w.Erase(ctx, g.User.ID, asOperator))

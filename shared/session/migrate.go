@@ -36,9 +36,10 @@ const migratePage = 100
 
 // Migrate gives a TTL to what version 0.1.0 stored without one: preferences,
 // and records that have preferences but neither roles nor a block. They are
-// kept for Options.PreferencesKeep from now on. What has a TTL is left as it
-// is, so a migration may run beside logins and may be repeated. It opens
-// nothing that is sealed, so the store needs no keys.
+// kept for Options.PreferencesKeep from now on. The sweeper then also forgets
+// the ended sessions of erased accounts with roles or a block. What has a TTL
+// is left as it is, so a migration may run beside logins and may be repeated.
+// It opens nothing that is sealed, so the store needs no keys.
 //
 // The store's Redis user needs SCAN and PTTL besides what other methods need.
 // Migrate looks at all keys of each primary in turn. It misses keys of a slot
@@ -134,8 +135,9 @@ const noTTL = time.Duration(-1)
 
 // migrate gives an account its TTLs. The script decides anew what needs one.
 func (m *migrating) migrate(ctx context.Context, user token.UserID, key string) error {
-	r, err := m.run(ctx, migrateScript, []string{m.recordKey(user), m.preferencesKey(user)},
-		millis(m.now()), ceilMillis(m.opts.PreferencesKeep))
+	keys := []string{m.recordKey(user), m.preferencesKey(user), m.erasedKey(partitionOf(user))}
+	r, err := m.run(ctx, migrateScript, keys,
+		millis(m.now()), ceilMillis(m.opts.PreferencesKeep), user[:])
 	if err != nil {
 		return err
 	}

@@ -375,6 +375,10 @@ func TestMigrate_access(t *testing.T) {
 		g := w.signIn(person(i), laptop)
 		w.prefer(g, `{"a":1}`)
 		w.stay(w.RecordKey(g.Session.ID), w.PreferencesKey(g.User.ID))
+		blocked := w.signIn(person(100+i), laptop).User.ID
+		must(t, w.Block(ctx, blocked, asOperator))
+		must(t, w.Erase(ctx, blocked, asOperator))
+		must(t, w.rdb.Set(ctx, w.ErasedKey(blocked), "of another type", 0).Err())
 		name := w.redis.Username + "-migrate"
 		must(t, w.rdb.ACLSetUser(ctx, name, "-"+rule[1:]).Err())
 		_, dry := s.Migrate(ctx, session.Migration{DryRun: true})
