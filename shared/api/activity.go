@@ -37,11 +37,7 @@ func (a *API) Activity() http.Handler {
 }
 
 func (x *exchange) listActivity() (activityView, error) {
-	p, err := pageOf(x.r)
-	if err != nil {
-		return activityView{}, err
-	}
-	return x.activity(x.access.User.ID, p, ownEvent)
+	return x.activity(x.access.User.ID, ownEvent)
 }
 
 // UserActivity serves GET /api/admin/activity: one page of the events of the
@@ -54,22 +50,18 @@ func (a *API) UserActivity() http.Handler {
 }
 
 func (x *exchange) listUserActivity() (activityView, error) {
-	p, err := pageOf(x.r)
-	if err != nil {
-		return activityView{}, err
-	}
-	address, err := siwe.ParseAddress(x.r.URL.Query().Get("address"))
+	address, err := siwe.ParseAddress(x.query.Get("address"))
 	if err != nil {
 		return activityView{}, invalid(err.Error())
 	}
-	return x.activity(x.api.store.UserOf(address), p, adminEvent)
+	return x.activity(x.api.store.UserOf(address), adminEvent)
 }
 
-// activity returns one page of an account's events, newest first.
+// activity returns the requested page of an account's events, newest first.
 func (x *exchange) activity(
-	user token.UserID, p page, view func(session.Event) activityEvent,
+	user token.UserID, view func(session.Event) activityEvent,
 ) (activityView, error) {
-	events, next, err := x.api.store.Activity(x.r.Context(), user, p.cursor, p.limit)
+	events, next, err := x.api.store.Activity(x.r.Context(), user, x.page.cursor, x.page.limit)
 	if errors.Is(err, session.ErrNotFound) {
 		err = badCursor()
 	}

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
 )
@@ -63,16 +61,12 @@ func named[K comparable](counts map[K]int, name func(K) string) map[string]int {
 // step-up.
 func (a *API) RevokeSession() http.Handler {
 	return handle(a, route{
-		method: "DELETE", needs: sessionsWrite, fresh: true,
+		method: "DELETE", needs: sessionsWrite, fresh: true, target: (*exchange).readSessionID,
 	}, (*exchange).revokeSession)
 }
 
 func (x *exchange) revokeSession() (nothing, error) {
-	id, err := x.sessionID()
-	if err != nil {
-		return nothing{}, err
-	}
-	return nothing{}, x.end(id, session.RevokedByAdmin)
+	return nothing{}, x.end(session.RevokedByAdmin)
 }
 
 // EndUserSessions serves DELETE /api/admin/users/{address}/sessions: it ends
@@ -80,33 +74,27 @@ func (x *exchange) revokeSession() (nothing, error) {
 // permission sessions:write and a recent login or step-up.
 func (a *API) EndUserSessions() http.Handler {
 	return handle(a, route{
-		method: "DELETE", needs: sessionsWrite, fresh: true,
+		method: "DELETE", needs: sessionsWrite, fresh: true, target: (*exchange).readAddress,
 	}, (*exchange).endUserSessions)
 }
 
 func (x *exchange) endUserSessions() (endedView, error) {
-	address, err := x.address()
-	if err != nil {
-		return endedView{}, err
-	}
-	user := x.api.store.UserOf(address)
+	user := x.target.user
 	n, err := x.api.store.RevokeAllOf(
 		x.r.Context(), user, session.RevokedByAdmin, x.change(user))
-	if err != nil {
-		return endedView{}, err
-	}
-	if user == x.access.User.ID {
+	if err == nil && user == x.access.User.ID {
 		x.leave()
 	}
-	return endedView{n}, nil
+	return endedView{n}, err
 }
 
-// address returns the address of the account that the path names.
-func (x *exchange) address() (common.Address, error) {
+// readAddress reads the account that the path names.
+func (x *exchange) readAddress() error {
 	address, err := siwe.ParseAddress(x.r.PathValue("address"))
 	if err != nil {
-		return address, invalid(err.Error())
+		return invalid(err.Error())
 	}
+	x.target.address, x.target.user = address, x.api.store.UserOf(address)
 	x.concerns(slog.String("target", address.Hex()))
-	return address, nil
+	return nil
 }

@@ -19,23 +19,26 @@ type accountView struct {
 // User serves GET /api/admin/users/{address}: an account, its live sessions,
 // and whether it is blocked. It requires the permission users:read.
 func (a *API) User() http.Handler {
-	return handle(a, route{method: "GET", needs: usersRead}, (*exchange).getUser)
+	return handle(a, route{
+		method: "GET", needs: usersRead, target: (*exchange).readAddress,
+	}, (*exchange).getUser)
 }
 
 func (x *exchange) getUser() (accountView, error) {
-	address, err := x.address()
+	account, err := x.api.store.Account(x.r.Context(), x.target.user)
 	if err != nil {
 		return accountView{}, err
 	}
-	account, err := x.api.store.Account(x.r.Context(), x.api.store.UserOf(address))
-	if err != nil {
-		return accountView{}, err
-	}
-	account.User.Address = address
+	account.User.Address = x.target.address
 	return accountView{
 		User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
 		Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
 	}, nil
+}
+
+// changeOfUser returns a route that changes the account in its path.
+func changeOfUser(method string) route {
+	return route{method: method, needs: usersWrite, fresh: true, target: (*exchange).readAddress}
 }
 
 type rolesBody struct {
@@ -50,24 +53,20 @@ type changedView struct {
 // that an account has. It requires the permission users:write and a recent
 // login or step-up.
 func (a *API) SetRoles() http.Handler {
-	return handleBody(a, route{method: "PUT", needs: usersWrite, fresh: true}, (*exchange).setRoles)
+	return handleBody(a, changeOfUser("PUT"), (*exchange).setRoles)
 }
 
 func (x *exchange) setRoles(in rolesBody) (changedView, error) {
-	address, err := x.address()
-	if err != nil {
-		return changedView{}, err
-	}
 	roles, err := x.settable(in.Roles)
 	if err != nil {
 		return changedView{}, err
 	}
-	user := x.api.store.UserOf(address)
+	user := x.target.user
 	changed, err := x.api.store.SetRoles(x.r.Context(), user, roles, x.changeRoles(user, roles))
 	if err != nil {
 		return changedView{}, err
 	}
-	changed.Address = address
+	changed.Address = x.target.address
 	return changedView{x.viewUser(changed)}, nil
 }
 
@@ -102,21 +101,18 @@ func (x *exchange) settable(roles []string) ([]string, error) {
 // of an account and refuses its logins. It requires the permission users:write
 // and a recent login or step-up.
 func (a *API) BlockUser() http.Handler {
-	return handle(a, route{method: "POST", needs: usersWrite, fresh: true}, (*exchange).blockUser)
+	return handle(a, changeOfUser("POST"), (*exchange).blockUser)
 }
 
 func (x *exchange) blockUser() (nothing, error) {
-	address, err := x.address()
 	switch {
-	case err != nil:
-		return nothing{}, err
-	case address == x.access.User.Address:
+	case x.target.address == x.access.User.Address:
 		return nothing{}, fail(codeConflict, "you cannot block your own account")
-	case slices.Contains(x.api.cfg.Admins, address):
+	case slices.Contains(x.api.cfg.Admins, x.target.address):
 		return nothing{}, fail(codeConflict,
 			"the configuration makes this address an admin: remove it there first")
 	}
-	user := x.api.store.UserOf(address)
+	user := x.target.user
 	return nothing{}, x.api.store.Block(x.r.Context(), user, x.change(user))
 }
 
@@ -124,15 +120,11 @@ func (x *exchange) blockUser() (nothing, error) {
 // account sign in again. It requires the permission users:write and a recent
 // login or step-up.
 func (a *API) UnblockUser() http.Handler {
-	return handle(a, route{method: "POST", needs: usersWrite, fresh: true}, (*exchange).unblockUser)
+	return handle(a, changeOfUser("POST"), (*exchange).unblockUser)
 }
 
 func (x *exchange) unblockUser() (nothing, error) {
-	address, err := x.address()
-	if err != nil {
-		return nothing{}, err
-	}
-	user := x.api.store.UserOf(address)
+	user := x.target.user
 	return nothing{}, x.api.store.Unblock(x.r.Context(), user, x.change(user))
 }
 
@@ -141,13 +133,9 @@ func (x *exchange) unblockUser() (nothing, error) {
 // block remains. It requires the permission users:write and a recent login or
 // step-up.
 func (a *API) EraseUser() http.Handler {
-	return handle(a, route{method: "DELETE", needs: usersWrite, fresh: true}, (*exchange).eraseUser)
+	return handle(a, changeOfUser("DELETE"), (*exchange).eraseUser)
 }
 
 func (x *exchange) eraseUser() (nothing, error) {
-	address, err := x.address()
-	if err != nil {
-		return nothing{}, err
-	}
-	return nothing{}, x.erase(x.api.store.UserOf(address))
+	return nothing{}, x.erase(x.target.user)
 }

@@ -43,15 +43,16 @@ func (x *exchange) findCredentials() (err error) {
 	return nil
 }
 
-// checkQuery refuses a token in the URL, because logs and histories would keep
+// parseQuery refuses a token in the URL, because logs and histories would keep
 // it (RFC 6750, section 5.3). A route that ignores the query also accepts one
 // that is malformed.
-func (x *exchange) checkQuery(ignored bool) error {
-	query, err := url.ParseQuery(x.r.URL.RawQuery)
+func (x *exchange) parseQuery(ignored bool) error {
+	var err error
+	x.query, err = url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil && !ignored {
 		return invalid("the query is malformed: percent-encode its names and values")
 	}
-	for name, values := range query {
+	for name, values := range x.query {
 		named := slices.Contains([]string{
 			"token", "access_token", "accesstoken", "refresh_token", "refreshtoken",
 		}, strings.ToLower(name))

@@ -171,23 +171,20 @@ func parseValue(raw []byte) (any, error) {
 	return value, err
 }
 
-// checkParameters refuses a parameter that the route does not have, most likely
+// readParameters refuses a parameter that the route does not have, most likely
 // a known one misspelt, and one that appears twice. Of several it names the
-// first by name.
-func checkParameters(r *http.Request, known ...string) error {
-	if r.URL.RawQuery == "" {
-		return nil
-	}
-	query := r.URL.Query()
-	for _, name := range slices.Sorted(maps.Keys(query)) {
+// first by name. It also reads which page of a list is requested.
+func (x *exchange) readParameters(known []string) (err error) {
+	for _, name := range slices.Sorted(maps.Keys(x.query)) {
 		if !slices.Contains(known, name) {
 			return invalid("the query has an unknown parameter" + quoted(name))
 		}
-		if len(query[name]) > 1 {
+		if len(x.query[name]) > 1 {
 			return invalid("the query has a parameter twice" + quoted(name))
 		}
 	}
-	return nil
+	x.page, err = pageOf(x.query)
+	return err
 }
 
 var word = pattern(`^[A-Za-z0-9_-]{1,32}$`)

@@ -26,12 +26,13 @@ func Timestamp(t time.Time) string { return timestamp(t) }
 
 // asked is a request for a query, in an exchange of its own.
 func asked(query string) *exchange {
-	return &exchange{r: &http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{}}}
+	at := &url.URL{RawQuery: query}
+	return &exchange{r: &http.Request{URL: at, Header: http.Header{}}, query: at.Query()}
 }
 
 // Page reads the parameters of a list, and cuts their part out of one of names.
 func Page(query string, names []string) (shown []string, next string, err error) {
-	p, err := pageOf(asked(query).r)
+	p, err := pageOf(asked(query).query)
 	if err != nil {
 		return nil, "", err
 	}
@@ -39,21 +40,22 @@ func Page(query string, names []string) (shown []string, next string, err error)
 }
 
 // Lifetime reads the parameter ttl.
-func Lifetime(query string) (time.Duration, error) { return lifetime(asked(query).r) }
+func Lifetime(query string) (time.Duration, error) { return lifetime(asked(query).query) }
 
 // StateKey reads a key of state out of a path.
 func StateKey(path string) (string, error) {
 	x := asked("")
 	x.r.SetPathValue("key", path)
-	return x.stateKey()
+	err := x.readStateKey()
+	return x.target.key, err
 }
 
 // SessionID reads a session's id out of a path, and tells what the audit log gets to see of it.
 func SessionID(path string) (id token.ID, target string, err error) {
 	x := asked("")
 	x.r.SetPathValue("id", path)
-	id, err = x.sessionID()
-	return id, x.about[0].Value.String(), err
+	err = x.readSessionID()
+	return x.target.session, x.about[0].Value.String(), err
 }
 
 // RequestID is the id of a request to which the gateway gave that one.

@@ -9,11 +9,15 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // route says which requests a handler serves and what they need.
@@ -26,7 +30,11 @@ type route struct {
 	query   []string    // the names of the parameters that its query may have
 	ignores bool        // whether it ignores the query, whatever that has
 	failed  eventType   // the type of the event of a refusal; empty means request
+	target  reader      // reads what its path names; nil if that is nothing
 }
+
+// reader is a method that reads a part of the request into the exchange.
+type reader func(*exchange) error
 
 // nothing is the body of a request or an answer without one. An answer without
 // a body is a 204.
@@ -67,7 +75,7 @@ func (x *exchange) check(rt *route, in any) error {
 	if x.r.Method != rt.method && !(rt.head && x.r.Method == http.MethodHead) {
 		return absent()
 	}
-	if err := x.checkQuery(rt.ignores); err != nil {
+	if err := x.parseQuery(rt.ignores); err != nil {
 		return err
 	}
 	if err := x.findCredentials(); err != nil {
@@ -77,14 +85,19 @@ func (x *exchange) check(rt *route, in any) error {
 		return err
 	}
 	if !rt.ignores {
-		if err := checkParameters(x.r, rt.query...); err != nil {
+		if err := x.readParameters(rt.query); err != nil {
 			return err
 		}
 	}
-	if rt.method == http.MethodGet {
+	if rt.method != http.MethodGet {
+		if err := decode(x.r, in); err != nil {
+			return err
+		}
+	}
+	if rt.target == nil {
 		return nil
 	}
-	return decode(x.r, in)
+	return rt.target(x)
 }
 
 // exchange is one request and its answer.
@@ -100,6 +113,9 @@ type exchange struct {
 	bare      bool      // see Guarded
 	handshake bool      // see Guarded
 	presented presented
+	query     url.Values
+	page      page   // of a list
+	target    target // of the route's path
 
 	// Set by open; zero if the route requires no session, but for client.Device:
 	// see device.
@@ -111,6 +127,14 @@ type exchange struct {
 	about  []slog.Attr // what the events of this request are about, as far as known
 	sent   int         // the status that was sent
 	code   code        // of the problem that was sent
+}
+
+// target is what the path of a request names; the rest is zero.
+type target struct {
+	address common.Address // of an account
+	user    token.UserID   // of the same account
+	session token.ID
+	key     string // of state
 }
 
 // newExchange returns the exchange of a request. The request's context holds it,

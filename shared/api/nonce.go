@@ -74,7 +74,7 @@ func (x *exchange) issueNonce() (nonceView, error) {
 
 // nonceQuery reads the query parameters.
 func (x *exchange) nonceQuery() (q nonceQuery, err error) {
-	query := x.r.URL.Query()
+	query := x.query
 	q.terms.From = x.info.SourceIP
 	if query.Has("transport") {
 		if q.terms.Transport, err = transportOf(query.Get("transport")); err != nil {
@@ -119,10 +119,7 @@ func (x *exchange) forSession(q *nonceQuery) error {
 		return invalid("address must be the session's: leave it out")
 	}
 	q.terms.Transport, q.terms.Session = s.Transport, s.ID
-	q.draft.Address = s.Address
-	if q.draft.ChainID == 0 {
-		q.draft.ChainID = s.ChainID
-	}
+	q.draft.Address, q.draft.ChainID = s.Address, cmp.Or(q.draft.ChainID, s.ChainID)
 	if !slices.Contains(x.api.cfg.ChainIDs, q.draft.ChainID) { // no longer accepted
 		q.draft.ChainID = x.api.cfg.ChainIDs[0]
 	}

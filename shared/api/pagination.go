@@ -1,7 +1,7 @@
 package api
 
 import (
-	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 )
@@ -22,9 +22,8 @@ const (
 // paging has the names of the parameters that pageOf reads.
 var paging = []string{"limit", "cursor"}
 
-// pageOf reads which part of a list a request selects.
-func pageOf(r *http.Request) (page, error) {
-	query := r.URL.Query()
+// pageOf reads which part of a list a query selects.
+func pageOf(query url.Values) (page, error) {
 	p := page{limit: defaultLimit, cursor: query.Get("cursor")}
 	if query.Has("cursor") && p.cursor == "" {
 		return page{}, badCursor()

@@ -39,13 +39,11 @@ func (x *exchange) eraseProfile() (nothing, error) {
 
 // erase erases an account.
 func (x *exchange) erase(user token.UserID) error {
-	if err := x.api.store.Erase(x.r.Context(), user, x.change(user)); err != nil {
-		return err
-	}
-	if user == x.access.User.ID {
+	err := x.api.store.Erase(x.r.Context(), user, x.change(user))
+	if err == nil && user == x.access.User.ID {
 		x.leave()
 	}
-	return nil
+	return err
 }
 
 // leave deletes the cookies of a browser whose own session this request has

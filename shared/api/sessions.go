@@ -26,15 +26,11 @@ func (a *API) Sessions() http.Handler {
 }
 
 func (x *exchange) listSessions() (sessionsView, error) {
-	p, err := pageOf(x.r)
-	if err != nil {
-		return sessionsView{}, err
-	}
 	all, err := x.api.store.Sessions(x.r.Context(), x.access)
 	if err != nil {
 		return sessionsView{}, err
 	}
-	shown, next, err := pageFrom(all, p, func(s session.Session) string { return s.ID.String() })
+	shown, next, err := pageFrom(all, x.page, func(s session.Session) string { return s.ID.String() })
 	return sessionsView{
 		Sessions: x.viewSessions(shown), Limit: x.sessionLimit(x.access.User), Next: next,
 	}, err
@@ -43,15 +39,16 @@ func (x *exchange) listSessions() (sessionsView, error) {
 // EndSession serves DELETE /api/sessions/{id}: it ends one session of the
 // caller's account.
 func (a *API) EndSession() http.Handler {
-	return handle(a, route{method: "DELETE", session: member}, (*exchange).endSession)
+	return handle(a, route{
+		method: "DELETE", session: member, target: (*exchange).readSessionID,
+	}, (*exchange).endSession)
 }
 
 func (x *exchange) endSession() (nothing, error) {
-	id, err := x.sessionID()
-	if err != nil || id.User != x.access.User.ID {
+	if x.target.session.User != x.access.User.ID {
 		return nothing{}, absent() // no round trip: timing must not show that an id exists
 	}
-	return nothing{}, x.end(id, session.Revoked)
+	return nothing{}, x.end(session.Revoked)
 }
 
 // EndOtherSessions serves DELETE /api/sessions: it ends every session of the
@@ -66,24 +63,25 @@ func (x *exchange) endOtherSessions() (endedView, error) {
 	return endedView{n}, err
 }
 
-// sessionID returns the session that the path names. The audit log gets the id
-// as requested, whoever's session it is.
-func (x *exchange) sessionID() (token.ID, error) {
+// readSessionID reads the session that the path names. The audit log gets the
+// id as requested, whoever's session it is.
+func (x *exchange) readSessionID() (err error) {
 	text := x.r.PathValue("id")
-	id, err := token.ParseID(text)
+	x.target.session, err = token.ParseID(text)
 	if err != nil && token.ContainedIn(text) {
 		text = "a token"
 	}
 	x.concerns(slog.String("target", bounded(text)))
 	if err != nil {
-		return token.ID{}, absent()
+		return absent()
 	}
-	return id, nil
+	return nil
 }
 
-// end ends a session for a reason. It answers 404 if the session had already
-// ended.
-func (x *exchange) end(id token.ID, reason session.Reason) error {
+// end ends the session that the path names, for a reason. It answers 404 if the
+// session had already ended.
+func (x *exchange) end(reason session.Reason) error {
+	id := x.target.session
 	ended, err := x.api.store.Revoke(x.r.Context(), id, reason, x.change(id.User))
 	switch {
 	case errors.Is(err, token.ErrInvalid):

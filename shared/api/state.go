@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -29,15 +30,11 @@ func (a *API) ListState() http.Handler {
 }
 
 func (x *exchange) listState() (stateView, error) {
-	p, err := pageOf(x.r)
-	if err != nil {
-		return stateView{}, err
-	}
 	list, err := x.api.store.ListState(x.r.Context(), x.access)
 	if err != nil {
 		return stateView{}, err
 	}
-	shown, next, err := pageFrom(list.Items, p, func(i session.StateItem) string { return i.Key })
+	shown, next, err := pageFrom(list.Items, x.page, func(i session.StateItem) string { return i.Key })
 	view := stateView{Keys: []stateKeyView{}, Used: list.Used, Quota: list.Quota, Next: next}
 	for _, item := range shown {
 		view.Keys = append(view.Keys, stateKeyView{item.Key, item.Size, timestamp(item.Expires)})
@@ -48,15 +45,13 @@ func (x *exchange) listState() (stateView, error) {
 // GetState serves GET /api/state/{key}: the value of a key, with its version as
 // ETag.
 func (a *API) GetState() http.Handler {
-	return handle(a, route{method: "GET", session: member}, (*exchange).getState)
+	return handle(a, route{
+		method: "GET", session: member, target: (*exchange).readStateKey,
+	}, (*exchange).getState)
 }
 
 func (x *exchange) getState() (json.RawMessage, error) {
-	key, err := x.stateKey()
-	if err != nil {
-		return nil, err
-	}
-	item, err := x.api.store.State(x.r.Context(), x.access, key)
+	item, err := x.api.store.State(x.r.Context(), x.access, x.target.key)
 	if err != nil {
 		return nil, err
 	}
@@ -68,16 +63,12 @@ func (x *exchange) getState() (json.RawMessage, error) {
 // conditions of If-Match and If-None-Match.
 func (a *API) PutState() http.Handler {
 	return handleBody(a, route{
-		method: "PUT", session: member, query: []string{"ttl"},
+		method: "PUT", session: member, query: []string{"ttl"}, target: (*exchange).readStateKey,
 	}, (*exchange).putState)
 }
 
 func (x *exchange) putState(value rawJSON) (nothing, error) {
-	key, err := x.stateKey()
-	if err != nil {
-		return nothing{}, err
-	}
-	ttl, err := lifetime(x.r)
+	ttl, err := lifetime(x.query)
 	if err != nil {
 		return nothing{}, err
 	}
@@ -85,48 +76,45 @@ func (x *exchange) putState(value rawJSON) (nothing, error) {
 	if err != nil {
 		return nothing{}, err
 	}
-	item, err := x.api.store.PutState(x.r.Context(), x.access, key, value, ttl, want)
-	if err != nil {
-		return nothing{}, err
+	item, err := x.api.store.PutState(x.r.Context(), x.access, x.target.key, value, ttl, want)
+	if err == nil {
+		x.w.Header().Set("ETag", etag(item.Version))
 	}
-	x.w.Header().Set("ETag", etag(item.Version))
-	return nothing{}, nil
+	return nothing{}, err
 }
 
 // DeleteState serves DELETE /api/state/{key}, under the conditions of If-Match
 // and If-None-Match.
 func (a *API) DeleteState() http.Handler {
-	return handle(a, route{method: "DELETE", session: member}, (*exchange).deleteState)
+	return handle(a, route{
+		method: "DELETE", session: member, target: (*exchange).readStateKey,
+	}, (*exchange).deleteState)
 }
 
 func (x *exchange) deleteState() (nothing, error) {
-	key, err := x.stateKey()
-	if err != nil {
-		return nothing{}, err
-	}
 	want, err := conditions(x.r.Header)
 	if err != nil {
 		return nothing{}, err
 	}
-	return nothing{}, x.api.store.DeleteState(x.r.Context(), x.access, key, want)
+	return nothing{}, x.api.store.DeleteState(x.r.Context(), x.access, x.target.key, want)
 }
 
 var stateKey = pattern(`^[A-Za-z0-9._-]{1,` + strconv.Itoa(session.MaxStateKey) + `}$`)
 
-// stateKey returns the key in the path.
-func (x *exchange) stateKey() (string, error) {
+// readStateKey reads the key in the path.
+func (x *exchange) readStateKey() error {
 	key := x.r.PathValue("key")
 	if !stateKey().MatchString(key) {
-		return "", invalid("key must be 1 to 64 of a-z A-Z 0-9 . _ -")
+		return invalid("key must be 1 to 64 of a-z A-Z 0-9 . _ -")
 	}
-	return key, nil
+	x.target.key = key
+	return nil
 }
 
 var wholeSeconds = pattern(`^[1-9][0-9]{0,8}$`)
 
 // lifetime returns the parameter ttl, or 0 if it is absent.
-func lifetime(r *http.Request) (time.Duration, error) {
-	query := r.URL.Query()
+func lifetime(query url.Values) (time.Duration, error) {
 	if !query.Has("ttl") {
 		return 0, nil
 	}

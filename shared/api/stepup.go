@@ -21,16 +21,11 @@ type stepUpBody struct {
 // step-up.
 var errOtherAddress = errors.New("the message's address is not the session's")
 
-// stepUpStatement returns the statement of a step-up. It is longer than the
-// login's, so a message that somebody was made to sign for one is worthless for
-// the other.
-func stepUpStatement(login string) string {
-	return strings.TrimSpace(login + " Confirm that it is you.")
-}
-
 // stepUpPolicy returns the policy of a login with the statement of a step-up.
+// That is longer than the login's, so a message that somebody was made to sign
+// for one is worthless for the other.
 func stepUpPolicy(login siwe.Policy) siwe.Policy {
-	login.Statement = stepUpStatement(login.Statement)
+	login.Statement = strings.TrimSpace(login.Statement + " Confirm that it is you.")
 	return login
 }
 
