@@ -148,17 +148,12 @@ func (c *Config) contradictions() []error {
 			" lower it or raise SESSION_TIMEOUT_MINUTES")
 	check(both(s.StepUp, s.Absolute) && s.StepUp > s.Absolute,
 		"STEP_UP_MINUTES: is longer than SESSION_MAX_HOURS; lower it or raise SESSION_MAX_HOURS")
-	return append(problems, c.Redis.contradictions(c.Local)...)
+	c.Redis.contradictions(c.Local, check)
+	return problems
 }
 
-// contradictions finds the values of Redis that do not fit together.
-func (r Redis) contradictions(local bool) []error {
-	var problems []error
-	check := func(broken bool, problem string) {
-		if broken {
-			problems = append(problems, errors.New(problem))
-		}
-	}
+// contradictions checks that the values of Redis fit together.
+func (r Redis) contradictions(local bool, check func(broken bool, problem string)) {
 	hasPassword := r.Password != "" || r.PasswordSecretARN != ""
 	check(r.Username != "" && !hasPassword && !r.IAM,
 		"REDIS_USERNAME: has no effect without REDIS_PASSWORD, REDIS_PASSWORD_SECRET_ARN or"+
@@ -183,7 +178,6 @@ func (r Redis) contradictions(local bool) []error {
 	check(local && r.Host == "" && (r.Cluster || r.IAM || r.PasswordSecretARN != ""),
 		"REDIS_HOST: is needed with REDIS_CLUSTER, REDIS_IAM or REDIS_PASSWORD_SECRET_ARN;"+
 			" the embedded Redis supports none of them")
-	return problems
 }
 
 func both(a, b time.Duration) bool { return a > 0 && b > 0 }

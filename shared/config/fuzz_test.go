@@ -129,7 +129,7 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"PORT":                    func(c config.Config, v string) bool { return isPort(c.Port, v) },
 	"SESSION_KEYS_SECRET_ARN": func(c config.Config, v string) bool { return c.KeysSecretARN == v && isARN(v) },
 	"SESSION_SECRET": func(c config.Config, v string) bool {
-		return string(c.SessionSecret) == v && len(v) >= 32 && (c.Local || !config.IsSample(v))
+		return string(c.SessionSecret) == v && len(v) >= 32 && (c.Local || config.Weakness(v) == "")
 	},
 	"SESSION_ENCRYPTION_KEY": func(c config.Config, v string) bool {
 		return len(c.EncryptionKey) == 32 && c.EncryptionKey != c.SessionSecret && writes(v, []byte(c.EncryptionKey))

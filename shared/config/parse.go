@@ -23,16 +23,12 @@ func setEnvironment(c *Config, value string) error {
 	return nil
 }
 
-func setPort(c *Config, value string) error {
-	port, err := parsePort(value)
-	c.Port = port
-	return err
-}
-
-func setRedisPort(c *Config, value string) error {
-	port, err := parsePort(value)
-	c.Redis.Port = port
-	return err
+// port makes the setter of a port.
+func port(field func(*Config) *int) setter {
+	return func(c *Config, value string) (err error) {
+		*field(c), err = parsePort(value)
+		return err
+	}
 }
 
 var hostName = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
@@ -86,13 +82,12 @@ func setPrefix(c *Config, value string) error {
 	return nil
 }
 
-var chainID = pattern(`^[1-9][0-9]{0,15}$`)
-
 func setChainIDs(c *Config, value string) error {
 	var ids []uint64
 	for _, item := range list(value) {
 		id, err := strconv.ParseUint(item, 10, 64)
-		if err != nil || !chainID().MatchString(item) || id > siwe.MaxChainID {
+		// Compared as text too, so that "01" is refused.
+		if err != nil || id < 1 || id > siwe.MaxChainID || strconv.FormatUint(id, 10) != item {
 			return unknown(item, "chain ids in decimal, from 1, separated by commas")
 		}
 		if slices.Contains(ids, id) {
@@ -138,7 +133,7 @@ func setClearSiteData(c *Config, value string) error {
 }
 
 // flag makes the setter of a switch.
-func flag(field func(*Config) *bool) func(*Config, string) error {
+func flag(field func(*Config) *bool) setter {
 	return func(c *Config, value string) error {
 		switch value {
 		case "true", "1":
@@ -163,9 +158,7 @@ const (
 // span makes the setter of a duration that is written as a decimal number of
 // units. It rounds to milliseconds, the resolution of everything that is
 // stored.
-func span(
-	unit, most time.Duration, field func(*Config) *time.Duration,
-) func(*Config, string) error {
+func span(unit, most time.Duration, field func(*Config) *time.Duration) setter {
 	return func(c *Config, value string) error {
 		number, err := strconv.ParseFloat(value, 64)
 		if err != nil || !decimal().MatchString(value) {
@@ -183,9 +176,7 @@ func span(
 
 // longSpan is span for a duration of at least one unit: a shorter one would
 // delete what people have stored, and is likely a mistake.
-func longSpan(
-	unit, most time.Duration, field func(*Config) *time.Duration,
-) func(*Config, string) error {
+func longSpan(unit, most time.Duration, field func(*Config) *time.Duration) setter {
 	set := span(unit, most, field)
 	return func(c *Config, value string) error {
 		if err := set(c, value); err != nil {
@@ -212,7 +203,7 @@ var digits = pattern(`^[0-9]{1,9}$`)
 
 // integer makes the setter of a number from 0 to most. The note says what 0
 // means.
-func integer(most int, note string, field func(*Config) *int) func(*Config, string) error {
+func integer(most int, note string, field func(*Config) *int) setter {
 	return func(c *Config, value string) error {
 		number, err := strconv.Atoi(value)
 		if err != nil || !digits().MatchString(value) || number > most {
@@ -223,28 +214,28 @@ func integer(most int, note string, field func(*Config) *int) func(*Config, stri
 	}
 }
 
-var policies = []session.Policy{
-	session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke,
-}
-
-// policy makes the setter of the policy for a change of device or network.
-func policy(field func(*Config) *session.Policy) func(*Config, string) error {
+// choice makes the setter of one of a few values.
+func choice[T fmt.Stringer](wanted string, field func(*Config) *T, values ...T) setter {
 	return func(c *Config, value string) error {
-		for _, p := range policies {
-			if p.String() == value {
-				*field(c) = p
-				return nil
-			}
+		i := slices.IndexFunc(values, func(v T) bool { return v.String() == value })
+		if i < 0 {
+			return unknown(value, wanted)
 		}
-		return unknown(value, "off, log, step_up or revoke")
+		*field(c) = values[i]
+		return nil
 	}
 }
 
-var portNumber = pattern(`^[1-9][0-9]{0,4}$`)
+// policy makes the setter of the policy for a change of device or network.
+func policy(field func(*Config) *session.Policy) setter {
+	return choice("off, log, step_up or revoke", field,
+		session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke)
+}
 
 func parsePort(value string) (int, error) {
 	number, err := strconv.Atoi(value)
-	if err != nil || !portNumber().MatchString(value) || number > math.MaxUint16 {
+	// Compared as text too, so that "01" and "+1" are refused.
+	if err != nil || number < 1 || number > math.MaxUint16 || strconv.Itoa(number) != value {
 		return 0, unknown(value, "a port from 1 to 65535")
 	}
 	return number, nil

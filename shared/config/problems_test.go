@@ -218,14 +218,14 @@ func TestLoad_refusesWeakSecrets(t *testing.T) {
 	}
 }
 
-func TestIsSample(t *testing.T) {
+func TestWeakness_sample(t *testing.T) {
 	for _, sample := range []string{"your-32-character-encryption-key", "Change-Me-Change-Me-Change-Me-1234", "0123456789abcdef0123456789abcdef"} {
-		if !config.IsSample(sample) {
+		if config.Weakness(sample) != "is an example from a document, which anybody can read" {
 			t.Errorf("%q is not known", sample)
 		}
 	}
 	for _, good := range []string{secret, key} {
-		if config.IsSample(good) {
+		if config.Weakness(good) != "" {
 			t.Errorf("%q is taken for a sample", good)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"latchkey/shared/seal"
@@ -37,7 +38,7 @@ var secretARN = pattern(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:sec
 // setSecretARN makes the setter of a variable that names a secret of Secrets
 // Manager. A value that is not an ARN is stored too: otherwise a second problem
 // would ask for the variables that it replaces.
-func setSecretARN(field func(*Config) *string) func(*Config, string) error {
+func setSecretARN(field func(*Config) *string) setter {
 	return func(c *Config, value string) error {
 		*field(c) = value
 		return checkSecretARN(value)
@@ -161,7 +162,7 @@ const minDistinct = 8
 // catches secrets that were copied from a document or typed to pass a length
 // check. It does not repeat the secret.
 func Weakness(secret string) string {
-	distinct := map[byte]bool{}
+	distinct, lower := map[byte]bool{}, strings.ToLower(secret)
 	steps := 0
 	for i := range len(secret) {
 		distinct[secret[i]] = true
@@ -170,7 +171,7 @@ func Weakness(secret string) string {
 		}
 	}
 	switch {
-	case IsSample(secret):
+	case slices.ContainsFunc(samples, func(s string) bool { return strings.Contains(lower, s) }):
 		return "is an example from a document, which anybody can read"
 	case len(distinct) < minDistinct:
 		return fmt.Sprintf("has fewer than %d different characters", minDistinct)
@@ -184,7 +185,8 @@ func Weakness(secret string) string {
 
 // samples are fragments, in lower case, of the secrets that documents,
 // templates and tutorials give as examples. Each is long enough that no random
-// secret will ever hold it.
+// secret will ever hold it. A secret that contains one, in upper or lower case,
+// is weak. A secret that this project's own documents show must contain one.
 var samples = []string{
 	"0123456789abcdef0123456789abcdef", "0123456789abcdef", "1234567890123456", "abcdefghijklmnop",
 	"change-me", "change_me", "changeme", "change-this", "change_this", "changethis", "changeit",
@@ -197,17 +199,4 @@ var samples = []string{
 	"top-secret", "topsecret", "not-a-secret", "not-secret", "insecure",
 	"session-secret", "session_secret", "encryption-key", "encryption_key",
 	"00000000000000000000000000000000",
-}
-
-// IsSample reports whether a secret is or contains one of the well-known
-// examples, in upper or lower case. Outside local such a secret stops the
-// start. A secret that this project's own documents show must be a sample.
-func IsSample(secret string) bool {
-	secret = strings.ToLower(secret)
-	for _, sample := range samples {
-		if strings.Contains(secret, sample) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"time"
 
 	"latchkey/shared/session"
@@ -26,16 +27,18 @@ type variable struct {
 	// note is written beside the default, or instead of one that is not fixed.
 	note    string
 	meaning string
-	// set checks the value and stores it. Its error says what is wrong and what
-	// to do. Load puts the variable's name in front.
-	set func(c *Config, value string) error
+	set     setter
 }
+
+// setter checks a value and stores it. Its error says what is wrong and what to
+// do. Load puts the variable's name in front.
+type setter = func(c *Config, value string) error
 
 // variables are read in this order: a setter may rely on those before its own.
 var variables = []variable{
 	{name: "APP_ENV", unset: "production", set: setEnvironment,
 		meaning: "`production` or `local`. With `local`, cookies work over http, missing keys are generated, and a failed login says why. The local server sets it."},
-	{name: "PORT", unset: "3000", set: setPort,
+	{name: "PORT", unset: "3000", set: port(func(c *Config) *int { return &c.Port }),
 		meaning: "The port of the local server."},
 	{name: "SESSION_KEYS_SECRET_ARN", set: setSecretARN(func(c *Config) *string { return &c.KeysSecretARN }),
 		meaning: "ARN of the Secrets Manager secret that holds all keys by id, see [Keys and rotation](operations.md#keys-and-rotation). It replaces `SESSION_SECRET` and `SESSION_ENCRYPTION_KEY`."},
@@ -45,7 +48,7 @@ var variables = []variable{
 		meaning: "Exactly 32 bytes: 32 characters, or 32 bytes in base64 or hex. Encrypts what Redis holds of a session. If it changes, everybody is logged out and all preferences are lost."},
 	{name: "REDIS_HOST", note: "local: embedded", set: setRedisHost,
 		meaning: "Host name or IP address of Redis or Valkey, without scheme and port."},
-	{name: "REDIS_PORT", unset: "6379", set: setRedisPort,
+	{name: "REDIS_PORT", unset: "6379", set: port(func(c *Config) *int { return &c.Redis.Port }),
 		meaning: "Port of Redis."},
 	{name: "REDIS_USERNAME", set: setRedisUsername,
 		meaning: "ACL user. Needs a password or `REDIS_IAM`."},
@@ -85,7 +88,7 @@ var variables = []variable{
 		meaning: "Activity is recorded at most once in this time. Less than `SESSION_TIMEOUT_MINUTES`."},
 	{name: "MAX_CONCURRENT_SESSIONS", unset: "5", set: integer(session.MaxSessions, "; 0 means 100", func(c *Config) *int { return &c.Session.SessionLimit }),
 		meaning: "Session limit: live sessions of an account, 0 to 100. 0 means 100."},
-	{name: "SESSION_LIMIT_POLICY", unset: "evict", set: setLimitPolicy,
+	{name: "SESSION_LIMIT_POLICY", unset: "evict", set: choice("evict or deny", func(c *Config) *session.LimitPolicy { return &c.Session.LimitPolicy }, session.Evict, session.Deny),
 		meaning: "At the session limit, `evict` ends the session that was seen longest ago, and `deny` refuses the login."},
 	{name: "DEVICE_POLICY", unset: "step_up", set: policy(func(c *Config) *session.Policy { return &c.Session.DevicePolicy }),
 		meaning: "What happens when the device of a session changes: `off` does not compare, `log` records it, `step_up` requires a fresh signature, `revoke` ends the session."},
@@ -138,37 +141,20 @@ func (v variable) documented() string {
 	if v.local != "" {
 		note = "local: " + v.local
 	}
+	unset := cmp.Or(v.unset, "none")
 	switch {
 	case v.name == "ALLOWED_ORIGINS":
 		return note
-	case v.unset == "" && note == "":
-		return "none"
 	case note == "":
-		return v.unset
-	case v.unset == "":
-		return "none (" + note + ")"
+		return unset
 	}
-	return v.unset + " (" + note + ")"
+	return unset + " (" + note + ")"
 }
 
 // value returns the value to use for what the environment has.
 func (v variable) value(given string, local bool) string {
-	switch {
-	case given != "":
-		return given
-	case local && v.local != "":
-		return v.local
+	if local {
+		return cmp.Or(given, v.local, v.unset)
 	}
-	return v.unset
-}
-
-// setLimitPolicy sets what happens to a login at the session limit.
-func setLimitPolicy(c *Config, value string) error {
-	policies := map[string]session.LimitPolicy{"evict": session.Evict, "deny": session.Deny}
-	policy, ok := policies[value]
-	if !ok {
-		return unknown(value, "evict or deny")
-	}
-	c.Session.LimitPolicy = policy
-	return nil
+	return cmp.Or(given, v.unset)
 }
