@@ -24,6 +24,7 @@ import (
 
 	"latchkey/local/gateway"
 	"latchkey/shared/authorizer"
+	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
 	"latchkey/shared/lambdahttp"
@@ -90,7 +91,7 @@ func run(
 	// The default of go-redis: unlike a Lambda, this process serves many
 	// requests at a time.
 	cfg.Redis.PoolSize = 0
-	service, err := boot.New(cfg, log)
+	service, err := boot.NewService(context.Background(), cfg, awsenv.New(log))
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
@@ -140,7 +141,7 @@ func embed() (*miniredis.Miniredis, error) {
 // functions puts each handler behind the adapter that a Lambda uses.
 func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handler {
 	all := map[string]lambda.Handler{
-		sweeper: service.WithKeyRefresh(lambdahttp.NewSweep(service.API.Sweep)),
+		sweeper: service.WithKeyRefresh(lambdahttp.Sweep(service.API.Sweep)),
 		guard:   service.WithKeyRefresh(authorizer.New(service.API, cfg.AuthorizerRules)),
 	}
 	for id, route := range handlers {

@@ -12,7 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+
+	"latchkey/shared/strictjson"
 )
 
 // event is an HTTP API event of payload format 2.0, as API Gateway sends it. To
@@ -74,9 +75,6 @@ type arrival struct {
 	authorized *authorizerContext // nil if the route has no authorizer
 }
 
-// anyText replaces bytes that are not UTF-8 by U+FFFD: clients may send them.
-var anyText = jsontext.AllowInvalidUTF8(true)
-
 // marshalEvent returns the event of a request. It returns false if the path
 // cannot be decoded.
 func marshalEvent(a arrival) ([]byte, bool) {
@@ -85,7 +83,7 @@ func marshalEvent(a arrival) ([]byte, bool) {
 		return nil, false
 	}
 	e.Body, e.IsBase64Encoded = eventBody(a.Header.Get("Content-Type"), a.body)
-	payload, err := json.Marshal(e, anyText)
+	payload, err := json.Marshal(e, strictjson.AnyText)
 	return payload, err == nil
 }
 

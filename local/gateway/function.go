@@ -10,6 +10,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/go-json-experiment/json"
+
+	"latchkey/shared/strictjson"
 )
 
 // function is a Lambda handler with its timeout.
@@ -138,7 +140,7 @@ func parseAnswer(output []byte) (*answer, error) {
 			len(output))
 	}
 	var a answer
-	if err := json.Unmarshal(output, &a, anyText); err != nil {
+	if err := json.Unmarshal(output, &a, strictjson.AnyText); err != nil {
 		return nil, fmt.Errorf("reading the response: %w", err)
 	}
 	if a.StatusCode < 200 || a.StatusCode > 599 {

@@ -71,16 +71,12 @@ const (
 	webSocket
 )
 
-// anyText replaces bytes that are not UTF-8 by U+FFFD: a client may have sent
-// them.
-var anyText = jsontext.AllowInvalidUTF8(true)
-
 // decode reads an event. An event that differs from the documentation in any
 // way is of an unknown shape. So is one with a name twice in an object, since
 // two readers could read it as two different events.
 func decode(payload []byte) (*event, shape) {
 	e := new(event)
-	err := json.Unmarshal(payload, e, anyText)
+	err := json.Unmarshal(payload, e, strictjson.AnyText)
 	if s := e.shape(); err == nil && s != unknown && e.arn().valid() {
 		return e, s
 	}

@@ -287,7 +287,7 @@ func (w *crowd) sweep() {
 	w.t.Helper()
 	w.used["sweep-sessions"] = true
 	w.clock.Add(time.Hour)
-	f := w.service.WithKeyRefresh(lambdahttp.NewSweep(w.service.API.Sweep))
+	f := w.service.WithKeyRefresh(lambdahttp.Sweep(w.service.API.Sweep))
 	atOnce(w.t, sweeps, func(int) ([]byte, error) {
 		return f.Invoke(context.Background(), []byte("{}"))
 	})

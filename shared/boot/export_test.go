@@ -1,13 +1,22 @@
 package boot
 
 import (
+	"context"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/shared/awsenv"
+	"latchkey/shared/config"
 	"latchkey/shared/seal"
 )
+
+// New builds a service in the environment of the process, with that log.
+func New(cfg config.Config, log *slog.Logger) (*Service, error) {
+	return NewService(context.Background(), cfg, awsenv.New(log))
+}
 
 // Has reports whether the service's key ring has a key.
 func (s *Service) Has(id seal.KeyID) bool { return s.keys.Ring().Has(id) }

@@ -35,7 +35,7 @@ func Run(route func(*api.API) http.Handler) {
 // [Run] in that it sweeps and serves no route.
 func RunSweep() {
 	run(func(_ config.Config, service *Service) lambda.Handler {
-		return lambdahttp.NewSweep(service.API.Sweep)
+		return lambdahttp.Sweep(service.API.Sweep)
 	})
 }
 

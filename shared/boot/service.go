@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -26,12 +25,6 @@ type Service struct {
 
 	redis redis.UniversalClient
 	keys  *secrets.KeyRing // nil if the keys are in the environment
-}
-
-// New builds a service in the environment of the process, with that log. See
-// [NewService].
-func New(cfg config.Config, log *slog.Logger) (*Service, error) {
-	return NewService(context.Background(), cfg, awsenv.New(log))
 }
 
 // NewService builds a service. It returns an error if a secret of Secrets

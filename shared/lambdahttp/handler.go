@@ -51,10 +51,6 @@ type httpEvent struct {
 	} `json:"requestContext"`
 }
 
-// anyText replaces bytes that are not UTF-8 by U+FFFD: a client may have sent
-// them.
-var anyText = jsontext.AllowInvalidUTF8(true)
-
 // Handler serves an [http.Handler] behind an API Gateway HTTP API with payload
 // format 2.0. It implements lambda.Handler.
 //
@@ -82,7 +78,7 @@ func NewHandler(handler http.Handler, host string) *Handler {
 // HTTP API, and if the handler wrote nothing; the gateway then answers 500.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	event := new(httpEvent)
-	err := json.Unmarshal(payload, event, anyText)
+	err := json.Unmarshal(payload, event, strictjson.AnyText)
 	if err != nil || event.Context.HTTP.Method == "" {
 		return nil, errNotHTTP
 	}

@@ -11,38 +11,25 @@ import (
 // namespace is the namespace of the metrics in CloudWatch.
 const namespace = "Latchkey"
 
-// emf is the metadata of a line of CloudWatch's embedded metric format. The
-// value of the metric is a member beside it.
+// object is a JSON object.
+type object = map[string]any
+
+// NewMetric returns a function that writes each value of a metric as one line,
+// in CloudWatch's embedded metric format: its metadata, and the value beside
+// it. CloudWatch reads such lines out of the log, as metrics of the Lambda
+// function. If function is empty, the process is not a Lambda, and NewMetric
+// returns nil.
 //
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-type emf struct {
-	Timestamp         int64          `json:"Timestamp"` // milliseconds since 1970
-	CloudWatchMetrics []emfDirective `json:"CloudWatchMetrics"`
-}
-
-type emfDirective struct {
-	Namespace  string      `json:"Namespace"`
-	Dimensions [][]string  `json:"Dimensions"`
-	Metrics    []emfMetric `json:"Metrics"`
-}
-
-type emfMetric struct {
-	Name string `json:"Name"`
-	Unit string `json:"Unit"`
-}
-
-// NewMetric returns a function that writes each value of a metric as one line.
-// CloudWatch reads such lines out of the log, as metrics of the Lambda function.
-// If function is empty, the process is not a Lambda, and NewMetric returns nil.
 func NewMetric(w io.Writer, function string, now func() time.Time) func(api.Metric, float64) {
 	if function == "" {
 		return nil
 	}
 	return func(m api.Metric, value float64) {
-		line, err := json.Marshal(map[string]any{
-			"_aws": emf{now().UnixMilli(), []emfDirective{{
-				Namespace: namespace, Dimensions: [][]string{{"FunctionName"}},
-				Metrics: []emfMetric{{string(m), "Count"}},
+		line, err := json.Marshal(object{
+			"_aws": object{"Timestamp": now().UnixMilli(), "CloudWatchMetrics": []object{{
+				"Namespace": namespace, "Dimensions": [][]string{{"FunctionName"}},
+				"Metrics": []object{{"Name": m, "Unit": "Count"}},
 			}}},
 			"FunctionName": function, string(m): value,
 		})

@@ -13,7 +13,7 @@ func TestSweep_stopsBeforeItsDeadline(t *testing.T) {
 	deadline := time.Now().Add(time.Minute)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	sweep := lambdahttp.NewSweep(func(ctx context.Context) error {
+	sweep := lambdahttp.Sweep(func(ctx context.Context) error {
 		given, ok := ctx.Deadline()
 		if left := deadline.Sub(given); !ok || left < 100*time.Millisecond || left > 2*time.Second {
 			t.Errorf("%v kept back", left)
@@ -29,7 +29,7 @@ func TestSweep_stopsBeforeItsDeadline(t *testing.T) {
 // a sweep.
 func TestSweep_ignoresItsEvent(t *testing.T) {
 	calls := 0
-	sweep := lambdahttp.NewSweep(func(context.Context) error { calls++; return nil })
+	sweep := lambdahttp.Sweep(func(context.Context) error { calls++; return nil })
 	payloads := []string{"", "null", "{", `{"requestContext":{"http":{"method":"GET"}}}`, "\xff"}
 	for _, payload := range payloads {
 		if _, err := sweep.Invoke(context.Background(), []byte(payload)); err != nil {
@@ -43,7 +43,7 @@ func TestSweep_ignoresItsEvent(t *testing.T) {
 
 func TestSweep_fails(t *testing.T) {
 	away := errors.New("away")
-	sweep := lambdahttp.NewSweep(func(context.Context) error { return away })
+	sweep := lambdahttp.Sweep(func(context.Context) error { return away })
 	if result, err := sweep.Invoke(context.Background(), nil); !errors.Is(err, away) || result != nil {
 		t.Errorf("answered %q, %v", result, err)
 	}

@@ -150,7 +150,7 @@ func TestKeyRing_refresh(t *testing.T) {
 	_, second := awstest.KeyIDs(t, awstest.TwoKeys)
 	s.Calls()
 	s.Set(awstest.OneKey)
-	function := keys.WithRefresh(lambdahttp.NewSweep(func(context.Context) error { return nil }))
+	function := keys.WithRefresh(lambdahttp.Sweep(func(context.Context) error { return nil }))
 	invoke := func(what string, calls int, has bool) {
 		t.Helper()
 		if _, err := function.Invoke(context.Background(), nil); err != nil {

@@ -150,6 +150,10 @@ func member(d *jsontext.Decoder, err error) string {
 	return ""
 }
 
+// AnyText makes the decoder of an event replace bytes that are not UTF-8 by
+// U+FFFD: a client may have sent them.
+var AnyText = jsontext.AllowInvalidUTF8(true)
+
 // Members reads an object, or null, from the decoder of an event. At each name
 // it calls member, which reads the name and the value. It returns [ErrObject]
 // for any other value.

@@ -75,7 +75,7 @@ func (o *opened) gateway() http.Handler {
 	}
 	functions := map[string]lambda.Handler{}
 	for id, f := range template.Functions {
-		functions[id] = lambdahttp.NewSweep(o.service.API.Sweep) // the one without a route
+		functions[id] = lambdahttp.Sweep(o.service.API.Sweep) // the one without a route
 		if len(f.Routes) > 0 {
 			functions[id] = lambdahttp.NewHandler(o.handler(id), domain)
 		}
