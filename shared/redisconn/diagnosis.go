@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,10 +34,6 @@ type diagnosis struct {
 
 	mu     sync.Mutex
 	logged map[string]time.Time // by cause
-}
-
-func newDiagnosis(r config.Redis, env awsenv.Environment) *diagnosis {
-	return &diagnosis{config: r, env: env, logged: map[string]time.Time{}}
 }
 
 // cause is what is likely wrong, and which variables to look at, separated by
@@ -90,12 +87,7 @@ func (d *diagnosis) causeOf(err error) cause {
 // replyCause returns the cause of an error reply.
 func (d *diagnosis) replyCause(text string) cause {
 	has := func(parts ...string) bool {
-		for _, part := range parts {
-			if strings.Contains(text, part) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 	}
 	switch {
 	case has("cluster support disabled"):
@@ -122,14 +114,10 @@ func (d *diagnosis) replyCause(text string) cause {
 // isCredentialRefused reports whether an error reply refuses the user or its
 // password. Redis had other words for it before version 6.
 func isCredentialRefused(text string) bool {
-	for _, prefix := range []string{
+	begins := func(prefix string) bool { return strings.HasPrefix(text, prefix) }
+	return slices.ContainsFunc([]string{
 		"WRONGPASS", "NOAUTH", "ERR invalid password", "ERR AUTH", "ERR Client sent AUTH",
-	} {
-		if strings.HasPrefix(text, prefix) {
-			return true
-		}
-	}
-	return false
+	}, begins)
 }
 
 // credentialVariables returns the variables that a new connection signs in

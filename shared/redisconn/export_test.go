@@ -9,7 +9,7 @@ import (
 
 // ConnectToken returns what a new connection sends to ElastiCache.
 func ConnectToken(env awsenv.Environment, r config.Redis) (username, token string, err error) {
-	return newConnectToken(r, env).credentials(context.Background())
+	return connectToken{r, env}.credentials(context.Background())
 }
 
 // ParseCredential reads the text of a password's secret.

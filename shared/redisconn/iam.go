@@ -26,14 +26,8 @@ const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 //
 // https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html
 type connectToken struct {
-	env        awsenv.Environment
-	user       string
-	cache      string
-	serverless bool
-}
-
-func newConnectToken(r config.Redis, env awsenv.Environment) connectToken {
-	return connectToken{env: env, user: r.Username, cache: r.CacheName, serverless: r.Serverless}
+	config config.Redis
+	env    awsenv.Environment
 }
 
 // credentials returns what a new connection signs in with. It implements
@@ -47,11 +41,11 @@ func (t connectToken) credentials(ctx context.Context) (username, token string, 
 	if region == "" {
 		return "", "", errors.New("AWS_REGION: is not set; Lambda sets it")
 	}
-	query := url.Values{"Action": {"connect"}, "User": {t.user}, "X-Amz-Expires": {"900"}}
-	if t.serverless {
+	query := url.Values{"Action": {"connect"}, "User": {t.config.Username}, "X-Amz-Expires": {"900"}}
+	if t.config.Serverless {
 		query.Set("ResourceType", "ServerlessCache")
 	}
-	target := "http://" + strings.ToLower(t.cache) + "/?" + query.Encode()
+	target := "http://" + strings.ToLower(t.config.CacheName) + "/?" + query.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return "", "", fmt.Errorf("signing in to ElastiCache: %w", err)
@@ -61,5 +55,5 @@ func (t connectToken) credentials(ctx context.Context) (username, token string, 
 	if err != nil {
 		return "", "", fmt.Errorf("signing in to ElastiCache: %w", err)
 	}
-	return t.user, strings.TrimPrefix(signed, "http://"), nil
+	return t.config.Username, strings.TrimPrefix(signed, "http://"), nil
 }

@@ -52,7 +52,7 @@ func New(
 	var p *password
 	switch {
 	case r.IAM:
-		o.CredentialsProviderContext = newConnectToken(r, env).credentials
+		o.CredentialsProviderContext = connectToken{r, env}.credentials
 	case r.PasswordSecretARN != "":
 		var err error
 		if p, err = newPassword(ctx, r, env); err != nil {
@@ -60,7 +60,8 @@ func New(
 		}
 		o.CredentialsProviderContext = p.credentials
 	}
-	return newClient(o, r.Cluster, newDiagnosis(r, env), p), nil
+	d := &diagnosis{config: r, env: env, logged: map[string]time.Time{}}
+	return newClient(o, r.Cluster, d, p), nil
 }
 
 // newClient makes a client for one server or a cluster. The password is nil if
@@ -145,7 +146,8 @@ func dialer(r config.Redis) func(ctx context.Context, network, addr string) (net
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
-			return newUndialled(err), nil
+			end, _ := net.Pipe() // for the methods that have nothing to do: deadlines, addresses, Close
+			return undialled{end, err}, nil
 		}
 		return conn, nil
 	}
@@ -192,11 +194,6 @@ func serverName(r config.Redis, addr string) string {
 type undialled struct {
 	net.Conn
 	reason error
-}
-
-func newUndialled(reason error) undialled {
-	end, _ := net.Pipe() // for the methods that have nothing to do: deadlines, addresses, Close
-	return undialled{Conn: end, reason: reason}
 }
 
 // Write implements [net.Conn].

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -27,12 +28,9 @@ func isDefect(err error) bool {
 		return false
 	}
 	text := innermost(err.Error())
-	for _, d := range defects {
-		if strings.HasPrefix(text, d) {
-			return true
-		}
-	}
-	return strings.Contains(text, "don't hash to the same slot")
+	begins := func(d string) bool { return strings.HasPrefix(text, d) }
+	return slices.ContainsFunc(defects, begins) ||
+		strings.Contains(text, "don't hash to the same slot")
 }
 
 // defects are how the replies to a mistake begin, without ERR. Redis and Valkey

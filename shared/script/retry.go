@@ -3,6 +3,7 @@ package script
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -33,20 +34,12 @@ func isPassing(err error) bool {
 	case !isReply(err):
 		return true
 	}
-	return hasPrefix(err, "TRYAGAIN", "ASK", "MOVED")
+	begins := func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) }
+	return slices.ContainsFunc([]string{"TRYAGAIN", "ASK", "MOVED"}, begins)
 }
 
 // isReply reports whether an error is a reply of Redis.
 func isReply(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)
-}
-
-func hasPrefix(err error, prefixes ...string) bool {
-	for _, p := range prefixes {
-		if redis.HasErrorPrefix(err, p) {
-			return true
-		}
-	}
-	return false
 }

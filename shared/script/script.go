@@ -61,14 +61,12 @@ func (r Reply) Outcome() int64 { return r.Int(0) }
 
 // Int returns element i, or -1 if that is not an integer.
 func (r Reply) Int(i int) int64 {
-	if i >= len(r) {
-		return -1
+	if i < len(r) {
+		if n, ok := r[i].(int64); ok {
+			return n
+		}
 	}
-	n, ok := r[i].(int64)
-	if !ok {
-		return -1
-	}
-	return n
+	return -1
 }
 
 // Text returns element i, or "" if that is not a string.
