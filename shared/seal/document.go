@@ -2,7 +2,6 @@ package seal
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"latchkey/shared/strictjson"
 )
@@ -191,27 +192,20 @@ func (d *Document) Newest() Master { return d.Masters[len(d.Masters)-1] }
 
 // Text returns the document as [ParseDocument] reads it.
 func (d *Document) Text() string {
-	var b strings.Builder
-	quote := func(s string) {
-		quoted, err := json.Marshal(s)
-		if err != nil {
-			panic(err) // a string never fails
-		}
-		b.Write(quoted)
-	}
-	b.WriteString(`{"lookup":`)
-	quote(d.Lookup)
+	text := `{"lookup":` + quoted(d.Lookup)
 	for _, m := range d.Masters {
-		b.WriteString(`,"` + m.Name + `":`)
-		if m.ActiveFrom.IsZero() {
-			quote(m.Secret)
-			continue
+		value := quoted(m.Secret)
+		if !m.ActiveFrom.IsZero() {
+			value = `{"secret":` + value + `,"activeFrom":"` + m.ActiveFrom.Format(second) + `"}`
 		}
-		b.WriteString(`{"secret":`)
-		quote(m.Secret)
-		b.WriteString(`,"activeFrom":"` + m.ActiveFrom.Format(second) + `"}`)
+		text += `,"` + m.Name + `":` + value
 	}
-	return b.String() + "}"
+	return text + "}"
+}
+
+func quoted(s string) string {
+	text, _ := jsontext.AppendQuote(nil, s) // fails only for what is not UTF-8
+	return string(text)
 }
 
 // Ring derives the ring of a document; see [NewRing] for scope and errors.

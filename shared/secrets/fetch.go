@@ -39,11 +39,13 @@ func fetcher(env awsenv.Environment, arn string) func(context.Context) (string, 
 }
 
 // describe turns the error of a call to Secrets Manager into one that may be
-// logged. An error about the signature is cut to its code: its message may
+// logged, and nil into nil. An error about the signature is cut to its code: its message may
 // repeat the request, which holds the role's session token.
 func describe(err error) error {
 	var reply smithy.APIError
 	switch {
+	case err == nil:
+		return nil
 	case !errors.As(err, &reply):
 		return fmt.Errorf("calling Secrets Manager: %w", err)
 	case strings.Contains(reply.ErrorCode(), "Signature"):
