@@ -80,28 +80,17 @@ func (v *Vault) Environment() awsenv.Environment {
 // first.
 func (v *Vault) Ask() string {
 	v.t.Helper()
-	ctx, token, before := context.Background(), rand.Text()+rand.Text(), v.Current()
+	token, before := rand.Text()+rand.Text(), v.Current()
 	if slices.Contains(v.Labels(before), "AWSPENDING") {
-		in := &secretsmanager.UpdateSecretVersionStageInput{
-			SecretId: &v.ARN, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: &before,
-		}
-		_, err := v.Client.UpdateSecretVersionStage(ctx, in)
-		v.Must(err)
+		v.Move("AWSPENDING", &before, nil)
 	}
-	_, err := v.Client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
+	_, err := v.Client.RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{
 		SecretId: &v.ARN, ClientRequestToken: &token,
 		RotationRules: &types.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)},
 	})
 	v.Must(err)
-	_, err = v.Client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: &v.ARN, VersionStage: aws.String("AWSCURRENT"),
-		RemoveFromVersionId: &token, MoveToVersionId: &before,
-	})
-	v.Must(err)
-	_, err = v.Client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: &v.ARN, VersionStage: aws.String("AWSPENDING"), MoveToVersionId: &token,
-	})
-	v.Must(err)
+	v.Move("AWSCURRENT", &token, &before)
+	v.Move("AWSPENDING", nil, &token)
 	return token
 }
 
@@ -181,7 +170,8 @@ func (v *Vault) Labels(version string) []string {
 	return about.VersionIdsToStages[version]
 }
 
-// Move moves a stage from one version to another.
+// Move moves a stage from one version to another. If one of them is nil, it
+// only adds or removes the stage.
 func (v *Vault) Move(stage string, from, to *string) {
 	v.t.Helper()
 	in := &secretsmanager.UpdateSecretVersionStageInput{

@@ -59,9 +59,7 @@ func NewEvent(method, path string) Event {
 func (e Event) JSON(t testing.TB) []byte {
 	t.Helper()
 	payload, err := json.Marshal(e)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return payload
 }
 

@@ -54,9 +54,7 @@ func Start(t testing.TB, binary string, environment ...string) *Function {
 	command.Env = append([]string{runtimeAPI}, environment...)
 	command.Stdout, command.Stderr = f.Output, f.Output
 	f.began = time.Now()
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, command.Start())
 	f.process = command.Process
 	go func() {
 		_ = command.Wait()
@@ -144,9 +142,7 @@ func (f *Function) Registered(t testing.TB) {
 // Signal sends the process a signal.
 func (f *Function) Signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
-	if err := f.process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
+	must(t, f.process.Signal(s))
 }
 
 // ExitStatus waits until the process has ended, and returns its status.

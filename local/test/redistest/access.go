@@ -22,9 +22,7 @@ import (
 func (r Redis) Access(t testing.TB) []string {
 	t.Helper()
 	rules, err := templateAccess()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return under(r.Prefix, rules)
 }
 

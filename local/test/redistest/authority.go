@@ -32,22 +32,16 @@ func NewAuthority(t testing.TB) Authority {
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return Authority{Cert: cert, key: key}
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return key
 }
 
@@ -73,13 +67,9 @@ func (a Authority) ServerOf(t testing.TB, e Engine, name string, end time.Time) 
 		template.DNSNames = []string{name}
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, a.Cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return e.ServerWith(t, "--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no",
 		"--tls-cert-file", pemFile(t, "CERTIFICATE", cert),
 		"--tls-key-file", pemFile(t, "PRIVATE KEY", private),
@@ -97,8 +87,6 @@ func pemFile(t testing.TB, kind string, der []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pem")
 	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(path, text, 0o600))
 	return path
 }

@@ -107,9 +107,7 @@ func (e Engine) ClusterWith(t testing.TB, args ...string) *OwnCluster {
 	if err == nil {
 		err = form(addresses(procs))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	c.Redis.Addr, c.Redis.Nodes = c.Nodes[0].Addr, addresses(procs)
 	c.connect(t)
 	return c

@@ -28,9 +28,7 @@ type Fake struct {
 func NewFake(t testing.TB, reply func(command string) string) *Fake {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	f := &Fake{Addr: l.Addr().String()}
 	var serving sync.WaitGroup
 	t.Cleanup(func() { _ = l.Close(); serving.Wait() })

@@ -59,9 +59,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	p := &Proxy{open: map[net.Conn]bool{}}
 	p.target.Store(&target)
 	listen, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	p.listen, p.Addr = listen, listen.Addr().String()
 	p.wait.Go(p.accept)
 	t.Cleanup(func() {

@@ -62,9 +62,7 @@ func serverFor(t testing.TB, r Redis, args []string) *Own {
 		o.args = append(o.args, inspector...)
 	}
 	proc, err := start(o.Engine, o.args)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	o.proc, o.Addr = proc, address(proc.port)
 	// Cleanups run in reverse order, so the client closes first.
 	t.Cleanup(o.Stop)
@@ -85,9 +83,7 @@ func (o *Own) Restart() {
 	o.t.Helper()
 	o.Stop()
 	proc, err := launch(o.Engine, o.proc.port, o.proc.bus, o.args)
-	if err != nil {
-		o.t.Fatal(err)
-	}
+	must(o.t, err)
 	o.proc = proc
 }
 
