@@ -67,7 +67,7 @@ func run(
 	log := boot.NewLogger(errs)
 	boot.LogLibraries(log)
 
-	cfg, err := config.Load(local(getenv))
+	cfg, err := config.Load(config.LocalByDefault(getenv))
 	if err != nil {
 		return fmt.Errorf("the configuration is not valid:\n%w", err)
 	}
@@ -116,17 +116,6 @@ func run(
 	})
 }
 
-// local makes APP_ENV=local the default.
-func local(getenv func(string) string) func(string) string {
-	return func(name string) string {
-		value := getenv(name)
-		if name == "APP_ENV" && value == "" {
-			return "local"
-		}
-		return value
-	}
-}
-
 // embed starts the embedded Redis on a free loopback port. Its TTLs follow the
 // clock.
 func embed() (*miniredis.Miniredis, error) {
@@ -155,11 +144,10 @@ func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handl
 func ready(cfg config.Config, guards bool) string {
 	url := fmt.Sprintf("http://localhost:%d", cfg.Port)
 	generated := cfg.Generated
+	line := "Latchkey listens on " + url + ", for sign-in to " + strings.Join(cfg.API.Domains, ", ")
 	if cfg.Redis.Host == "" {
 		generated = append(generated, "an embedded Redis")
-	}
-	line := "Latchkey listens on " + url + ", for sign-in to " + strings.Join(cfg.API.Domains, ", ")
-	if cfg.Redis.Host != "" {
+	} else {
 		line += ", with Redis at " + cfg.Redis.Addr
 	}
 	line += "."

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,11 +95,8 @@ type guard struct {
 
 // guard returns the guard of a route, or nil if the route has no authorizer.
 func (t *Template) guard(route Route, handler lambda.Handler) *guard {
-	name := route.Authorizer
-	if name == "" {
-		name = t.DefaultAuthorizer
-	}
-	if name == "" || name == noAuthorizer {
+	name := cmp.Or(route.Authorizer, t.DefaultAuthorizer, noAuthorizer)
+	if name == noAuthorizer {
 		return nil
 	}
 	return &guard{t.Authorizers[name], newFunction(name, handler, authorizerTimeout)}
@@ -108,38 +106,27 @@ func (t *Template) guard(route Route, handler lambda.Handler) *guard {
 //
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 type authorizerEvent struct {
-	Version               string            `json:"version"`
-	Type                  string            `json:"type"`
-	RouteARN              string            `json:"routeArn"`
-	IdentitySource        []string          `json:"identitySource"`
-	RouteKey              string            `json:"routeKey"`
-	RawPath               string            `json:"rawPath"`
-	RawQueryString        string            `json:"rawQueryString"`
-	Cookies               []string          `json:"cookies,omitempty"`
-	Headers               map[string]string `json:"headers"`
-	QueryStringParameters map[string]string `json:"queryStringParameters,omitempty"`
-	RequestContext        requestContext    `json:"requestContext"`
-	PathParameters        map[string]string `json:"pathParameters,omitempty"`
+	request
+	Type           string   `json:"type"`
+	RouteARN       string   `json:"routeArn"`
+	IdentitySource []string `json:"identitySource"`
 }
 
 // ask calls the authorizer. It returns the authorizer's context, or the status
 // of a refusal.
 func (g *Gateway) ask(by *guard, a arrival) (*authorizerContext, int) {
-	e, ok := newEvent(a)
+	r, ok := newRequest(a)
 	if !ok {
 		return nil, http.StatusBadRequest
 	}
-	identity, ok := by.identity(a, e)
+	identity, ok := by.identity(a, r)
 	if !ok {
 		return nil, http.StatusUnauthorized
 	}
 	payload, err := json.Marshal(authorizerEvent{
-		Version: "2.0", Type: "REQUEST", IdentitySource: identity,
-		RouteARN: "arn:aws:execute-api:us-east-1:" + e.RequestContext.AccountID + ":" +
-			e.RequestContext.APIID + "/" + e.RequestContext.Stage + "/" + a.Method + e.RawPath,
-		RouteKey: e.RouteKey, RawPath: e.RawPath, RawQueryString: e.RawQueryString,
-		Cookies: e.Cookies, Headers: e.Headers, PathParameters: e.PathParameters,
-		QueryStringParameters: e.QueryStringParameters, RequestContext: e.RequestContext,
+		request: r, Type: "REQUEST", IdentitySource: identity,
+		RouteARN: "arn:aws:execute-api:us-east-1:" + r.RequestContext.AccountID + ":" +
+			r.RequestContext.APIID + "/" + r.RequestContext.Stage + "/" + a.Method + r.RawPath,
 	})
 	var decision struct {
 		IsAuthorized *bool          `json:"isAuthorized"`
@@ -174,14 +161,14 @@ const (
 
 // identity returns the values of the identity sources. It is not ok if the
 // request lacks one.
-func (a Authorizer) identity(request arrival, e event) ([]string, bool) {
+func (a Authorizer) identity(sent arrival, r request) ([]string, bool) {
 	var values []string
 	for _, source := range a.Sources {
-		value := e.RouteKey
+		value := r.RouteKey
 		if name, ok := strings.CutPrefix(source, headerSource); ok {
-			value = strings.Join(request.Header.Values(textproto.CanonicalMIMEHeaderKey(name)), ",")
+			value = strings.Join(sent.Header.Values(textproto.CanonicalMIMEHeaderKey(name)), ",")
 		} else if name, ok := strings.CutPrefix(source, querySource); ok {
-			value = e.QueryStringParameters[name]
+			value = r.QueryStringParameters[name]
 		}
 		if value == "" {
 			return nil, false

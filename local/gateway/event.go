@@ -22,6 +22,13 @@ import (
 //
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 type event struct {
+	request
+	Body            string `json:"body,omitempty"`
+	IsBase64Encoded bool   `json:"isBase64Encoded"`
+}
+
+// request is the part of an event that an authorizer gets too.
+type request struct {
 	Version               string            `json:"version"`
 	RouteKey              string            `json:"routeKey"`
 	RawPath               string            `json:"rawPath"`
@@ -31,8 +38,6 @@ type event struct {
 	QueryStringParameters map[string]string `json:"queryStringParameters,omitempty"`
 	RequestContext        requestContext    `json:"requestContext"`
 	PathParameters        map[string]string `json:"pathParameters,omitempty"`
-	Body                  string            `json:"body,omitempty"`
-	IsBase64Encoded       bool              `json:"isBase64Encoded"`
 }
 
 type requestContext struct {
@@ -78,24 +83,25 @@ type arrival struct {
 // marshalEvent returns the event of a request. It returns false if the path
 // cannot be decoded.
 func marshalEvent(a arrival) ([]byte, bool) {
-	e, ok := newEvent(a)
+	r, ok := newRequest(a)
 	if !ok {
 		return nil, false
 	}
+	e := event{request: r}
 	e.Body, e.IsBase64Encoded = eventBody(a.Header.Get("Content-Type"), a.body)
 	payload, err := json.Marshal(e, strictjson.AnyText)
 	return payload, err == nil
 }
 
-// newEvent returns the event without a body.
-func newEvent(a arrival) (event, bool) {
+// newRequest returns the event without a body.
+func newRequest(a arrival) (request, bool) {
 	path, ok := decodePath(rawPath(a.Request))
 	if !ok {
-		return event{}, false
+		return request{}, false
 	}
 	host, port := hostPort(a.Host)
 	prefix, _, _ := strings.Cut(host, ".")
-	e := event{
+	return request{
 		Version:               "2.0",
 		RouteKey:              a.route.Key(),
 		RawPath:               path,
@@ -124,8 +130,7 @@ func newEvent(a arrival) (event, bool) {
 
 			Authorizer: a.authorized,
 		},
-	}
-	return e, true
+	}, true
 }
 
 // decodePath changes a path as API Gateway was observed to do for rawPath: it

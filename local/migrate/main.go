@@ -95,13 +95,7 @@ func parse(args []string, errs io.Writer) (session.Migration, error) {
 // load reads the configuration. APP_ENV defaults to local, so that only what a
 // migration uses has to be set: generated keys seal nothing here.
 func load(getenv func(string) string) (config.Config, error) {
-	cfg, err := config.Load(func(name string) string {
-		value := getenv(name)
-		if name == "APP_ENV" && value == "" {
-			return "local"
-		}
-		return value
-	})
+	cfg, err := config.Load(config.LocalByDefault(getenv))
 	if err != nil {
 		return cfg, fmt.Errorf("the configuration is not valid:\n%w", err)
 	}

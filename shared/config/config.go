@@ -4,6 +4,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -102,6 +103,16 @@ func Load(getenv func(string) string) (Config, error) {
 	}
 	c.complete()
 	return c, nil
+}
+
+// LocalByDefault returns getenv with APP_ENV=local as the default.
+func LocalByDefault(getenv func(string) string) func(string) string {
+	return func(name string) string {
+		if name == "APP_ENV" {
+			return cmp.Or(getenv(name), "local")
+		}
+		return getenv(name)
+	}
 }
 
 // complete derives what the variables leave open.
