@@ -248,11 +248,21 @@ func isInteger(most int, of func(config.Config) int) func(config.Config, string)
 func areDomains(c config.Config, v string) bool {
 	for _, domain := range c.API.Domains {
 		u, err := url.Parse("https://" + domain)
-		if !siwe.ValidDomain(domain) || err != nil || u.Host != domain || u.String() != "https://"+domain {
+		if !canBeNamed(domain) || err != nil || u.Host != domain || u.String() != "https://"+domain {
 			return false
 		}
 	}
 	return v == "localhost:PORT" || slices.Equal(c.API.Domains, items(v))
+}
+
+// canBeNamed reports whether a domain can be that of a message.
+func canBeNamed(domain string) bool {
+	m := siwe.Message{
+		Domain: domain, Address: common.Address{1}, URI: "https://example.com", Version: siwe.Version,
+		ChainID: 1, Nonce: "12345678", IssuedAt: siwe.NewTime(time.Unix(0, 0)),
+	}
+	read, err := siwe.Parse([]byte(m.String()))
+	return err == nil && read.Domain == domain
 }
 
 func areChains(c config.Config, v string) bool {

@@ -102,15 +102,10 @@ func inStatement(c byte) bool {
 	return c == ' ' || isUnreserved(c) || isOneOf(c, subDelims) || isOneOf(c, genDelims)
 }
 
-// ValidDomain reports whether text can be the domain of a message: a host and
-// an optional port, without userinfo. It accepts upper case and trailing dots.
-// Browsers send neither, so a configured domain that has one matches no
-// message.
-func ValidDomain(text string) bool { return !checkDomain(text).found() }
-
-// checkDomain returns why text is not a domain. It refuses userinfo, which the
-// grammar allows: "example.com@evil.org" looks like example.com but is
-// evil.org.
+// checkDomain returns why text is not a domain: a host and an optional port. It
+// refuses userinfo, which the grammar allows: "example.com@evil.org" looks like
+// example.com but is evil.org. It accepts upper case and trailing dots. Browsers
+// send neither, so a configured domain that has one matches no message.
 func checkDomain(text string) fault {
 	if at := strings.IndexByte(text, '@'); at >= 0 {
 		return refusal("must not have userinfo", at)

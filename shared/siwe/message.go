@@ -54,9 +54,9 @@ const (
 
 // Message holds the fields of an EIP-4361 message. [Parse] fills it. A service
 // that writes its own message fills it by hand and renders it with
-// [Message.String], which checks nothing. Domain and statement must then have
-// passed [ValidDomain] and [ValidStatement]: a line feed in one of them could
-// forge the fields below it.
+// [Message.String], which checks nothing. Domain must then be a host and an
+// optional port, and the statement must have passed [ValidStatement]: a line
+// feed in one of them could forge the fields below it.
 type Message struct {
 	// Scheme is the URI scheme in front of the domain, "" if absent.
 	Scheme string

@@ -1,0 +1,4 @@
+package siwe
+
+// ValidDomain reports whether text can be the domain of a message.
+func ValidDomain(text string) bool { return !checkDomain(text).found() }
