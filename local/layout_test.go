@@ -296,6 +296,7 @@ var layers = []struct {
 	forbidden []string
 }{
 	{"shared/siwe", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/lazyregexp", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/strictjson", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/seal", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/wallet", slices.Concat(netHTTP, awsSDK, goRedis, system)},

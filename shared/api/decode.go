@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"latchkey/shared/lazyregexp"
 	"latchkey/shared/strictjson"
 )
 
@@ -187,7 +188,7 @@ func (x *exchange) readParameters(known []string) (err error) {
 	return err
 }
 
-var word = pattern(`^[A-Za-z0-9_-]{1,32}$`)
+var word = lazyregexp.New(`^[A-Za-z0-9_-]{1,32}$`)
 
 // quoted returns a name that a client chose, in quotes after a colon. It
 // returns "" if the name is not a word: a longer one may be a token in the

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"latchkey/shared/lazyregexp"
 	"latchkey/shared/session"
 )
 
@@ -26,9 +27,9 @@ func conditions(header http.Header) (session.StateCondition, error) {
 }
 
 var (
-	tagList = pattern(`^[ \t,]*(?:(?:W/)?"[!#-~\x{80}-\x{10ffff}]*"[ \t]*(?:,[ \t,]*|$))+$`)
-	tag     = pattern(`(W/)?"([^"]*)"`)
-	ourTag  = pattern(`^[0-9a-z]+$`)
+	tagList = lazyregexp.New(`^[ \t,]*(?:(?:W/)?"[!#-~\x{80}-\x{10ffff}]*"[ \t]*(?:,[ \t,]*|$))+$`)
+	tag     = lazyregexp.New(`(W/)?"([^"]*)"`)
+	ourTag  = lazyregexp.New(`^[0-9a-z]+$`)
 )
 
 // ifMatch returns the versions of If-Match; "*" stands for any version, nil for

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"latchkey/shared/lazyregexp"
 	"latchkey/shared/session"
 )
 
@@ -99,7 +100,7 @@ func (x *exchange) deleteState() (nothing, error) {
 	return nothing{}, x.api.store.DeleteState(x.r.Context(), x.access, x.target.key, want)
 }
 
-var stateKey = pattern(`^[A-Za-z0-9._-]{1,` + strconv.Itoa(session.MaxStateKey) + `}$`)
+var stateKey = lazyregexp.New(`^[A-Za-z0-9._-]{1,` + strconv.Itoa(session.MaxStateKey) + `}$`)
 
 // readStateKey reads the key in the path.
 func (x *exchange) readStateKey() error {
@@ -111,7 +112,7 @@ func (x *exchange) readStateKey() error {
 	return nil
 }
 
-var wholeSeconds = pattern(`^[1-9][0-9]{0,8}$`)
+var wholeSeconds = lazyregexp.New(`^[1-9][0-9]{0,8}$`)
 
 // lifetime returns the parameter ttl, or 0 if it is absent.
 func lifetime(query url.Values) (time.Duration, error) {

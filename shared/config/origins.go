@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"latchkey/shared/lazyregexp"
 )
 
 // localDomain is the default domain of the local server. PORT stands for its
@@ -107,7 +109,7 @@ func originProblem(origin string, local bool) string {
 	return hostProblem(host)
 }
 
-var lowerHost = pattern(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+var lowerHost = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 
 // maxHost is the longest name that DNS resolves.
 const maxHost = 253

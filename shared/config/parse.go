@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/shared/lazyregexp"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
 )
@@ -31,7 +32,7 @@ func port(field func(*Config) *int) setter {
 	}
 }
 
-var hostName = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+var hostName = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
 // setRedisHost never repeats the value: by mistake it may be a URL with a
 // password.
@@ -62,7 +63,7 @@ func setRedisPassword(c *Config, value string) error {
 	return nil
 }
 
-var cacheName = pattern(`^[A-Za-z][A-Za-z0-9-]{0,49}$`)
+var cacheName = lazyregexp.New(`^[A-Za-z][A-Za-z0-9-]{0,49}$`)
 
 func setCacheName(c *Config, value string) error {
 	if value != "" && !cacheName().MatchString(value) {
@@ -72,7 +73,7 @@ func setCacheName(c *Config, value string) error {
 	return nil
 }
 
-var keyPrefix = pattern(`^[a-z0-9-]{1,16}$`)
+var keyPrefix = lazyregexp.New(`^[a-z0-9-]{1,16}$`)
 
 func setPrefix(c *Config, value string) error {
 	if !keyPrefix().MatchString(value) {
@@ -147,7 +148,7 @@ func flag(field func(*Config) *bool) setter {
 	}
 }
 
-var decimal = pattern(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+var decimal = lazyregexp.New(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 
 const (
 	day = 24 * time.Hour
@@ -199,7 +200,7 @@ const (
 	maxPreferencesDays = 3650
 )
 
-var digits = pattern(`^[0-9]{1,9}$`)
+var digits = lazyregexp.New(`^[0-9]{1,9}$`)
 
 // integer makes the setter of a number from 0 to most. The note says what 0
 // means.

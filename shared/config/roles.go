@@ -12,6 +12,7 @@ import (
 
 	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
+	"latchkey/shared/lazyregexp"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
 	"latchkey/shared/strictjson"
@@ -22,8 +23,8 @@ import (
 const maxRoles = 2048
 
 var (
-	roleName   = pattern(`^[a-z][a-z0-9_-]{0,31}$`)
-	permission = pattern(`^[a-z0-9_.:*-]{1,64}$`)
+	roleName   = lazyregexp.New(`^[a-z][a-z0-9_-]{0,31}$`)
+	permission = lazyregexp.New(`^[a-z0-9_.:*-]{1,64}$`)
 )
 
 // permissionForm says in an error how to write a permission.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"latchkey/shared/lazyregexp"
 	"latchkey/shared/seal"
 )
 
@@ -33,7 +34,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 const howToMake = "make one with: openssl rand -base64 32"
 
-var secretARN = pattern(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$`)
+var secretARN = lazyregexp.New(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$`)
 
 // setSecretARN makes the setter of a variable that names a secret of Secrets
 // Manager. A value that is not an ARN is stored too: otherwise a second problem

@@ -2,18 +2,16 @@ package script
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
-	"sync"
+
+	"latchkey/shared/lazyregexp"
 )
 
 // errorLine finds the line of a script in an error reply. Redis calls the
 // script user_script. The embedded engine calls it <string> or nothing, and may
 // name a line of its own first.
-var errorLine = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?:user_script:|<string> line:|` +
-		`\(new function\): (?::\d+: Script attempted .*? in function <:\d+>\s+)?:)(\d+)`)
-})
+var errorLine = lazyregexp.New(`(?:user_script:|<string> line:|` +
+	`\(new function\): (?::\d+: Script attempted .*? in function <:\d+>\s+)?:)(\d+)`)
 
 // locate adds to an error reply of a script the file and line that it came
 // from. It returns every other error as it is.

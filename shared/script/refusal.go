@@ -3,12 +3,12 @@ package script
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/lazyregexp"
 )
 
 // unavailable wraps in [ErrUnavailable] every error that is not known to be a
@@ -58,10 +58,8 @@ var defects = []string{
 
 // wrapping matches what a server puts before the reply to a command in a script.
 // Redis did so up to 6.2, where the script itself can add a second position.
-var wrapping = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(?:Error running script \(call to f_[0-9a-f]+\): )?` +
-		`(?:@user_script: ?\d+: )*-?`)
-})
+var wrapping = lazyregexp.New(`^(?:Error running script \(call to f_[0-9a-f]+\): )?` +
+	`(?:@user_script: ?\d+: )*-?`)
 
 // innermost returns an error reply without what wraps it, and without ERR.
 func innermost(text string) string {
