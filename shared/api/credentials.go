@@ -43,9 +43,9 @@ func (x *exchange) findCredentials() (err error) {
 	return nil
 }
 
-// parseQuery refuses a token in the URL, because logs and histories would keep
-// it (RFC 6750, section 5.3). A route that ignores the query also accepts one
-// that is malformed.
+// parseQuery reads the query. It refuses a token in the URL, because logs and
+// histories would keep it (RFC 6750, section 5.3). A route that ignores the
+// query also accepts one that is malformed.
 func (x *exchange) parseQuery(ignored bool) error {
 	var err error
 	x.query, err = url.ParseQuery(x.r.URL.RawQuery)

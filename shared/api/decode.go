@@ -176,6 +176,10 @@ func parseValue(raw []byte) (any, error) {
 // a known one misspelt, and one that appears twice. Of several it names the
 // first by name. It also reads which page of a list is requested.
 func (x *exchange) readParameters(known []string) (err error) {
+	if len(x.query) == 0 {
+		x.page.limit = defaultLimit
+		return nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(x.query)) {
 		if !slices.Contains(known, name) {
 			return invalid("the query has an unknown parameter" + quoted(name))
