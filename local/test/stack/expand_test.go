@@ -117,17 +117,30 @@ var ours struct {
 	template map[string]any
 }
 
-// deploy carries out the main template with parameters in the form Name=Value.
-func deploy(t *testing.T, parameters ...string) stack {
+// template returns the main template, expanded by SAM.
+func template(t *testing.T) map[string]any {
 	t.Helper()
 	ours.once.Do(func() { ours.template = translated(t, "template.yaml") })
 	if ours.template == nil {
 		t.Skip("the template could not be expanded")
 	}
-	return carryOut(ours.template, parameters...)
+	return ours.template
+}
+
+// deploy carries out the main template with parameters in the form Name=Value.
+func deploy(t *testing.T, parameters ...string) stack {
+	t.Helper()
+	return carryOut(template(t), parameters...)
 }
 
 func carryOut(template map[string]any, parameters ...string) stack {
+	r := newResolver(template, parameters...)
+	return stack{resources: r.section("Resources"), outputs: r.section("Outputs")}
+}
+
+// newResolver returns a resolver of a template with parameters in the form
+// Name=Value, and the defaults of the others.
+func newResolver(template map[string]any, parameters ...string) resolver {
 	r := resolver{template: template, parameters: map[string]string{}}
 	declared, _ := template["Parameters"].(map[string]any)
 	for name, p := range declared {
@@ -140,7 +153,7 @@ func carryOut(template map[string]any, parameters ...string) stack {
 		name, value, _ := strings.Cut(p, "=")
 		r.parameters[name] = value
 	}
-	return stack{resources: r.section("Resources"), outputs: r.section("Outputs")}
+	return r
 }
 
 // resolver decides the conditions of a template.
@@ -232,6 +245,12 @@ func (r resolver) call(function string, argument any) any {
 		if text, ok := r.resolve(as.at("1").value).(string); ok {
 			return anys(strings.Split(text, as.at("0").String()))
 		}
+	case "Fn::Select":
+		if list, ok := r.resolve(as.at("1").value).([]any); ok {
+			return at(list, as.at("0").String()).value
+		}
+	case "Fn::Contains":
+		return slices.Contains(r.resolve(as.at("0").value).([]any), r.resolve(as.at("1").value))
 	}
 	return r.mapping(map[string]any{function: argument})
 }

@@ -25,6 +25,7 @@ const (
 var ways = map[string][]string{
 	"serverless":         {},
 	"nodes":              {"CacheMode=replication-group"},
+	"durable nodes":      {"CacheMode=replication-group", "CacheEngineVersion=9.0", "CacheDurability=sync", "CacheNodeType=cache.r7g.large"},
 	"given network":      {"CreateVpc=false", "SubnetIds=subnet-a,subnet-b", "VpcId=vpc-1"},
 	"given groups":       {"CreateVpc=false", "SubnetIds=subnet-a,subnet-b", "SecurityGroupIds=sg-1,sg-2", "CacheMode=replication-group"},
 	"existing, public":   {"CacheMode=existing", "RedisHost=redis.example.com", "RedisPassword=pass"},
@@ -52,6 +53,8 @@ const (
 func is(way string, ways ...string) bool { return slices.Contains(ways, way) }
 
 func isExisting(way string) bool { return is(way, "existing, public", "existing, in a VPC") }
+
+func hasNodes(way string) bool { return is(way, "nodes", "durable nodes", "given groups") }
 
 func TestStack_functions(t *testing.T) {
 	each(t, func(t *testing.T, s stack, way string) {
@@ -145,7 +148,7 @@ func granted(id, way string) []string {
 	}
 	switch {
 	case isExisting(way):
-	case is(way, "nodes", "given groups"):
+	case hasNodes(way):
 		want = append(want, "Allow elasticache:Connect on arn:${AWS::Partition}:elasticache:${AWS::Region}:${AWS::AccountId}:replicationgroup:${CacheUser} "+attribute("CacheUser", "Arn"))
 	default:
 		want = append(want, "Allow elasticache:Connect on "+attribute("Cache", "ARN")+" "+attribute("CacheUser", "Arn"))
@@ -277,20 +280,6 @@ func TestStack_serverlessCache(t *testing.T) {
 		"Engine": "valkey", "MajorEngineVersion": "8", "ServerlessCacheName": ref("CacheUser"), "UserGroupId": ref("CacheUsers"),
 		"CacheUsageLimits": `{"DataStorage":{"Maximum":"9","Unit":"GB"},"ECPUPerSecond":{"Maximum":"2000"}}`,
 		"SubnetIds":        `[{"Ref":"SubnetA"},{"Ref":"SubnetB"}]`, "SecurityGroupIds": `[{"Ref":"CacheGroup"}]`,
-	})
-}
-
-func TestStack_nodes(t *testing.T) {
-	s := deploy(t, "CacheMode=replication-group")
-	_, nodes := s.one(t, "AWS::ElastiCache::ReplicationGroup")
-	expect(t, "the nodes", nodes, map[string]string{
-		"Engine": "valkey", "ClusterMode": "enabled", "AutomaticFailoverEnabled": "true", "MultiAZEnabled": "true", "ReplicasPerNodeGroup": "1",
-		"TransitEncryptionEnabled": "true", "TransitEncryptionMode": "required", "AtRestEncryptionEnabled": "true",
-		"CacheParameterGroupName": ref("NodesParameters"), "UserGroupIds": `[{"Ref":"CacheUsers"}]`, "ReplicationGroupId": ref("CacheUser"),
-	})
-	_, parameters := s.one(t, "AWS::ElastiCache::ParameterGroup")
-	expect(t, "the parameter group", parameters, map[string]string{
-		"CacheParameterGroupFamily": "valkey8", "Properties": `{"cluster-enabled":"yes","maxmemory-policy":"noeviction"}`,
 	})
 }
 

@@ -70,7 +70,7 @@ func TestStack_alarms(t *testing.T) {
 func TestStack_alarmsOfTheCache(t *testing.T) {
 	const serverless, nodes = "CacheFullAlarm CacheEvictionsAlarm CacheAuthenticationAlarm", "NodesFullAlarm NodesEvictionsAlarm NodesAuthenticationAlarm"
 	each(t, func(t *testing.T, s stack, way string) {
-		there := map[string]bool{serverless: !isExisting(way) && !is(way, "nodes", "given groups"), nodes: is(way, "nodes", "given groups")}
+		there := map[string]bool{serverless: !isExisting(way) && !hasNodes(way), nodes: hasNodes(way)}
 		for names, want := range there {
 			for name := range strings.FieldsSeq(names) {
 				if _, found := s.resources[name]; found != want {
