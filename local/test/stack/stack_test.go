@@ -360,7 +360,7 @@ func used(t *testing.T) (scripts, calls []string) {
 func TestStack_keys(t *testing.T) {
 	s := deploy(t, "RotationDays=30")
 	id, secret := s.one(t, "AWS::SecretsManager::Secret")
-	expect(t, "the secret", s.resources[id], map[string]string{"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})
+	expect(t, "the secret", s.resources[id], map[string]string{"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"})
 	expect(t, "the secret", secret, map[string]string{
 		"SecretString": "null",
 		"GenerateSecretString": `{"ExcludePunctuation":true,"GenerateStringKey":"k1","PasswordLength":64,` +
