@@ -25,18 +25,22 @@ const secretARN = "arn:aws:secretsmanager:us-east-1:000000000000:secret:keys-AbC
 // keysText is a secret as CloudFormation generates it.
 var keysText = `{"lookup":"k1","k1":"` + (rand.Text() + strings.ToLower(rand.Text()) + rand.Text())[:64] + `"}`
 
-// keyring stands in for Secrets Manager, which hands out that one secret.
-func keyring(t *testing.T) *httptest.Server {
+// secretsManager stands in for Secrets Manager. It hands out the keys, and the
+// password of Redis.
+func secretsManager(t *testing.T, password string) *httptest.Server {
 	t.Helper()
+	secrets := map[string]string{secretARN: keysText, passwordARN: password}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
+		var asked struct{ SecretId string }
+		_ = json.NewDecoder(r.Body).Decode(&asked)
+		text, known := secrets[asked.SecretId]
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetSecretValue") || !strings.Contains(string(body), secretARN) {
+		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetSecretValue") || !known {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"__type":"ResourceNotFoundException"}`)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"ARN": secretARN, "Name": "keys", "SecretString": keysText, "VersionId": "1", "VersionStages": []string{"AWSCURRENT"}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"ARN": asked.SecretId, "Name": "secret", "SecretString": text, "VersionId": "1", "VersionStages": []string{"AWSCURRENT"}})
 	}))
 	t.Cleanup(server.Close)
 	return server
@@ -101,7 +105,7 @@ func TestFunctions_withTheTemplatesEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := deploy(t, "SiweDomains=app.example.com", "CacheMode=existing", "RedisHost="+host, "RedisPort="+port, "RedisTls=false",
-		"RedisUsername="+r.Username, "RedisPassword="+r.Password, "RedisKeyPrefix="+r.Prefix)
+		"RedisUsername="+r.Username, "RedisPasswordSecretArn="+passwordARN, "RedisKeyPrefix="+r.Prefix)
 	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +114,7 @@ func TestFunctions_withTheTemplatesEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binaries, vault, seen := lambdatest.Build(t, root), keyring(t), 0
+	binaries, vault, seen := lambdatest.Build(t, root), secretsManager(t, r.Password), 0
 	for id, f := range s.of("AWS::Lambda::Function") {
 		seen++
 		t.Run(id, func(t *testing.T) {
