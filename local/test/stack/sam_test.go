@@ -1,6 +1,8 @@
 package stack_test
 
 import (
+	"encoding/json"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -125,5 +127,103 @@ func TestSAM_authChangesNothing(t *testing.T) {
 	}
 	if got, want := (node{translatedText(t, without)}).String(), (node{template(t)}).String(); got != want {
 		t.Error("the expanded template differs without Auth")
+	}
+}
+
+// samconfig returns the parameters of a command in samconfig.toml.
+func samconfig(t *testing.T, environment, command string) node {
+	t.Helper()
+	return samconfigOf(t, readFile(t, "samconfig.toml")).at(environment, command, "parameters")
+}
+
+func samconfigOf(t *testing.T, text string) node {
+	t.Helper()
+	read := exec.Command("python3", "-c", "import json, sys, tomllib; json.dump(tomllib.load(sys.stdin.buffer), sys.stdout)")
+	read.Stdin = strings.NewReader(text)
+	var errs strings.Builder
+	read.Stderr = &errs
+	out, err := read.Output()
+	if err != nil {
+		need(t, "samconfig.toml cannot be read, for which python3 with tomllib (3.11) is needed: "+errs.String())
+	}
+	var file any
+	if err := json.Unmarshal(out, &file); err != nil {
+		t.Fatal(err)
+	}
+	return node{file}
+}
+
+// overrides are the parameters that samconfig.toml gives to sam deploy.
+func overrides(t *testing.T, deployment node) (list []string) {
+	t.Helper()
+	declared := declaredParameters(t, "template.yaml")
+	for _, item := range deployment.at("parameter_overrides").list() {
+		name, value, _ := strings.Cut(item.String(), "=")
+		if p, ok := declared[name]; !ok || !p.takes(value) {
+			t.Errorf("samconfig.toml has %s, which the template does not take", item)
+		}
+		list = append(list, item.String())
+	}
+	return list
+}
+
+// The trap: whatever is missing in samconfig.toml, SAM asks for or takes from
+// the command line, where --parameter-overrides replaces all that is here.
+func TestSAM_devAsksNothing(t *testing.T) {
+	dev := samconfig(t, "dev", "deploy")
+	expect(t, "dev", dev, map[string]string{
+		"stack_name": "latchkey-dev", "resolve_s3": "true", "capabilities": "CAPABILITY_IAM", "confirm_changeset": "false",
+	})
+	s := deploy(t, append(overrides(t, dev), "SiweDomains=app.example.com")...)
+	if n := len(s.of("AWS::CloudWatch::Alarm")); n > 0 {
+		t.Errorf("dev has %d alarms", n)
+	}
+	for id, group := range s.of("AWS::Logs::LogGroup") {
+		expect(t, "dev: "+id, group, map[string]string{"RetentionInDays": "7"})
+	}
+	// CAPABILITY_IAM does not suffice for resources with a name of ours.
+	for id, resource := range s.resources {
+		for _, name := range []string{"RoleName", "ManagedPolicyName"} {
+			if resource.at("Properties", name).value != nil {
+				t.Errorf("%s has a %s, which needs CAPABILITY_NAMED_IAM", id, name)
+			}
+		}
+	}
+}
+
+// The domain is one line that only has to be uncommented. Every other parameter
+// has a default.
+func TestSAM_domainIsTheOnlyMissingLine(t *testing.T) {
+	const line = `# "SiweDomains=app.example.com",`
+	text := readFile(t, "samconfig.toml")
+	for _, environment := range []string{"dev", "prod"} {
+		before := overrides(t, samconfigOf(t, text).at(environment, "deploy", "parameters"))
+		uncommented := samconfigOf(t, strings.ReplaceAll(text, line, line[2:])).at(environment, "deploy", "parameters")
+		after := overrides(t, uncommented)
+		if slices.Contains(before, "SiweDomains=app.example.com") || !slices.Contains(after, "SiweDomains=app.example.com") {
+			t.Errorf("%s: SiweDomains is not a line to uncomment: %q, then %q", environment, before, after)
+		}
+	}
+}
+
+// The trap: six compilers at once each compile what the functions share, because
+// none finds it in the cache yet.
+func TestSAM_buildsInSequence(t *testing.T) {
+	for _, environment := range []string{"default", "dev", "prod"} {
+		expect(t, environment, samconfig(t, environment, "build"), map[string]string{
+			"parallel": "false", "cached": "false", "build_in_source": "true",
+		})
+	}
+}
+
+// The trap: what sam build writes beside the example was not ignored, and would
+// be committed: binaries of megabytes.
+func TestSAM_buildOutputIsIgnored(t *testing.T) {
+	for _, folder := range []string{"", "local/protected-api/"} {
+		command := exec.Command("git", "check-ignore", "--quiet", folder+".aws-sam/build/template.yaml")
+		command.Dir = root
+		if err := command.Run(); err != nil {
+			t.Errorf("git does not ignore %s.aws-sam: %v", folder, err)
+		}
 	}
 }
