@@ -15,7 +15,7 @@ SHELL_FILES := .ci/run
 DURABLE     := replication-group CacheEngineVersion=9.0 CacheDurability=sync CacheNodeType=cache.r7g.large
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak sizes build lint fuzz mutants bench bench-scale cold-start redis sam-local clean
+.PHONY: help run test soak sizes build lint fuzz mutants bench bench-scale cold-start redis sam-local sam-sweep clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
@@ -99,20 +99,36 @@ redis: ## start a redis-server in the foreground, in memory only, on REDIS_PORT=
 	$$(command -v redis-server || command -v valkey-server) --bind 127.0.0.1 --port $(REDIS_PORT) --save '' --appendonly no --maxmemory-policy noeviction
 
 # Containers must be of this machine's architecture: others need emulation. sam
-# uses its own names for architectures.
-sam-local: ARCH = $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+# uses its own names for architectures. SIWE_DOMAINS names the domains of the
+# pages, as for make run; their origins are those that CORS allows.
+sam-local sam-sweep: ARCH = $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+sam-local sam-sweep: SIWE_DOMAINS ?= localhost:3000
+sam-local sam-sweep: local_parameters = --parameter-overrides Architecture=$(ARCH) \
+	SiweDomains=$(SIWE_DOMAINS) Origins=http://$(subst $(comma),$(comma)http://,$(SIWE_DOMAINS))
+
+comma := ,
+compose := docker compose --file local/docker-compose.yml
+
+# What the functions share is compiled before sam build starts several compilers:
+# each would compile it for itself. The shell stops Valkey however it ends, also
+# on Ctrl-C, and waits for sam before that.
 sam-local: ## serve the functions as built for Lambda, in containers, with sam local, on port 3000
 	@for tool in sam docker; do command -v $$tool >/dev/null || { echo "$$tool is needed for this; make run needs Go alone"; exit 1; }; done
-	docker compose --file local/docker-compose.yml up --detach --wait
-	ARCH=$(ARCH) sam build --parameter-overrides Architecture=$(ARCH)
-	sam local start-api --env-vars local/env.json --docker-network latchkey --parameter-overrides Architecture=$(ARCH)
+	$(compile_for_lambda) ./shared/...
+	ARCH=$(ARCH) sam build --parallel $(local_parameters)
+	@trap 'exit 1' HUP INT TERM; trap '$(compose) down' EXIT; $(compose) up --detach --wait && \
+		sam local start-api --env-vars local/env.json --docker-network latchkey --warm-containers LAZY $(local_parameters)
+
+sam-sweep: ## sweep once, beside make sam-local, which runs no schedule
+	sam local invoke SweepSessionsFunction --env-vars local/env.json --docker-network latchkey $(local_parameters)
 
 clean: ## delete the output of make build, the tests and sam build
-	rm -rf build .aws-sam
+	rm -rf build .aws-sam local/protected-api/.aws-sam
 
 # sam build calls build-<logical id> with ARTIFACTS_DIR set. It does not say for
 # which architecture: ARCH does.
-bootstrap = CGO_ENABLED=0 GOOS=linux GOARCH=$(patsubst x86_64,amd64,$(ARCH)) go build $(BUILD_FLAGS) -o "$(ARTIFACTS_DIR)/bootstrap" $(1)
+compile_for_lambda = CGO_ENABLED=0 GOOS=linux GOARCH=$(patsubst x86_64,amd64,$(ARCH)) go build $(BUILD_FLAGS)
+bootstrap          = $(compile_for_lambda) -o "$(ARTIFACTS_DIR)/bootstrap" $(1)
 
 # The folder of LogIn is functions/log-in.
 folder  = functions/$(shell echo '$(1)' | sed 's/\([a-z0-9]\)\([A-Z]\)/\1-\2/g' | tr A-Z a-z)
