@@ -206,6 +206,18 @@ func TestSAM_domainIsTheOnlyMissingLine(t *testing.T) {
 	}
 }
 
+// The trap: parameters on the command line drop those of samconfig.toml. A page
+// that shows such a command gives dev alarms and 30 days of logs.
+func TestSAM_docsChangeParametersInSamconfig(t *testing.T) {
+	for _, page := range []string{"docs/deploy.md", "docs/runbook.md", "docs/operations.md", "docs/authorizer.md", "docs/tutorial.md", "README.md"} {
+		joined := strings.ReplaceAll(readFile(t, page), "\\\n", " ")
+		for _, command := range regexp.MustCompile(`(?m)^.*\bsam deploy\b.*--parameter-overrides.*$`).FindAllString(joined, -1) {
+			t.Errorf("%s shows %q", page, command)
+		}
+	}
+	says(t, "docs/deploy.md", "Parameters", "`--parameter-overrides` on the command line replaces the whole list", "keeps its value at an update", "also if you deleted its line")
+}
+
 // The trap: six compilers at once each compile what the functions share, because
 // none finds it in the cache yet.
 func TestSAM_buildsInSequence(t *testing.T) {
@@ -226,4 +238,40 @@ func TestSAM_buildOutputIsIgnored(t *testing.T) {
 			t.Errorf("git does not ignore %s.aws-sam: %v", folder, err)
 		}
 	}
+}
+
+// says checks that a section of a page has each of these phrases.
+func says(t *testing.T, page, title string, phrases ...string) {
+	t.Helper()
+	_, section, found := strings.Cut(readFile(t, page), "\n## "+title+"\n")
+	if !found {
+		t.Errorf("%s has no section %q", page, title)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, phrase := range phrases {
+		if !strings.Contains(section, phrase) {
+			t.Errorf("%s: %s does not say %q", page, title, phrase)
+		}
+	}
+}
+
+// The traps: without credentials or region sam deploy fails, the upload takes
+// its time, and --guided changes a file that git tracks.
+func TestSAM_docsSayWhatADeploymentNeeds(t *testing.T) {
+	says(t, "docs/deploy.md", "Deploy with one command", "`aws sts get-caller-identity`", "`AWS_REGION`", "30 zip files of 4.5 MB", "S3 bucket")
+	says(t, "docs/deploy.md", "The guided deployment", "`samconfig.toml`, which git tracks", "Enter at all others", "`RedisPassword`")
+}
+
+// The trap: a first deployment that fails left the secret behind. It is deleted
+// now, and the pages say so.
+func TestSAM_docsSayWhatAFailedDeploymentLeaves(t *testing.T) {
+	says(t, "docs/deploy.md", "If a deployment fails", "deletes the secret")
+	says(t, "docs/deploy.md", "Tear down", "The secret stays")
+}
+
+// The trap: sam local differs from API Gateway in more than its page said.
+func TestSAM_docsSayHowSamLocalDiffers(t *testing.T) {
+	says(t, "docs/tutorial.md", "In containers", "throttles nothing", "case of header names", "unknown route with 403",
+		"trailing slash", "`//`", "`HEAD` with 502", "second `Cookie` header", "last value", "over 10 MB with 500",
+		"same `X-Request-Id`", "exposes no headers", "`make sam-sweep`")
 }

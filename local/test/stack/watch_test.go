@@ -3,6 +3,8 @@ package stack_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -168,4 +170,66 @@ func TestDeploy_costOfAlarms(t *testing.T) {
 			t.Errorf("docs/deploy.md does not say %q", want)
 		}
 	}
+}
+
+// TestDeploy_costs adds up the table of a month's costs in docs/deploy.md.
+func TestDeploy_costs(t *testing.T) {
+	var rest, million []float64
+	sums := map[float64][]float64{} // by millions of validations
+	for label, row := range costs(t) {
+		switch count, isSum := strings.CutPrefix(label, "**"); {
+		case label == "each million validations":
+			million = row
+		case isSum:
+			n, _ := strconv.ParseFloat(strings.TrimSuffix(count, " million**"), 64)
+			sums[n] = row
+		default:
+			rest = add(rest, row, 1)
+		}
+	}
+	if len(sums) != 4 || len(rest) != 3 || len(million) != 3 {
+		t.Fatalf("the table has the sums %v, at rest %v, a million %v", sums, rest, million)
+	}
+	for n, sum := range sums {
+		for i, want := range add(rest, million, n) {
+			if math.Abs(sum[i]-want) > 0.005001 {
+				t.Errorf("%v million validations, column %d: $%.2f, which adds up to $%.3f", n, i+1, sum[i], want)
+			}
+		}
+	}
+}
+
+// costs returns the rows of the table of a month's costs, by their label.
+func costs(t *testing.T) map[string][]float64 {
+	t.Helper()
+	_, table, _ := strings.Cut(readFile(t, "docs/deploy.md"), "\n| a month | default | cheapest | durable |\n|---|---|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := map[string][]float64{}
+	for line := range strings.Lines(table + "\n") {
+		cells := strings.Split(strings.Trim(line, "| \n"), " | ")
+		for _, cell := range cells[1:] {
+			cell = strings.Trim(cell, "*$")
+			if cell == "–" || cell == "yours" {
+				cell = "0"
+			}
+			value, err := strconv.ParseFloat(cell, 64)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			rows[cells[0]] = append(rows[cells[0]], value)
+		}
+	}
+	return rows
+}
+
+// add returns a + n·b, for each column.
+func add(a, b []float64, n float64) []float64 {
+	sums := make([]float64, len(b))
+	for i := range b {
+		if i < len(a) {
+			sums[i] = a[i]
+		}
+		sums[i] += n * b[i]
+	}
+	return sums
 }
