@@ -31,16 +31,16 @@ func secretsManager(t *testing.T, password string) *httptest.Server {
 	t.Helper()
 	secrets := map[string]string{secretARN: keysText, passwordARN: password}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var asked struct{ SecretId string }
+		var asked struct{ SecretID string }
 		_ = json.NewDecoder(r.Body).Decode(&asked)
-		text, known := secrets[asked.SecretId]
+		text, known := secrets[asked.SecretID]
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetSecretValue") || !known {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"__type":"ResourceNotFoundException"}`)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"ARN": asked.SecretId, "Name": "secret", "SecretString": text, "VersionId": "1", "VersionStages": []string{"AWSCURRENT"}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"ARN": asked.SecretID, "Name": "secret", "SecretString": text, "VersionId": "1", "VersionStages": []string{"AWSCURRENT"}})
 	}))
 	t.Cleanup(server.Close)
 	return server
