@@ -59,6 +59,8 @@ type Config struct {
 	// ClearSiteData is the header Clear-Site-Data of the answer to a logout.
 	// Empty sends none.
 	ClearSiteData string
+	// CDN says what is known of a CDN in front of the API.
+	CDN CDN
 	// Metric is called with each metric and its value, when it happens. Nil
 	// drops them.
 	Metric func(Metric, float64) `json:"-"`
@@ -79,6 +81,7 @@ type API struct {
 	now   func() time.Time
 	// policy is for logins, stepUpPolicy for step-ups.
 	policy, stepUpPolicy siwe.Policy
+	unreadable           minutely // the warning about client addresses
 }
 
 // New returns an API over a store. The clock now must be the store's.

@@ -36,6 +36,7 @@ var (
 	codeStepUp          = code{"step_up_required", 401, `Bearer error="insufficient_user_authentication"`}
 	codeForbidden       = code{"forbidden", 403, `Bearer error="insufficient_scope"`}
 	codeOrigin          = code{"origin_not_allowed", 403, ""}
+	codeEdge            = code{"edge_required", 403, ""}
 	codeAccountBlocked  = code{"account_blocked", 403, ""}
 	codeSessionLimit    = code{"session_limit", 403, ""}
 	codeNotFound        = code{"not_found", 404, ""}

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -19,6 +20,17 @@ func Code(err error) string {
 		return ""
 	}
 	return p.code.name
+}
+
+// Passes returns the check of a request against the CDN, and what handlers get to see of its headers.
+func (a *API) Passes(r *http.Request) (pass func() bool, seen func() http.Header) {
+	x := a.newExchange(r.Context(), r, requestInfoOf(r.Context()), "")
+	return x.passCDN, func() http.Header { return x.r.Header }
+}
+
+// ClientAddress reads the address that a CDN sends in a header.
+func ClientAddress(name string, values ...string) (netip.Addr, error) {
+	return clientAddress(name, http.Header{name: values})
 }
 
 // Timestamp is a point in time as answers have it.

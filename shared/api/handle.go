@@ -69,6 +69,9 @@ func handleBody[In, Out any](
 // check refuses a request that a route does not serve. It reads the rest of the
 // request, with its body into in, only after the request has been admitted.
 func (x *exchange) check(rt *route, in any) error {
+	if !x.passCDN() {
+		return errNotCDN
+	}
 	if x.info.Malformed {
 		return invalid("the request is malformed")
 	}

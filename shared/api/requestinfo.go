@@ -10,7 +10,7 @@ import (
 // forge it.
 type RequestInfo struct {
 	// SourceIP is the address that connected to the gateway; zero if it is not
-	// known.
+	// known. Behind a CDN, see [CDN].
 	SourceIP netip.Addr
 	// RequestID is the gateway's id of the request.
 	RequestID string

@@ -39,18 +39,21 @@ var errUnauthorized = errors.New("Unauthorized")
 type Authorizer struct {
 	api   *api.API
 	rules []Rule
+	also  []string // names of headers that are read besides readHeaders
 }
 
 // New returns an authorizer that asks a for every decision. Every rule that
 // matches a request must hold. Without rules every live session is allowed.
-func New(a *api.API, rules []Rule) *Authorizer { return &Authorizer{api: a, rules: rules} }
+func New(a *api.API, rules []Rule) *Authorizer {
+	return &Authorizer{api: a, rules: rules, also: a.CDNHeaders()}
+}
 
 // Invoke decides on one event. Its only error is Unauthorized. After any other
 // error it denies.
 func (z *Authorizer) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	ctx, cancel := lambdahttp.WithReserve(ctx, patience)
 	defer cancel()
-	e, s := decode(payload)
+	e, s := decode(payload, z.also)
 	who, decision := z.api.Authorize(ctx, e.guarded(s, z.rules))
 	resource, ok := s.allowable(e, len(z.rules) > 0)
 	switch {

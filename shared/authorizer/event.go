@@ -73,9 +73,10 @@ const (
 
 // decode reads an event. An event that differs from the documentation in any
 // way is of an unknown shape. So is one with a name twice in an object, since
-// two readers could read it as two different events.
-func decode(payload []byte) (*event, shape) {
-	e := new(event)
+// two readers could read it as two different events. Of the headers it reads
+// readHeaders and those that also names.
+func decode(payload []byte, also []string) (*event, shape) {
+	e := &event{Headers: headers{also: also}}
 	err := json.Unmarshal(payload, e, strictjson.AnyText)
 	if s := e.shape(); err == nil && s != unknown && e.arn().valid() {
 		return e, s
@@ -198,35 +199,40 @@ var readHeaders = []string{
 	"Sec-Websocket-Protocol", "User-Agent", "X-Device-Id",
 }
 
+// headers has the headers of a request that are read, by their names as sent.
+type headers struct {
+	values map[string]string
+	also   []string // canonical names that are read besides readHeaders
+}
+
 // canonical returns the canonical name of a header that is read, from any
 // spelling. It returns "" for every other header.
-func canonical(name string) string {
-	for _, own := range readHeaders {
-		if len(own) == len(name) && strings.EqualFold(own, name) {
-			return own
+func (h *headers) canonical(name string) string {
+	for _, names := range [...][]string{readHeaders, h.also} {
+		for _, own := range names {
+			if len(own) == len(name) && strings.EqualFold(own, name) {
+				return own
+			}
 		}
 	}
 	return ""
 }
 
-// headers has the headers of a request that are read, by their names as sent.
-type headers map[string]string
-
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
 func (h *headers) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	*h = make(headers, len(readHeaders))
+	h.values = make(map[string]string, len(readHeaders))
 	return strictjson.Members(d, h.readMember)
 }
 
 var errValue = errors.New("the value of a header is not a string")
 
 // readMember reads the name and the value of a header.
-func (h headers) readMember(d *jsontext.Decoder) error {
+func (h *headers) readMember(d *jsontext.Decoder) error {
 	token, err := d.ReadToken()
 	if err != nil {
 		return err
 	}
-	if canonical(token.String()) == "" {
+	if h.canonical(token.String()) == "" {
 		if kind := d.PeekKind(); kind != '"' && kind != 'n' {
 			return errValue
 		}
@@ -237,7 +243,7 @@ func (h headers) readMember(d *jsontext.Decoder) error {
 	if err := json.UnmarshalDecode(d, &value); err != nil {
 		return err
 	}
-	h[name] = value
+	h.values[name] = value
 	return nil
 }
 
@@ -247,12 +253,13 @@ func (h headers) readMember(d *jsontext.Decoder) error {
 func (e *event) header(s shape) http.Header {
 	header := make(http.Header, len(readHeaders))
 	for name, values := range e.MultiHeaders {
-		if own := canonical(name); own != "" {
+		if own := e.Headers.canonical(name); own != "" {
 			header[own] = append(header[own], values...)
 		}
 	}
-	for name, value := range e.Headers {
-		if own := canonical(name); own != "" && !slices.Contains(e.MultiHeaders[name], value) {
+	for name, value := range e.Headers.values {
+		if !slices.Contains(e.MultiHeaders[name], value) {
+			own := e.Headers.canonical(name)
 			header[own] = append(header[own], value)
 		}
 	}

@@ -183,6 +183,7 @@ var usualNames = func() map[string]string {
 		"sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode",
 		"sec-fetch-site", "user-agent", "x-amzn-trace-id", "x-device-id", "x-forwarded-for",
 		"x-forwarded-port", "x-forwarded-proto",
+		"cloudfront-viewer-address", "via", "x-amz-cf-id", "x-origin-verify", // of CloudFront
 	} {
 		names[strconv.Quote(name)] = http.CanonicalHeaderKey(name)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"latchkey/shared/api"
 )
 
 // reserve is kept back from the deadline of an invocation. A handler that has
@@ -34,11 +36,10 @@ func WithReserve(ctx context.Context, most time.Duration) (context.Context, cont
 }
 
 // SourceIP parses the address of a client in an event of API Gateway. It
-// returns one form for each address, without an IPv6 zone and with an IPv4
-// address in IPv6 unwrapped: otherwise a client would have several. A port is
-// left out: behind a custom domain with mutual TLS an HTTP API sends
-// "192.0.2.1:39870". If text is neither, it returns the zero address, and an
-// error for the log with the likely cause.
+// returns it in the form of [api.NormalAddress]. A port is left out: behind a
+// custom domain with mutual TLS an HTTP API sends "192.0.2.1:39870". If text is
+// neither, it returns the zero address, and an error for the log with the likely
+// cause.
 func SourceIP(text string) (netip.Addr, error) {
 	ip, err := netip.ParseAddr(text)
 	if err != nil {
@@ -49,7 +50,7 @@ func SourceIP(text string) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, notAnAddress(text)
 	}
-	return ip.Unmap().WithZone(""), nil
+	return api.NormalAddress(ip), nil
 }
 
 const (
