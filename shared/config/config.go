@@ -36,6 +36,12 @@ type Config struct {
 	Generated []string
 	// Redis says how to connect to Redis.
 	Redis Redis
+	// OriginVerify has the values of the shared secret of the CDN in front of
+	// the API; none if there is no CDN.
+	OriginVerify []Secret
+	// OriginVerifyARN names the secret of Secrets Manager that holds those
+	// values. If it is set, OriginVerify is empty.
+	OriginVerifyARN string
 	// Session has the rules of sessions.
 	Session session.Options
 	// API is the configuration of the HTTP edge.
@@ -160,6 +166,11 @@ func (c *Config) contradictions() []error {
 	check(both(s.StepUp, s.Absolute) && s.StepUp > s.Absolute,
 		"STEP_UP_MINUTES: is longer than SESSION_MAX_HOURS; lower it or raise SESSION_MAX_HOURS")
 	c.Redis.contradictions(c.Local, check)
+	check(len(c.OriginVerify) > 0 && c.OriginVerifyARN != "",
+		"ORIGIN_VERIFY_SECRET_ARN: is set together with ORIGIN_VERIFY_SECRET; set only one of them")
+	check(c.API.CDN.AddressHeader != "" && len(c.OriginVerify) == 0 && c.OriginVerifyARN == "",
+		"CLIENT_ADDRESS_HEADER: needs ORIGIN_VERIFY_SECRET or ORIGIN_VERIFY_SECRET_ARN, because"+
+			" anybody can send the header; set one of them")
 	return problems
 }
 

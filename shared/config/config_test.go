@@ -104,6 +104,9 @@ func TestVariables_contract(t *testing.T) {
 		{"AUTHORIZER_PERMISSIONS", "none"},
 		{"AUDIT_LOG_ENABLED", "true"},
 		{"HEALTH_DETAILS", "false (local: true)"},
+		{"ORIGIN_VERIFY_SECRET", "none"},
+		{"ORIGIN_VERIFY_SECRET_ARN", "none"},
+		{"CLIENT_ADDRESS_HEADER", "none"},
 		{"LOGOUT_CLEAR_SITE_DATA", "none"},
 	}
 	var got [][2]string

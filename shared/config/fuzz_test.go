@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"net"
+	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
@@ -29,6 +30,7 @@ const signedIn = "REDIS_IAM=true REDIS_TLS=true REDIS_USERNAME=app REDIS_CACHE_N
 var besides = map[string]string{
 	"SESSION_KEYS_SECRET_ARN": "SESSION_SECRET= SESSION_ENCRYPTION_KEY=",
 	"REDIS_USERNAME":          "REDIS_PASSWORD=p",
+	"CLIENT_ADDRESS_HEADER":   "ORIGIN_VERIFY_SECRET=" + secret,
 	"REDIS_IAM":               signedIn, "REDIS_CACHE_NAME": signedIn, "REDIS_SERVERLESS": signedIn,
 }
 
@@ -86,6 +88,9 @@ var samples = map[string][]string{
 	"SIWE_STATEMENT":            {"I accept https://a.example/?x=[1]", "50%"},
 	"ALLOWED_ORIGINS":           {"https://a.example,https://b.example:8443", "http://a.example", "null", "https://u@a.example"},
 	"SESSION_TIMEOUT_MINUTES":   {"0.5", "720", "721", "1e1"},
+	"ORIGIN_VERIFY_SECRET":      {secret, key + " , " + secret, secret + ",", key[:31]},
+	"ORIGIN_VERIFY_SECRET_ARN":  {keysARN},
+	"CLIENT_ADDRESS_HEADER":     {"cloudfront-viewer-address", "X-Viewer-Ip", "x-forwarded-for"},
 	"LOGOUT_CLEAR_SITE_DATA":    {"cookies, storage", "*"},
 	"ADMIN_ADDRESSES":           {"0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed, 0xde709f2102306220921060314715629080e2fb77"},
 	"ROLES":                     {`{"editor":{"permissions":["posts:write"],"maxSessions":3}}`},
@@ -96,6 +101,7 @@ var samples = map[string][]string{
 // mistake.
 var mayBeSecret = []string{
 	"SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "SESSION_KEYS_SECRET_ARN", "REDIS_HOST", "REDIS_PASSWORD", "REDIS_PASSWORD_SECRET_ARN",
+	"ORIGIN_VERIFY_SECRET", "ORIGIN_VERIFY_SECRET_ARN",
 }
 
 // checkRefusal holds a refusal against what it may tell. Other is that of
@@ -180,6 +186,12 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"AUTHORIZER_PERMISSIONS":        areRules,
 	"AUDIT_LOG_ENABLED":             func(c config.Config, v string) bool { return isFlag(c.API.AuditLog, v) },
 	"HEALTH_DETAILS":                func(c config.Config, v string) bool { return isFlag(c.API.HealthDetails, v) },
+	"ORIGIN_VERIFY_SECRET":          areOriginValues,
+	"ORIGIN_VERIFY_SECRET_ARN":      func(c config.Config, v string) bool { return c.OriginVerifyARN == v && isARN(v) },
+	"CLIENT_ADDRESS_HEADER": func(c config.Config, v string) bool {
+		name := c.API.CDN.AddressHeader
+		return strings.EqualFold(name, v) && name == http.CanonicalHeaderKey(v) && len(v) <= 64 && name != "X-Origin-Verify" && name != "X-Forwarded-For"
+	},
 	"LOGOUT_CLEAR_SITE_DATA": func(c config.Config, v string) bool {
 		return strings.ReplaceAll(c.API.ClearSiteData, `"`, "") == strings.Join(items(v), ",") &&
 			strings.Trim(c.API.ClearSiteData, `abcdefghijklmnopqrstuvwxyzCDH*,"`) == ""
@@ -306,6 +318,18 @@ func areRoles(c config.Config, v string) bool {
 	}
 	var decoded map[string]any
 	return len(v) <= 2048 && json.Unmarshal([]byte(v), &decoded) == nil && len(decoded) == len(c.API.Roles)
+}
+
+func areOriginValues(c config.Config, v string) bool {
+	var values []string
+	for _, value := range c.OriginVerify {
+		text := string(value)
+		if values = append(values, text); len(text) < 32 || len(text) > 256 || strings.ContainsAny(text, ", \"\t\r\n") ||
+			!c.Local && config.Weakness(text) != "" {
+			return false
+		}
+	}
+	return slices.Equal(values, items(v)) && len(values) > 0 && len(values) <= 8
 }
 
 func areRules(c config.Config, v string) bool {

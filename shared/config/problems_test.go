@@ -3,7 +3,9 @@ package config_test
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,6 +138,24 @@ func TestLoad_problems(t *testing.T) {
 		{"ADMIN_ADDRESSES", "0x52908400098527886E0F7030069857D2E4169EE7,0x52908400098527886e0f7030069857d2e4169ee7", "twice"},
 		{"AUDIT_LOG_ENABLED", "on", "true or false"},
 		{"HEALTH_DETAILS", "full", "true or false"},
+		{"ORIGIN_VERIFY_SECRET", secret[:31], "value 1 has 31 characters and needs 32 to 256"},
+		{"ORIGIN_VERIFY_SECRET", strings.Repeat(secret, 9), "value 1 has 288 characters and needs 32 to 256"},
+		{"ORIGIN_VERIFY_SECRET", secret + "," + key[:16], "value 2 has 16 characters"},
+		{"ORIGIN_VERIFY_SECRET", secret + ",", "value 2 has 0 characters"},
+		{"ORIGIN_VERIFY_SECRET", "," + secret, "value 1 has 0 characters"},
+		{"ORIGIN_VERIFY_SECRET", strings.Repeat(secret+",", 8) + secret, "has 9 values; set 1 to 8"},
+		{"ORIGIN_VERIFY_SECRET", `{"value":"` + secret + `"}`, "value 1 has a character other than"},
+		{"ORIGIN_VERIFY_SECRET", secret[:16] + " " + secret[16:], "value 1 has a character other than"},
+		{"ORIGIN_VERIFY_SECRET", "sample-origin-verify-secret-of-a-document", "value 1 is an example"},
+		{"ORIGIN_VERIFY_SECRET", secret + "," + strings.Repeat("x", 32), "value 2 has fewer than"},
+		{"ORIGIN_VERIFY_SECRET_ARN", secret, "not the ARN"},
+		{"CLIENT_ADDRESS_HEADER", "cloudfront-viewer-address", "needs ORIGIN_VERIFY_SECRET or ORIGIN_VERIFY_SECRET_ARN"},
+		{"CLIENT_ADDRESS_HEADER", "x viewer", "name of a header"},
+		{"CLIENT_ADDRESS_HEADER", "x-viewer,x-other", "name of a header"},
+		{"CLIENT_ADDRESS_HEADER", strings.Repeat("x", 65), "name of a header"},
+		{"CLIENT_ADDRESS_HEADER", "x-forwarded-for", "only the CDN sets"},
+		{"CLIENT_ADDRESS_HEADER", "Forwarded", "only the CDN sets"},
+		{"CLIENT_ADDRESS_HEADER", "x-origin-VERIFY", "only the CDN sets"},
 		{"LOGOUT_CLEAR_SITE_DATA", "cookie", "cookies"},
 		{"LOGOUT_CLEAR_SITE_DATA", "cookies,,storage", "any of"},
 		{"LOGOUT_CLEAR_SITE_DATA", "\"cookies\"", "any of"},
@@ -261,6 +281,16 @@ func TestLoad_secretsAndSignIn(t *testing.T) {
 		"iam without cache":     {append(iam, "REDIS_CACHE_NAME", ""), []string{"REDIS_IAM: needs REDIS_CACHE_NAME"}},
 		"iam and a password":    {append(iam, "REDIS_PASSWORD", "pw"), []string{"REDIS_IAM: replaces the password"}},
 		"iam and a secret":      {append(iam, "REDIS_PASSWORD_SECRET_ARN", passwordARN), []string{"REDIS_IAM: replaces the password"}},
+		"a CDN":                 {[]string{"ORIGIN_VERIFY_SECRET", secret, "CLIENT_ADDRESS_HEADER", "cloudfront-viewer-address"}, nil},
+		"a CDN, by ARN":         {[]string{"ORIGIN_VERIFY_SECRET_ARN", keysARN, "CLIENT_ADDRESS_HEADER", "x-viewer-ip"}, nil},
+		"a CDN that is checked": {[]string{"ORIGIN_VERIFY_SECRET", secret + "," + key}, nil},
+		"two secrets of a CDN":  {[]string{"ORIGIN_VERIFY_SECRET", secret, "ORIGIN_VERIFY_SECRET_ARN", keysARN}, []string{"ORIGIN_VERIFY_SECRET_ARN: is set together with ORIGIN_VERIFY_SECRET;"}},
+		"an address header for a refused secret": {[]string{"ORIGIN_VERIFY_SECRET", "short", "CLIENT_ADDRESS_HEADER", "x-viewer-ip"},
+			[]string{"ORIGIN_VERIFY_SECRET: value 1 has 5"}},
+		"an address header for a refused ARN": {[]string{"ORIGIN_VERIFY_SECRET_ARN", "short", "CLIENT_ADDRESS_HEADER", "x-viewer-ip"},
+			[]string{"ORIGIN_VERIFY_SECRET_ARN: is not the ARN"}},
+		"an address header without a secret": {[]string{"CLIENT_ADDRESS_HEADER", "x-viewer-ip"},
+			[]string{"CLIENT_ADDRESS_HEADER: needs ORIGIN_VERIFY_SECRET or ORIGIN_VERIFY_SECRET_ARN"}},
 		"local without a Redis": {[]string{"APP_ENV", "local", "REDIS_HOST", "", "REDIS_CLUSTER", "true"}, []string{"REDIS_HOST: is needed with"}},
 	}
 	for name, tt := range tests {
@@ -283,6 +313,15 @@ func TestLoad_secretsAndSignIn(t *testing.T) {
 	if cfg.KeysSecretARN != keysARN || cfg.SessionSecret != "" || cfg.EncryptionKey != "" || cfg.API.RedisMode != "cluster" ||
 		!cfg.Redis.IAM || cfg.Redis.CacheName != "Cache-1" || !cfg.Redis.Cluster || cfg.Redis.Serverless {
 		t.Errorf("%+v", cfg)
+	}
+	cdn := mustLoad(t, deployed("ORIGIN_VERIFY_SECRET", secret+" , "+key, "CLIENT_ADDRESS_HEADER", "cloudFront-viewer-address"))
+	if !slices.Equal(cdn.OriginVerify, []config.Secret{secret, key}) || cdn.API.CDN.AddressHeader != "Cloudfront-Viewer-Address" ||
+		strings.Contains(fmt.Sprintf("%v %+v %#v", cdn, cdn, cdn), key) {
+		t.Errorf("%+v", cdn)
+	}
+	sample := "sample-origin-verify-secret-of-a-document"
+	if cfg := mustLoad(t, local("ORIGIN_VERIFY_SECRET", sample)); len(cfg.OriginVerify) != 1 {
+		t.Error("a sample is refused in local")
 	}
 	if cfg := mustLoad(t, local("SESSION_KEYS_SECRET_ARN", keysARN)); cfg.Generated != nil {
 		t.Errorf("made up %q beside the keys", cfg.Generated)

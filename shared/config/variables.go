@@ -120,6 +120,12 @@ var variables = []variable{
 		meaning: "Write a log line for every change and every refusal."},
 	{name: "HEALTH_DETAILS", unset: "false", local: "true", set: flag(func(c *Config) *bool { return &c.API.HealthDetails }),
 		meaning: "Add version, Redis mode, clock skew and the number of live sessions to `/health`."},
+	{name: "ORIGIN_VERIFY_SECRET", set: setOriginVerify,
+		meaning: "Shared secret of the [CDN in front of the API](cdn.md), which sends it in the header `x-origin-verify`. 32 to 256 characters of `A-Z a-z 0-9 . _ ~ + / = -`, or several such values while it rotates, at most 8. The API refuses every other request."},
+	{name: "ORIGIN_VERIFY_SECRET_ARN", set: setSecretARN(func(c *Config) *string { return &c.OriginVerifyARN }),
+		meaning: "ARN of the Secrets Manager secret that holds the values of `ORIGIN_VERIFY_SECRET` as plain text. It is fetched again after ten minutes, and if a request has an unknown value, at most once a minute."},
+	{name: "CLIENT_ADDRESS_HEADER", set: setAddressHeader,
+		meaning: "Header in which the CDN sends the client's address, such as `cloudfront-viewer-address`. It counts only with the shared secret. That header has an address and a port; any other has an address alone."},
 	{name: "LOGOUT_CLEAR_SITE_DATA", set: setClearSiteData,
 		meaning: "What a logout asks the browser to clear for the whole registrable domain: any of `cache`, `cookies`, `storage`, `executionContexts`, `clientHints`, or `*`."},
 }
