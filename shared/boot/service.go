@@ -24,7 +24,14 @@ type Service struct {
 	API *api.API
 
 	redis redis.UniversalClient
-	keys  *secrets.KeyRing // nil if the keys are in the environment
+	fetched
+}
+
+// fetched has what Secrets Manager holds for a service. What is in the
+// environment instead is nil.
+type fetched struct {
+	keys   *secrets.KeyRing
+	origin *secrets.OriginSecret
 }
 
 // NewService builds a service. It returns an error if a secret of Secrets
@@ -35,36 +42,56 @@ func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) 
 	if cfg.Redis.Addr == "" {
 		return nil, errors.New("REDIS_HOST: is needed; only the local server embeds a Redis")
 	}
-	client, ring, keys, err := connect(ctx, cfg, env)
+	client, ring, f, err := connect(ctx, cfg, env)
 	if err != nil {
 		return nil, err
 	}
-	rules := cfg.Session
+	rules, settings := cfg.Session, cfg.API
 	rules.Audit = api.Audit(env.Log, cfg.API.AuditLog)
-	if keys != nil {
-		rules.FetchKey = keys.FetchKey
+	if f.keys != nil {
+		rules.FetchKey = f.keys.FetchKey
 	}
+	settings.CDN.Verify = f.verifier(cfg)
 	store := session.NewStore(client, ring, rules, env.Now)
-	return &Service{API: api.New(cfg.API, store, env.Log, env.Now), redis: client, keys: keys}, nil
+	return &Service{API: api.New(settings, store, env.Log, env.Now), redis: client, fetched: f}, nil
 }
 
-// connect fetches the keys and connects to Redis, both at the same time. The
-// keys are nil if they are in the environment.
+// connect fetches the secrets and connects to Redis, all at the same time.
 func connect(
 	ctx context.Context, cfg config.Config, env awsenv.Environment,
-) (client redis.UniversalClient, ring *seal.Ring, keys *secrets.KeyRing, err error) {
-	var errClient, errRing error
-	var both sync.WaitGroup
-	both.Go(func() { client, errClient = connectRedis(ctx, cfg, env) })
-	both.Go(func() { ring, keys, errRing = loadKeys(ctx, cfg, env) })
-	both.Wait()
-	if err := errors.Join(errRing, errClient); err != nil {
+) (client redis.UniversalClient, ring *seal.Ring, f fetched, err error) {
+	var errClient, errRing, errOrigin error
+	var all sync.WaitGroup
+	all.Go(func() { client, errClient = connectRedis(ctx, cfg, env) })
+	all.Go(func() { ring, f.keys, errRing = loadKeys(ctx, cfg, env) })
+	if cfg.OriginVerifyARN != "" {
+		all.Go(func() { f.origin, errOrigin = secrets.NewOriginSecret(ctx, cfg, env) })
+	}
+	all.Wait()
+	if err := errors.Join(errRing, errOrigin, errClient); err != nil {
 		if client != nil {
 			_ = client.Close()
 		}
-		return nil, nil, nil, err
+		return nil, nil, fetched{}, err
 	}
-	return client, ring, keys, nil
+	return client, ring, f, nil
+}
+
+// verifier returns the function that recognises requests of the CDN; nil if
+// there is no CDN.
+func (f fetched) verifier(cfg config.Config) func(context.Context, string) bool {
+	switch {
+	case f.origin != nil:
+		return f.origin.Verify
+	case len(cfg.OriginVerify) == 0:
+		return nil
+	}
+	var values []string
+	for _, value := range cfg.OriginVerify {
+		values = append(values, string(value))
+	}
+	secret := api.NewOriginSecret(values)
+	return func(_ context.Context, value string) bool { return secret.Has(value) }
 }
 
 func loadKeys(
@@ -100,14 +127,17 @@ func connectRedis(
 	return client, nil
 }
 
-// WithKeyRefresh returns a function that fetches old keys again at the start of
-// each invocation of f; see [secrets.KeyRing.WithRefresh]. If the keys are in
-// the environment it returns f.
+// WithKeyRefresh returns a function that fetches old keys, and an old secret of
+// a CDN, again at the start of each invocation of f; see
+// [secrets.KeyRing.WithRefresh]. If both are in the environment it returns f.
 func (s *Service) WithKeyRefresh(f lambda.Handler) lambda.Handler {
-	if s.keys == nil {
-		return f
+	if s.origin != nil {
+		f = s.origin.WithRefresh(f)
 	}
-	return s.keys.WithRefresh(f)
+	if s.keys != nil {
+		f = s.keys.WithRefresh(f)
+	}
+	return f
 }
 
 // Close ends the connections to Redis. Requests that are under way fail as if

@@ -7,6 +7,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda"
+
 	"latchkey/shared/awsenv"
 )
 
@@ -14,6 +16,12 @@ import (
 // attempt returned. Anybody can make an instance want a key, by inventing
 // tokens; and a fetch that fails now will hardly succeed a second later.
 const retryAfter = time.Minute
+
+// refreshAfter is how old an instance's keys may be when an invocation begins,
+// and so may the values of another secret. After that time a removed key opens
+// nothing. Every instance also has a new key before that becomes active; see
+// activationDelay.
+const refreshAfter = 10 * time.Minute
 
 // Cached is a secret that is fetched at the start and again while the process
 // runs. It is safe for concurrent use. [NewCached] makes one.
@@ -96,6 +104,27 @@ func (c *Cached) read(ctx context.Context) error {
 	return c.use(text)
 }
 
-// age returns how long ago the text in use was fetched. It is negative if the
-// clock was set back. The caller holds the lock.
-func (c *Cached) age() time.Duration { return c.env.WallTime().Sub(c.taken) }
+// refresh fetches the secret again if it is as old as refreshAfter, or if the
+// clock was set back. The caller does not hold the lock.
+func (c *Cached) refresh(ctx context.Context) {
+	if c.Lock(ctx) != nil {
+		return
+	}
+	defer c.Unlock()
+	if age := c.env.WallTime().Sub(c.taken); age < 0 || age >= refreshAfter {
+		_ = c.Renew(ctx) // Renew logs the error
+	}
+}
+
+// refreshingHandler is a function that refreshes a secret at the start of each
+// invocation: nothing runs in a Lambda between two of them.
+type refreshingHandler struct {
+	lambda.Handler
+	secret *Cached
+}
+
+// Invoke implements [lambda.Handler].
+func (h refreshingHandler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	h.secret.refresh(ctx)
+	return h.Handler.Invoke(ctx, payload)
+}

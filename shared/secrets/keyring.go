@@ -3,7 +3,6 @@ package secrets
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -11,11 +10,6 @@ import (
 	"latchkey/shared/config"
 	"latchkey/shared/seal"
 )
-
-// refreshAfter is how old an instance's keys may be when an invocation begins.
-// After that time a removed key opens nothing. Every instance also has a new key
-// before that becomes active; see activationDelay.
-const refreshAfter = 10 * time.Minute
 
 // KeyRing is a key ring that follows the secret of its keys. It is safe for
 // concurrent use.
@@ -88,29 +82,10 @@ func (k *KeyRing) FetchKey(ctx context.Context, id seal.KeyID) error {
 
 // Refresh fetches the keys again if they are ten minutes old. If that fails,
 // which is logged, the former keys stay in use.
-func (k *KeyRing) Refresh(ctx context.Context) {
-	if k.secret.Lock(ctx) != nil {
-		return
-	}
-	defer k.secret.Unlock()
-	if age := k.secret.age(); age < 0 || age >= refreshAfter {
-		_ = k.secret.Renew(ctx) // Renew logs the error
-	}
-}
+func (k *KeyRing) Refresh(ctx context.Context) { k.secret.refresh(ctx) }
 
 // WithRefresh returns a function that calls [KeyRing.Refresh] at the start of
 // each invocation of f: nothing runs in a Lambda between two of them.
 func (k *KeyRing) WithRefresh(f lambda.Handler) lambda.Handler {
-	return refreshingHandler{Handler: f, keys: k}
-}
-
-type refreshingHandler struct {
-	lambda.Handler
-	keys *KeyRing
-}
-
-// Invoke implements [lambda.Handler].
-func (h refreshingHandler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	h.keys.Refresh(ctx)
-	return h.Handler.Invoke(ctx, payload)
+	return refreshingHandler{Handler: f, secret: k.secret}
 }
