@@ -18,6 +18,7 @@ import (
 const (
 	keysARN     = "arn:aws:secretsmanager:us-east-1:000000000000:secret:keys"
 	passwordARN = "arn:aws:secretsmanager:us-east-1:000000000000:secret:password"
+	originARN   = "arn:aws:secretsmanager:us-east-1:000000000000:secret:cdn"
 )
 
 // ways are the ways to deploy, by the parameters that tell them apart.
@@ -30,6 +31,7 @@ var ways = map[string][]string{
 	"existing, public":   {"CacheMode=existing", "RedisHost=redis.example.com", "RedisPasswordSecretArn=" + passwordARN},
 	"existing, in a VPC": {"CacheMode=existing", "RedisHost=redis.example.com", "RedisPasswordSecretArn=" + passwordARN, "SubnetIds=subnet-a,subnet-b", "SecurityGroupIds=sg-1"},
 	"existing keys":      {"SessionKeysSecretArn=" + keysARN},
+	"behind a CDN":       {"OriginVerifySecretArn=" + originARN, "ClientAddressHeader=cloudfront-viewer-address"},
 	"custom domain":      {"DomainName=api.example.com", "CertificateArn=arn:certificate", "HostedZoneId=Z1"},
 }
 
@@ -145,6 +147,9 @@ func granted(id, way string) []string {
 	if isExisting(way) {
 		want = append(want, "Allow secretsmanager:GetSecretValue on "+passwordARN)
 	}
+	if way == "behind a CDN" {
+		want = append(want, "Allow secretsmanager:GetSecretValue on "+originARN)
+	}
 	switch {
 	case isExisting(way):
 	case hasNodes(way):
@@ -253,6 +258,7 @@ func TestStack_environment(t *testing.T) {
 		},
 		"existing, in a VPC": {"REDIS_PASSWORD": "", "REDIS_PASSWORD_SECRET_ARN": passwordARN},
 		"existing keys":      {"SESSION_KEYS_SECRET_ARN": keysARN},
+		"behind a CDN":       {"ORIGIN_VERIFY_SECRET_ARN": originARN, "CLIENT_ADDRESS_HEADER": "cloudfront-viewer-address"},
 	}
 	each(t, func(t *testing.T, s stack, way string) {
 		for id, f := range s.of("AWS::Lambda::Function") {
@@ -263,7 +269,10 @@ func TestStack_environment(t *testing.T) {
 				}
 			}
 			// Secrets are fetched, not told.
-			expect(t, id, variables, map[string]string{"SESSION_SECRET": "", "SESSION_ENCRYPTION_KEY": "", "APP_ENV": "production"})
+			expect(t, id, variables, map[string]string{"SESSION_SECRET": "", "SESSION_ENCRYPTION_KEY": "", "ORIGIN_VERIFY_SECRET": "", "APP_ENV": "production"})
+			if way != "behind a CDN" {
+				expect(t, id, variables, map[string]string{"ORIGIN_VERIFY_SECRET_ARN": "", "CLIENT_ADDRESS_HEADER": ""})
+			}
 			expect(t, id, variables, byWay[way])
 		}
 	})
