@@ -145,7 +145,6 @@ func TestNewService_secretOfACDN(t *testing.T) {
 		select {
 		case <-both:
 		case <-time.After(10 * time.Second):
-			t.Error("one secret is fetched after the other")
 		}
 	}
 	cfg := keyedConfig(t, redistest.Embedded(t).Addr, "ORIGIN_VERIFY_SECRET_ARN", originARN)
@@ -153,4 +152,5 @@ func TestNewService_secretOfACDN(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "ORIGIN_VERIFY_SECRET_ARN: reading the values") || !strings.Contains(err.Error(), "SESSION_KEYS_SECRET_ARN: ") {
 		t.Errorf("started with %v", err)
 	}
+	s.Expect(t, "the start", 2) // more if one waits for the other in vain, and is repeated
 }

@@ -5,6 +5,8 @@ package secrets
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -116,15 +118,32 @@ func (c *Cached) refresh(ctx context.Context) {
 	}
 }
 
-// refreshingHandler is a function that refreshes a secret at the start of each
+// refreshingHandler is a function that refreshes secrets at the start of each
 // invocation: nothing runs in a Lambda between two of them.
 type refreshingHandler struct {
 	lambda.Handler
-	secret *Cached
+	secrets []*Cached
 }
 
-// Invoke implements [lambda.Handler].
+// withRefresh adds a secret to those that f refreshes.
+func withRefresh(f lambda.Handler, c *Cached) lambda.Handler {
+	h, ok := f.(refreshingHandler)
+	if !ok {
+		h.Handler = f
+	}
+	h.secrets = append(slices.Clip(h.secrets), c)
+	return h
+}
+
+// Invoke implements [lambda.Handler]. It refreshes all secrets at the same time:
+// if Secrets Manager does not answer, one timeout leaves time for the
+// invocation, and several may not.
 func (h refreshingHandler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	h.secret.refresh(ctx)
+	var others sync.WaitGroup
+	for _, c := range h.secrets[1:] {
+		others.Go(func() { c.refresh(ctx) })
+	}
+	h.secrets[0].refresh(ctx)
+	others.Wait()
 	return h.Handler.Invoke(ctx, payload)
 }

@@ -87,5 +87,5 @@ func (k *KeyRing) Refresh(ctx context.Context) { k.secret.refresh(ctx) }
 // WithRefresh returns a function that calls [KeyRing.Refresh] at the start of
 // each invocation of f: nothing runs in a Lambda between two of them.
 func (k *KeyRing) WithRefresh(f lambda.Handler) lambda.Handler {
-	return refreshingHandler{Handler: f, secret: k.secret}
+	return withRefresh(f, k.secret)
 }

@@ -64,5 +64,5 @@ func (o *OriginSecret) Verify(ctx context.Context, value string) bool {
 // an invocation of f if they are ten minutes old. After that time a removed
 // value is refused.
 func (o *OriginSecret) WithRefresh(f lambda.Handler) lambda.Handler {
-	return refreshingHandler{Handler: f, secret: o.secret}
+	return withRefresh(f, o.secret)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,6 +109,36 @@ func TestOriginSecret_race(t *testing.T) {
 	if o.Verify(ctx, "x") || !o.Verify(ctx, newValue) {
 		t.Error("the end of an invocation changes what is known")
 	}
+}
+
+// Keys and the secret of a CDN are fetched again at the same time: each waits for the other here.
+func TestWithRefresh_sideBySide(t *testing.T) {
+	c, s := awstest.NewClock(awstest.Start), awstest.NewSecretsManager(t, awstest.OneKey)
+	keys := newKeyRing(t, s, c, io.Discard)
+	s.Set(oldValue)
+	o := newOriginSecret(t, s, c, io.Discard)
+	f := o.WithRefresh(keys.WithRefresh(lambdahttp.Sweep(func(context.Context) error { return nil })))
+	s.Calls()
+	var arrived atomic.Int64
+	both := make(chan struct{})
+	s.Before = func() {
+		if arrived.Add(1) == 2 {
+			close(both)
+		}
+		select {
+		case <-both:
+		case <-time.After(10 * time.Second):
+		}
+	}
+	c.Add(10 * time.Minute)
+	if _, err := f.Invoke(context.Background(), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Expect(t, "after ten minutes", 2) // more if one waits for the other in vain, and is repeated
+	if _, err := f.Invoke(context.Background(), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Expect(t, "within them", 0)
 }
 
 // A failure leaves the former values in use, is not repeated within the minute, and its line in the log holds no value.
