@@ -45,20 +45,27 @@ var stories = []struct {
 }
 
 // agree reads a path from both servers, and ends the test unless the newer
-// version shows everything that the older one does.
+// version shows everything that the older one does. It reads again if the first
+// server shows something else afterwards, such as after a sweep.
 func (p pair) agree(t *testing.T, m *member, path string) answer {
 	t.Helper()
 	first := m.ask(t, p.from, "GET", path, nil)
-	second := m.ask(t, p.to, "GET", path, nil)
-	old, current := first, second
-	if p.to.old {
-		old, current = second, first
+	for {
+		second, again := m.ask(t, p.to, "GET", path, nil), m.ask(t, p.from, "GET", path, nil)
+		old, current := first, second
+		if p.to.old {
+			old, current = second, first
+		}
+		difference := missing(old, current)
+		if difference == "" {
+			return first
+		}
+		if missing(first, again) == "" {
+			t.Fatalf("%s: %s\n%s: %s\n%s: %s",
+				path, difference, p.from.name, first.text, p.to.name, second.text)
+		}
+		first = again
 	}
-	if difference := missing(old, current); difference != "" {
-		t.Fatalf("%s: %s\n%s: %s\n%s: %s",
-			path, difference, p.from.name, first.text, p.to.name, second.text)
-	}
-	return first
 }
 
 // A login's nonce may come from the other version, and so may its session's
