@@ -59,7 +59,9 @@ type StateCondition struct {
 	Absent bool
 }
 
-// ListState lists the keys of a session's state. It takes one round trip.
+// ListState lists the keys of a session's state. If there are none because the
+// session has ended since a was read, it returns the error of [Store.Validate].
+// It takes one round trip, and one more if there are none.
 func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 	var stored map[string]string
 	err := script.Retry(ctx, func() (err error) {
@@ -85,13 +87,37 @@ func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 		list.Items = append(list.Items, item)
 		list.Used += len(item.Key) + item.Size
 	}
+	if len(list.Items) == 0 {
+		if err := s.stillLive(ctx, a); err != nil {
+			return StateList{}, err
+		}
+	}
 	slices.SortFunc(list.Items, func(a, b StateItem) int { return cmp.Compare(a.Key, b.Key) })
 	return list, nil
 }
 
-// State reads one key. It returns [ErrNotFound] if there is no such key. It
-// takes one round trip.
+// stillLive returns the error of [Store.Validate] if a session has ended since a
+// was read. Its state ends with it, so state that is missing may mean that.
+func (s *Store) stillLive(ctx context.Context, a Access) error {
+	rec, err := s.record(ctx, a.Session.ID.User)
+	if err == nil {
+		_, err = rec.liveSession(a.Session.ID, s.now())
+	}
+	return err
+}
+
+// State reads one key. It returns [ErrNotFound] if there is no such key, and the
+// error of [Store.Validate] if the session has ended since a was read. It takes
+// one round trip, and one more if there is no such key.
 func (s *Store) State(ctx context.Context, a Access, key string) (StateItem, error) {
+	item, err := s.readState(ctx, a, key)
+	if errors.Is(err, ErrNotFound) {
+		err = cmp.Or(s.stillLive(ctx, a), err)
+	}
+	return item, err
+}
+
+func (s *Store) readState(ctx context.Context, a Access, key string) (StateItem, error) {
 	field := s.stateField(a.Session.ID, key)
 	var value string
 	err := script.Retry(ctx, func() (err error) {

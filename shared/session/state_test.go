@@ -327,3 +327,21 @@ func TestState_bound(t *testing.T) {
 		wants(t, err, session.ErrDamaged)
 	})
 }
+
+// State that is missing because its session ended between the check and the read is no missing key: the caller is told
+// that the session ended.
+func TestState_endsBeforeItIsRead(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		for name, read := range map[string]func(*session.Store, session.Access) error{
+			"one": func(s *session.Store, a session.Access) error { _, err := s.State(ctx, a, "form"); return err },
+			"all": func(s *session.Store, a session.Access) error { _, err := s.ListState(ctx, a); return err },
+		} {
+			w := newWorld(t, r.Under(t, r.Prefix+name))
+			g := w.withState(laptop)
+			a := w.opens(g)
+			_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
+			must(t, err)
+			wantsEnded(t, read(w.Store, a), session.LoggedOut)
+		}
+	})
+}
