@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"latchkey/local/test/redistest"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
@@ -262,6 +264,18 @@ func TestData_writeAfterTheEnd(t *testing.T) {
 			},
 			"logout everywhere": func(w *world, id token.ID) error {
 				_, err := w.RevokeAll(ctx, id, session.LoggedOut, laptop.Actor())
+				return err
+			},
+			// Its payload is still there, since nobody could unlink it.
+			"logout everywhere that leaves all": func(w *world, id token.ID) error {
+				s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+					if cmd.Name() == "unlink" {
+						cmd.SetErr(replyError("NOPERM this user has no permissions"))
+						return cmd.Err()
+					}
+					return next(ctx, cmd)
+				}), w.clock)
+				_, err := s.RevokeAll(ctx, id, session.LoggedOut, laptop.Actor())
 				return err
 			},
 			"erasure": func(w *world, id token.ID) error { return w.Erase(ctx, id.User, session.Change{Actor: laptop.Actor()}) },
