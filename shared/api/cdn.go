@@ -63,7 +63,7 @@ var errNotCDN = fail(codeEdge,
 	"the request did not come through the CDN in front of this API: use the API's public address")
 
 // CDNHeaders returns the canonical names of the headers that the decision about
-// the client's address needs. There are none without a CDN.
+// the client's address needs. Without a CDN it returns nil.
 func (a *API) CDNHeaders() []string {
 	switch cdn := a.cfg.CDN; {
 	case cdn.Verify == nil:
@@ -76,9 +76,9 @@ func (a *API) CDNHeaders() []string {
 }
 
 // passCDN decides on the client's address, for everything that uses it. It
-// reports whether the request came through the CDN, or whether there is none.
-// It removes the shared secret from the request, so that nothing after it can
-// log or return the secret.
+// reports whether the request came through the CDN; without a CDN it returns
+// true. It removes the shared secret from the request, so that nothing after it
+// can log or return the secret.
 func (x *exchange) passCDN() bool {
 	values, sent := x.r.Header[OriginVerifyHeader]
 	if sent {
@@ -99,9 +99,9 @@ func (x *exchange) passCDN() bool {
 	return true
 }
 
-// takeAddress makes the address of a header the client's. If there is none, the
-// address that connected to the gateway stays: a request must not fail because
-// of what a CDN was not told to send.
+// takeAddress makes the address of a header the client's. If the header has no
+// address, the one that connected to the gateway stays: a request must not fail
+// because of what a CDN was not told to send.
 func (x *exchange) takeAddress(name string) {
 	address, err := clientAddress(name, x.r.Header)
 	if err == nil {

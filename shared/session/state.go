@@ -59,9 +59,9 @@ type StateCondition struct {
 	Absent bool
 }
 
-// ListState lists the keys of a session's state. If there are none because the
-// session has ended since a was read, it returns the error of [Store.Validate].
-// It takes one round trip, and one more if there are none.
+// ListState lists the keys of a session's state. If the session has ended since
+// a was read, it may return the error of [Store.Validate]. It takes one round
+// trip, and one more if the state is empty.
 func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 	var stored map[string]string
 	err := script.Retry(ctx, func() (err error) {
