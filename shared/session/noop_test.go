@@ -95,6 +95,20 @@ func TestRevokeAll_nothingAndLate(t *testing.T) {
 	})
 }
 
+// A key of no-ops that has another type, which no version writes, keeps nobody from logging out everywhere.
+func TestRevokeAll_noopsOfAnotherType(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		must(t, w.rdb.HSet(ctx, w.NoopsKey(g.User.ID), "a", "b").Err())
+		n, err := w.RevokeAll(ctx, g.Session.ID, session.LoggedOut, laptop.Actor())
+		if must(t, err); n != 1 {
+			t.Errorf("ended %d", n)
+		}
+		w.dead(g)
+	})
+}
+
 // Every key expires but those of which there is a fixed number, however many sign in, and the records of accounts that
 // were blocked or given roles.
 func TestKeys_expire(t *testing.T) {

@@ -25,7 +25,7 @@ var libraries = []library{
 	{"events", []string{"bytes", "call"}},
 	{"reply_cache", []string{"bytes"}},
 	{"account", []string{"subject", "reply_cache"}},
-	{"noop", []string{"bytes", "account"}},
+	{"noop", []string{"bytes", "call", "account"}},
 	{"counters", []string{"bytes"}},
 	{"index", []string{"bytes", "call"}},
 	{"change", []string{"record", "events", "counters", "index"}},

@@ -5,7 +5,7 @@
 
 -- wasNoop reports whether this change ran before, and was a no-op.
 local function wasNoop(change)
-  local latest = redis.call('GET', account.noops) or ''
+  local latest = callOrReset('GET', account.noops) or ''
   for at = 0, #latest - KEY_SIZE, KEY_SIZE do
     if get(latest, at, F.noop.idem) == change.idem then return true end
   end
