@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"latchkey/shared/session"
-	"latchkey/shared/siwe"
 	"latchkey/shared/token"
 )
 
@@ -50,11 +49,11 @@ func (a *API) UserActivity() http.Handler {
 }
 
 func (x *exchange) listUserActivity() (activityView, error) {
-	address, err := siwe.ParseAddress(x.query.Get("address"))
+	account, err := token.ParseAccount(x.query.Get("address"))
 	if err != nil {
 		return activityView{}, invalid(err.Error())
 	}
-	return x.activity(x.api.store.UserOf(address), adminEvent)
+	return x.activity(x.api.store.UserOf(account), adminEvent)
 }
 
 // activity returns the requested page of an account's events, newest first.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"latchkey/shared/session"
-	"latchkey/shared/siwe"
+	"latchkey/shared/token"
 )
 
 type statisticsView struct {
@@ -74,7 +74,7 @@ func (x *exchange) revokeSession() (nothing, error) {
 // permission sessions:write and a recent login or step-up.
 func (a *API) EndUserSessions() http.Handler {
 	return handle(a, route{
-		method: "DELETE", needs: sessionsWrite, fresh: true, target: (*exchange).readAddress,
+		method: "DELETE", needs: sessionsWrite, fresh: true, target: (*exchange).readAccount,
 	}, (*exchange).endUserSessions)
 }
 
@@ -88,13 +88,13 @@ func (x *exchange) endUserSessions() (endedView, error) {
 	return endedView{n}, err
 }
 
-// readAddress reads the account that the path names.
-func (x *exchange) readAddress() error {
-	address, err := siwe.ParseAddress(x.r.PathValue("address"))
+// readAccount reads the account that the path names.
+func (x *exchange) readAccount() error {
+	account, err := token.ParseAccount(x.r.PathValue("address"))
 	if err != nil {
 		return invalid(err.Error())
 	}
-	x.target.address, x.target.user = address, x.api.store.UserOf(address)
-	x.concerns(slog.String("target", address.Hex()))
+	x.target.account, x.target.user = account, x.api.store.UserOf(account)
+	x.concerns(slog.String("target", account.String()))
 	return nil
 }

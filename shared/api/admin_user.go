@@ -20,7 +20,7 @@ type accountView struct {
 // and whether it is blocked. It requires the permission users:read.
 func (a *API) User() http.Handler {
 	return handle(a, route{
-		method: "GET", needs: usersRead, target: (*exchange).readAddress,
+		method: "GET", needs: usersRead, target: (*exchange).readAccount,
 	}, (*exchange).getUser)
 }
 
@@ -29,7 +29,7 @@ func (x *exchange) getUser() (accountView, error) {
 	if err != nil {
 		return accountView{}, err
 	}
-	account.User.Address = x.target.address
+	account.User.Account = x.target.account
 	return accountView{
 		User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
 		Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
@@ -38,7 +38,7 @@ func (x *exchange) getUser() (accountView, error) {
 
 // changeOfUser returns a route that changes the account in its path.
 func changeOfUser(method string) route {
-	return route{method: method, needs: usersWrite, fresh: true, target: (*exchange).readAddress}
+	return route{method: method, needs: usersWrite, fresh: true, target: (*exchange).readAccount}
 }
 
 type rolesBody struct {
@@ -66,7 +66,7 @@ func (x *exchange) setRoles(in rolesBody) (changedView, error) {
 	if err != nil {
 		return changedView{}, err
 	}
-	changed.Address = x.target.address
+	changed.Account = x.target.account
 	return changedView{x.viewUser(changed)}, nil
 }
 
@@ -106,9 +106,9 @@ func (a *API) BlockUser() http.Handler {
 
 func (x *exchange) blockUser() (nothing, error) {
 	switch {
-	case x.target.address == x.access.User.Address:
+	case x.target.account == x.access.User.Account:
 		return nothing{}, fail(codeConflict, "you cannot block your own account")
-	case slices.Contains(x.api.cfg.Admins, x.target.address):
+	case slices.Contains(x.api.cfg.Admins, x.target.account):
 		return nothing{}, fail(codeConflict,
 			"the configuration makes this address an admin: remove it there first")
 	}

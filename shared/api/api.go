@@ -16,10 +16,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
+	"latchkey/shared/token"
 )
 
 // Config configures an [API].
@@ -46,7 +45,7 @@ type Config struct {
 	Roles map[string]Role
 	// Admins are the addresses that are always admins. They are compared at
 	// every read, and no route can change that.
-	Admins []common.Address
+	Admins []token.Account
 	// SessionLimit is the session limit of accounts without a role that has one
 	// of its own; the store has the same. Zero means [session.MaxSessions].
 	SessionLimit int

@@ -44,8 +44,12 @@ type Guarded struct {
 // Identity says who a request comes from. It is passed on to the API behind the
 // authorizer. Every value is printable ASCII of at most maxIdentity bytes.
 type Identity struct {
-	UserID    string `json:"userId"`
-	Address   string `json:"address"` // EIP-55
+	UserID string `json:"userId"`
+	// Address is not unique once contract wallets may sign in: UserID and
+	// Account are.
+	Address string `json:"address"` // EIP-55
+	// Account is the address, or for a contract its CAIP-10 account id.
+	Account   string `json:"account"`
 	ChainID   string `json:"chainId"` // decimal
 	SessionID string `json:"sessionId"`
 	// Roles and Permissions are separated by spaces.
@@ -170,7 +174,7 @@ func (x *exchange) deny(err error) Decision {
 
 func identityOf(s session.Session, roles, permissions []string) Identity {
 	return Identity{
-		UserID: s.ID.User.String(), Address: s.Address.Hex(),
+		UserID: s.ID.User.String(), Address: s.Account.Address.Hex(), Account: s.Account.String(),
 		ChainID: strconv.FormatUint(s.ChainID, 10), SessionID: s.ID.String(),
 		Roles: strings.Join(roles, " "), Permissions: strings.Join(permissions, " "),
 		ExpiresAt: timestamp(s.AbsoluteEnd),
@@ -181,7 +185,7 @@ func identityOf(s session.Session, roles, permissions []string) Identity {
 // backend.
 func (i Identity) check() error {
 	for _, value := range []string{
-		i.UserID, i.Address, i.ChainID, i.SessionID, i.Roles, i.Permissions, i.ExpiresAt,
+		i.UserID, i.Address, i.Account, i.ChainID, i.SessionID, i.Roles, i.Permissions, i.ExpiresAt,
 	} {
 		if len(value) > maxIdentity || strings.ContainsFunc(value, unprintable) {
 			return errIdentity

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/session"
 	"latchkey/shared/token"
 )
@@ -134,8 +132,8 @@ type exchange struct {
 
 // target is what the path of a request names; the rest is zero.
 type target struct {
-	address common.Address // of an account
-	user    token.UserID   // of the same account
+	account token.Account
+	user    token.UserID // of the same account
 	session token.ID
 	key     string // of state
 }

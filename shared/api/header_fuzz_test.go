@@ -10,6 +10,7 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // lines are the values of a header that was sent so often; none for an empty text.
@@ -172,7 +173,7 @@ func FuzzPresented(f *testing.F) {
 func (w *world) token(transport session.Transport) string {
 	w.t.Helper()
 	g, err := w.store.Create(ctx, session.Login{
-		Nonce: transport.String(), Address: newAccount(w.t).address, ChainID: 1, Client: session.Client{Transport: transport},
+		Nonce: transport.String(), Account: token.KeyAccount(newAccount(w.t).address), ChainID: 1, Client: session.Client{Transport: transport},
 	})
 	must(w.t, err)
 	return g.AccessToken

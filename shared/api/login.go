@@ -125,7 +125,8 @@ func (x *exchange) signIn(try attempt) (session.Grant, error) {
 // spent, and creates its session.
 func (x *exchange) create(try attempt) (session.Grant, error) {
 	m := try.message
-	if err := try.verify(x.api.policy, x.api.now()); err != nil {
+	account, err := try.verify(x.api.policy, x.api.now())
+	if err != nil {
 		return session.Grant{}, err
 	}
 	// Added first: the store emits the event of the login while Create runs.
@@ -134,15 +135,15 @@ func (x *exchange) create(try attempt) (session.Grant, error) {
 		slog.Uint64("chainId", m.ChainID),
 	)
 	login := session.Login{
-		Nonce: m.Nonce, Address: m.Address, ChainID: m.ChainID,
+		Nonce: m.Nonce, Account: account, ChainID: m.ChainID,
 		Client: try.client, Presented: try.presented,
-		Granted: x.api.granted(m.Address),
+		Granted: x.api.granted(account),
 	}
 	g, err := x.api.store.Create(x.r.Context(), login)
-	if errors.Is(err, session.ErrBlocked) && slices.Contains(x.api.cfg.Admins, m.Address) {
+	if errors.Is(err, session.ErrBlocked) && slices.Contains(x.api.cfg.Admins, account) {
 		// The account was blocked before the configuration made it an admin. No
 		// route can take that away, so the block ends.
-		user := x.api.store.UserOf(m.Address)
+		user := x.api.store.UserOf(account)
 		err = x.api.store.Unblock(x.r.Context(), user, session.Change{Actor: x.actor()})
 		if err == nil {
 			g, err = x.api.store.Create(x.r.Context(), login)
@@ -152,12 +153,13 @@ func (x *exchange) create(try attempt) (session.Grant, error) {
 }
 
 // verify checks the message against a policy, and that the message's own
-// address signed it.
-func (t attempt) verify(policy siwe.Policy, now time.Time) error {
+// address signed it. It returns the account that signed.
+func (t attempt) verify(policy siwe.Policy, now time.Time) (token.Account, error) {
 	if err := policy.Check(t.message, now); err != nil {
-		return err
+		return token.Account{}, err
 	}
-	return wallet.VerifyEOA(t.raw, t.signature, t.message.Address)
+	err := wallet.VerifyEOA(t.raw, t.signature, t.message.Address)
+	return token.KeyAccount(t.message.Address), err
 }
 
 // countFailure counts a failed login. The answer is the same whether or not
@@ -183,7 +185,7 @@ func loginFault(err error) error {
 		{session.ErrNonceExpired, "nonce_expired"},
 		{session.ErrNonceSpent, "nonce_reused"},
 		{wallet.ErrSignature, "signature"},
-		{errOtherAddress, "address"},
+		{errOtherAccount, "address"},
 	} {
 		if errors.Is(err, row.is) {
 			return &loginError{row.reason, err}

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/redistest"
+	"latchkey/shared/token"
 )
 
 // attempt is a request to a route that would be answered well, and again each time that it is sent.
@@ -111,7 +112,7 @@ func TestPanic_everyRoute(t *testing.T) { // attack case 69
 			}
 		}))
 		root := newAccount(t)
-		w := newWorldOn(t, r, rdb, func(w *world) { w.cfg.Admins = append(w.cfg.Admins, root.address) })
+		w := newWorldOn(t, r, rdb, func(w *world) { w.cfg.Admins = append(w.cfg.Admins, token.KeyAccount(root.address)) })
 		for _, make := range w.transports() {
 			second := 0
 			for _, a := range w.everyRoute(make, root) {

@@ -115,11 +115,14 @@ func (x *exchange) forSession(q *nonceQuery) error {
 	if t := q.terms.Transport; t != 0 && t != s.Transport {
 		return invalid("transport must be the session's: leave it out")
 	}
-	if q.draft.Address != (common.Address{}) && q.draft.Address != s.Address {
+	if q.draft.Address != (common.Address{}) && q.draft.Address != s.Account.Address {
 		return invalid("address must be the session's: leave it out")
 	}
+	if chain := s.Account.Chain; chain != 0 && q.draft.ChainID != 0 && q.draft.ChainID != chain {
+		return invalid("chainId must be that of the session's contract: leave it out")
+	}
 	q.terms.Transport, q.terms.Session = s.Transport, s.ID
-	q.draft.Address, q.draft.ChainID = s.Address, cmp.Or(q.draft.ChainID, s.ChainID)
+	q.draft.Address, q.draft.ChainID = s.Account.Address, cmp.Or(q.draft.ChainID, s.ChainID)
 	if !slices.Contains(x.api.cfg.ChainIDs, q.draft.ChainID) { // no longer accepted
 		q.draft.ChainID = x.api.cfg.ChainIDs[0]
 	}

@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 const someone = "0x52908400098527886E0F7030069857D2E4169EE7"
@@ -67,7 +66,7 @@ func (c *client) do(p protected, changes ...change) answer {
 func adminWorld(t testing.TB, r redistest.Redis, changes ...func(*world)) (*world, account) {
 	t.Helper()
 	root := newAccount(t)
-	changes = append([]func(*world){func(w *world) { w.cfg.Admins = []common.Address{root.address} }}, changes...)
+	changes = append([]func(*world){func(w *world) { w.cfg.Admins = []token.Account{token.KeyAccount(root.address)} }}, changes...)
 	return newWorld(t, r, changes...), root
 }
 

@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // before is a go-redis hook that is called ahead of every single command.
@@ -51,7 +51,7 @@ func TestRank_racingAPromotion(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root := newAccount(t)
 		w, arm := hookedWorld(t, r, func(w *world) {
-			w.cfg.Admins = []common.Address{root.address}
+			w.cfg.Admins = []token.Account{token.KeyAccount(root.address)}
 			w.cfg.Roles = map[string]api.Role{"support": {Permissions: []string{"users:read", "users:write", "sessions:write"}}}
 		})
 		admin, c, support, bob := w.script(), w.script(), newAccount(t), newAccount(t)
@@ -82,7 +82,7 @@ func TestRank_racingAPromotion(t *testing.T) {
 func TestStepUp_oldTokenUnderWay(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root, alice := newAccount(t), newAccount(t)
-		w, arm := hookedWorld(t, r, policies(session.PolicyStepUp, session.PolicyLog), func(w *world) { w.cfg.Admins = []common.Address{root.address} })
+		w, arm := hookedWorld(t, r, policies(session.PolicyStepUp, session.PolicyLog), func(w *world) { w.cfg.Admins = []token.Account{token.KeyAccount(root.address)} })
 		c, victim := w.script(), w.script()
 		c.signIn(root)
 		victim.signIn(alice)
@@ -160,7 +160,7 @@ func TestRank_reservedRoleAtThatMoment(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root := newAccount(t)
 		w, arm := hookedWorld(t, r, func(w *world) {
-			w.cfg.Admins = []common.Address{root.address}
+			w.cfg.Admins = []token.Account{token.KeyAccount(root.address)}
 			w.cfg.Roles = map[string]api.Role{"support": {Permissions: []string{"users:write"}}, "suspended": {}}
 		})
 		admin, c, support, bob := w.script(), w.script(), newAccount(t), newAccount(t)

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/session"
 	"latchkey/shared/token"
 )
@@ -32,10 +30,10 @@ const (
 
 var permissions = []permission{sessionsRead, sessionsWrite, usersRead, usersWrite, auditRead}
 
-// granted returns the roles that the configuration alone grants to an address,
+// granted returns the roles that the configuration alone grants to an account,
 // without the role user.
-func (a *API) granted(address common.Address) []string {
-	if slices.Contains(a.cfg.Admins, address) {
+func (a *API) granted(account token.Account) []string {
+	if slices.Contains(a.cfg.Admins, account) {
 		return []string{session.RoleAdmin}
 	}
 	return nil
@@ -44,7 +42,7 @@ func (a *API) granted(address common.Address) []string {
 // roles returns the current roles of a user: user first, then the others,
 // sorted. It is called at every read, so a change takes effect at the next one.
 func (x *exchange) roles(u session.User) []string {
-	others := append(x.api.granted(u.Address), u.Roles...)
+	others := append(x.api.granted(u.Account), u.Roles...)
 	slices.Sort(others)
 	return append([]string{session.RoleUser}, slices.Compact(others)...)
 }
@@ -114,9 +112,9 @@ func (x *exchange) isAdmin() bool {
 // configured returns the roles that the configuration alone grants to an
 // account.
 func (x *exchange) configured(user token.UserID) []string {
-	for _, address := range x.api.cfg.Admins {
-		if x.api.store.UserOf(address) == user {
-			return x.api.granted(address)
+	for _, account := range x.api.cfg.Admins {
+		if x.api.store.UserOf(account) == user {
+			return x.api.granted(account)
 		}
 	}
 	return nil

@@ -7,10 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
+	"latchkey/shared/token"
 )
 
 func (c *client) setRoles(a account, roles ...string) answer {
@@ -252,7 +251,7 @@ func TestRoles_lastAdmin(t *testing.T) {
 func (w *world) makeAdmin(a account) {
 	w.t.Helper()
 	cfg := w.cfg
-	cfg.Admins = []common.Address{a.address}
+	cfg.Admins = []token.Account{token.KeyAccount(a.address)}
 	edge := api.New(cfg, w.store, discard(), w.clock.now)
 	root := w.script()
 	root.signIn(a)
@@ -278,7 +277,7 @@ func TestRoles_blockedBeforeConfigured(t *testing.T) {
 			t.Errorf("the log does not tell which roles: %s", before.log.text())
 		}
 
-		before.cfg.Admins = append(before.cfg.Admins, alice.address)
+		before.cfg.Admins = append(before.cfg.Admins, token.KeyAccount(alice.address))
 		before.api = api.New(before.cfg, before.store, slog.New(slog.NewJSONHandler(before.log, nil)), before.clock.now)
 		before.server.Config.Handler = before.gateway()
 		a := before.script()

@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // ids are those of the sessions that an answer lists.
@@ -187,7 +186,7 @@ func TestRoundTrips_protected(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root, alice := newAccount(t), newAccount(t)
 		counting := redistest.Counting(t, r)
-		w := newWorldOn(t, r, counting, func(w *world) { w.cfg.Admins = []common.Address{root.address} })
+		w := newWorldOn(t, r, counting, func(w *world) { w.cfg.Admins = []token.Account{token.KeyAccount(root.address)} })
 		admin, c, other := w.script(), w.script(), w.script()
 		roundTrips := func(what string, want int, status int, do func() answer) {
 			t.Helper()

@@ -9,6 +9,7 @@ import (
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
+	"latchkey/shared/token"
 )
 
 type stepUpBody struct {
@@ -17,9 +18,9 @@ type stepUpBody struct {
 	RefreshToken *string `json:"refreshToken"`
 }
 
-// errOtherAddress says that another account than the session's signed a
+// errOtherAccount says that another account than the session's signed a
 // step-up.
-var errOtherAddress = errors.New("the message's address is not the session's")
+var errOtherAccount = errors.New("the message's account is not the session's")
 
 // stepUpPolicy returns the policy of a login with the statement of a step-up.
 // That is longer than the login's, so a message that somebody was made to sign
@@ -95,13 +96,14 @@ func (x *exchange) renew(try attempt, access session.Access) (session.Grant, err
 		Transport: try.client.Transport, Purpose: session.ForStepUp,
 		Session: access.Session.ID, From: x.info.SourceIP,
 	})
+	var account token.Account
 	if err == nil {
-		err = try.verify(x.api.stepUpPolicy, x.api.now())
+		account, err = try.verify(x.api.stepUpPolicy, x.api.now())
 	}
 	// The signature proves who signed the message, but not that it is the
 	// session's account.
-	if err == nil && try.message.Address != access.Session.Address {
-		err = errOtherAddress
+	if err == nil && account != access.Session.Account {
+		err = errOtherAccount
 	}
 	if err != nil {
 		return session.Grant{}, loginFault(err)

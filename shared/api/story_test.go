@@ -16,6 +16,7 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // ear hears all that is sent to Redis, as MONITOR would: each command alone, and those of a pipeline together.
@@ -110,7 +111,7 @@ func newStory(t *testing.T, r redistest.Redis) *story {
 	s := &story{root: newAccount(t), alice: newAccount(t), heard: new(tap), hidden: secrets{}}
 	rdb.AddHook(ear(s.heard.hear))
 	s.world = newWorldOn(t, r, rdb, policies(session.PolicyStepUp, session.PolicyLog), rates(60, 30, 60), func(w *world) {
-		w.cfg.Admins = append(w.cfg.Admins, s.root.address)
+		w.cfg.Admins = append(w.cfg.Admins, token.KeyAccount(s.root.address))
 		w.cfg.Roles = map[string]api.Role{"auditor": {Permissions: []string{"audit:read"}}}
 	})
 	for _, a := range []account{s.root, s.alice} {

@@ -17,6 +17,7 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Time tells nothing where the work is the same, so the work is counted: which commands go to Redis, how long each of
@@ -82,7 +83,7 @@ func TestLogin_sameWorkForEveryAddress(t *testing.T) { // attack case 67
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root, mallory := newAccount(t), newAccount(t)
 		w, heard := traced(t, r, rates(0, 1000, 0), func(w *world) {
-			w.cfg.Admins = append(w.cfg.Admins, root.address)
+			w.cfg.Admins = append(w.cfg.Admins, token.KeyAccount(root.address))
 			w.opts.SessionLimit, w.opts.LimitPolicy = 1, session.Deny
 		})
 		accounts := map[string]account{"unknown": newAccount(t), "signed in, at its limit": newAccount(t), "blocked": newAccount(t), "an admin": root}

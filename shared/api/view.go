@@ -82,6 +82,8 @@ func (x *exchange) viewSessions(all []session.Session) []sessionView {
 type userView struct {
 	ID          string   `json:"id"`
 	Address     string   `json:"address"`
+	Account     string   `json:"account"`
+	Wallet      string   `json:"wallet"`
 	Roles       []string `json:"roles"`
 	Permissions []string `json:"permissions"`
 	CreatedAt   string   `json:"createdAt,omitempty"`   // absent if the account never signed in
@@ -91,7 +93,8 @@ type userView struct {
 func (x *exchange) viewUser(u session.User) userView {
 	roles := x.roles(u)
 	return userView{
-		ID: u.ID.String(), Address: u.Address.Hex(),
+		ID: u.ID.String(), Address: u.Account.Address.Hex(),
+		Account: u.Account.String(), Wallet: string(u.Account.Wallet()),
 		Roles: roles, Permissions: x.permissions(roles),
 		CreatedAt: timestampOf(u.CreatedAt), LastLoginAt: timestampOf(u.LastLoginAt),
 	}

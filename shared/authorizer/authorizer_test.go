@@ -17,12 +17,13 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 func TestInvoke_allowed(t *testing.T) {
 	each(t, func(t *testing.T, w *world, s shape) {
 		g := w.signIn(alice, session.Bearer)
-		_, err := w.store.SetRoles(ctx, w.store.UserOf(alice), []string{"clerk"}, session.Change{})
+		_, err := w.store.SetRoles(ctx, w.store.UserOf(token.KeyAccount(alice)), []string{"clerk"}, session.Change{})
 		must(t, err)
 		got := w.wants("a live session", "allow", newEvent(t, s).bearer(g.AccessToken))
 		want := map[string]string{
@@ -496,7 +497,7 @@ func TestInvoke_revokeThenCall(t *testing.T) {
 				return err
 			},
 			func(g session.Grant) error {
-				return w.store.Block(ctx, w.store.UserOf(alice), session.Change{})
+				return w.store.Block(ctx, w.store.UserOf(token.KeyAccount(alice)), session.Change{})
 			},
 		} {
 			g := w.signIn(alice, session.Bearer)

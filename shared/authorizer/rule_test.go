@@ -11,6 +11,7 @@ import (
 	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 func rules(t testing.TB, texts ...string) []authorizer.Rule {
@@ -76,9 +77,9 @@ func TestInvoke_permissions(t *testing.T) {
 			s.rules = rules(t, "GET /orders*=orders:read", "POST /orders=orders:write", "* /orders/secret=orders:audit", "GET /posts=posts:read", "GET /$connect=chat:use")
 		})
 		user, clerk, admin := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer), w.signIn(carol, session.Bearer)
-		_, err := w.store.SetRoles(ctx, w.store.UserOf(bob), []string{"clerk"}, session.Change{})
+		_, err := w.store.SetRoles(ctx, w.store.UserOf(token.KeyAccount(bob)), []string{"clerk"}, session.Change{})
 		must(t, err)
-		_, err = w.store.SetRoles(ctx, w.store.UserOf(carol), []string{"admin"}, session.Change{})
+		_, err = w.store.SetRoles(ctx, w.store.UserOf(token.KeyAccount(carol)), []string{"admin"}, session.Change{})
 		must(t, err)
 		for _, s := range byPath {
 			for _, tt := range []struct {
@@ -113,10 +114,10 @@ func TestInvoke_permissions(t *testing.T) {
 		w.refused("a handshake", "forbidden", newEvent(t, webSocket).bearer(clerk.AccessToken))
 		w.wants("a handshake", "allow", newEvent(t, webSocket).bearer(admin.AccessToken))
 		// A role that is given or taken holds from the next event on.
-		_, err = w.store.SetRoles(ctx, w.store.UserOf(alice), []string{"clerk"}, session.Change{})
+		_, err = w.store.SetRoles(ctx, w.store.UserOf(token.KeyAccount(alice)), []string{"clerk"}, session.Change{})
 		must(t, err)
 		w.wants("promoted", "allow", newEvent(t, http2).request("GET", "/orders", "/orders").bearer(user.AccessToken))
-		_, err = w.store.SetRoles(ctx, w.store.UserOf(alice), nil, session.Change{})
+		_, err = w.store.SetRoles(ctx, w.store.UserOf(token.KeyAccount(alice)), nil, session.Change{})
 		must(t, err)
 		w.refused("demoted", "forbidden", newEvent(t, http2).request("GET", "/orders", "/orders").bearer(user.AccessToken))
 	})
@@ -146,7 +147,7 @@ func TestInvoke_pathTricks(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, func(s *settings) { s.rules = rules(t, "* /orders=orders:read", "* /orders/*=orders:read") })
 		user, clerk := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer)
-		_, err := w.store.SetRoles(ctx, w.store.UserOf(bob), []string{"clerk"}, session.Change{})
+		_, err := w.store.SetRoles(ctx, w.store.UserOf(token.KeyAccount(bob)), []string{"clerk"}, session.Change{})
 		must(t, err)
 		for _, s := range byPath {
 			for _, path := range []string{
@@ -206,7 +207,7 @@ func TestInvoke_spellingsOfAGuardedPath(t *testing.T) {
 			s.rules = rules(t, "* /admin/x=orders:read", "* /vault-keys/*=orders:read", "GET /=orders:read")
 		})
 		user, clerk := w.signIn(alice, session.Bearer), w.signIn(bob, session.Bearer)
-		_, err := w.store.SetRoles(ctx, w.store.UserOf(bob), []string{"clerk"}, session.Change{})
+		_, err := w.store.SetRoles(ctx, w.store.UserOf(token.KeyAccount(bob)), []string{"clerk"}, session.Change{})
 		must(t, err)
 		for _, s := range byPath {
 			at := func(path, token string) event { return newEvent(t, s).request("GET", path, "/{proxy+}").bearer(token) }
@@ -303,7 +304,7 @@ func TestInvoke_handshakeShowsNoDeviceID(t *testing.T) {
 // signInFrom makes a session of alice on a device.
 func (w *world) signInFrom(d session.Device, transport session.Transport) session.Grant {
 	w.t.Helper()
-	g, err := w.store.Create(ctx, session.Login{Nonce: rand.Text(), Address: alice, ChainID: 1, Client: session.Client{
+	g, err := w.store.Create(ctx, session.Login{Nonce: rand.Text(), Account: token.KeyAccount(alice), ChainID: 1, Client: session.Client{
 		IP: netip.MustParseAddr(clientIP), Device: d, Transport: transport,
 	}})
 	must(w.t, err)

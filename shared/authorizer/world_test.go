@@ -24,6 +24,7 @@ import (
 	"latchkey/shared/authorizer"
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 const (
@@ -132,7 +133,7 @@ func (w *world) counted() map[api.Metric]float64 {
 func (w *world) signIn(address common.Address, transport session.Transport) session.Grant {
 	w.t.Helper()
 	g, err := w.store.Create(ctx, session.Login{
-		Nonce: rand.Text(), Address: address, ChainID: 8453,
+		Nonce: rand.Text(), Account: token.KeyAccount(address), ChainID: 8453,
 		Client: session.Client{IP: netip.MustParseAddr(clientIP), Device: session.Device{Browser: "curl"}, Transport: transport},
 	})
 	must(w.t, err)

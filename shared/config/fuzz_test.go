@@ -20,6 +20,7 @@ import (
 	"latchkey/shared/config"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
+	"latchkey/shared/token"
 )
 
 // signedIn is how the store is signed in to by the function's role.
@@ -302,8 +303,8 @@ func areOrigins(c config.Config, v string) bool {
 }
 
 func areAdmins(c config.Config, v string) bool {
-	return slices.EqualFunc(c.API.Admins, items(v), func(a common.Address, text string) bool {
-		return a != (common.Address{}) && "0x"+hex.EncodeToString(a[:]) == strings.ToLower(text)
+	return slices.EqualFunc(c.API.Admins, items(v), func(a token.Account, text string) bool {
+		return a.Address != (common.Address{}) && strings.ToLower(a.String()) == strings.ToLower(text)
 	})
 }
 

@@ -8,14 +8,13 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/api"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/lazyregexp"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
 	"latchkey/shared/strictjson"
+	"latchkey/shared/token"
 )
 
 // maxRoles bounds ROLES: all the variables of a Lambda together may have 4096
@@ -31,17 +30,17 @@ var (
 const permissionForm = "use 1 to 64 of a-z 0-9 _ . : * -"
 
 func setAdmins(c *Config, value string) error {
-	var admins []common.Address
+	var admins []token.Account
 	for _, item := range list(value) {
-		address, err := siwe.ParseAddress(item)
+		account, err := token.ParseAccount(item)
 		var wrong *siwe.SyntaxError
 		if errors.As(err, &wrong) {
-			return quoteKind("address", item, "is not valid: "+wrong.Reason)
+			return quoteKind(wrong.Field, item, "is not valid: "+wrong.Reason)
 		}
-		if slices.Contains(admins, address) {
+		if slices.Contains(admins, account) {
 			return quote(item, "is listed twice; remove one")
 		}
-		admins = append(admins, address)
+		admins = append(admins, account)
 	}
 	c.API.Admins = admins
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/api"
+	"latchkey/shared/token"
 )
 
 func TestLoad_roles(t *testing.T) {
@@ -114,11 +115,12 @@ func FuzzRoles(f *testing.F) {
 
 func TestLoad_admins(t *testing.T) {
 	cfg := mustLoad(t, deployed("ADMIN_ADDRESSES",
-		"0x52908400098527886E0F7030069857D2E4169EE7, 0xde709f2102306220921060314715629080e2fb77,0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"))
-	want := []common.Address{
-		common.HexToAddress("0x52908400098527886e0f7030069857d2e4169ee7"),
-		common.HexToAddress("0xde709f2102306220921060314715629080e2fb77"),
-		common.HexToAddress("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed"),
+		"0x52908400098527886E0F7030069857D2E4169EE7, 0xde709f2102306220921060314715629080e2fb77,0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed, eip155:10:0xde709f2102306220921060314715629080e2fb77"))
+	want := []token.Account{
+		token.KeyAccount(common.HexToAddress("0x52908400098527886e0f7030069857d2e4169ee7")),
+		token.KeyAccount(common.HexToAddress("0xde709f2102306220921060314715629080e2fb77")),
+		token.KeyAccount(common.HexToAddress("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")),
+		{Address: common.HexToAddress("0xde709f2102306220921060314715629080e2fb77"), Chain: 10},
 	}
 	if !reflect.DeepEqual(cfg.API.Admins, want) {
 		t.Errorf("got %v", cfg.API.Admins)

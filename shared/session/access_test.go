@@ -15,6 +15,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // life is the whole of what the product asks of Redis, once each, by a person that it knows. It ends at the first failure.
@@ -22,7 +23,7 @@ func life(w *world, s *session.Store, n int) error {
 	var g, spare, next session.Grant
 	var a session.Access
 	var p session.Preferences
-	me := s.UserOf(person(n))
+	me := s.UserOf(token.KeyAccount(person(n)))
 	admin, keepAdmin := session.Change{Actor: session.Actor{User: me}}, session.Change{Actor: session.Actor{User: me}, KeepAdmin: true}
 	steps := []struct {
 		name string
@@ -67,7 +68,7 @@ func life(w *world, s *session.Store, n int) error {
 		{"activity", func() (err error) { _, _, err = s.Activity(ctx, g.User.ID, "", 50); return }},
 		{"role given", func() (err error) { _, err = s.SetRoles(ctx, me, []string{"admin"}, keepAdmin); return }},
 		{"role taken while another has it", func() error {
-			other := s.UserOf(person(n + 1000))
+			other := s.UserOf(token.KeyAccount(person(n + 1000)))
 			_, err := s.SetRoles(ctx, other, []string{"admin"}, keepAdmin)
 			if err == nil {
 				_, err = s.SetRoles(ctx, me, nil, keepAdmin)
@@ -107,7 +108,7 @@ func life(w *world, s *session.Store, n int) error {
 
 // as is a login of a person, whose signature was over a nonce that nobody issued here.
 func (w *world) as(n int, nonce string) session.Login {
-	return session.Login{Nonce: fmt.Sprint("nonce of ", n, nonce), Address: person(n), ChainID: 1, Client: laptop}
+	return session.Login{Nonce: fmt.Sprint("nonce of ", n, nonce), Account: token.KeyAccount(person(n)), ChainID: 1, Client: laptop}
 }
 
 // unneeded are the commands without which a life goes on where there is no cluster, and why they are allowed.

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/token"
 )
 
@@ -33,10 +31,10 @@ type Account struct {
 	BlockedAt time.Time
 }
 
-// UserOf returns the id of an address's account, without a round trip. Every
-// address has one, even if nobody has ever signed in with it.
-func (s *Store) UserOf(address common.Address) token.UserID {
-	return token.UserIDOf(s.keys, token.EOA(address))
+// UserOf returns the user id of an account, without a round trip. Every account
+// has one, even if nobody has ever signed in with it.
+func (s *Store) UserOf(account token.Account) token.UserID {
+	return token.UserIDOf(s.keys, token.SubjectOf(account))
 }
 
 // Account reads an account. It returns [ErrNotFound] if nothing is stored of
@@ -51,7 +49,7 @@ func (s *Store) Account(ctx context.Context, user token.UserID) (Account, error)
 	}
 	sessions, err := s.sessions(ctx, user, rec)
 	return Account{
-		User: rec.user(user, common.Address{}), Sessions: sessions, BlockedAt: rec.blockedAt,
+		User: rec.user(user, token.Account{}), Sessions: sessions, BlockedAt: rec.blockedAt,
 	}, err
 }
 

@@ -26,26 +26,26 @@ func TestBlock(t *testing.T) {
 		w := newWorld(t, r)
 		g, second := w.signIn(alice, laptop), w.signIn(alice, phone)
 		under := w.login(alice, laptop) // its nonce is spent, its session not made yet
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		w.dead(g)
 		w.dead(second)
 		_, err := w.Validate(ctx, g.AccessToken, laptop)
 		wantsEnded(t, err, session.AccountBlocked)
 		_, err = w.Create(ctx, under)
 		wants(t, err, session.ErrBlocked)
-		a, err := w.Account(ctx, w.UserOf(alice))
+		a, err := w.Account(ctx, w.UserOf(token.KeyAccount(alice)))
 		must(t, err)
-		if len(a.Sessions) != 0 || !a.BlockedAt.Equal(w.clock.now()) || a.User.ID != w.UserOf(alice) {
+		if len(a.Sessions) != 0 || !a.BlockedAt.Equal(w.clock.now()) || a.User.ID != w.UserOf(token.KeyAccount(alice)) {
 			t.Errorf("the account is %+v", a)
 		}
 		if ttl := w.rdb.PTTL(ctx, w.RecordKey(g.Session.ID)).Val(); ttl != -1 {
 			t.Errorf("a block is kept for %v", ttl)
 		}
 
-		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		w.dead(g)
 		w.opens(w.signIn(alice, laptop))
-		if a, err = w.Account(ctx, w.UserOf(alice)); err != nil || !a.BlockedAt.IsZero() || len(a.Sessions) != 1 {
+		if a, err = w.Account(ctx, w.UserOf(token.KeyAccount(alice))); err != nil || !a.BlockedAt.IsZero() || len(a.Sessions) != 1 {
 			t.Errorf("unblocked, the account is %+v, %v", a, err)
 		}
 	})
@@ -55,21 +55,21 @@ func TestBlock(t *testing.T) {
 func TestAccount_neverSeen(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		_, err := w.Account(ctx, w.UserOf(bob))
+		_, err := w.Account(ctx, w.UserOf(token.KeyAccount(bob)))
 		wants(t, err, session.ErrNotFound)
-		must(t, w.Unblock(ctx, w.UserOf(bob), asOperator))
-		_, err = w.Account(ctx, w.UserOf(bob))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
+		_, err = w.Account(ctx, w.UserOf(token.KeyAccount(bob)))
 		wants(t, err, session.ErrNotFound)
 
-		must(t, w.Block(ctx, w.UserOf(bob), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 		_, err = w.Create(ctx, w.login(bob, laptop))
 		wants(t, err, session.ErrBlocked)
-		user, err := w.SetRoles(ctx, w.UserOf(bob), []string{"editor"}, keepsAdmin)
+		user, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), []string{"editor"}, keepsAdmin)
 		must(t, err)
 		if !user.CreatedAt.IsZero() || !user.LastLoginAt.IsZero() {
 			t.Errorf("never seen, yet %+v", user)
 		}
-		must(t, w.Unblock(ctx, w.UserOf(bob), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 		w.clock.add(time.Hour)
 		g := w.signIn(bob, laptop)
 		if !slices.Equal(g.User.Roles, []string{"editor"}) || !g.User.CreatedAt.Equal(w.clock.now()) {
@@ -92,20 +92,20 @@ func TestSetRoles(t *testing.T) {
 			}
 		}
 		has()
-		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin", "editor"}, keepsAdmin)
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin", "editor"}, keepsAdmin)
 		must(t, err)
 		has("admin", "editor")
-		_, err = w.SetRoles(ctx, w.UserOf(bob), []string{"admin"}, keepsAdmin)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), []string{"admin"}, keepsAdmin)
 		must(t, err)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, keepsAdmin)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, keepsAdmin)
 		must(t, err)
 		has("editor")
-		_, err = w.SetRoles(ctx, w.UserOf(bob), nil, keepsAdmin)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), nil, keepsAdmin)
 		wants(t, err, session.ErrLastAdmin)
-		wants(t, w.Erase(ctx, w.UserOf(bob), keepsAdmin), session.ErrLastAdmin)
-		must(t, w.Erase(ctx, w.UserOf(bob), asOperator))
+		wants(t, w.Erase(ctx, w.UserOf(token.KeyAccount(bob)), keepsAdmin), session.ErrLastAdmin)
+		must(t, w.Erase(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 		longest := strings.Repeat("r", session.MaxRoles)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{longest}, keepsAdmin)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{longest}, keepsAdmin)
 		must(t, err)
 		has(longest)
 	})
@@ -118,12 +118,12 @@ func TestSetRoles_lastAdminRace(t *testing.T) {
 		for range 20 {
 			both := []common.Address{alice, bob}
 			for _, address := range both {
-				_, err := w.SetRoles(ctx, w.UserOf(address), []string{"admin"}, keepsAdmin)
+				_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(address)), []string{"admin"}, keepsAdmin)
 				must(t, err)
 			}
 			var refused atomic.Int64
 			together(2, func(i int) {
-				_, err := w.SetRoles(ctx, w.UserOf(both[i]), nil, keepsAdmin)
+				_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(both[i])), nil, keepsAdmin)
 				if errors.Is(err, session.ErrLastAdmin) {
 					refused.Add(1)
 				} else if err != nil {
@@ -145,7 +145,7 @@ func TestCreate_roleLimits(t *testing.T) {
 		})
 		live := func(roles []string, granted ...string) int {
 			t.Helper()
-			_, err := w.SetRoles(ctx, w.UserOf(alice), roles, asOperator)
+			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), roles, asOperator)
 			must(t, err)
 			var g session.Grant
 			for range 7 {
@@ -179,7 +179,7 @@ func TestErase(t *testing.T) {
 		_, err := w.Revoke(ctx, before.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		g := w.signIn(alice, laptop)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator)
 		must(t, err)
 		a, p, err := w.ValidateWithPreferences(ctx, g.AccessToken, laptop)
 		must(t, err)
@@ -211,12 +211,12 @@ func TestErase(t *testing.T) {
 			t.Errorf("signed in again as %+v", again.User)
 		}
 
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		must(t, w.Erase(ctx, user, asOperator))
 		_, err = w.Create(ctx, w.login(alice, laptop))
 		wants(t, err, session.ErrBlocked)
-		must(t, w.Erase(ctx, w.UserOf(bob), asOperator))
-		if _, err := w.Account(ctx, w.UserOf(bob)); !errors.Is(err, session.ErrNotFound) {
+		must(t, w.Erase(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
+		if _, err := w.Account(ctx, w.UserOf(token.KeyAccount(bob))); !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("erasing nobody left %v", err)
 		}
 	})
@@ -242,7 +242,9 @@ func TestErase_loginInBetween(t *testing.T) {
 // nothing takes effect. Logins and refreshes race them. Attack cases 38 and 50.
 func TestEndings_race(t *testing.T) {
 	for name, ending := range map[string]func(*world, session.Grant) error{
-		"block": func(w *world, _ session.Grant) error { return w.Block(ctx, w.UserOf(alice), asOperator) },
+		"block": func(w *world, _ session.Grant) error {
+			return w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator)
+		},
 		"revoke all": func(w *world, g session.Grant) error {
 			return second(w.RevokeAllOf(ctx, g.User.ID, session.RevokedByAdmin, asOperator))
 		},
@@ -264,7 +266,7 @@ func second(_ int, err error) error { return err }
 func raceEnding(t *testing.T, w *world, blocks bool, ending func(*world, session.Grant) error) {
 	t.Helper()
 	for range 8 {
-		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		first := w.signIn(alice, laptop)
 		w.clock.add(time.Minute)
 		var sent, done atomic.Bool
@@ -319,30 +321,30 @@ func TestBlock_lastAdmin(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		give := func(address common.Address, roles ...string) error {
-			_, err := w.SetRoles(ctx, w.UserOf(address), roles, keepsAdmin)
+			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(address)), roles, keepsAdmin)
 			return err
 		}
 		must(t, give(alice, "admin"))
-		wants(t, w.Block(ctx, w.UserOf(alice), keepsAdmin), session.ErrLastAdmin)
+		wants(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), keepsAdmin), session.ErrLastAdmin)
 		must(t, give(bob, "admin"))
-		must(t, w.Block(ctx, w.UserOf(bob), keepsAdmin))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), keepsAdmin))
 		wants(t, give(alice), session.ErrLastAdmin) // the other admin is blocked
-		must(t, w.Unblock(ctx, w.UserOf(bob), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 		must(t, give(alice))
-		wants(t, w.Block(ctx, w.UserOf(bob), keepsAdmin), session.ErrLastAdmin)
-		must(t, w.Block(ctx, w.UserOf(alice), keepsAdmin))
+		wants(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), keepsAdmin), session.ErrLastAdmin)
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), keepsAdmin))
 		must(t, give(alice, "admin")) // blocked, so not one who could
 		wants(t, give(bob), session.ErrLastAdmin)
 
 		for range 30 {
 			together(2, func(i int) {
 				roles := [][]string{{"admin"}, nil}[i]
-				if _, err := w.SetRoles(ctx, w.UserOf(alice), roles, asOperator); err != nil {
+				if _, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), roles, asOperator); err != nil {
 					t.Error(err)
 				}
 			})
-			must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
-			a, err := w.Account(ctx, w.UserOf(alice))
+			must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
+			a, err := w.Account(ctx, w.UserOf(token.KeyAccount(alice)))
 			if err != nil && !errors.Is(err, session.ErrNotFound) {
 				t.Fatal(err)
 			}
@@ -365,7 +367,7 @@ func TestErase_twice(t *testing.T) {
 		if n := count(emitted, session.EventErased); n != 1 {
 			t.Errorf("%d events of one erasure", n)
 		}
-		_, err := w.Account(ctx, w.UserOf(alice))
+		_, err := w.Account(ctx, w.UserOf(token.KeyAccount(alice)))
 		wants(t, err, session.ErrNotFound)
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // kinds are the types of events, oldest first.
@@ -40,9 +41,9 @@ func TestActivity(t *testing.T) {
 		must(t, err)
 		_, err = w.StepUp(ctx, a, phone)
 		must(t, err)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator)
 		must(t, err)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator) // no change, no event
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator) // no change, no event
 		must(t, err)
 		w.clock.add(time.Second)
 		w.signIn(alice, laptop)
@@ -52,9 +53,9 @@ func TestActivity(t *testing.T) {
 		must(t, err)
 		_, err = w.Revoke(ctx, last.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
-		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		w.clock.add(time.Second)
 		w.signIn(alice, laptop)
 		w.clock.add(w.opts.Idle)
@@ -120,7 +121,7 @@ func TestActivity_pages(t *testing.T) {
 		}
 		_, _, err := w.Activity(ctx, g.User.ID, "nonsense", 3)
 		wants(t, err, session.ErrNotFound)
-		if events, _, err := w.Activity(ctx, w.UserOf(bob), "", 3); err != nil || len(events) != 0 {
+		if events, _, err := w.Activity(ctx, w.UserOf(token.KeyAccount(bob)), "", 3); err != nil || len(events) != 0 {
 			t.Errorf("nobody's activity is %v, %v", events, err)
 		}
 		w.clock.add(w.opts.ActivityKeep)

@@ -15,7 +15,7 @@ import (
 func TestBlock_keepsTheRest(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		must(t, w.Unblock(ctx, w.UserOf(bob), asOperator)) // of one never seen: nothing is written but what the call remembers of itself
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(bob)), asOperator)) // of one never seen: nothing is written but what the call remembers of itself
 		for key := range w.dump() {
 			if !strings.Contains(key, "}:o") {
 				t.Errorf("an unblock of nobody wrote %q", key)
@@ -33,27 +33,27 @@ func TestBlock_keepsTheRest(t *testing.T) {
 			}
 		}
 		at := w.clock.now()
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		stays("a block")
 		_, err = w.Create(ctx, w.login(alice, laptop))
 		wants(t, err, session.ErrBlocked)
 		w.clock.add(time.Minute)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator)
 		must(t, err)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, asOperator)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), nil, asOperator)
 		must(t, err)
-		if b, err := w.Account(ctx, w.UserOf(alice)); err != nil || !b.BlockedAt.Equal(at) {
+		if b, err := w.Account(ctx, w.UserOf(token.KeyAccount(alice))); err != nil || !b.BlockedAt.Equal(at) {
 			t.Errorf("after roles it is blocked since %v, %v", b.BlockedAt, err)
 		}
 		stays("roles")
-		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		w.keeps("after an unblock", w.RecordKey(g.Session.ID), year-time.Minute)
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		at = w.clock.now()
 		w.clock.add(time.Minute)
 		before := w.stored(g).Epoch
 		must(t, w.Erase(ctx, g.User.ID, asOperator))
-		if b, err := w.Account(ctx, w.UserOf(alice)); err != nil || !b.BlockedAt.Equal(at) || !b.User.CreatedAt.IsZero() || !b.User.LastLoginAt.IsZero() {
+		if b, err := w.Account(ctx, w.UserOf(token.KeyAccount(alice))); err != nil || !b.BlockedAt.Equal(at) || !b.User.CreatedAt.IsZero() || !b.User.LastLoginAt.IsZero() {
 			t.Errorf("erased: %+v, %v", b, err)
 		}
 		if w.stored(g).Epoch != before+1 {
@@ -208,15 +208,15 @@ func TestAccount_fullMemory(t *testing.T) {
 		own := e.ServerWith(t, "--maxmemory-policy", "noeviction")
 		w := newWorld(t, own.Redis)
 		g := w.signIn(alice, laptop)
-		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, asOperator)
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin"}, asOperator)
 		must(t, err)
 		_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, asOperator)
 		must(t, err)
 		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
-		must(t, w.Block(ctx, w.UserOf(bob), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 		_, err = w.RevokeAllOf(ctx, g.User.ID, session.Revoked, asOperator)
 		must(t, err)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, asOperator)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), nil, asOperator)
 		must(t, err)
 		must(t, w.Erase(ctx, g.User.ID, asOperator))
 	})
@@ -277,7 +277,7 @@ func TestAccount_lists(t *testing.T) {
 		_, err = w.RevokeOthers(ctx, second.Session.ID, session.Revoked, operator) // leaves payload and state behind
 		must(t, err)
 		w.clock.add(w.opts.Idle)
-		if a, err := w.Account(ctx, w.UserOf(alice)); err != nil || len(a.Sessions) != 0 {
+		if a, err := w.Account(ctx, w.UserOf(token.KeyAccount(alice))); err != nil || len(a.Sessions) != 0 {
 			t.Errorf("%d sessions past their deadline are listed, %v", len(a.Sessions), err)
 		}
 		must(t, w.Erase(ctx, g.User.ID, asOperator))

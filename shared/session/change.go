@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
@@ -43,7 +41,7 @@ func (s *Store) SetRoles(
 		return User{}, err
 	}
 	rec, err := decodeRecord(r.Text(1))
-	return rec.user(user, common.Address{}), err
+	return rec.user(user, token.Account{}), err
 }
 
 // Block ends every session of an account and refuses its logins from then on.

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
@@ -16,14 +14,15 @@ import (
 type Login struct {
 	// Nonce is the nonce that was spent. The session's id is derived from it.
 	Nonce   string
-	Address common.Address
+	Account token.Account
+	// ChainID is the chain of the message. It must be that of a contract.
 	ChainID uint64
 	Client  Client
 	// Presented is a token of either kind that came with the login, or empty.
 	// If it belongs to a session of the same account, the login replaces that
 	// session before it counts the others. Any other token has no effect.
 	Presented string
-	// Granted are roles that the configuration gives to the address. They count
+	// Granted are roles that the configuration gives to the account. They count
 	// for the session limit only.
 	Granted []string
 }
@@ -32,7 +31,7 @@ type Login struct {
 // [ErrSessionLimit], [*RateError], or [ErrNonceSpent] if this login already
 // created a session. It takes one round trip.
 func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
-	subject := token.EOA(in.Address)
+	subject := token.SubjectOf(in.Account)
 	id := token.ID{
 		User:    token.UserIDOf(s.keys, subject),
 		Session: token.SessionPart(s.keys, in.Nonce, subject),
@@ -47,7 +46,7 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 		return Grant{}, err
 	}
 	p := payload{
-		address: in.Address, ip: in.Client.IP, lastIP: in.Client.IP, device: in.Client.Device,
+		account: in.Account, ip: in.Client.IP, lastIP: in.Client.IP, device: in.Client.Device,
 	}
 	sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode())
 	if err != nil {
@@ -94,7 +93,7 @@ func (s *Store) created(
 	}
 	user := tokens.Access.ID().User
 	g, err := s.grant(tokens, e, p)
-	g.User = rec.user(user, p.address)
+	g.User = rec.user(user, p.account)
 	for _, gone := range rec.ended {
 		if gone.idem == idem && gone.reason == Evicted {
 			g.Evicted = append(g.Evicted, token.ID{User: user, Session: gone.session})

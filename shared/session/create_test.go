@@ -18,7 +18,7 @@ func TestCreate(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		a := w.opens(g)
 		s := a.Session
-		if s.Address != alice || s.ChainID != 8453 || s.Transport != session.Cookie || s.IP != laptop.IP || s.LastIP != laptop.IP {
+		if s.Account.Address != alice || s.ChainID != 8453 || s.Transport != session.Cookie || s.IP != laptop.IP || s.LastIP != laptop.IP {
 			t.Errorf("session is %+v", s)
 		}
 		if s.Device != laptop.Device {
@@ -57,7 +57,7 @@ func TestCreate_retention(t *testing.T) {
 		if ttl := w.rdb.PTTL(ctx, w.PayloadKey(g.Session.ID)).Val(); ttl <= 12*time.Hour || ttl > 12*time.Hour+time.Minute {
 			t.Errorf("a payload is kept for %v", ttl)
 		}
-		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator)
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator)
 		must(t, err)
 		w.signIn(alice, laptop)
 		if ttl := w.rdb.PTTL(ctx, key).Val(); ttl != -1 {
@@ -73,7 +73,7 @@ func TestCreate_randomIsOfNonceAndSubject(t *testing.T) {
 	in := w.login(alice, laptop)
 	a, err := w.Create(ctx, in)
 	must(t, err)
-	in.Address = bob
+	in.Account = token.KeyAccount(bob)
 	b, err := w.Create(ctx, in)
 	must(t, err)
 	if a.Session.ID.Session == b.Session.ID.Session {
@@ -148,7 +148,7 @@ func TestCreate_neverMoreThanAHundred(t *testing.T) {
 		for _, limit := range []int{0, 1000} {
 			w := newWorld(t, e.Server(t), func(o *session.Options) { o.SessionLimit = limit })
 			for i := range 101 {
-				g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint("nonce ", i), Address: alice, Client: laptop})
+				g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint("nonce ", i), Account: token.KeyAccount(alice), Client: laptop})
 				must(t, err)
 				if want := max(0, i-99); len(g.Evicted) != want {
 					t.Errorf("limit %d: login %d evicted %d, want %d", limit, i, len(g.Evicted), want)

@@ -33,14 +33,14 @@ func TestChange_damagedBeside(t *testing.T) {
 		for name := range newWorld(t, r).besides(token.UserID{}) {
 			t.Run(name, func(t *testing.T) {
 				w, emitted := watched(t, r)
-				testDamagedBeside(t, w, emitted, w.besides(w.UserOf(alice))[name])
+				testDamagedBeside(t, w, emitted, w.besides(w.UserOf(token.KeyAccount(alice)))[name])
 			})
 		}
 	})
 }
 
 func testDamagedBeside(t *testing.T, w *world, emitted *journal, key string) {
-	user := w.UserOf(alice)
+	user := w.UserOf(token.KeyAccount(alice))
 	changes := 0
 	changed := func(kind session.EventType, change func() error) {
 		t.Helper()
@@ -60,7 +60,7 @@ func testDamagedBeside(t *testing.T, w *world, emitted *journal, key string) {
 	var g session.Grant
 	login := func(nonce string) func() error {
 		return func() (err error) {
-			g, err = w.Create(ctx, session.Login{Nonce: nonce, Address: alice, Client: laptop})
+			g, err = w.Create(ctx, session.Login{Nonce: nonce, Account: token.KeyAccount(alice), Client: laptop})
 			return err
 		}
 	}
@@ -90,11 +90,14 @@ func testDamagedBeside(t *testing.T, w *world, emitted *journal, key string) {
 		_, err = w.SetPreferences(ctx, a, old, []byte(`{"a":1}`), session.Actor{})
 		return err
 	})
-	changed(session.EventRoles, func() error { _, err := w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator); return err })
+	changed(session.EventRoles, func() error {
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator)
+		return err
+	})
 	changed(session.EventEnded, func() error { _, err := w.RevokeAllOf(ctx, user, session.Revoked, asOperator); return err })
 	w.dead(g)
-	changed(session.EventBlocked, func() error { return w.Block(ctx, w.UserOf(alice), asOperator) })
-	changed(session.EventUnblocked, func() error { return w.Unblock(ctx, w.UserOf(alice), asOperator) })
+	changed(session.EventBlocked, func() error { return w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator) })
+	changed(session.EventUnblocked, func() error { return w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator) })
 	must(t, w.Erase(ctx, user, asOperator))
 	if n := w.rdb.Exists(ctx, w.ActivityKey(user)).Val(); n != 0 {
 		t.Error("erased, and there is an activity")
@@ -128,7 +131,7 @@ func TestAudit_lineLost(t *testing.T) {
 			o.Audit = func(context.Context, session.Event) { lost++ } // written nowhere
 		})
 		g := w.signIn(alice, laptop)
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		gone := w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 			if err := next(ctx, cmd); err != nil || !isScript(cmd) {
 				return err
@@ -136,7 +139,7 @@ func TestAudit_lineLost(t *testing.T) {
 			cmd.SetErr(redis.ErrClosed) // the process is ending: it hears nothing, and asks no more
 			return cmd.Err()
 		})
-		wants(t, w.on(gone, w.clock).Unblock(ctx, w.UserOf(alice), asOperator), session.ErrUnavailable)
+		wants(t, w.on(gone, w.clock).Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator), session.ErrUnavailable)
 		events, _, err := w.Activity(ctx, g.User.ID, "", 10)
 		must(t, err)
 		want := []string{"login", "session.ended account_blocked", "account.blocked", "account.unblocked"}

@@ -11,6 +11,7 @@ import (
 
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 func Example() {
@@ -41,10 +42,10 @@ func Example() {
 		panic(err)
 	}
 	address := common.HexToAddress("0xA11CE00000000000000000000000000000000001")
-	grant, _ := store.Create(ctx, session.Login{Nonce: nonce, Address: address, ChainID: 1, Client: client})
+	grant, _ := store.Create(ctx, session.Login{Nonce: nonce, Account: token.KeyAccount(address), ChainID: 1, Client: client})
 
 	access, _ := store.Validate(ctx, grant.AccessToken, client)
-	fmt.Println("signed in:", access.Session.Address)
+	fmt.Println("signed in:", access.Session.Account.Address)
 	_, _ = store.Revoke(ctx, grant.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 	_, err = store.Validate(ctx, grant.AccessToken, client)
 	fmt.Println(err)

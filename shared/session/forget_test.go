@@ -26,7 +26,7 @@ func (w *world) sweepAnHour() {
 // blocked asserts that an account is blocked for good, and returns how many ended sessions its record has.
 func (w *world) blocked(what string, g session.Grant) int {
 	w.t.Helper()
-	if a, err := w.Account(ctx, w.UserOf(alice)); err != nil || a.BlockedAt.IsZero() {
+	if a, err := w.Account(ctx, w.UserOf(token.KeyAccount(alice))); err != nil || a.BlockedAt.IsZero() {
 		w.t.Errorf("%s: the block is gone: %+v, %v", what, a, err)
 	}
 	if ttl := w.rdb.PTTL(ctx, w.RecordKey(g.Session.ID)).Val(); ttl != -1 {
@@ -43,21 +43,21 @@ func TestErase_ofABlockedAccountForgetsItsSessions(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for name, erase := range map[string]func(w *world, g session.Grant){
 			"blocked, then erased": func(w *world, g session.Grant) {
-				must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+				must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 				must(t, w.Erase(ctx, g.User.ID, asOperator))
 			},
 			"erased, then it is blocked": func(w *world, g session.Grant) {
 				must(t, w.Erase(ctx, g.User.ID, asOperator))
-				must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+				must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 			},
 			"by a former version, and then migrated": func(w *world, g session.Grant) {
-				must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+				must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 				must(t, w.Erase(ctx, g.User.ID, asOperator))
 				must(t, w.rdb.Del(ctx, w.ErasedKey(g.User.ID)).Err()) // which that version does not know
 				w.migrate(session.Migration{})
 			},
 			"by a former version, and then again": func(w *world, g session.Grant) {
-				must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+				must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 				must(t, w.Erase(ctx, g.User.ID, asOperator))
 				must(t, w.rdb.Del(ctx, w.ErasedKey(g.User.ID)).Err()) // which that version does not know
 				must(t, w.Erase(ctx, g.User.ID, asOperator))
@@ -85,7 +85,7 @@ func TestErase_ofABlockedAccountForgetsItsSessions(t *testing.T) {
 			}
 			_, err = w.Validate(ctx, g.AccessToken, phone)
 			wants(t, err, token.ErrInvalid)
-			must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+			must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 			w.opens(w.signIn(alice, phone))
 		}
 	})
@@ -97,9 +97,9 @@ func TestErase_forgetsWhateverComesAfter(t *testing.T) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
 		must(t, w.Erase(ctx, g.User.ID, asOperator))
-		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator)
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator)
 		must(t, err)
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		key := w.RecordKey(g.Session.ID)
 		needed := g.Session.AbsoluteEnd.Add(session.Day)
 		w.clock.set(needed)
@@ -107,20 +107,20 @@ func TestErase_forgetsWhateverComesAfter(t *testing.T) {
 		if s := w.stored(g); len(s.Ended) != 0 || len(s.Roles) != 1 {
 			t.Errorf("after a sweep it is %+v", s)
 		}
-		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		if ttl := w.rdb.PTTL(ctx, key).Val(); ttl != -1 {
 			t.Errorf("roles are kept for %v", ttl)
 		}
-		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, asOperator)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), nil, asOperator)
 		must(t, err)
 		if ttl := w.rdb.PTTL(ctx, key).Val(); ttl <= 0 || ttl > time.Minute {
 			t.Errorf("a record of nothing is kept for %v", ttl)
 		}
 
 		g = w.signIn(alice, laptop)
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		must(t, w.Erase(ctx, g.User.ID, asOperator))
-		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		if ttl, want := w.rdb.PTTL(ctx, key).Val(), w.opts.Absolute+session.Day; ttl > want || ttl < want-time.Minute {
 			t.Errorf("unblocked again, what an erasure leaves is kept for %v, want %v", ttl, want)
 		}
@@ -167,22 +167,22 @@ func TestForget_many(t *testing.T) {
 	people := w.neighbours(70)
 	for i, p := range people {
 		w.create(fmt.Sprint(i), p, laptop)
-		must(t, w.Block(ctx, w.UserOf(p), asOperator))
-		must(t, w.Erase(ctx, w.UserOf(p), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(p)), asOperator))
+		must(t, w.Erase(ctx, w.UserOf(token.KeyAccount(p)), asOperator))
 	}
 	w.clock.add(w.opts.Absolute + session.Day)
 	must(t, own.Client().ConfigSet(ctx, "maxmemory", "1").Err())
 	for range 60 {
-		_, _ = w.SweepOf(ctx, w.UserOf(people[0])) // whose summary is refused
+		_, _ = w.SweepOf(ctx, w.UserOf(token.KeyAccount(people[0]))) // whose summary is refused
 		w.clock.add(time.Minute)
 	}
 	must(t, own.Client().ConfigSet(ctx, "maxmemory", "0").Err())
 	for _, p := range people {
-		s, err := w.Stored(ctx, w.UserOf(p))
+		s, err := w.Stored(ctx, w.UserOf(token.KeyAccount(p)))
 		if must(t, err); len(s.Ended) != 0 {
 			t.Fatalf("%v has %d ended sessions", p, len(s.Ended))
 		}
-		if a, err := w.Account(ctx, w.UserOf(p)); err != nil || a.BlockedAt.IsZero() {
+		if a, err := w.Account(ctx, w.UserOf(token.KeyAccount(p))); err != nil || a.BlockedAt.IsZero() {
 			t.Fatalf("%v: the block is gone: %v", p, err)
 		}
 	}
@@ -194,7 +194,7 @@ func TestForget_race(t *testing.T) {
 		w, _ := watched(t, r)
 		g := w.signIn(alice, laptop)
 		for range 5 {
-			must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+			must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 			must(t, w.Erase(ctx, g.User.ID, asOperator))
 			w.clock.set(g.Session.AbsoluteEnd.Add(session.Day))
 			for !w.recountsNow(g.User.ID) {
@@ -202,10 +202,10 @@ func TestForget_race(t *testing.T) {
 			}
 			again := w.login(alice, laptop)
 			together(8, func(i int) {
-				_, err := w.SweepOf(ctx, w.UserOf(alice))
+				_, err := w.SweepOf(ctx, w.UserOf(token.KeyAccount(alice)))
 				if i == 0 {
-					err = errors.Join(w.Unblock(ctx, w.UserOf(alice), asOperator), w.Block(ctx, w.UserOf(alice), asOperator),
-						w.Unblock(ctx, w.UserOf(alice), asOperator))
+					err = errors.Join(w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator), w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator),
+						w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 					if err == nil {
 						g, err = w.Create(ctx, again)
 					}

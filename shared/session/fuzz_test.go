@@ -6,6 +6,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Whatever stands in Redis, decoding it never panics, and what decodes is written out as the very same bytes.
@@ -39,7 +40,7 @@ func honestRecords(f *testing.F) []string {
 	_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 	must(f, err)
 	record := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
-	_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"admin", "auditor"}, session.Change{})
+	_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin", "auditor"}, session.Change{})
 	must(f, err)
 	withRoles := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
 	nowhere := w.signIn(bob, session.Client{Transport: session.Bearer})

@@ -17,6 +17,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Invariant 7: after a login Redis holds nothing that can be read, in keys or in values.
@@ -28,7 +29,7 @@ func TestRedis_nothingToRead(t *testing.T) {
 		nonce, _, err := w.IssueNonce(ctx, terms)
 		must(t, err)
 		must(t, w.SpendNonce(ctx, nonce, terms))
-		g, err := w.Create(ctx, session.Login{Nonce: nonce, Address: alice, ChainID: 8453, Client: withID})
+		g, err := w.Create(ctx, session.Login{Nonce: nonce, Account: token.KeyAccount(alice), ChainID: 8453, Client: withID})
 		must(t, err)
 		w.clock.add(time.Minute)
 		next, err := w.Refresh(ctx, g.RefreshToken, withID)
@@ -86,7 +87,7 @@ func TestStore_roundTrips(t *testing.T) {
 		must(t, err)
 		expect("nonce", 1)
 		must(t, s.SpendNonce(ctx, nonce, terms))
-		g, err := s.Create(ctx, session.Login{Nonce: nonce, Address: alice, Client: laptop})
+		g, err := s.Create(ctx, session.Login{Nonce: nonce, Account: token.KeyAccount(alice), Client: laptop})
 		must(t, err)
 		expect("login", 2)
 		_, err = s.Validate(ctx, g.AccessToken, laptop)
@@ -120,7 +121,7 @@ func TestStore_roundTrips(t *testing.T) {
 		_, err = s.StepUp(ctx, a, laptop)
 		must(t, err)
 		expect("step-up", 2)
-		must(t, s.Block(ctx, s.UserOf(bob), session.Change{Actor: laptop.Actor()}))
+		must(t, s.Block(ctx, s.UserOf(token.KeyAccount(bob)), session.Change{Actor: laptop.Actor()}))
 		expect("block", 2) // the roles first: the last admin is not blocked
 		_, err = s.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)

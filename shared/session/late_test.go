@@ -22,16 +22,19 @@ func (w *world) late(actor func()) *session.Store {
 // it could not deliver.
 func TestLate_account(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
-	must(t, w.Block(ctx, w.UserOf(bob), asOperator))
-	must(t, w.late(func() { must(t, w.Block(ctx, w.UserOf(bob), asOperator)) }).Unblock(ctx, w.UserOf(bob), asOperator))
-	must(t, w.late(func() { must(t, w.Unblock(ctx, w.UserOf(bob), asOperator)) }).Unblock(ctx, w.UserOf(bob), asOperator))
+	must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
+	must(t, w.late(func() { must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), asOperator)) }).Unblock(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
+	must(t, w.late(func() { must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(bob)), asOperator)) }).Unblock(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 	g := w.signIn(bob, laptop)
-	must(t, w.late(func() { must(t, w.Unblock(ctx, w.UserOf(bob), asOperator)); g = w.signIn(bob, laptop) }).Block(ctx, w.UserOf(bob), asOperator))
+	must(t, w.late(func() {
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
+		g = w.signIn(bob, laptop)
+	}).Block(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 	w.opens(g)
 	_, err := w.late(func() {
-		_, err := w.SetRoles(ctx, w.UserOf(bob), nil, asOperator)
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), nil, asOperator)
 		must(t, err)
-	}).SetRoles(ctx, w.UserOf(bob), []string{"editor"}, asOperator)
+	}).SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), []string{"editor"}, asOperator)
 	must(t, err)
 	if roles := w.stored(g).Roles; len(roles) != 0 {
 		t.Errorf("a promotion came back: %q", roles)
@@ -81,23 +84,23 @@ func TestLate_data(t *testing.T) {
 func TestLate_admin(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, keepsAdmin)
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin"}, keepsAdmin)
 		must(t, err)
-		must(t, w.Block(ctx, w.UserOf(bob), keepsAdmin))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), keepsAdmin))
 		w.signIn(carol, laptop)
-		for _, gone := range []token.UserID{w.UserOf(bob), w.UserOf(carol), {1}} {
+		for _, gone := range []token.UserID{w.UserOf(token.KeyAccount(bob)), w.UserOf(token.KeyAccount(carol)), {1}} {
 			must(t, w.rdb.SAdd(ctx, w.AdminsKey(), gone[:]).Err())
 		}
-		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), nil, keepsAdmin)
 		wants(t, err, session.ErrLastAdmin)
-		wants(t, w.Block(ctx, w.UserOf(alice), keepsAdmin), session.ErrLastAdmin)
-		wants(t, w.Erase(ctx, w.UserOf(alice), keepsAdmin), session.ErrLastAdmin)
+		wants(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), keepsAdmin), session.ErrLastAdmin)
+		wants(t, w.Erase(ctx, w.UserOf(token.KeyAccount(alice)), keepsAdmin), session.ErrLastAdmin)
 		if n := w.admins(); n != 1 {
 			t.Errorf("%d on the list", n)
 		}
-		_, err = w.SetRoles(ctx, w.UserOf(carol), []string{"admin"}, keepsAdmin)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(carol)), []string{"admin"}, keepsAdmin)
 		must(t, err)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), nil, keepsAdmin)
 		must(t, err)
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // owns asserts that payload and state of a session are there, or that neither is.
@@ -86,7 +87,7 @@ var endings = map[string]an{
 		must(t, err)
 	}},
 	"a block": {unlinks: 1, both: true, end: func(t *testing.T, w *world, s *session.Store, g, other session.Grant) {
-		must(t, s.Block(ctx, s.UserOf(alice), asOperator))
+		must(t, s.Block(ctx, s.UserOf(token.KeyAccount(alice)), asOperator))
 	}},
 	"an erasure": {both: true, end: func(t *testing.T, w *world, s *session.Store, g, other session.Grant) {
 		must(t, s.Erase(ctx, g.User.ID, asOperator))
@@ -159,9 +160,9 @@ func (w *world) unlinking() (*session.Store, *int) {
 // A session that begins while its account is blocked or erased ends with the others, and leaves nothing either.
 func TestEnds_leaveNothingOfALoginInBetween(t *testing.T) {
 	for name, end := range map[string]func(*session.Store) error{
-		"block": func(s *session.Store) error { return s.Block(ctx, s.UserOf(alice), asOperator) },
+		"block": func(s *session.Store) error { return s.Block(ctx, s.UserOf(token.KeyAccount(alice)), asOperator) },
 		"erasure": func(s *session.Store) error {
-			return s.Erase(ctx, s.UserOf(alice), asOperator)
+			return s.Erase(ctx, s.UserOf(token.KeyAccount(alice)), asOperator)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

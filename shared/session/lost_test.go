@@ -14,6 +14,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // scriptsOfStory is how many scripts the story runs.
@@ -29,7 +30,7 @@ func story(t *testing.T, w *world, s *session.Store) {
 
 	var all []session.Grant
 	for i := range 7 { // two beyond the limit
-		g, err := s.Create(ctx, session.Login{Nonce: nonce + string(rune('a'+i)), Address: alice, Client: laptop})
+		g, err := s.Create(ctx, session.Login{Nonce: nonce + string(rune('a'+i)), Account: token.KeyAccount(alice), Client: laptop})
 		must(t, err)
 		if want := max(0, min(1, i-4)); len(g.Evicted) != want {
 			t.Errorf("login %d evicted %d, want %d", i, len(g.Evicted), want)
@@ -76,7 +77,7 @@ func storyOfAccount(t *testing.T, w *world, s *session.Store) {
 	t.Helper()
 	login := func(nonce string) session.Grant {
 		t.Helper()
-		g, err := s.Create(ctx, session.Login{Nonce: nonce, Address: bob, Client: laptop})
+		g, err := s.Create(ctx, session.Login{Nonce: nonce, Account: token.KeyAccount(bob), Client: laptop})
 		must(t, err)
 		return g
 	}
@@ -94,20 +95,20 @@ func storyOfAccount(t *testing.T, w *world, s *session.Store) {
 		t.Errorf("ended %d others, %v", n, err)
 	}
 	w.dead(spare)
-	admin := session.Actor{User: s.UserOf(alice)}
-	user, err := s.SetRoles(ctx, s.UserOf(bob), []string{"admin", "editor"}, session.Change{Actor: admin, KeepAdmin: true})
+	admin := session.Actor{User: s.UserOf(token.KeyAccount(alice))}
+	user, err := s.SetRoles(ctx, s.UserOf(token.KeyAccount(bob)), []string{"admin", "editor"}, session.Change{Actor: admin, KeepAdmin: true})
 	must(t, err)
 	if len(user.Roles) != 2 {
 		t.Errorf("roles are %q", user.Roles)
 	}
-	_, err = s.SetRoles(ctx, s.UserOf(bob), nil, session.Change{Actor: admin, KeepAdmin: true})
+	_, err = s.SetRoles(ctx, s.UserOf(token.KeyAccount(bob)), nil, session.Change{Actor: admin, KeepAdmin: true})
 	wants(t, err, session.ErrLastAdmin)
-	_, err = s.SetRoles(ctx, s.UserOf(bob), nil, session.Change{Actor: admin})
+	_, err = s.SetRoles(ctx, s.UserOf(token.KeyAccount(bob)), nil, session.Change{Actor: admin})
 	must(t, err)
-	must(t, s.Block(ctx, s.UserOf(bob), session.Change{Actor: admin}))
-	_, err = s.Create(ctx, session.Login{Nonce: "three", Address: bob, Client: laptop})
+	must(t, s.Block(ctx, s.UserOf(token.KeyAccount(bob)), session.Change{Actor: admin}))
+	_, err = s.Create(ctx, session.Login{Nonce: "three", Account: token.KeyAccount(bob), Client: laptop})
 	wants(t, err, session.ErrBlocked)
-	must(t, s.Unblock(ctx, s.UserOf(bob), session.Change{Actor: admin}))
+	must(t, s.Unblock(ctx, s.UserOf(token.KeyAccount(bob)), session.Change{Actor: admin}))
 	last := login("four")
 	must(t, s.Erase(ctx, last.User.ID, session.Change{Actor: admin, KeepAdmin: true}))
 	w.dead(last)

@@ -16,6 +16,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // memoryAccounts is how many accounts are measured, with one session each.
@@ -68,7 +69,7 @@ func populate(t testing.TB, size, activity int) *population {
 	w := newWorld(t, r, func(o *session.Options) { o.ActivityMax, o.ActivityKeep = activity, 90*session.Day })
 	p := &population{world: w, server: own, size: size}
 	login := func(n int) session.Login {
-		return session.Login{Nonce: fmt.Sprint(n), Address: person(n), ChainID: 1, Client: browser}
+		return session.Login{Nonce: fmt.Sprint(n), Account: token.KeyAccount(person(n)), ChainID: 1, Client: browser}
 	}
 	// Scripts and connections weigh as much as they ever will.
 	p.fill(w.Store, 8, func(n int) session.Login { return login(-10 - n) }, func(n int, g session.Grant) {

@@ -182,12 +182,12 @@ func TestMigrate_overtaken(t *testing.T) {
 			record time.Duration
 		}{
 			"a role": {func(w *world) error {
-				_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator)
+				_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator)
 				return err
 			}, session.Migrated{Preferences: 1}, forGood},
-			"a block":    {func(w *world) error { return w.Block(ctx, w.UserOf(alice), asOperator) }, session.Migrated{Preferences: 1}, forGood},
+			"a block":    {func(w *world) error { return w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator) }, session.Migrated{Preferences: 1}, forGood},
 			"a login":    {func(w *world) error { _, err := w.Create(ctx, w.login(alice, laptop)); return err }, session.Migrated{}, year},
-			"an erasure": {func(w *world) error { return w.Erase(ctx, w.UserOf(alice), asOperator) }, session.Migrated{}, 36 * time.Hour},
+			"an erasure": {func(w *world) error { return w.Erase(ctx, w.UserOf(token.KeyAccount(alice)), asOperator) }, session.Migrated{}, 36 * time.Hour},
 		} {
 			t.Run(name, func(t *testing.T) {
 				w := newWorld(t, r)
@@ -229,7 +229,7 @@ func TestMigrate_race(t *testing.T) {
 		together(16, func(i int) {
 			if i%4 > 0 {
 				for _, p := range people[i/4*3 : i/4*3+3] {
-					_, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint("race", i), Address: p, ChainID: 1, Client: laptop})
+					_, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint("race", i), Account: token.KeyAccount(p), ChainID: 1, Client: laptop})
 					wants(t, err, nil)
 				}
 				return
@@ -244,8 +244,8 @@ func TestMigrate_race(t *testing.T) {
 			t.Errorf("of %d accounts %+v got a TTL", len(people), total)
 		}
 		for _, p := range people {
-			w.keeps("after all", w.RecordKeyOf(w.UserOf(p)), year)
-			w.keeps("after all", w.PreferencesKey(w.UserOf(p)), year)
+			w.keeps("after all", w.RecordKeyOf(w.UserOf(token.KeyAccount(p))), year)
+			w.keeps("after all", w.PreferencesKey(w.UserOf(token.KeyAccount(p))), year)
 			if _, p := w.preferences(w.signIn(p, laptop)); string(p.JSON) != `{"a":1}` {
 				t.Errorf("the preferences read as %s", p.JSON)
 			}
@@ -272,8 +272,8 @@ func TestMigrate_damaged(t *testing.T) {
 		w.migrates("the first time", session.Migrated{Preferences: 3, Damaged: 3})
 		w.migrates("the second time", session.Migrated{Damaged: 3})
 		for i := range 3 {
-			w.keeps("damaged", w.RecordKeyOf(w.UserOf(person(i))), forGood)
-			w.keeps("damaged", w.PreferencesKey(w.UserOf(person(i))), year)
+			w.keeps("damaged", w.RecordKeyOf(w.UserOf(token.KeyAccount(person(i)))), forGood)
+			w.keeps("damaged", w.PreferencesKey(w.UserOf(token.KeyAccount(person(i)))), year)
 		}
 	})
 }
@@ -285,7 +285,7 @@ func TestMigrate_goesOn(t *testing.T) {
 		w := newWorld(t, r)
 		const accounts = 250
 		for i := range accounts {
-			user := w.UserOf(person(i))
+			user := w.UserOf(token.KeyAccount(person(i)))
 			must(t, w.rdb.Set(ctx, w.PreferencesKey(user), "sealed", 0).Err())
 			partition := session.Partition(user)
 			for _, other := range []string{"p" + string(user[1:]), "u", "u\n" + string(user[:]), "px" + string(user[1:])} {
@@ -309,7 +309,7 @@ func TestMigrate_goesOn(t *testing.T) {
 		w.migrates("the second", session.Migrated{Preferences: accounts - first.Preferences})
 		w.migrates("the third", session.Migrated{})
 		for i := range accounts {
-			w.keeps("after all", w.PreferencesKey(w.UserOf(person(i))), year)
+			w.keeps("after all", w.PreferencesKey(w.UserOf(token.KeyAccount(person(i)))), year)
 		}
 		stopped, cancel := context.WithCancel(ctx)
 		cancel()
@@ -324,7 +324,7 @@ func TestMigrate_rests(t *testing.T) {
 	r := redistest.Server(t)
 	w := newWorld(t, r)
 	for i := range 300 {
-		user := w.UserOf(person(i))
+		user := w.UserOf(token.KeyAccount(person(i)))
 		must(t, w.rdb.Set(ctx, w.PreferencesKey(user), "sealed", time.Hour).Err())
 	}
 	pages := 0

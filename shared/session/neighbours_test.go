@@ -10,6 +10,7 @@ import (
 
 	"latchkey/shared/seal"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // neighbourhood has the numbers of 150 people whose accounts are in Alice's bucket, under the keys of settled: to find them
@@ -31,13 +32,13 @@ func (w *world) settled() {
 // neighbours are that many people whose accounts are in one bucket with Alice's, in a world that is settled.
 func (w *world) neighbours(n int) (people []common.Address) {
 	w.t.Helper()
-	partition := session.Partition(w.UserOf(alice))
+	partition := session.Partition(w.UserOf(token.KeyAccount(alice)))
 	lines := strings.Fields(neighbourhood)
 	for _, line := range lines[:n] {
 		number, err := strconv.Atoi(line)
 		must(w.t, err)
 		p := person(number)
-		if session.Partition(w.UserOf(p)) != partition {
+		if session.Partition(w.UserOf(token.KeyAccount(p))) != partition {
 			w.t.Fatalf("testdata/neighbours.txt is of other keys; of these are\n%s", w.searched(partition, len(lines)))
 		}
 		people = append(people, p)
@@ -49,7 +50,7 @@ func (w *world) neighbours(n int) (people []common.Address) {
 func (w *world) searched(partition, n int) string {
 	var found strings.Builder
 	for i := 0; n > 0; i++ {
-		if session.Partition(w.UserOf(person(i))) == partition {
+		if session.Partition(w.UserOf(token.KeyAccount(person(i)))) == partition {
 			fmt.Fprintln(&found, i)
 			n--
 		}

@@ -37,21 +37,21 @@ func TestSetRoles_overtakenByPromotion(t *testing.T) {
 		w := newWorld(t, r)
 		promoted := func() *session.Store {
 			return w.on(w.beforeScript(func() {
-				_, err := w.SetRoles(ctx, w.UserOf(bob), []string{"admin"}, keepsAdmin)
+				_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), []string{"admin"}, keepsAdmin)
 				must(t, err)
 			}), w.clock)
 		}
-		_, err := promoted().SetRoles(ctx, w.UserOf(bob), nil, asOperator)
+		_, err := promoted().SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), nil, asOperator)
 		must(t, err)
 		if n := w.admins(); n != 0 {
 			t.Errorf("%d on the list", n)
 		}
-		_, err = promoted().SetRoles(ctx, w.UserOf(bob), nil, keepsAdmin) // who is the last one now
+		_, err = promoted().SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), nil, keepsAdmin) // who is the last one now
 		wants(t, err, session.ErrLastAdmin)
-		_, err = w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, keepsAdmin)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin"}, keepsAdmin)
 		must(t, err)
-		must(t, w.Block(ctx, w.UserOf(bob), keepsAdmin))
-		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin)
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), keepsAdmin))
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), nil, keepsAdmin)
 		wants(t, err, session.ErrLastAdmin)
 	})
 }
@@ -61,7 +61,7 @@ func TestSetRoles_refusedAfterTheDrop(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		give := func(s *session.Store, address common.Address, roles []string, change session.Change) error {
-			_, err := s.SetRoles(ctx, w.UserOf(address), roles, change)
+			_, err := s.SetRoles(ctx, w.UserOf(token.KeyAccount(address)), roles, change)
 			return err
 		}
 		must(t, give(w.Store, alice, []string{"admin"}, asOperator))
@@ -87,7 +87,7 @@ func TestErase_overtakenByPromotion(t *testing.T) {
 		w := newWorld(t, r)
 		g := w.signIn(bob, laptop)
 		s := w.on(w.beforeScript(func() {
-			_, err := w.SetRoles(ctx, w.UserOf(bob), []string{"admin"}, keepsAdmin)
+			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), []string{"admin"}, keepsAdmin)
 			must(t, err)
 		}), w.clock)
 		must(t, s.Erase(ctx, g.User.ID, asOperator))
@@ -101,18 +101,18 @@ func TestErase_overtakenByPromotion(t *testing.T) {
 func TestSetRoles_overtakenByDemotion(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
-		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, keepsAdmin)
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin"}, keepsAdmin)
 		must(t, err)
 		s := w.on(w.before("sadd", func() {
-			_, err := w.SetRoles(ctx, w.UserOf(bob), nil, keepsAdmin)
+			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), nil, keepsAdmin)
 			must(t, err)
 		}), w.clock)
-		_, err = s.SetRoles(ctx, s.UserOf(bob), []string{"admin"}, keepsAdmin)
+		_, err = s.SetRoles(ctx, s.UserOf(token.KeyAccount(bob)), []string{"admin"}, keepsAdmin)
 		must(t, err)
 		if n := w.admins(); n != 1 {
 			t.Errorf("%d on the list, want 1", n)
 		}
-		_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin)
+		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), nil, keepsAdmin)
 		wants(t, err, session.ErrLastAdmin)
 	})
 }
@@ -174,15 +174,15 @@ func TestErase_lostReplyWithoutSessions(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var emitted []session.Event
 		w := newWorld(t, r, listening(&emitted))
-		_, err := w.SetRoles(ctx, w.UserOf(bob), []string{"editor"}, keepsAdmin)
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(bob)), []string{"editor"}, keepsAdmin)
 		must(t, err)
 		emitted = nil
 		kept := func() {
-			if ttl := w.rdb.PTTL(ctx, w.RecordKeyOf(w.UserOf(bob))).Val(); ttl <= 0 || ttl > time.Minute {
+			if ttl := w.rdb.PTTL(ctx, w.RecordKeyOf(w.UserOf(token.KeyAccount(bob)))).Val(); ttl <= 0 || ttl > time.Minute {
 				t.Errorf("the record is kept for %v", ttl)
 			}
 		}
-		must(t, w.overtaken(kept).Erase(ctx, w.UserOf(bob), asOperator))
+		must(t, w.overtaken(kept).Erase(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 		if n := count(emitted, session.EventErased); n != 1 {
 			t.Errorf("%d erasures told", n)
 		}
@@ -213,16 +213,16 @@ func TestStore_repeatOvertaken(t *testing.T) {
 		var emitted []session.Event
 		w := newWorld(t, r, listening(&emitted))
 		g := w.signIn(alice, laptop)
-		must(t, w.overtaken(func() { must(t, w.Unblock(ctx, w.UserOf(alice), asOperator)) }).Block(ctx, w.UserOf(alice), asOperator))
-		if a, _ := w.Account(ctx, w.UserOf(alice)); !a.BlockedAt.IsZero() {
+		must(t, w.overtaken(func() { must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator)) }).Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
+		if a, _ := w.Account(ctx, w.UserOf(token.KeyAccount(alice))); !a.BlockedAt.IsZero() {
 			t.Error("blocked again after an unblock that was answered")
 		}
-		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		g = w.signIn(alice, laptop)
 		var later session.Grant
 		n, err := w.overtaken(func() {
 			later = w.signIn(alice, laptop)
-			_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"x"}, asOperator)
+			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"x"}, asOperator)
 			must(t, err)
 		}).RevokeAllOf(ctx, g.User.ID, session.Revoked, asOperator)
 		must(t, err)
@@ -275,7 +275,7 @@ func TestSetRoles_tooLong(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{strings.Repeat("r", 256)}, keepsAdmin)
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{strings.Repeat("r", 256)}, keepsAdmin)
 		if ttl := w.rdb.PTTL(ctx, w.RecordKey(g.Session.ID)).Val(); err == nil || ttl < 0 {
 			t.Errorf("%.80v, and the record is kept for %v", err, ttl)
 		}
@@ -289,13 +289,13 @@ func TestEvents_overtaken(t *testing.T) {
 		w := newWorld(t, r, listening(&emitted))
 		quiet := session.NewStore(w.product, w.ring, func() session.Options { o := w.opts; o.Audit = nil; return o }(), w.clock.now)
 		w.signIn(alice, laptop)
-		_, err := w.overtaken(func() { must(t, quiet.Block(ctx, quiet.UserOf(alice), asOperator)) }).SetRoles(ctx, w.UserOf(alice), []string{"editor"}, asOperator)
+		_, err := w.overtaken(func() { must(t, quiet.Block(ctx, quiet.UserOf(token.KeyAccount(alice)), asOperator)) }).SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator)
 		must(t, err)
 		if n := count(emitted, session.EventRoles); n != 1 {
 			t.Errorf("roles: %d told", n)
 		}
-		must(t, quiet.Unblock(ctx, quiet.UserOf(alice), asOperator))
-		must(t, w.overtaken(func() { _, _ = quiet.SetRoles(ctx, quiet.UserOf(alice), nil, asOperator) }).Block(ctx, w.UserOf(alice), asOperator))
+		must(t, quiet.Unblock(ctx, quiet.UserOf(token.KeyAccount(alice)), asOperator))
+		must(t, w.overtaken(func() { _, _ = quiet.SetRoles(ctx, quiet.UserOf(token.KeyAccount(alice)), nil, asOperator) }).Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		if n := count(emitted, session.EventBlocked); n != 1 {
 			t.Errorf("block: %d told", n)
 		}
@@ -421,15 +421,15 @@ func TestScripts_twiceOfAccount(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		var n atomic.Int64
 		s := w.on(w.doubling(t, &n), w.clock)
-		_, err := s.SetRoles(ctx, s.UserOf(alice), []string{"admin"}, asOperator)
+		_, err := s.SetRoles(ctx, s.UserOf(token.KeyAccount(alice)), []string{"admin"}, asOperator)
 		must(t, err)
-		must(t, s.Block(ctx, s.UserOf(alice), asOperator))
-		must(t, s.Unblock(ctx, s.UserOf(alice), asOperator))
+		must(t, s.Block(ctx, s.UserOf(token.KeyAccount(alice)), asOperator))
+		must(t, s.Unblock(ctx, s.UserOf(token.KeyAccount(alice)), asOperator))
 		must(t, s.Erase(ctx, g.User.ID, asOperator))
 		must(t, s.Erase(ctx, g.User.ID, asOperator))
-		must(t, s.Block(ctx, s.UserOf(alice), asOperator))
+		must(t, s.Block(ctx, s.UserOf(token.KeyAccount(alice)), asOperator))
 		must(t, s.Erase(ctx, g.User.ID, asOperator))
-		must(t, s.Unblock(ctx, s.UserOf(alice), asOperator))
+		must(t, s.Unblock(ctx, s.UserOf(token.KeyAccount(alice)), asOperator))
 		must(t, s.Erase(ctx, g.User.ID, asOperator))
 		if n.Load() == 0 {
 			t.Error("no script ran twice")

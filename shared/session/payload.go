@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,26 +16,32 @@ import (
 // A session's payload holds what only requests of the session need. It is
 // sealed, and bound to the session and to the facts that must never change.
 //
-//	format 1 | kind of subject 1 | address 20
+//	format 1 | kind of account 1 | address 20 | chain 8, of a contract only
 //	| ip | last ip | browser | os | device name
 //
 // The number after a field is its size in bytes. The last five fields are each
 // a length byte and that many bytes. Payloads are many, so what follows from
 // other fields is left out: a last ip that equals the ip, and a device name
-// that is the default name.
+// that is the default name. Versions before contract wallets refuse the kind of
+// a contract, and leave its sessions as they are.
 const (
-	payloadFormat = 1
-	subjectEOA    = 1
+	payloadFormat   = 1
+	accountKey      = 1
+	accountContract = 2
 )
 
 type payload struct {
-	address    common.Address
+	account    token.Account
 	ip, lastIP netip.Addr
 	device     Device // name, browser and OS
 }
 
 func (p payload) encode() []byte {
-	b := append([]byte{payloadFormat, subjectEOA}, p.address[:]...)
+	b := append([]byte{payloadFormat, accountKey}, p.account.Address[:]...)
+	if p.account.Wallet() == token.Contract {
+		b[1] = accountContract
+		b = binary.BigEndian.AppendUint64(b, p.account.Chain)
+	}
 	lastIP, name := string(p.lastIP.AsSlice()), p.device.Name
 	if p.lastIP == p.ip {
 		lastIP = ""
@@ -55,11 +62,11 @@ func (p payload) encode() []byte {
 // decodePayload decodes a payload. It returns [ErrDamaged] unless raw is
 // exactly one payload.
 func decodePayload(raw []byte) (payload, error) {
-	if len(raw) < 22 || raw[0] != payloadFormat || raw[1] != subjectEOA {
+	account, rest, ok := decodeAccountOf(raw)
+	if !ok {
 		return payload{}, ErrDamaged
 	}
-	p := payload{address: common.Address(raw[2:22])}
-	rest := raw[22:]
+	p := payload{account: account}
 	var fields [5]string
 	for i := range fields {
 		value, after, ok := field(rest)
@@ -89,6 +96,22 @@ func decodePayload(raw []byte) (payload, error) {
 		p.device.Name = name
 	}
 	return p, nil
+}
+
+// decodeAccountOf decodes the beginning of a payload, and returns the rest.
+func decodeAccountOf(raw []byte) (a token.Account, rest []byte, ok bool) {
+	if len(raw) < 22 || raw[0] != payloadFormat {
+		return a, nil, false
+	}
+	a.Address, rest = common.Address(raw[2:22]), raw[22:]
+	switch kind := raw[1]; {
+	case kind == accountKey:
+		return a, rest, true
+	case kind == accountContract && len(rest) >= 8:
+		a.Chain = binary.BigEndian.Uint64(rest)
+		return a, rest[8:], a.Chain != 0
+	}
+	return a, nil, false
 }
 
 // sealedAs returns what a payload is bound to when it is sealed. The sealed
@@ -130,7 +153,7 @@ func (e entry) describe(u token.UserID, p payload) Session {
 	device := p.device
 	device.Class = e.class
 	return Session{
-		ID: token.ID{User: u, Session: e.session}, Address: p.address, ChainID: e.chain,
+		ID: token.ID{User: u, Session: e.session}, Account: p.account, ChainID: e.chain,
 		Transport: e.transport, Device: device, IP: p.ip, LastIP: p.lastIP,
 		CreatedAt: e.created, LastSeenAt: e.seen, IdleEnd: e.idle, AbsoluteEnd: e.absolute,
 		ElevatedUntil: e.elevated, StepUpRequired: e.flags&flagStepUpRequired != 0,
@@ -138,9 +161,9 @@ func (e entry) describe(u token.UserID, p payload) Session {
 }
 
 // user returns the account of a record.
-func (rec record) user(u token.UserID, address common.Address) User {
+func (rec record) user(u token.UserID, account token.Account) User {
 	return User{
-		ID: u, Address: address, Roles: rec.roles,
+		ID: u, Account: account, Roles: rec.roles,
 		CreatedAt: rec.created, LastLoginAt: rec.lastLogin,
 	}
 }

@@ -311,7 +311,7 @@ func TestValidate_holdsWithFullMemory(t *testing.T) {
 		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
 		_, err := w.Validate(ctx, g.AccessToken, phone)
 		wants(t, err, session.ErrStepUp)
-		must(t, w.Block(ctx, w.UserOf(bob), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 		w.dead(second)
 		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "0").Err())
 		_, err = w.Validate(ctx, g.AccessToken, laptop)

@@ -280,7 +280,7 @@ func TestData_writeAfterTheEnd(t *testing.T) {
 			},
 			"erasure": func(w *world, id token.ID) error { return w.Erase(ctx, id.User, session.Change{Actor: laptop.Actor()}) },
 			"block": func(w *world, id token.ID) error {
-				return w.Block(ctx, w.UserOf(alice), session.Change{Actor: laptop.Actor()})
+				return w.Block(ctx, w.UserOf(token.KeyAccount(alice)), session.Change{Actor: laptop.Actor()})
 			},
 		} {
 			for idem, write := range map[string]func(s *session.Store, a session.Access, p session.Preferences) error{

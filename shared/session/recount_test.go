@@ -13,6 +13,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Invariant 10: counters equal a recount, whatever happened, and index, activity and flows say the same as the events.
@@ -40,7 +41,7 @@ func randomStory(t *testing.T, r redistest.Redis, random *rand.Rand) {
 			client := laptop
 			client.Transport = session.Transport(1 + random.IntN(2))
 			client.Device.Class = session.DeviceClass(random.IntN(4))
-			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(i), Address: address, ChainID: uint64(random.IntN(4)), Client: client, Presented: g.AccessToken})
+			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(i), Account: token.KeyAccount(address), ChainID: uint64(random.IntN(4)), Client: client, Presented: g.AccessToken})
 			if err == nil {
 				all = append(all, g)
 			}
@@ -53,11 +54,11 @@ func randomStory(t *testing.T, r redistest.Redis, random *rand.Rand) {
 		case act < 32:
 			_, _ = w.RevokeAll(ctx, g.Session.ID, session.Revoked, session.Actor{})
 		case act < 34:
-			must(t, w.Block(ctx, w.UserOf(address), session.Change{}))
-			must(t, w.Unblock(ctx, w.UserOf(person(random.IntN(12))), session.Change{}))
+			must(t, w.Block(ctx, w.UserOf(token.KeyAccount(address)), session.Change{}))
+			must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(person(random.IntN(12)))), session.Change{}))
 		case act < 36:
-			must(t, w.Erase(ctx, w.UserOf(address), session.Change{}))
-			must(t, w.Unblock(ctx, w.UserOf(address), session.Change{}))
+			must(t, w.Erase(ctx, w.UserOf(token.KeyAccount(address)), session.Change{}))
+			must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(address)), session.Change{}))
 		default:
 			if done := w.sweepOf(people...); done.Repaired != 0 {
 				t.Errorf("after step %d there was something to mend: %+v", i, done)
@@ -109,10 +110,10 @@ func TestSweep_repairs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 				w, _ := watched(t, r)
-				w.toTurnOf(w.UserOf(alice), 0)
+				w.toTurnOf(w.UserOf(token.KeyAccount(alice)), 0)
 				w.create("a", alice, laptop)
 				w.create("b", alice, phone)
-				key := w.CountersKey(session.Partition(w.UserOf(alice)))
+				key := w.CountersKey(session.Partition(w.UserOf(token.KeyAccount(alice))))
 				old, err := w.rdb.Get(ctx, key).Result()
 				must(t, err)
 				if spoiled := spoil(old); spoiled == "" {
@@ -148,10 +149,10 @@ func TestSweep_damagedCounters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 				w, emitted := watched(t, r)
-				w.toTurnOf(w.UserOf(alice), time.Hour)
+				w.toTurnOf(w.UserOf(token.KeyAccount(alice)), time.Hour)
 				gone := w.create("a", alice, laptop)
 				w.create("b", alice, phone)
-				key := w.CountersKey(session.Partition(w.UserOf(alice)))
+				key := w.CountersKey(session.Partition(w.UserOf(token.KeyAccount(alice))))
 				old, err := w.rdb.Get(ctx, key).Result()
 				must(t, err)
 				damage := func() { must(t, w.rdb.Set(ctx, key, spoil(old), 0).Err()) }
@@ -178,9 +179,9 @@ func TestSweep_damagedCounters(t *testing.T) {
 func TestSweep_recountWhileChanging(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
-		w.toTurnOf(w.UserOf(alice), 0)
+		w.toTurnOf(w.UserOf(token.KeyAccount(alice)), 0)
 		w.create("a", alice, laptop)
-		key := w.CountersKey(session.Partition(w.UserOf(alice)))
+		key := w.CountersKey(session.Partition(w.UserOf(token.KeyAccount(alice))))
 		old, err := w.rdb.Get(ctx, key).Result()
 		must(t, err)
 		must(t, w.rdb.Set(ctx, key, old[:3]+"\x09"+old[4:], 0).Err())
@@ -218,7 +219,7 @@ func TestSweep_fullIndex(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, emitted := watched(t, r)
 		w.settled()
-		partition := session.Partition(w.UserOf(alice))
+		partition := session.Partition(w.UserOf(token.KeyAccount(alice)))
 		var all []session.Grant
 		for i, n := range w.neighbours(150) {
 			all = append(all, w.create(fmt.Sprint(i), n, laptop))
@@ -302,7 +303,7 @@ func TestSweep_forgetsStrangers(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r)
 		w.settled()
-		w.toTurnOf(w.UserOf(alice), 0)
+		w.toTurnOf(w.UserOf(token.KeyAccount(alice)), 0)
 		g := w.create("a", alice, laptop)
 		partition := session.Partition(g.Session.ID.User)
 		left := w.create("left", w.neighbours(1)[0], laptop)
@@ -415,13 +416,13 @@ func TestSweep_onePartFails(t *testing.T) {
 		for i, p := range w.neighbours(150) {
 			w.create(fmt.Sprint(i), p, laptop)
 		}
-		key := w.IndexKey(session.Partition(w.UserOf(alice)), 3)
+		key := w.IndexKey(session.Partition(w.UserOf(token.KeyAccount(alice))), 3)
 		lost := int(w.rdb.ZCard(ctx, key).Val())
 		must(t, w.rdb.Del(ctx, key).Err())
 		must(t, w.rdb.Set(ctx, key, "a string", 0).Err())
 		w.clock.add(time.Hour)
-		done, err := w.SweepOf(ctx, w.UserOf(alice))
-		if err == nil || !strings.Contains(err.Error(), "WRONGTYPE") || lost == 0 || done.Ended != 150-lost || w.rdb.ZCard(ctx, w.IndexKey(session.Partition(w.UserOf(alice)), 0)).Val() != 0 {
+		done, err := w.SweepOf(ctx, w.UserOf(token.KeyAccount(alice)))
+		if err == nil || !strings.Contains(err.Error(), "WRONGTYPE") || lost == 0 || done.Ended != 150-lost || w.rdb.ZCard(ctx, w.IndexKey(session.Partition(w.UserOf(token.KeyAccount(alice))), 0)).Val() != 0 {
 			t.Errorf("%+v, %v, want 150 but for %d", done, err, lost)
 		}
 	})
@@ -433,7 +434,7 @@ func FuzzCounters(f *testing.F) {
 	for i := range 3 {
 		w.create(fmt.Sprint(i), alice, laptop)
 	}
-	raw, err := w.rdb.Get(ctx, w.CountersKey(session.Partition(w.UserOf(alice)))).Result()
+	raw, err := w.rdb.Get(ctx, w.CountersKey(session.Partition(w.UserOf(token.KeyAccount(alice))))).Result()
 	must(f, err)
 	f.Add(raw)
 	f.Add("")

@@ -24,7 +24,7 @@ func TestRefresh_rotates(t *testing.T) {
 		if !next.AccessEnd.Equal(now.Add(15*time.Minute)) || !next.Session.IdleEnd.Equal(now.Add(30*time.Minute)) || !next.Session.LastSeenAt.Equal(now) {
 			t.Errorf("access ends %v, idle %v, seen %v", next.AccessEnd, next.Session.IdleEnd, next.Session.LastSeenAt)
 		}
-		if next.Session.Device != laptop.Device || next.Session.Address != alice {
+		if next.Session.Device != laptop.Device || next.Session.Account.Address != alice {
 			t.Errorf("session is %+v", next.Session)
 		}
 		w.opens(next)

@@ -70,15 +70,15 @@ func TestAccount_overtakenRepeat(t *testing.T) {
 }
 
 func testOvertaken(t *testing.T, w *world) {
-	user := w.UserOf(alice)
+	user := w.UserOf(token.KeyAccount(alice))
 	roles := func(s *session.Store, roles ...string) {
 		t.Helper()
-		_, err := s.SetRoles(ctx, s.UserOf(alice), roles, asOperator)
+		_, err := s.SetRoles(ctx, s.UserOf(token.KeyAccount(alice)), roles, asOperator)
 		must(t, err)
 	}
 	is := func(blocked bool, roles ...string) {
 		t.Helper()
-		a, err := w.Account(ctx, w.UserOf(alice))
+		a, err := w.Account(ctx, w.UserOf(token.KeyAccount(alice)))
 		if errors.Is(err, session.ErrNotFound) && !blocked && len(roles) == 0 {
 			return
 		}
@@ -87,8 +87,14 @@ func testOvertaken(t *testing.T, w *world) {
 			t.Errorf("blocked %v with roles %q, want %v %q", a.BlockedAt, a.User.Roles, blocked, roles)
 		}
 	}
-	block := func(s *session.Store) { t.Helper(); must(t, s.Block(ctx, s.UserOf(alice), asOperator)) }
-	unblock := func(s *session.Store) { t.Helper(); must(t, s.Unblock(ctx, s.UserOf(alice), asOperator)) }
+	block := func(s *session.Store) {
+		t.Helper()
+		must(t, s.Block(ctx, s.UserOf(token.KeyAccount(alice)), asOperator))
+	}
+	unblock := func(s *session.Store) {
+		t.Helper()
+		must(t, s.Unblock(ctx, s.UserOf(token.KeyAccount(alice)), asOperator))
+	}
 
 	unblock(w.overtaken(func() { block(w.Store) })) // of nobody yet
 	is(true)
@@ -140,8 +146,8 @@ func (w *world) revokeAll(t *testing.T, user token.UserID) {
 func TestCreate_endedBeforeItsRepeat(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		for name, end := range map[string]func(w *world){
-			"revoked": func(w *world) { w.revokeAll(t, w.UserOf(alice)) },
-			"blocked": func(w *world) { must(t, w.Block(ctx, w.UserOf(alice), asOperator)) },
+			"revoked": func(w *world) { w.revokeAll(t, w.UserOf(token.KeyAccount(alice))) },
+			"blocked": func(w *world) { must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator)) },
 			"evicted": func(w *world) { w.signIn(alice, phone) },
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -274,14 +280,14 @@ func TestCondition_holdsAtTheChange(t *testing.T) {
 		}
 		for name, change := range map[string]func(*session.Store, session.Grant) error{
 			"roles": func(s *session.Store, _ session.Grant) error {
-				_, err := s.SetRoles(ctx, s.UserOf(alice), nil, session.Change{Actor: operator, Condition: noAdmin})
+				_, err := s.SetRoles(ctx, s.UserOf(token.KeyAccount(alice)), nil, session.Change{Actor: operator, Condition: noAdmin})
 				return err
 			},
 			"block": func(s *session.Store, _ session.Grant) error {
-				return s.Block(ctx, s.UserOf(alice), session.Change{Actor: operator, Condition: noAdmin})
+				return s.Block(ctx, s.UserOf(token.KeyAccount(alice)), session.Change{Actor: operator, Condition: noAdmin})
 			},
 			"unblock": func(s *session.Store, _ session.Grant) error {
-				return s.Unblock(ctx, s.UserOf(alice), session.Change{Actor: operator, Condition: noAdmin})
+				return s.Unblock(ctx, s.UserOf(token.KeyAccount(alice)), session.Change{Actor: operator, Condition: noAdmin})
 			},
 			"erase": func(s *session.Store, g session.Grant) error {
 				return s.Erase(ctx, g.User.ID, session.Change{Actor: operator, Condition: noAdmin})
@@ -299,15 +305,18 @@ func TestCondition_holdsAtTheChange(t *testing.T) {
 				r := r.Under(t, r.Prefix+"-"+name[:1]+name[len(name)-1:])
 				w := newWorld(t, r)
 				g := w.signIn(alice, laptop)
-				s := w.on(w.beforeScript(func() { _, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin"}, asOperator); must(t, err) }), w.clock)
+				s := w.on(w.beforeScript(func() {
+					_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin"}, asOperator)
+					must(t, err)
+				}), w.clock)
 				wants(t, change(s, g), refused)
 				w.opens(g)
-				a, err := w.Account(ctx, w.UserOf(alice))
+				a, err := w.Account(ctx, w.UserOf(token.KeyAccount(alice)))
 				must(t, err)
 				if len(a.User.Roles) != 1 {
 					t.Errorf("roles are %q", a.User.Roles)
 				}
-				_, err = w.SetRoles(ctx, w.UserOf(alice), nil, keepsAdmin) // the list of admins has nobody else
+				_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), nil, keepsAdmin) // the list of admins has nobody else
 				wants(t, err, session.ErrLastAdmin)
 			})
 		}
@@ -325,7 +334,7 @@ func TestErase_amidLogins(t *testing.T) {
 			}
 			return next(ctx, cmd)
 		}), w.clock)
-		must(t, s.Erase(ctx, w.UserOf(alice), asOperator))
+		must(t, s.Erase(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		for _, g := range all {
 			var over *session.EndedError
 			if _, err := w.Validate(ctx, g.AccessToken, laptop); !errors.As(err, &over) && !errors.Is(err, token.ErrInvalid) {

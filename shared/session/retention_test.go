@@ -12,6 +12,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 const year = 365 * session.Day
@@ -164,7 +165,7 @@ func TestPreferences_expireBesideRolesAndBlock(t *testing.T) {
 		w := newWorld(t, r)
 		roles := func(roles ...string) {
 			t.Helper()
-			_, err := w.SetRoles(ctx, w.UserOf(alice), roles, asOperator)
+			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), roles, asOperator)
 			must(t, err)
 		}
 		g := w.signIn(alice, laptop)
@@ -179,10 +180,10 @@ func TestPreferences_expireBesideRolesAndBlock(t *testing.T) {
 		w.keeps("signed in with a role", preferences, year)
 		roles()
 		w.keeps("with no role any more", record, year)
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		w.keeps("blocked", record, forGood)
 		w.keeps("blocked", preferences, year)
-		must(t, w.Unblock(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		w.keeps("unblocked", record, year)
 
 		roles("editor")
@@ -233,7 +234,7 @@ func TestCreate_refusedRenewsNothing(t *testing.T) {
 		must(t, w.rdb.PExpire(ctx, w.PreferencesKey(g.User.ID), session.Day).Err())
 		_, err := w.Create(ctx, w.login(alice, laptop))
 		wants(t, err, session.ErrSessionLimit)
-		must(t, w.Block(ctx, w.UserOf(alice), asOperator))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
 		_, err = w.Create(ctx, w.login(alice, laptop))
 		wants(t, err, session.ErrBlocked)
 		w.keeps("refused", w.PreferencesKey(g.User.ID), session.Day)
@@ -273,11 +274,11 @@ func TestTTL_mixedWorkload(t *testing.T) {
 func (w *world) kept(t *testing.T, s *session.Store) {
 	t.Helper()
 	for i, roles := range [][]string{nil, {"editor"}, nil} {
-		_, err := s.SetRoles(ctx, s.UserOf(carol), roles, asOperator)
+		_, err := s.SetRoles(ctx, s.UserOf(token.KeyAccount(carol)), roles, asOperator)
 		must(t, err)
 		login := func(name string) session.Grant {
 			t.Helper()
-			g, err := s.Create(ctx, session.Login{Nonce: fmt.Sprint(name, i), Address: carol, ChainID: 1, Client: laptop})
+			g, err := s.Create(ctx, session.Login{Nonce: fmt.Sprint(name, i), Account: token.KeyAccount(carol), ChainID: 1, Client: laptop})
 			must(t, err)
 			return g
 		}
@@ -299,7 +300,7 @@ func (w *world) kept(t *testing.T, s *session.Store) {
 		_, err = s.RevokeAll(ctx, last.Session.ID, session.LoggedOut, laptop.Actor())
 		must(t, err)
 		login("third")
-		must(t, errors.Join(s.Block(ctx, s.UserOf(carol), asOperator), s.Unblock(ctx, s.UserOf(carol), asOperator)))
+		must(t, errors.Join(s.Block(ctx, s.UserOf(token.KeyAccount(carol)), asOperator), s.Unblock(ctx, s.UserOf(token.KeyAccount(carol)), asOperator)))
 	}
 }
 

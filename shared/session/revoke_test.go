@@ -199,7 +199,7 @@ func TestRevoke_fullMemory(t *testing.T) {
 		full := func(limit string) { must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", limit).Err()) }
 		full("1")
 
-		_, err = w.Create(ctx, session.Login{Nonce: "any", Address: bob, Client: laptop})
+		_, err = w.Create(ctx, session.Login{Nonce: "any", Account: token.KeyAccount(bob), Client: laptop})
 		wants(t, err, session.ErrUnavailable)
 		_, err = w.Refresh(ctx, all[2].RefreshToken, laptop)
 		wants(t, err, session.ErrUnavailable)

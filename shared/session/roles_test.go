@@ -7,6 +7,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Every script keeps the roles where they stand, and a record that holds them for good.
@@ -14,7 +15,7 @@ func TestRoles_surviveEveryScript(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		g := w.signIn(alice, laptop)
-		_, err := w.SetRoles(ctx, w.UserOf(alice), []string{"admin", "auditor"}, session.Change{})
+		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin", "auditor"}, session.Change{})
 		must(t, err)
 		second := w.signIn(alice, phone)
 		kept := func(step string, live int) {

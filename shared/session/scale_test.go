@@ -15,6 +15,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 var (
@@ -261,7 +262,7 @@ func (p *population) expire() int {
 	p.expired++
 	late := p.on(p.product, p.clock.behind(p.opts.Idle))
 	p.fill(late, due, func(n int) session.Login {
-		return session.Login{Nonce: fmt.Sprint(p.expired, "expired", n), Address: person(1e8*p.expired + n), ChainID: 1, Client: browser}
+		return session.Login{Nonce: fmt.Sprint(p.expired, "expired", n), Account: token.KeyAccount(person(1e8*p.expired + n)), ChainID: 1, Client: browser}
 	}, func(int, session.Grant) {})
 	return due
 }

@@ -26,8 +26,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
 )
@@ -144,8 +142,10 @@ func (c Client) Actor() Actor { return Actor{IP: c.IP, Device: c.Device.Name} }
 
 // Session is a live session as its owner may see it.
 type Session struct {
-	ID        token.ID
-	Address   common.Address
+	ID      token.ID
+	Account token.Account
+	// ChainID is the chain of the message that was signed. That of a contract's
+	// session is the contract's.
 	ChainID   uint64
 	Transport Transport
 	Device    Device
@@ -169,9 +169,9 @@ type Session struct {
 // User is the account that a session belongs to.
 type User struct {
 	ID token.UserID
-	// Address is zero in the results of [Store.Account] and [Store.SetRoles]:
-	// an id does not show its address.
-	Address common.Address
+	// Account is zero in the results of [Store.Account] and [Store.SetRoles]:
+	// an id does not show its account.
+	Account token.Account
 	// Roles are the stored roles. [RoleUser], which everybody has, is not among
 	// them.
 	Roles                  []string

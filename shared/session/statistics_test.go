@@ -10,6 +10,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // Live counts are of now, flows of the last sum, which health tells too.
@@ -24,7 +25,7 @@ func TestStatistics(t *testing.T) {
 		login := func(n int, who int, chain uint64, transport session.Transport, class session.DeviceClass) session.Grant {
 			t.Helper()
 			client := session.Client{Transport: transport, Device: session.Device{Class: class}}
-			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(n), Address: person(who), ChainID: chain, Client: client})
+			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(n), Account: token.KeyAccount(person(who)), ChainID: chain, Client: client})
 			must(t, err)
 			return g
 		}
@@ -87,7 +88,7 @@ func TestStatistics_lastDay(t *testing.T) {
 		}
 		w.clock.add(3 * time.Hour)
 		w.create("d", alice, laptop)
-		if _, hourly, err := w.Counters(ctx, session.Partition(w.UserOf(alice))); err != nil || !maps.Equal(hourly, map[string]int{"login": 1}) {
+		if _, hourly, err := w.Counters(ctx, session.Partition(w.UserOf(token.KeyAccount(alice)))); err != nil || !maps.Equal(hourly, map[string]int{"login": 1}) {
 			t.Errorf("kept are %v, %v", hourly, err)
 		}
 	})
@@ -99,7 +100,7 @@ func TestStatistics_manyChains(t *testing.T) {
 		w, _ := watched(t, r, func(o *session.Options) { o.SessionLimit = 0 })
 		var first session.Grant
 		for i := range 30 {
-			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(i), Address: alice, ChainID: uint64(i) << 40, Client: laptop})
+			g, err := w.Create(ctx, session.Login{Nonce: fmt.Sprint(i), Account: token.KeyAccount(alice), ChainID: uint64(i) << 40, Client: laptop})
 			must(t, err)
 			if i == 0 {
 				first = g
@@ -143,7 +144,7 @@ func TestStatistics_damaged(t *testing.T) {
 		w.create("a", alice, laptop)
 		w.create("b", bob, laptop)
 		for _, damaged := range []string{"x", strings.Repeat("x", 20), "\x01" + strings.Repeat("\x05", 18) + "\xff"} {
-			must(t, w.rdb.Set(ctx, w.CountersKey(session.Partition(w.UserOf(alice))), damaged, 0).Err())
+			must(t, w.rdb.Set(ctx, w.CountersKey(session.Partition(w.UserOf(token.KeyAccount(alice)))), damaged, 0).Err())
 			must(t, w.rdb.Set(ctx, w.SummaryKey(), damaged, 0).Err())
 			got, err := w.Statistics(ctx)
 			must(t, err)

@@ -115,7 +115,7 @@ func (s *Store) stepUp(ctx context.Context, c transaction, a Access, client Clie
 		return Grant{}, err
 	}
 	p := payload{
-		address: a.payload.address, ip: a.payload.ip, lastIP: client.IP, device: client.Device,
+		account: a.payload.account, ip: a.payload.ip, lastIP: client.IP, device: client.Device,
 	}
 	if err := s.askStepUp(&c, a.entry, tokens, p, client); err != nil {
 		return Grant{}, err

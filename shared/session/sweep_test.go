@@ -56,7 +56,7 @@ func watched(t testing.TB, r redistest.Redis, change ...func(*session.Options)) 
 // create is a login without a nonce that was issued.
 func (w *world) create(nonce string, address common.Address, client session.Client) session.Grant {
 	w.t.Helper()
-	g, err := w.Create(ctx, session.Login{Nonce: nonce, Address: address, ChainID: 8453, Client: client})
+	g, err := w.Create(ctx, session.Login{Nonce: nonce, Account: token.KeyAccount(address), ChainID: 8453, Client: client})
 	must(w.t, err)
 	return g
 }
@@ -88,7 +88,7 @@ func (w *world) sweepWith(s *session.Store, people ...common.Address) session.Sw
 func (w *world) usersOf(people ...common.Address) []token.UserID {
 	var users []token.UserID
 	for _, p := range people {
-		users = append(users, w.UserOf(p))
+		users = append(users, w.UserOf(token.KeyAccount(p)))
 	}
 	return users
 }
@@ -387,7 +387,7 @@ func TestSweep_lostReply(t *testing.T) {
 func TestSweep_twice(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r, func(o *session.Options) { o.SessionLimit = 0 })
-		w.toTurnOf(w.UserOf(bob), 35*time.Minute)
+		w.toTurnOf(w.UserOf(token.KeyAccount(bob)), 35*time.Minute)
 		for i := range 20 {
 			w.create(fmt.Sprint(i), alice, laptop)
 		}
@@ -395,7 +395,7 @@ func TestSweep_twice(t *testing.T) {
 		w.create("later", alice, phone)
 		w.create("b", bob, laptop)
 		w.clock.add(15 * time.Minute)
-		must(t, w.rdb.Del(ctx, w.CountersKey(session.Partition(w.UserOf(bob)))).Err())
+		must(t, w.rdb.Del(ctx, w.CountersKey(session.Partition(w.UserOf(token.KeyAccount(bob))))).Err())
 		var doubled atomic.Int64
 		done := w.sweepWith(w.on(w.doubling(t, &doubled), w.clock), alice, bob)
 		if done.Repaired != 1 || done.Ended != 20 || doubled.Load() != 3 {
@@ -450,13 +450,13 @@ func TestSweep_fullMemory(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
 		own := e.ServerWith(t, "--maxmemory-policy", "noeviction")
 		w, emitted := watched(t, own.Redis)
-		w.toTurnOf(w.UserOf(bob), 51*time.Minute)
+		w.toTurnOf(w.UserOf(token.KeyAccount(bob)), 51*time.Minute)
 		w.crowd(10) // for twenty minutes
 		kept := w.create("kept", bob, laptop)
 		w.clock.add(29 * time.Minute)
 		_, err := w.Refresh(ctx, kept.RefreshToken, laptop)
 		must(t, err)
-		must(t, w.rdb.Set(ctx, w.CountersKey(session.Partition(w.UserOf(bob))), "x", 0).Err())
+		must(t, w.rdb.Set(ctx, w.CountersKey(session.Partition(w.UserOf(token.KeyAccount(bob)))), "x", 0).Err())
 		emitted.all = nil
 		w.clock.add(2 * time.Minute)
 		must(t, w.redis.Client().ConfigSet(ctx, "maxmemory", "1").Err())
@@ -486,7 +486,7 @@ func TestSweep_shallow(t *testing.T) {
 			}
 			w.clock.add(time.Hour)
 			watching, sent := w.watching()
-			done, err := watching.SweepOf(ctx, w.UserOf(alice))
+			done, err := watching.SweepOf(ctx, w.UserOf(token.KeyAccount(alice)))
 			must(t, err)
 			if done.Ended != c.due {
 				t.Errorf("swept %+v of %d", done, c.due)
@@ -527,7 +527,7 @@ func TestSweep_wide(t *testing.T) {
 		}
 		w.clock.add(2 * time.Minute)
 		watching, sent := w.watching()
-		done, err := watching.SweepOf(ctx, w.UserOf(others[0]), w.UserOf(others[1]), w.UserOf(alice), w.UserOf(others[2]), w.UserOf(late), w.UserOf(others[4]))
+		done, err := watching.SweepOf(ctx, w.UserOf(token.KeyAccount(others[0])), w.UserOf(token.KeyAccount(others[1])), w.UserOf(token.KeyAccount(alice)), w.UserOf(token.KeyAccount(others[2])), w.UserOf(token.KeyAccount(late)), w.UserOf(token.KeyAccount(others[4])))
 		must(t, err)
 		if done.Ended != 1 || done.Active != 150 || !slices.Equal(sent.pipelines[:3], []int{9, 7, 30}) || sent.commands["evalsha"] != 1 || sent.commands["getrange"] != 6 {
 			t.Errorf("swept %+v by %v in pipelines of %v", done, sent.commands, sent.pipelines)

@@ -149,7 +149,7 @@ func TestFetchKey_opensWhatWasSealed(t *testing.T) {
 			return len(events) > 0 && events[0].Actor.Device == "Phone", err
 		}},
 		"sessions": {waives: true, call: func(x *rotation, g session.Grant, _ session.Access) (bool, error) {
-			account, err := x.late.Account(ctx, x.late.UserOf(alice))
+			account, err := x.late.Account(ctx, x.late.UserOf(token.KeyAccount(alice)))
 			return len(account.Sessions) == 2, err
 		}},
 	}

@@ -88,7 +88,7 @@ func (s *Store) validate(
 
 func (rec record) access(user token.UserID, e entry, p payload) Access {
 	return Access{
-		Session: e.describe(user, p), User: rec.user(user, p.address),
+		Session: e.describe(user, p), User: rec.user(user, p.account),
 		rec: rec, entry: e, payload: p,
 	}
 }

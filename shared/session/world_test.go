@@ -143,7 +143,7 @@ func (w *world) signIn(address common.Address, client session.Client) session.Gr
 }
 
 func (w *world) login(address common.Address, client session.Client) session.Login {
-	return session.Login{Nonce: w.nonce(), Address: address, ChainID: 8453, Client: client}
+	return session.Login{Nonce: w.nonce(), Account: token.KeyAccount(address), ChainID: 8453, Client: client}
 }
 
 func (w *world) stored(g session.Grant) session.Stored {

@@ -4,20 +4,23 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-
-	"github.com/ethereum/go-ethereum/common"
+	"strconv"
 
 	"latchkey/shared/seal"
 )
 
-// Subject names an account, such as "eoa:0x" and 40 hexadecimal digits. An
-// externally owned account is one account on all chains.
+// Subject is the text from which the user id of an account is derived.
 type Subject string
 
-// EOA returns the subject of an externally owned account: "eoa:" and its
-// address in lower case.
-func EOA(address common.Address) Subject {
-	return Subject("eoa:0x" + hex.EncodeToString(address[:]))
+// SubjectOf returns the subject of an account, with its address in lower case:
+// "eoa:" and the address for a key, or the CAIP-10 account id
+// "eip155:<chain>:<address>" for a contract.
+func SubjectOf(account Account) Subject {
+	address := "0x" + hex.EncodeToString(account.Address[:])
+	if account.Wallet() == Contract {
+		return Subject("eip155:" + strconv.FormatUint(account.Chain, 10) + ":" + address)
+	}
+	return Subject("eoa:" + address)
 }
 
 // UserID is the opaque name of an account: 128 bits of a keyed hash of its

@@ -114,7 +114,7 @@ var loginActs = []act{
 			return plan{
 				ask: func() (string, error) { _, err := w.Create(ctx, in); return answer(err) },
 				done: func() bool {
-					account, err := w.Account(ctx, w.UserOf(who))
+					account, err := w.Account(ctx, w.UserOf(token.KeyAccount(who)))
 					return err == nil && len(account.Sessions) == 1
 				},
 			}
@@ -258,17 +258,21 @@ var accountActs = []act{
 		prepare: func(w *world, who common.Address) plan {
 			g := w.signIn(who)
 			return plan{
-				ask:  func() (string, error) { return answer(w.Block(ctx, w.UserOf(who), session.Change{Actor: operator})) },
+				ask: func() (string, error) {
+					return answer(w.Block(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator}))
+				},
 				done: func() bool { return w.isOver(g, session.AccountBlocked) },
 			}
 		}},
 	{name: "unblock", answers: []string{"ok"}, events: []string{"account.unblocked"},
 		prepare: func(w *world, who common.Address) plan {
-			must(w.t, w.Block(ctx, w.UserOf(who), session.Change{Actor: operator}))
+			must(w.t, w.Block(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator}))
 			return plan{
-				ask: func() (string, error) { return answer(w.Unblock(ctx, w.UserOf(who), session.Change{Actor: operator})) },
+				ask: func() (string, error) {
+					return answer(w.Unblock(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator}))
+				},
 				done: func() bool {
-					_, err := w.Account(ctx, w.UserOf(who))
+					_, err := w.Account(ctx, w.UserOf(token.KeyAccount(who)))
 					return errors.Is(err, session.ErrNotFound)
 				},
 			}
@@ -303,7 +307,7 @@ var accountActs = []act{
 
 // setRoles gives somebody roles, whoever else is an admin.
 func (w *world) setRoles(who common.Address, roles ...string) (string, error) {
-	_, err := w.SetRoles(ctx, w.UserOf(who), roles, session.Change{Actor: operator})
+	_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(who)), roles, session.Change{Actor: operator})
 	return answer(err)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // skewed are two functions on one Redis: fast is ahead of the right time, slow is behind it.
@@ -51,7 +52,7 @@ func TestClockSkew(t *testing.T) {
 			nonce, _, err := one.IssueNonce(ctx, terms)
 			must(t, err)
 			must(t, other.SpendNonce(ctx, nonce, terms))
-			g, err := one.Create(ctx, session.Login{Nonce: nonce, Address: who, ChainID: 1, Client: laptop})
+			g, err := one.Create(ctx, session.Login{Nonce: nonce, Account: token.KeyAccount(who), ChainID: 1, Client: laptop})
 			must(t, err)
 			for range 5 {
 				s.pass(10 * time.Minute)
@@ -164,7 +165,7 @@ func TestClockSkew_absoluteEnd(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
 		s := skew(t, e.Server(t), half, half)
 		for name, pair := range s.pairs() {
-			g, err := pair[0].Create(ctx, session.Login{Nonce: name, Address: s.stranger(), ChainID: 1, Client: laptop})
+			g, err := pair[0].Create(ctx, session.Login{Nonce: name, Account: token.KeyAccount(s.stranger()), ChainID: 1, Client: laptop})
 			must(t, err)
 			began := s.clock.now()
 			end := g.Session.AbsoluteEnd

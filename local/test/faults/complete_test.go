@@ -258,7 +258,7 @@ func TestCheckComplete(t *testing.T) {
 		_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, session.Change{})
 		must(t, err)
 		w.checkComplete()
-		u := w.UserOf(who)
+		u := w.UserOf(token.KeyAccount(who))
 		restore := func(key string) func() {
 			value, ttl := w.rdb.Dump(ctx, key).Val(), max(0, w.rdb.PTTL(ctx, key).Val())
 			return func() { must(t, w.rdb.RestoreReplace(ctx, key, ttl, value).Err()) }

@@ -17,12 +17,12 @@ import (
 // that the same client goes on. What the replica had holds, ends above all (attack case 62).
 func testFailover(t *testing.T, c *redistest.OwnCluster) {
 	w := onCluster(t, c)
-	dying := c.Primary(w.recordKey(w.UserOf(w.stranger())))
+	dying := c.Primary(w.recordKey(w.UserOf(token.KeyAccount(w.stranger()))))
 	w.accept = func(u token.UserID) bool { return c.Primary(w.recordKey(u)) == dying }
 	kept, over, blocked := w.signIn(w.stranger()), w.signIn(w.stranger()), w.stranger()
 	w.end(over, session.LoggedOut)
 	stopped := w.signIn(blocked)
-	must(t, w.Block(ctx, w.UserOf(blocked), session.Change{Actor: operator}))
+	must(t, w.Block(ctx, w.UserOf(token.KeyAccount(blocked)), session.Change{Actor: operator}))
 	old := w.signIn(w.stranger())
 	next := w.refreshed(old)
 	replica := c.Replica(dying)
@@ -73,7 +73,7 @@ func (w *world) verifiedAnyhow(who common.Address) (in session.Login) {
 		if err == nil {
 			err = w.SpendNonce(ctx, nonce, terms)
 		}
-		in = session.Login{Nonce: nonce, Address: who, ChainID: 1, Client: laptop}
+		in = session.Login{Nonce: nonce, Account: token.KeyAccount(who), ChainID: 1, Client: laptop}
 		return err
 	})
 	return in
@@ -86,7 +86,7 @@ func testNoFailover(t *testing.T, c *redistest.OwnCluster) {
 	w := onCluster(t, c)
 	w.rehearse()
 	w.clear()
-	dying := c.Primary(w.recordKey(w.UserOf(w.stranger())))
+	dying := c.Primary(w.recordKey(w.UserOf(token.KeyAccount(w.stranger()))))
 	w.accept = func(u token.UserID) bool { return c.Primary(w.recordKey(u)) != dying }
 	elsewhere := w.signIn(w.stranger())
 	w.accept = func(u token.UserID) bool { return c.Primary(w.recordKey(u)) == dying }
@@ -133,7 +133,7 @@ func testLostWrites(t *testing.T, c *redistest.OwnCluster) {
 		lose()
 		for i, who := range []common.Address{kept, gone} {
 			must(t, w.SpendNonce(ctx, nonces[i], terms))
-			in := session.Login{Nonce: nonces[i], Address: who, ChainID: 1, Client: laptop}
+			in := session.Login{Nonce: nonces[i], Account: token.KeyAccount(who), ChainID: 1, Client: laptop}
 			g, err := w.Create(ctx, in)
 			must(t, err)
 			logins, grants = append(logins, in), append(grants, g)
@@ -144,7 +144,10 @@ func testLostWrites(t *testing.T, c *redistest.OwnCluster) {
 		}
 		dying.Stop()
 		c.FailOver(replica, "TAKEOVER")
-		eventually(t, func() error { _, err := w.Account(ctx, w.UserOf(stranger)); return ignore(err, session.ErrNotFound) })
+		eventually(t, func() error {
+			_, err := w.Account(ctx, w.UserOf(token.KeyAccount(stranger)))
+			return ignore(err, session.ErrNotFound)
+		})
 	})
 	for i, in := range logins {
 		must(t, w.SpendNonce(ctx, in.Nonce, terms)) // it was un-spent

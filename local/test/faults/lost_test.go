@@ -38,15 +38,15 @@ var losses = []loss{
 	{"block", func(w *world, who common.Address) (lose, back func()) {
 		g := w.signIn(who)
 		lose = func() {
-			must(w.t, w.Block(ctx, w.UserOf(who), session.Change{Actor: operator}))
+			must(w.t, w.Block(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator}))
 			_, err := w.Create(ctx, w.verified(who))
 			wants(w.t, "a login of the blocked", err, session.ErrBlocked)
 		}
 		return lose, func() { w.opens(g); w.opens(w.signIn(who)) }
 	}},
 	{"unblock", func(w *world, who common.Address) (lose, back func()) {
-		must(w.t, w.Block(ctx, w.UserOf(who), session.Change{Actor: operator}))
-		return func() { must(w.t, w.Unblock(ctx, w.UserOf(who), session.Change{Actor: operator})) }, func() {
+		must(w.t, w.Block(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator}))
+		return func() { must(w.t, w.Unblock(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator})) }, func() {
 			_, err := w.Create(ctx, w.verified(who))
 			wants(w.t, "a login", err, session.ErrBlocked)
 		}
@@ -85,7 +85,7 @@ var losses = []loss{
 	{"login, and the same message comes once more", func(w *world, who common.Address) (lose, back func()) {
 		nonce, _, err := w.IssueNonce(ctx, terms)
 		must(w.t, err)
-		in := session.Login{Nonce: nonce, Address: who, ChainID: 1, Client: laptop}
+		in := session.Login{Nonce: nonce, Account: token.KeyAccount(who), ChainID: 1, Client: laptop}
 		var g session.Grant
 		login := func() {
 			must(w.t, w.SpendNonce(ctx, nonce, terms))

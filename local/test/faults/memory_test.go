@@ -83,7 +83,7 @@ func TestEviction(t *testing.T) {
 		w.end(over, session.LoggedOut)
 		blocked, editor := w.stranger(), w.stranger()
 		stopped, edits := w.signIn(blocked), w.signIn(editor)
-		must(t, w.Block(ctx, w.UserOf(blocked), session.Change{Actor: operator}))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(blocked)), session.Change{Actor: operator}))
 		w.gives(editor, "editor")
 		in := w.verified(w.stranger())
 		unspent, _, err := w.IssueNonce(ctx, terms)
@@ -139,7 +139,7 @@ func TestKeysLost(t *testing.T) {
 		w.end(over, session.LoggedOut)
 		in := w.verified(who)
 		blocked := w.stranger()
-		must(t, w.Block(ctx, w.UserOf(blocked), session.Change{Actor: operator}))
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(blocked)), session.Change{Actor: operator}))
 		for key := range w.dump("") {
 			value, ttl := w.rdb.Dump(ctx, key).Val(), w.rdb.PTTL(ctx, key).Val()
 			if ttl < 0 {
@@ -154,7 +154,7 @@ func TestKeysLost(t *testing.T) {
 			if err := w.SpendNonce(ctx, in.Nonce, terms); !errors.Is(err, session.ErrNonceSpent) && !errors.Is(err, session.ErrNonceUnknown) {
 				t.Errorf("without %q a spent nonce is answered with %v", key, err)
 			}
-			_, err = w.Create(ctx, session.Login{Nonce: in.Nonce + key, Address: blocked, ChainID: 1, Client: laptop})
+			_, err = w.Create(ctx, session.Login{Nonce: in.Nonce + key, Account: token.KeyAccount(blocked), ChainID: 1, Client: laptop})
 			wants(t, "a login of the blocked", err, session.ErrBlocked)
 			must(t, w.rdb.RestoreReplace(ctx, key, ttl, value).Err())
 		}

@@ -15,6 +15,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // paths are ways in which a slot's keys may go from node to node: step by step, which of them have gone.
@@ -184,7 +185,7 @@ func (l load) round() {
 	if l.until("spend", func() (string, error) { return answer(w.SpendNonce(ctx, nonce, terms)) }, "ok", "spent") != "ok" {
 		return // it was spent, and nobody heard: that takes another nonce
 	}
-	in := session.Login{Nonce: nonce, Address: l.who, ChainID: 1, Client: laptop}
+	in := session.Login{Nonce: nonce, Account: token.KeyAccount(l.who), ChainID: 1, Client: laptop}
 	login := func() (_ string, err error) { g, err = w.Create(ctx, in); return answer(err) }
 	if l.until("login", login, "ok", "spent") != "ok" {
 		return
@@ -214,7 +215,7 @@ func testMovingLoad(t *testing.T, c *redistest.OwnCluster) {
 	var keys []string
 	for range 3 {
 		l := load{w: w, who: w.stranger(), refused: &refused}
-		keys = append(keys, w.recordKey(w.UserOf(l.who)))
+		keys = append(keys, w.recordKey(w.UserOf(token.KeyAccount(l.who))))
 		working.Go(func() {
 			for range 50 {
 				l.round()

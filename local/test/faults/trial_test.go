@@ -21,7 +21,7 @@ type trial struct {
 func (w *world) try(a act) *trial {
 	w.t.Helper()
 	who := w.stranger()
-	tr := &trial{act: a, plan: a.prepare(w, who), w: w, user: w.UserOf(who)}
+	tr := &trial{act: a, plan: a.prepare(w, who), w: w, user: w.UserOf(token.KeyAccount(who))}
 	tr.logged, tr.stored = w.size(), w.kinds(tr.user)
 	return tr
 }

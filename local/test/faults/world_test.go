@@ -160,7 +160,7 @@ var strangers atomic.Int64
 func (w *world) stranger() common.Address {
 	for {
 		who := common.HexToAddress(fmt.Sprintf("0x%040x", strangers.Add(1)))
-		if w.accept == nil || w.accept(w.UserOf(who)) {
+		if w.accept == nil || w.accept(w.UserOf(token.KeyAccount(who))) {
 			return who
 		}
 	}
@@ -174,7 +174,7 @@ func (w *world) verified(who common.Address) session.Login {
 	nonce, _, err := w.IssueNonce(ctx, terms)
 	must(w.t, err)
 	must(w.t, w.SpendNonce(ctx, nonce, terms))
-	return session.Login{Nonce: nonce, Address: who, ChainID: 1, Client: laptop}
+	return session.Login{Nonce: nonce, Account: token.KeyAccount(who), ChainID: 1, Client: laptop}
 }
 
 func (w *world) signIn(who common.Address) session.Grant {

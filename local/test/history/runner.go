@@ -152,7 +152,7 @@ func storeState(ctx context.Context, s *session.Store, a session.Access) {
 
 // administer does the operations that need no token.
 func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answer, error) {
-	user, change := s.UserOf(addressOf(c.Account)), session.Change{Actor: visitor.Actor()}
+	user, change := s.UserOf(accountOf(c.Account)), session.Change{Actor: visitor.Actor()}
 	switch c.Kind {
 	case Block:
 		return Answer{}, s.Block(ctx, user, change)
@@ -181,7 +181,7 @@ func (r *Runner) revokeAll(
 	ctx context.Context, s *session.Store, c Call, witness token.ID,
 ) (Answer, error) {
 	if c.Session == 0 {
-		user := s.UserOf(addressOf(c.Account))
+		user := s.UserOf(accountOf(c.Account))
 		n, err := s.RevokeAllOf(ctx, user, session.Revoked, session.Change{Actor: visitor.Actor()})
 		return Answer{Count: n}, err
 	}
@@ -206,7 +206,7 @@ func (r *Runner) account(ctx context.Context, s *session.Store, user token.UserI
 
 // Activity returns an account's events, newest first.
 func (r *Runner) Activity(ctx context.Context, s *session.Store, account int) ([]Event, error) {
-	stored, _, err := s.Activity(ctx, s.UserOf(addressOf(account)), "", eventsKept)
+	stored, _, err := s.Activity(ctx, s.UserOf(accountOf(account)), "", eventsKept)
 	var all []Event
 	for _, e := range stored {
 		all = append(all, Event{
@@ -220,7 +220,7 @@ func (r *Runner) Activity(ctx context.Context, s *session.Store, account int) ([
 func (r *Runner) login(c Call) session.Login {
 	presented := r.book.grant(Call{Session: c.Presented}).AccessToken
 	return session.Login{
-		Nonce: fmt.Sprint("login ", c.Session), Address: addressOf(c.Account), ChainID: 1,
+		Nonce: fmt.Sprint("login ", c.Session), Account: accountOf(c.Account), ChainID: 1,
 		Client: visitor, Presented: presented,
 	}
 }
@@ -243,16 +243,16 @@ func (r *Runner) granted(c Call, g session.Grant, err error) (Answer, error) {
 // it never does. The sixth key is that of the payload, which ends in the
 // session part of the id.
 func (r *Runner) nameLogin(c Call, args []any) {
-	id := token.ID{User: r.Store(c.Now).UserOf(addressOf(c.Account))}
+	id := token.ID{User: r.Store(c.Now).UserOf(accountOf(c.Account))}
 	if key, ok := args[3+5].(string); ok && len(key) > len(id.Session) {
 		copy(id.Session[:], key[len(key)-len(id.Session):])
 	}
 	r.book.name(id, c.Session)
 }
 
-// addressOf returns the address of an account.
-func addressOf(account int) common.Address {
-	return common.BytesToAddress(binary.BigEndian.AppendUint64([]byte("history"), uint64(account)))
+// accountOf returns the store's account for one of a history.
+func accountOf(account int) token.Account {
+	return token.KeyAccount(common.BytesToAddress(binary.BigEndian.AppendUint64([]byte("history"), uint64(account))))
 }
 
 func joined(u session.User) string { return strings.Join(u.Roles, ",") }
