@@ -110,7 +110,7 @@ func (x *exchange) renew(try attempt, access session.Access) (session.Grant, err
 	}
 	client := try.client
 	client.Device.Name = nameAfter(access.Session.Device, client.Device)
-	return x.api.store.StepUp(x.r.Context(), access, client)
+	return x.api.store.StepUp(x.r.Context(), access, client, nil)
 }
 
 // nameAfter returns the name of a device that replaces another. If it is the

@@ -47,7 +47,7 @@ func life(w *world, s *session.Store, n int) error {
 		{"refresh again", func() (err error) { _, err = s.Refresh(ctx, g.RefreshToken, laptop); return }},
 		{"step-up", func() (err error) {
 			if a, err = s.Inspect(ctx, next.AccessToken, session.Cookie); err == nil {
-				g, err = s.StepUp(ctx, a, laptop)
+				g, err = s.StepUp(ctx, a, laptop, nil)
 			}
 			return
 		}},

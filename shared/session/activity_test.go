@@ -39,7 +39,7 @@ func TestActivity(t *testing.T) {
 		wants(t, err, session.ErrStepUp)
 		a, err := w.Inspect(ctx, next.AccessToken, session.Cookie)
 		must(t, err)
-		_, err = w.StepUp(ctx, a, phone)
+		_, err = w.StepUp(ctx, a, phone, nil)
 		must(t, err)
 		_, err = w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"editor"}, asOperator)
 		must(t, err)

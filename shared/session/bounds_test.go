@@ -85,7 +85,7 @@ func TestStepUp_clockBehindAndGrace(t *testing.T) {
 		a, err := w.InspectRefresh(ctx, g.RefreshToken, session.Cookie)
 		must(t, err)
 		behind := w.clock.behind(20 * time.Second)
-		up, err := w.on(w.product, behind).StepUp(ctx, a, laptop)
+		up, err := w.on(w.product, behind).StepUp(ctx, a, laptop, nil)
 		must(t, err)
 		if s := up.Session; s.LastSeenAt.Before(a.Session.LastSeenAt) || s.IdleEnd.Before(a.Session.IdleEnd) {
 			t.Errorf("stored times moved back: %+v", s)
@@ -108,7 +108,7 @@ func TestStepUp_bounds(t *testing.T) {
 		w.clock.add(10 * time.Minute)
 		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
-		up, err := w.StepUp(ctx, a, laptop)
+		up, err := w.StepUp(ctx, a, laptop, nil)
 		must(t, err)
 		if up.AccessEnd.After(g.Session.AbsoluteEnd) || up.Session.IdleEnd.After(g.Session.AbsoluteEnd) {
 			t.Errorf("beyond the absolute end: %v, %v", up.AccessEnd, up.Session.IdleEnd)
@@ -116,7 +116,7 @@ func TestStepUp_bounds(t *testing.T) {
 		a, err = w.Inspect(ctx, up.AccessToken, session.Cookie)
 		must(t, err)
 		must(t, w.rdb.Del(ctx, w.PayloadKey(g.Session.ID)).Err())
-		_, err = w.StepUp(ctx, a, laptop)
+		_, err = w.StepUp(ctx, a, laptop, nil)
 		wants(t, err, token.ErrInvalid)
 		if w.rdb.Exists(ctx, w.PayloadKey(g.Session.ID)).Val() != 0 {
 			t.Error("a payload that was lost is back")
@@ -136,7 +136,7 @@ func TestStepUp_counts(t *testing.T) {
 		must(t, err)
 		third := laptop
 		third.Device.Class, third.Device.OS = session.Tablet, "Android"
-		up, err := w.StepUp(ctx, a, third)
+		up, err := w.StepUp(ctx, a, third, nil)
 		must(t, err)
 		live, hourly, err := w.Counters(ctx, session.Partition(g.User.ID))
 		must(t, err)
@@ -179,7 +179,7 @@ func TestStepUp_keepsTheTTL(t *testing.T) {
 		g := w.signIn(alice, laptop)
 		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
-		_, err = w.StepUp(ctx, a, phone)
+		_, err = w.StepUp(ctx, a, phone, nil)
 		must(t, err)
 		if ttl := w.rdb.PTTL(ctx, w.PayloadKey(g.Session.ID)).Val(); ttl <= 0 || ttl > w.opts.Absolute+session.Day {
 			t.Errorf("the payload is kept for %v", ttl)
@@ -295,7 +295,7 @@ func TestInspect_resets(t *testing.T) {
 		old := w.rdb.Get(ctx, w.RecordKey(g.Session.ID)).Val()
 		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
-		up, err := w.StepUp(ctx, a, elsewhere())
+		up, err := w.StepUp(ctx, a, elsewhere(), nil)
 		must(t, err)
 		if up.Session.IP != laptop.IP || up.Session.LastIP != elsewhere().IP {
 			t.Errorf("from %v, last %v", up.Session.IP, up.Session.LastIP)

@@ -67,7 +67,7 @@ func TestContract_keepsItsAccount(t *testing.T) {
 		must(t, err)
 		a, err := w.Inspect(ctx, next.AccessToken, laptop.Transport)
 		must(t, err)
-		renewed, err := w.StepUp(ctx, a, phone)
+		renewed, err := w.StepUp(ctx, a, phone, nil)
 		must(t, err)
 		for what, s := range map[string]session.Session{"refreshed": next.Session, "stepped up": renewed.Session, "inspected": a.Session} {
 			if s.Account != account || s.ChainID != account.Chain {

@@ -22,6 +22,8 @@ type Login struct {
 	// If it belongs to a session of the same account, the login replaces that
 	// session before it counts the others. Any other token has no effect.
 	Presented string
+	// Proof is what a contract accepted; nil for a key's account.
+	Proof *Proof
 	// Granted are roles that the configuration gives to the account. They count
 	// for the session limit only.
 	Granted []string
@@ -52,15 +54,22 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
+	proof, err := s.sealProof(id, e, in.Proof)
+	if err != nil {
+		return Grant{}, err
+	}
 	rate := s.accountRate(loginRate, s.opts.LoginRate, id.User)
 	presented, own := s.presentedSession(ctx, in.Presented, id.User)
+	if in.Proof != nil {
+		own = append(own, s.stateKey(id))
+	}
 	c.keys = slices.Concat([]string{s.payloadKey(id), s.preferencesKey(id.User)}, own, rate.keys)
 	c.args = []any{
 		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + outlasts),
 		presented,
 		EffectiveLimit(s.opts.SessionLimit), s.opts.LimitPolicy.String(), s.roleLimits(),
 		strings.Join(append([]string{RoleUser}, in.Granted...), ","),
-		rate.arg(),
+		rate.arg(), proof,
 	}
 	r, err := s.commit(ctx, createScript, c)
 	if err != nil {
@@ -124,6 +133,9 @@ func (s *Store) newEntry(
 		return entry{}, err
 	}
 	e.flags = boundWith(in.Client.Device)
+	if in.Proof != nil {
+		e.flags |= flagContract
+	}
 	e.device, e.network = caller.device(e.flags), caller.network
 	e.lastDevice, e.lastNetwork = e.device, e.network
 	return e, nil

@@ -75,7 +75,7 @@ func testDamagedBeside(t *testing.T, w *world, emitted *journal, key string) {
 	changed(session.EventStepUp, func() error {
 		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
-		g, err = w.StepUp(ctx, a, laptop)
+		g, err = w.StepUp(ctx, a, laptop, nil)
 		return err
 	})
 	changed(session.EventNetwork, func() error {

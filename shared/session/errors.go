@@ -101,12 +101,15 @@ const (
 	// StoreReset means that a token was newer than the record, because Redis
 	// lost a write.
 	StoreReset
+	// WalletChanged means that the account's contract no longer accepts the
+	// signature of its login.
+	WalletChanged
 )
 
 var reasons = [...]string{
 	"unknown", "logged_out", "idle_timeout", "absolute_timeout", "evicted", "revoked",
 	"revoked_by_admin", "refresh_reused", "hijack_suspected", "account_blocked",
-	"account_erased", "store_reset",
+	"account_erased", "store_reset", "wallet_changed",
 }
 
 // String returns the reason's name as clients see it.

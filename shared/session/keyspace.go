@@ -28,6 +28,7 @@ import (
 //	prefix:{b3f}:e                   the partition's erased accounts
 //	prefix:{b3f}:l<hash>             a rate limit within the partition
 //	prefix:{Kq}:n<hash of the nonce> a nonce, which begins with the tag
+//	prefix:{Kq}:t<hash of the nonce> the attempts to use it
 //	prefix:{Kq}:l<hash>              a network's rate limit, beside its nonces
 //	prefix:f<0-7>:<hour>             failed logins of an hour
 //	prefix:admins                    the list of admins
@@ -146,7 +147,17 @@ func (s *Store) subjectKeys(u token.UserID) []string {
 // nonceKey returns the key of a nonce. It follows from the nonce alone, because
 // a caller's network may change between requesting the nonce and spending it.
 func (s *Store) nonceKey(nonce string) string {
-	return s.nonceSlot(nonceTag(nonce)) + "n" + string(s.keys.Lookup(seal.NonceName, []byte(nonce))[:16])
+	return s.nonceSlot(nonceTag(nonce)) + "n" + s.nonceName(nonce)
+}
+
+// attemptsKey returns the key of the attempts to use a nonce; see HoldNonce.
+func (s *Store) attemptsKey(nonce string) string {
+	return s.nonceSlot(nonceTag(nonce)) + "t" + s.nonceName(nonce)
+}
+
+// nonceName returns what Redis holds instead of a nonce: a keyed hash.
+func (s *Store) nonceName(nonce string) string {
+	return string(s.keys.Lookup(seal.NonceName, []byte(nonce))[:16])
 }
 
 // nonceSlot returns the beginning of the keys of all networks that share a tag

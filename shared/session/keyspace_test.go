@@ -118,7 +118,7 @@ func TestStore_roundTrips(t *testing.T) {
 		expect("revoke all others", 1)
 		a, err = s.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
-		_, err = s.StepUp(ctx, a, laptop)
+		_, err = s.StepUp(ctx, a, laptop, nil)
 		must(t, err)
 		expect("step-up", 2)
 		must(t, s.Block(ctx, s.UserOf(token.KeyAccount(bob)), session.Change{Actor: laptop.Actor()}))

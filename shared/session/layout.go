@@ -129,6 +129,17 @@ var layouts = []layout{
 		{"idem", script.KeySize, false},
 		{"terms", 0, false},
 	}},
+	{name: "attempt", fields: []layoutField{ // to use a nonce
+		{"count", 1, true},
+		{"free_at", 6, true},
+		{"idem", script.KeySize, false},
+	}},
+	{name: "proof", fields: []layoutField{ // of a contract's session
+		{"checked_at", 6, true},
+		{"free_at", 6, true},
+		{"idem", script.KeySize, false},
+		{"sealed", 0, false},
+	}},
 	{name: "item", fields: []layoutField{ // of a session's state
 		{"expires", 6, true},
 		{"size", 4, true},
@@ -216,6 +227,8 @@ const (
 	// replyCache is how long a reply is kept: longer than a request may be
 	// under way.
 	replyCache = 5 * minuteMillis
+	// proofRetry is when a contract that could not be asked is asked again.
+	proofRetry = 5 * minuteMillis
 	// noopsKept is how many no-ops of an account are kept for as long: more
 	// than may be under way.
 	noopsKept = 64
@@ -235,8 +248,10 @@ var constants = sync.OnceValue(func() map[string]string {
 	all := map[string]string{
 		"BLANK_RECORD": luaString(string([]byte{recordFormat}) +
 			strings.Repeat("\x00", headSize-1)),
-		"NO_SESSION": luaString(strings.Repeat("\x00", sessionSize)),
-		"NO_HASH":    luaString(strings.Repeat("\x00", token.HashSize)),
+		"NO_SESSION":  luaString(strings.Repeat("\x00", sessionSize)),
+		"NO_HASH":     luaString(strings.Repeat("\x00", token.HashSize)),
+		"PROOF_FIELD": luaString(proofField),
+		"NO_IDEM":     luaString(strings.Repeat("\x00", script.KeySize)),
 	}
 	for name, n := range map[string]int{
 		"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "ENDED": outcomeEnded,
@@ -260,7 +275,7 @@ var constants = sync.OnceValue(func() map[string]string {
 
 		"OFF": int(PolicyOff), "LOG": int(PolicyLog), "STEP_UP": int(PolicyStepUp),
 		"REVOKE": int(PolicyRevoke), "STEP_UP_REQUIRED": flagStepUpRequired,
-		"DEVICE_ID":    flagDeviceID,
+		"DEVICE_ID": flagDeviceID, "OF_CONTRACT": flagContract,
 		"BLOCKED_FLAG": flagBlocked, "PREFERENCES_FLAG": flagPreferences,
 		"COOKIE": int(Cookie), "DESKTOP": int(Desktop), "MOBILE": int(Mobile),
 		"TABLET": int(Tablet), "LOGINS": hourlyLogins, "RENEWALS": hourlyRenewals,
@@ -270,7 +285,10 @@ var constants = sync.OnceValue(func() map[string]string {
 		"KEY_SIZE": script.KeySize, "NOOPS_KEPT": noopsKept,
 		"VERSION_SIZE": nonceEnd - nonceAt, "COUNTERS_FORMAT": countersFormat,
 		"COUNTERS_SIZE": countersSize, "CHAIN_SIZE": chainSize, "CELL_SIZE": hourlyCountSize,
-		"RATE_SIZE": sizeOf("rate"), "PART_HEAD": sizeOf("part"), "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
+		"RATE_SIZE": sizeOf("rate"), "ATTEMPT_SIZE": sizeOf("attempt"),
+		"PROOF_HEAD": sizeOf("proof"), "STATE_FIELD_SIZE": stateFieldSize,
+		"PROOF_RETRY": proofRetry,
+		"PART_HEAD":   sizeOf("part"), "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
 		"ENDED_KEPT": endedKept, "ENDED_MAX": endedMax, "EVENTS_READ_AGAIN": eventsReadAgain,
 		"SEGMENT_COMPACT": segmentCompact,
 

@@ -276,7 +276,7 @@ func TestEnds_expire(t *testing.T) {
 		kept("the state after another write", state, whole-10*time.Minute)
 		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
-		_, err = w.StepUp(ctx, a, phone)
+		_, err = w.StepUp(ctx, a, phone, nil)
 		must(t, err)
 		kept("the payload after a step-up", payload, whole)
 

@@ -86,7 +86,7 @@ func storyOfAccount(t *testing.T, w *world, s *session.Store) {
 	wants(t, err, session.ErrStepUp)
 	a, err := s.Inspect(ctx, g.AccessToken, session.Cookie)
 	must(t, err)
-	up, err := s.StepUp(ctx, a, phone)
+	up, err := s.StepUp(ctx, a, phone, nil)
 	must(t, err)
 	if _, err := s.Validate(ctx, up.AccessToken, phone); err != nil {
 		t.Errorf("after a step-up %v", err)

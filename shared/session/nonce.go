@@ -82,25 +82,28 @@ func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.
 // [*RateError]. It takes one round trip.
 func (s *Store) SpendNonce(ctx context.Context, nonce string, terms NonceTerms) error {
 	idem := script.NewIdempotencyKey()
-	spend := &script.Call{
+	r, err := s.countAndRun(ctx, s.networkRate(loginRate, s.opts.LoginRate, terms.From), script.Call{
 		Script: spendNonceScript, Keys: []string{s.nonceKey(nonce)}, Args: []any{idem[:]},
+	})
+	if err != nil {
+		return err
 	}
-	limit := s.networkRate(loginRate, s.opts.LoginRate, terms.From)
+	return s.spent(r, terms)
+}
+
+// countAndRun runs a script, and counts it against a rate limit in the same
+// round trip. The script runs even if the rate limit refuses it.
+func (s *Store) countAndRun(
+	ctx context.Context, limit rateLimit, call script.Call,
+) (script.Reply, error) {
 	if len(limit.keys) == 0 {
-		r, err := s.run(ctx, spend.Script, spend.Keys, spend.Args...)
-		if err != nil {
-			return err
-		}
-		return s.spent(r, terms)
+		return s.run(ctx, call.Script, call.Keys, call.Args...)
 	}
 	count := limit.count(s.now())
-	if err := script.Pipeline(ctx, s.rdb, count, spend); err != nil {
-		return err
+	if err := script.Pipeline(ctx, s.rdb, count, &call); err != nil {
+		return nil, err
 	}
-	if err := limit.result(count.Reply); err != nil {
-		return err
-	}
-	return s.spent(spend.Reply, terms)
+	return call.Reply, limit.result(count.Reply)
 }
 
 // spent returns the error of the reply to spending a nonce.

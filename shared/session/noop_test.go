@@ -32,7 +32,7 @@ func TestEnded_tokenWritesNothing(t *testing.T) {
 				_, _ = w.Refresh(ctx, old.RefreshToken, client)
 				_, _ = w.Inspect(ctx, old.AccessToken, client.Transport)
 				_, _ = w.InspectRefresh(ctx, old.RefreshToken, client.Transport)
-				_, _ = w.StepUp(ctx, a, client)
+				_, _ = w.StepUp(ctx, a, client, nil)
 				_, _ = w.PutState(ctx, a, "form", []byte(`1`), 0, session.StateCondition{})
 				_ = w.DeleteState(ctx, a, "form", session.StateCondition{})
 				_, _ = w.SetPreferences(ctx, a, session.Preferences{}, []byte(`{"a":1}`), client.Actor())

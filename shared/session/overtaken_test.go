@@ -126,7 +126,7 @@ func TestRefresh_repeatOvertakenByStepUp(t *testing.T) {
 		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		var up session.Grant
-		_, err = w.overtaken(func() { up, err = w.StepUp(ctx, a, laptop); must(t, err) }).Refresh(ctx, g.RefreshToken, laptop)
+		_, err = w.overtaken(func() { up, err = w.StepUp(ctx, a, laptop, nil); must(t, err) }).Refresh(ctx, g.RefreshToken, laptop)
 		wants(t, err, token.ErrInvalid)
 		w.opens(up)
 	})
@@ -143,7 +143,7 @@ func TestRefresh_secondTabOvertakenByStepUp(t *testing.T) {
 		w.clock.add(time.Second)
 		a, err := w.Inspect(ctx, next.AccessToken, session.Cookie)
 		must(t, err)
-		up, err := w.StepUp(ctx, a, laptop)
+		up, err := w.StepUp(ctx, a, laptop, nil)
 		must(t, err)
 		_, err = w.Refresh(ctx, g.RefreshToken, laptop)
 		wants(t, err, token.ErrInvalid)
@@ -162,7 +162,7 @@ func TestStepUp_clockBehind(t *testing.T) {
 		a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		behind := w.clock.behind(10 * time.Second)
-		_, err = w.StepUp(ctx, a, laptop)
+		_, err = w.StepUp(ctx, a, laptop, nil)
 		must(t, err)
 		_, err = w.on(w.product, behind).Validate(ctx, g.AccessToken, laptop)
 		wants(t, err, session.ErrTokenExpired)
@@ -334,7 +334,7 @@ func TestSweep_recountBetweenStepUps(t *testing.T) {
 		step := func(c session.Client) {
 			a, err := w.InspectRefresh(context.Background(), g.RefreshToken, session.Cookie)
 			must(t, err)
-			g, err = w.StepUp(context.Background(), a, c)
+			g, err = w.StepUp(context.Background(), a, c, nil)
 			must(t, err)
 		}
 		record := w.RecordKey(g.Session.ID)
@@ -387,7 +387,7 @@ func TestEvents_endedSince(t *testing.T) {
 		a, err = w.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
 		emitted = nil
-		s = w.overtaken(func() { _, err := w.StepUp(ctx, a, laptop); must(t, err) })
+		s = w.overtaken(func() { _, err := w.StepUp(ctx, a, laptop, nil); must(t, err) })
 		_, err = s.Refresh(ctx, g.RefreshToken, laptop)
 		wants(t, err, token.ErrInvalid)
 		if n := count(emitted, session.EventRefresh); n != 1 {

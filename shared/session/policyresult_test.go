@@ -208,7 +208,7 @@ func TestStepUp(t *testing.T) {
 
 		a, err = w.Inspect(ctx, again.AccessToken, session.Cookie)
 		must(t, err)
-		up, err := w.StepUp(ctx, a, phone)
+		up, err := w.StepUp(ctx, a, phone, nil)
 		must(t, err)
 		if s := up.Session; s.StepUpRequired || !s.ElevatedUntil.Equal(w.clock.now().Add(w.opts.StepUp)) || s.Device.Name != phone.Device.Name {
 			t.Errorf("renewed as %+v", s)
@@ -248,7 +248,7 @@ func TestStepUp_overtaken(t *testing.T) {
 			_, err := w.Refresh(ctx, g.RefreshToken, laptop)
 			must(t, err)
 		}), w.clock)
-		up, err := s.StepUp(ctx, a, laptop)
+		up, err := s.StepUp(ctx, a, laptop, nil)
 		must(t, err)
 		w.opens(up)
 		if n := w.generation(up); n != 2 {
@@ -265,7 +265,7 @@ func TestStepUp_overtakenByTheEnd(t *testing.T) {
 		must(t, err)
 		_, err = w.Revoke(ctx, g.Session.ID, session.Revoked, session.Change{Actor: laptop.Actor()})
 		must(t, err)
-		_, err = w.StepUp(ctx, a, laptop)
+		_, err = w.StepUp(ctx, a, laptop, nil)
 		wantsEnded(t, err, session.Revoked)
 		w.dead(g)
 	})
@@ -350,7 +350,7 @@ func TestStepUp_lateTokens(t *testing.T) {
 			t.Helper()
 			a, err := w.Inspect(ctx, access, session.Cookie)
 			must(t, err)
-			g, err := w.StepUp(ctx, a, laptop)
+			g, err := w.StepUp(ctx, a, laptop, nil)
 			must(t, err)
 			return g
 		}

@@ -40,6 +40,7 @@ const (
 const (
 	flagStepUpRequired = 1 << 0 // cleared by a fresh signature
 	flagDeviceID       = 1 << 1 // bound to a device id, which later requests must send
+	flagContract       = 1 << 2 // of a contract's account: has a proof
 )
 
 // entry is a live session as the record lists it. The number after a field is

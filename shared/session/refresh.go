@@ -67,7 +67,7 @@ func (s *Store) askRefresh(c *transaction, t token.Token, next token.Pair, clien
 		s.opts.Grace.Milliseconds(), s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(),
 		append(access, refresh...), s.policies(), caller.devices(), caller.networks(),
 		[]byte{byte(client.Transport)},
-		rate.arg(),
+		rate.arg(), s.opts.WalletRecheck.Milliseconds(),
 	}
 	return nil
 }
@@ -104,5 +104,8 @@ func (s *Store) refreshed(
 	}
 	g, err := s.grant(tokens, e, p)
 	g.Repeated = e.idem != idem
+	if err == nil && r.Text(3) != "" {
+		g.Check = s.claimed(ctx, t.ID(), e, r.Text(3), idem)
+	}
 	return g, err
 }

@@ -185,7 +185,7 @@ func TestTouch_afterAStepUp(t *testing.T) {
 				a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 				must(t, err)
 				var up session.Grant
-				s := w.on(w.beforeScript(func() { up, err = w.StepUp(ctx, a, laptop); must(t, err) }), w.clock)
+				s := w.on(w.beforeScript(func() { up, err = w.StepUp(ctx, a, laptop, nil); must(t, err) }), w.clock)
 				_, err = s.Validate(ctx, g.AccessToken, late)
 				wants(t, err, session.ErrTokenExpired)
 				w.opens(up)
@@ -208,7 +208,7 @@ func TestMoved_afterAStepUp(t *testing.T) {
 			err := next(ctx, cmd)
 			if isScript(cmd) && err == nil && !done { // it has recorded the network
 				done = true
-				up, err = w.StepUp(ctx, a, phone)
+				up, err = w.StepUp(ctx, a, phone, nil)
 			}
 			return err
 		}), w.clock)
@@ -239,7 +239,7 @@ func TestMoved_afterAStepUpFromThere(t *testing.T) {
 			err := next(ctx, cmd)
 			if isScript(cmd) && err == nil && !done { // it has recorded the network
 				done = true
-				up, err = w.StepUp(ctx, a, there)
+				up, err = w.StepUp(ctx, a, there, nil)
 			}
 			return err
 		}), w.clock)

@@ -292,7 +292,7 @@ func (w *world) kept(t *testing.T, s *session.Store) {
 		wants(t, err, session.ErrStepUp)
 		a, err = s.Inspect(ctx, g.AccessToken, session.Cookie)
 		must(t, err)
-		up, err := s.StepUp(ctx, a, phone)
+		up, err := s.StepUp(ctx, a, phone, nil)
 		must(t, err)
 		_, err = s.Revoke(ctx, up.Session.ID, session.LoggedOut, session.Change{Actor: phone.Actor()})
 		must(t, err)

@@ -35,6 +35,7 @@ var libraries = []library{
 	{"binding", []string{"events"}},
 	{"rate_limit", []string{"bytes"}},
 	{"state", []string{"bytes"}},
+	{"proof", []string{"bytes"}},
 }
 
 type library struct {
@@ -43,29 +44,32 @@ type library struct {
 }
 
 var (
-	createScript  = newScript("create", "subject", "change", "rate_limit")
+	createScript  = newScript("create", "subject", "change", "rate_limit", "proof")
 	touchScript   = newScript("touch", "subject", "end_session", "renewal", "binding")
 	refreshScript = newScript("refresh", "subject", "end_session", "renewal", "binding",
-		"rate_limit")
-	stepUpScript      = newScript("step_up", "subject", "change", "renewal")
-	revokeScript      = newScript("revoke", "subject", "end_session", "roles")
-	revokeAllScript   = newScript("revoke_all", "noop", "change", "roles")
-	blockScript       = newScript("block", "account", "change", "roles")
-	rolesScript       = newScript("roles", "account", "change", "roles")
-	eraseScript       = newScript("erase", "account", "change", "roles")
-	dropAdminScript   = newScript("drop_admin")
-	lastIPScript      = newScript("last_ip", "record")
-	preferencesScript = newScript("preferences", "subject", "reply_cache", "change")
-	statePutScript    = newScript("state_put", "reply_cache", "record", "state")
-	stateDeleteScript = newScript("state_delete", "reply_cache", "record", "state")
-	issueNonceScript  = newScript("issue_nonce", "rate_limit")
-	spendNonceScript  = newScript("spend_nonce", "bytes")
-	rateLimitScript   = newScript("rate_limit", "rate_limit")
-	sweepScript       = newScript("sweep", "change")
-	forgetScript      = newScript("forget", "change")
-	recountScript     = newScript("recount")
-	healthScript      = newScript("health")
-	migrateScript     = newScript("migrate", "change")
+		"rate_limit", "proof")
+	stepUpScript       = newScript("step_up", "subject", "change", "renewal", "proof")
+	revokeScript       = newScript("revoke", "subject", "end_session", "roles")
+	revokeAllScript    = newScript("revoke_all", "noop", "change", "roles")
+	blockScript        = newScript("block", "account", "change", "roles")
+	rolesScript        = newScript("roles", "account", "change", "roles")
+	eraseScript        = newScript("erase", "account", "change", "roles")
+	dropAdminScript    = newScript("drop_admin")
+	lastIPScript       = newScript("last_ip", "record")
+	preferencesScript  = newScript("preferences", "subject", "reply_cache", "change")
+	statePutScript     = newScript("state_put", "reply_cache", "record", "state")
+	stateDeleteScript  = newScript("state_delete", "reply_cache", "record", "state")
+	issueNonceScript   = newScript("issue_nonce", "rate_limit")
+	spendNonceScript   = newScript("spend_nonce", "bytes")
+	holdNonceScript    = newScript("hold_nonce", "bytes")
+	releaseNonceScript = newScript("release_nonce", "bytes")
+	proofScript        = newScript("proof", "proof")
+	rateLimitScript    = newScript("rate_limit", "rate_limit")
+	sweepScript        = newScript("sweep", "change")
+	forgetScript       = newScript("forget", "change")
+	recountScript      = newScript("recount")
+	healthScript       = newScript("health")
+	migrateScript      = newScript("migrate", "change")
 )
 
 // newScript makes a script of its file and the libraries that it uses. It

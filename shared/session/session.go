@@ -189,6 +189,9 @@ type Grant struct {
 	// Evicted are the sessions that this login ended because of the session
 	// limit.
 	Evicted []token.ID
+	// Check is set by a refresh if the caller must check again whether the
+	// account's contract accepts the signature; see [Store.Checked].
+	Check *Check
 	// Repeated reports that a refresh changed nothing, because the same tokens
 	// were returned before.
 	Repeated bool
@@ -254,6 +257,9 @@ type Options struct {
 	// last login. They are kept for as long as it has a live session in any
 	// case.
 	PreferencesKeep time.Duration
+	// WalletRecheck is how long after a contract accepted the signature of a
+	// session it is asked again, at a refresh. 0 means never.
+	WalletRecheck time.Duration
 	// StateQuota is the most state that a session may have, in bytes.
 	StateQuota int
 	// NonceRate limits the nonces of a network. LoginRate limits the logins of

@@ -73,6 +73,9 @@ func (s *Store) ListState(ctx context.Context, a Access) (StateList, error) {
 	}
 	list := StateList{Quota: s.opts.StateQuota}
 	for field, value := range stored {
+		if len(field) != stateFieldSize {
+			continue // the proof
+		}
 		item, err := s.openItem(ctx, a.Session.ID, field, value)
 		if errors.Is(err, ErrNotFound) {
 			continue
@@ -284,10 +287,13 @@ func versionOf(stored string) string {
 	return hex.EncodeToString([]byte(stored[itemHead+nonceAt : itemHead+nonceEnd]))
 }
 
+// stateFieldSize is the size of the names of fields that hold a key of the state.
+const stateFieldSize = 16
+
 // stateField returns what Redis holds instead of a key's name: a keyed hash,
 // which differs between sessions.
 func (s *Store) stateField(id token.ID, key string) string {
-	return string(s.keys.Lookup(seal.StateName, id.User[:], id.Session[:], []byte(key))[:16])
+	return string(s.keys.Lookup(seal.StateName, id.User[:], id.Session[:], []byte(key))[:stateFieldSize])
 }
 
 // stateKeys returns the keys of a script that changes state.

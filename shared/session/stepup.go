@@ -79,10 +79,14 @@ func (s *Store) checkRefresh(e entry, t token.Token, transport Transport, now ti
 // [Store.Inspect], which read the session. If a refresh came in between it
 // reads the session again. It returns [ErrUnavailable] if that happens again
 // and again.
-func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, error) {
+// proof is what a contract accepted, which replaces the proof of the session;
+// it is nil for a key's account.
+func (s *Store) StepUp(
+	ctx context.Context, a Access, client Client, proof *Proof,
+) (Grant, error) {
 	c := s.newTransaction(a.User.ID, client.Actor())
 	for range staleReads {
-		g, err := s.stepUp(ctx, c, a, client)
+		g, err := s.stepUp(ctx, c, a, client, proof)
 		if !errors.Is(err, errStale) {
 			return g, err
 		}
@@ -108,7 +112,9 @@ func (s *Store) StepUp(ctx context.Context, a Access, client Client) (Grant, err
 
 // stepUp makes one attempt. It returns errStale if the session was rotated
 // since a was read.
-func (s *Store) stepUp(ctx context.Context, c transaction, a Access, client Client) (Grant, error) {
+func (s *Store) stepUp(
+	ctx context.Context, c transaction, a Access, client Client, proof *Proof,
+) (Grant, error) {
 	tokens, err := token.PairOf(s.keys,
 		token.NewRefresh(a.entry.key, a.Session.ID, a.entry.generation+1))
 	if err != nil {
@@ -117,7 +123,7 @@ func (s *Store) stepUp(ctx context.Context, c transaction, a Access, client Clie
 	p := payload{
 		account: a.payload.account, ip: a.payload.ip, lastIP: client.IP, device: client.Device,
 	}
-	if err := s.askStepUp(&c, a.entry, tokens, p, client); err != nil {
+	if err := s.askStepUp(&c, a.entry, tokens, p, client, proof); err != nil {
 		return Grant{}, err
 	}
 	r, err := s.commit(ctx, stepUpScript, c)
@@ -140,7 +146,7 @@ func (s *Store) stepUp(ctx context.Context, c transaction, a Access, client Clie
 
 // askStepUp sets the script's keys and arguments.
 func (s *Store) askStepUp(
-	c *transaction, e entry, tokens token.Pair, p payload, client Client,
+	c *transaction, e entry, tokens token.Pair, p payload, client Client, proof *Proof,
 ) error {
 	id := tokens.Access.ID()
 	access, refresh, err := tokens.Hashes(s.keys)
@@ -151,18 +157,22 @@ func (s *Store) askStepUp(
 	if err != nil {
 		return err
 	}
-	flags := boundWith(client.Device)
+	flags := boundWith(client.Device) | e.flags&flagContract
 	device := caller.device(flags)
 	sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode())
 	if err != nil {
 		return err
 	}
-	c.keys = []string{s.payloadKey(id)}
+	sealedProof, err := s.sealProof(id, e, proof)
+	if err != nil {
+		return err
+	}
+	c.keys = s.ownKeys(id)
 	c.args = []any{
 		id.Session[:], e.generation, append(access, refresh...),
 		s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(), millis(c.now.Add(s.opts.StepUp)),
 		append(device[:], caller.network[:]...), int(flags),
-		[]byte{byte(client.Device.Class)}, sealed,
+		[]byte{byte(client.Device.Class)}, sealed, sealedProof,
 	}
 	return nil
 }

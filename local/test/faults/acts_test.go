@@ -156,7 +156,7 @@ var sessionActs = []act{
 				ask: func() (string, error) {
 					a, err := w.Inspect(ctx, g.AccessToken, session.Cookie)
 					if err == nil {
-						_, err = w.StepUp(ctx, a, laptop)
+						_, err = w.StepUp(ctx, a, laptop, nil)
 					}
 					return answer(err)
 				},

@@ -68,7 +68,7 @@ func TestClockSkew(t *testing.T) {
 			}
 			a, err := one.Inspect(ctx, g.AccessToken, session.Cookie)
 			must(t, err)
-			g, err = other.StepUp(ctx, a, laptop)
+			g, err = other.StepUp(ctx, a, laptop, nil)
 			must(t, err)
 			if a, err := one.Validate(ctx, g.AccessToken, laptop); err != nil || a.Session.ElevatedUntil.Sub(s.clock.now()) < 4*time.Minute {
 				t.Errorf("%s: elevated until %v, %v", name, a.Session.ElevatedUntil, err)

@@ -146,7 +146,7 @@ var losses = []loss{
 		var up session.Grant
 		lose = func() {
 			var err error
-			up, err = w.StepUp(ctx, w.opens(g), laptop)
+			up, err = w.StepUp(ctx, w.opens(g), laptop, nil)
 			must(w.t, err)
 		}
 		return lose, func() { ended(w.t, w.refusal(up), session.StoreReset) }

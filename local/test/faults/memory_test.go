@@ -178,7 +178,7 @@ func TestKeysLost_all(t *testing.T) {
 		for _, spent := range []string{in.Nonce, nonce} {
 			wants(t, "a nonce", w.SpendNonce(ctx, spent, terms), session.ErrNonceUnknown)
 		}
-		_, err = w.StepUp(ctx, a, laptop)
+		_, err = w.StepUp(ctx, a, laptop, nil)
 		wants(t, "a step-up", err, token.ErrInvalid)
 		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		wants(t, "a logout", err, token.ErrInvalid)

@@ -3,8 +3,9 @@
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
 -- KEYS[6]   the session's payload
 -- KEYS[7]   the preferences
--- KEYS[8], KEYS[9] payload and state of the session in ARGV[10], if it has one
--- KEYS[8..] or KEYS[10..] the rate limits of the account's logins
+-- then      payload and state of the session in ARGV[10], if it has one
+-- then      the state of the session, if ARGV[16] is a proof
+-- then      the rate limits of the account's logins
 -- ARGV[7]   the entry to list; its idempotency key is ARGV[2]
 -- ARGV[8]   the sealed payload
 -- ARGV[9]   how long to keep the payload, ms
@@ -17,6 +18,7 @@
 -- ARGV[14]  roles that are not in the record and count for the limit, comma
 --           separated
 -- ARGV[15]  sizes of the rate limits, see lib/rate_limit.lua
+-- ARGV[16]  what a contract accepted, see lib/proof.lua; or empty
 --
 -- Returns  {DONE, record}  created, now or when this change ran before
 --          {SPENT}         the login that makes this session was done before
@@ -27,8 +29,12 @@
 local payload, preferences = KEYS[6], KEYS[7]
 local entry, sealed, keep, presented = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local general_limit, policy, role_limits, other_roles = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
-local rate_limits = ARGV[15]
+local rate_limits, proof = ARGV[15], ARGV[16]
 local session, replaces = get(entry, F.session), presented ~= ''
+
+local next_key = replaces and 10 or 8
+local state = proof ~= '' and KEYS[next_key]
+if state then next_key = next_key + 1 end
 
 -- limitOf returns how many live sessions an account with these roles may have:
 -- the largest limit of its roles, or the general one.
@@ -77,7 +83,7 @@ endEntries(change, rec, function(e) return expiry(e, 0, change.now) end, IDLE_TI
 endEntries(change, rec, function(e) return get(e, F.session) == presented end, LOGGED_OUT)
 local limit = limitOf(rec.roles)
 local full = #rec.live >= limit and policy == 'deny'
-local wait = not full and rateLimit(replaces and 10 or 8, rate_limits, change.now)
+local wait = not full and rateLimit(next_key, rate_limits, change.now)
 if full or wait then
   emitted = {} -- nothing of it is written
   return full and {FULL} or {LIMITED, wait}
@@ -97,5 +103,6 @@ redis.call('SET', payload, sealed, 'PX', keep)
 local kept = redis.call('PEXPIRE', preferences, ttl(change, preferencesEnd(change, rec)))
 setPreferencesFlag(rec, kept == 1)
 if replaces then redis.call('UNLINK', KEYS[8], KEYS[9]) end
+if state then saveProof(state, proof, change.now, tonumber(keep)) end
 save(change, rec)
 return {DONE, redis.call('GET', change.record)}

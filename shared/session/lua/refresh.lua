@@ -18,9 +18,12 @@
 -- ARGV[16]  the caller's network, 8 bytes, or empty if it presented none
 -- ARGV[17]  the caller's transport, 1 byte
 -- ARGV[18]  sizes of the rate limits, see lib/rate_limit.lua
+-- ARGV[19]  how long after a check a contract's proof is checked again, ms; 0
+--           for never
 --
--- Returns  {DONE, entry, payload}  what is current now: the presented token's
---                                  own generation, or the next
+-- Returns  {DONE, entry, payload, proof}
+--            what is current now: the presented token's own generation, or the
+--            next; proof is sealed if the caller is to check it, else empty
 --          {UNKNOWN}               no such session, payload or token
 --          {LIMITED, ms}           too many; nothing was changed; when to retry
 --          {ENDED, reason, time, mine}
@@ -29,7 +32,7 @@ local payload, state, session = KEYS[6], KEYS[7], ARGV[7]
 local generation, hash, grace = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
 local access, idle, successor = tonumber(ARGV[11]), tonumber(ARGV[12]), ARGV[13]
 local policies, devices, network, transport = ARGV[14], ARGV[15], ARGV[16], ARGV[17]
-local rate_limits, now = ARGV[18], change.now
+local rate_limits, recheck, now = ARGV[18], tonumber(ARGV[19]), change.now
 
 local raw = redis.call('GET', change.record)
 local at, reply = findLive(raw, session, now, change.idem)
@@ -41,6 +44,15 @@ local sealed = redis.call('GET', payload)
 if not sealed then return {UNKNOWN} end
 local entry = get(raw, at, F.entry)
 if get(entry, F.transport) ~= transport then return {UNKNOWN} end
+
+-- currentIs returns the reply for an entry.
+local function currentIs(entry)
+  local proof = ''
+  if number(entry, F.flags) % (2 * OF_CONTRACT) >= OF_CONTRACT then
+    proof = claimCheck(state, now, change.idem, recheck)
+  end
+  return {DONE, entry, sealed, proof}
+end
 
 local function stop(reason) return endAndReply(change, payload, state, raw, session, reason) end
 
@@ -67,7 +79,7 @@ if expected ~= hash then return {UNKNOWN} end
 if behind then
   if get(entry, F.idem) == change.idem then -- the retry of this very rotation
     emitAgain(change)
-    return {DONE, entry, sealed}
+    return currentIs(entry)
   end
   local device = presentedDevice(entry, devices)
   local bound = number(policies, F.policies.device) == OFF or device == ''
@@ -84,7 +96,7 @@ if wait then
   emitted = {} -- nothing of it is written
   return {LIMITED, wait}
 end
-if within then return {DONE, entry, sealed} end
+if within then return currentIs(entry) end
 
 entry = with(checked,
   F.seen, math.max(now, number(checked, F.seen)),
@@ -99,4 +111,4 @@ entry = with(checked,
 emit(change, EVENT_REFRESH, session, 0)
 writeEvents(change)
 redis.call('SETRANGE', change.record, at, entry)
-return {DONE, entry, sealed}
+return currentIs(entry)

@@ -32,7 +32,8 @@ local all = redis.call('HGETALL', state)
 local stored, used, count, expired = nil, number(value, F.item.size), 1, {}
 for i = 1, #all, 2 do
   local name, item = all[i], all[i + 1]
-  if isExpired(item, now) then
+  if #name ~= STATE_FIELD_SIZE then -- the proof, see lib/proof.lua
+  elseif isExpired(item, now) then
     expired[#expired + 1] = name
   elseif name == field then
     stored = item

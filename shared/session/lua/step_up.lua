@@ -4,6 +4,7 @@
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
 -- KEYS[6]   the session's payload
+-- KEYS[7]   its state, if ARGV[17] is a proof
 -- ARGV[7]   session part of the id, 16 bytes
 -- ARGV[8]   the generation that the caller read
 -- ARGV[9]   hashes of the next generation: access, refresh; 32 bytes
@@ -14,6 +15,7 @@
 -- ARGV[14]  flags: DEVICE_ID if the device is bound with its id, or 0
 -- ARGV[15]  class of the device, 1 byte
 -- ARGV[16]  the sealed payload
+-- ARGV[17]  what a contract accepted, see lib/proof.lua; or empty
 --
 -- Returns  {DONE, entry}  renewed, now or when this change ran before
 --          {STALE}        rotated since the caller read it: read again
@@ -21,7 +23,7 @@
 local payload, session, generation = KEYS[6], ARGV[7], tonumber(ARGV[8])
 local hashes, access, idle = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
 local elevated, binding, flags = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14])
-local class, sealed, now = ARGV[15], ARGV[16], change.now
+local class, sealed, proof, now = ARGV[15], ARGV[16], ARGV[17], change.now
 
 local raw = redis.call('GET', change.record)
 local at, reply = findLive(raw, session, now, change.idem)
@@ -66,4 +68,7 @@ replace(rec, entry)
 emit(change, EVENT_STEP_UP, session, 0)
 redis.call('SET', payload, sealed, 'XX', 'KEEPTTL')
 save(change, rec)
+if proof ~= '' then
+  saveProof(KEYS[7], proof, now, number(entry, F.absolute) - now + MINUTE)
+end
 return {DONE, entry}
