@@ -36,6 +36,9 @@ type Hold struct {
 // [ErrNonceBusy] if another attempt is under way. A nonce that is refused for
 // its terms is spent. It takes one round trip, and one more for such a nonce.
 func (s *Store) HoldNonce(ctx context.Context, nonce string, terms NonceTerms) (Hold, error) {
+	if nonceTag(nonce) == "" { // no nonce: its two keys would be in two slots
+		return Hold{}, s.SpendNonce(ctx, nonce, terms)
+	}
 	h := Hold{nonce: nonce, idem: script.NewIdempotencyKey()}
 	r, err := s.countAndRun(ctx, s.networkRate(loginRate, s.opts.LoginRate, terms.From), script.Call{
 		Script: holdNonceScript, Keys: []string{s.nonceKey(nonce), s.attemptsKey(nonce)},
