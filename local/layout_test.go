@@ -300,6 +300,7 @@ var layers = []struct {
 	{"shared/strictjson", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/seal", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/wallet", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/chain", slices.Concat(awsSDK, goRedis, system)},
 	{"shared/script", slices.Concat(netHTTP, awsSDK, system)},
 	{"shared/token", slices.Concat(netHTTP, awsSDK, goRedis, system, []string{"latchkey/shared/script"})},
 	{"shared/session", slices.Concat(netHTTP, awsSDK, system)},
