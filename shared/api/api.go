@@ -58,6 +58,9 @@ type Config struct {
 	// ClearSiteData is the header Clear-Site-Data of the answer to a logout.
 	// Empty sends none.
 	ClearSiteData string
+	// Contracts asks chains about the signatures of contract wallets. Nil
+	// switches contract wallets off.
+	Contracts Contracts `json:"-"`
 	// CDN says what is known of a CDN in front of the API.
 	CDN CDN
 	// Metric is called with each metric and its value, when it happens. Nil

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"latchkey/shared/chain"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
 	"latchkey/shared/token"
@@ -143,6 +144,10 @@ var sentinels = []struct {
 		"the resource does not match If-Match or If-None-Match: read it again"},
 	{session.ErrTooLarge, codeTooLarge,
 		"the value does not fit in the quota: store less, or delete something first"},
+	{session.ErrNonceBusy, codeUnavailable, ""},
+	{chain.ErrTrouble, codeUnavailable,
+		"the chain of the contract wallet cannot be asked now: send the same message again " +
+			"after the seconds in Retry-After"},
 	{session.ErrUnavailable, codeUnavailable,
 		"the service is temporarily unavailable: retry after the seconds in Retry-After"},
 }
@@ -169,6 +174,9 @@ func (x *exchange) writeProblem(p *problem, err error) {
 	if p.code == codeUnavailable {
 		x.w.Header().Set("Retry-After", retryAfter)
 	}
+	if trouble, ok := errors.AsType[*chain.TroubleError](err); ok {
+		x.w.Header().Set("Retry-After", secondsUp(trouble.RetryAfter))
+	}
 	if rate, ok := errors.AsType[*session.RateError](err); ok {
 		setRateHeaders(x.w.Header(), rate)
 	}
@@ -190,10 +198,15 @@ const retryAfter = "1"
 // setRateHeaders sets the quota of the rate limit that was exceeded, and when
 // to retry (draft-ietf-httpapi-ratelimit-headers).
 func setRateHeaders(header http.Header, rate *session.RateError) {
-	wait := max(1, int64((rate.Retry+time.Second-1)/time.Second))
-	header.Set("Retry-After", strconv.FormatInt(wait, 10))
+	wait := secondsUp(rate.Retry)
+	header.Set("Retry-After", wait)
 	header.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=60", rate.Name, rate.Limit))
-	header.Set("RateLimit", fmt.Sprintf("%q;r=0;t=%d", rate.Name, wait))
+	header.Set("RateLimit", fmt.Sprintf("%q;r=0;t=%s", rate.Name, wait))
+}
+
+// secondsUp returns a duration in seconds, rounded up, at least 1.
+func secondsUp(d time.Duration) string {
+	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }
 
 // logFault logs what the client is not told: why something is unavailable, what

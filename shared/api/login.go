@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/shared/chain"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
 	"latchkey/shared/token"
@@ -103,16 +104,15 @@ func (t *attempt) parse(signature string) (err error) {
 	return err
 }
 
-// signIn spends the nonce, even if the login then fails. Then it checks policy
-// and signature, and creates the session.
+// signIn proves who signs in, and creates the session.
 func (x *exchange) signIn(try attempt) (session.Grant, error) {
-	err := x.api.store.SpendNonce(x.r.Context(), try.message.Nonce, session.NonceTerms{
+	by, err := x.prove(try, session.NonceTerms{
 		Transport: try.client.Transport, Purpose: session.ForLogin,
 		Browser: try.browser, From: x.info.SourceIP,
-	})
+	}, x.api.policy)
 	var g session.Grant
 	if err == nil {
-		g, err = x.create(try)
+		g, err = x.create(try, by)
 	}
 	err = loginFault(err)
 	if _, failed := errors.AsType[*loginError](err); failed {
@@ -121,29 +121,24 @@ func (x *exchange) signIn(try attempt) (session.Grant, error) {
 	return g, err
 }
 
-// create checks the policy and signature of an attempt whose nonce has been
-// spent, and creates its session.
-func (x *exchange) create(try attempt) (session.Grant, error) {
+// create creates the session of an attempt whose signature was accepted.
+func (x *exchange) create(try attempt, by proof) (session.Grant, error) {
 	m := try.message
-	account, err := try.verify(x.api.policy, x.api.now())
-	if err != nil {
-		return session.Grant{}, err
-	}
 	// Added first: the store emits the event of the login while Create runs.
 	x.concerns(
 		slog.String("transport", try.client.Transport.String()),
 		slog.Uint64("chainId", m.ChainID),
 	)
 	login := session.Login{
-		Nonce: m.Nonce, Account: account, ChainID: m.ChainID,
+		Nonce: m.Nonce, Account: by.account, Proof: by.stored, ChainID: m.ChainID,
 		Client: try.client, Presented: try.presented,
-		Granted: x.api.granted(account),
+		Granted: x.api.granted(by.account),
 	}
 	g, err := x.api.store.Create(x.r.Context(), login)
-	if errors.Is(err, session.ErrBlocked) && slices.Contains(x.api.cfg.Admins, account) {
+	if errors.Is(err, session.ErrBlocked) && slices.Contains(x.api.cfg.Admins, by.account) {
 		// The account was blocked before the configuration made it an admin. No
 		// route can take that away, so the block ends.
-		user := x.api.store.UserOf(account)
+		user := x.api.store.UserOf(by.account)
 		err = x.api.store.Unblock(x.r.Context(), user, session.Change{Actor: x.actor()})
 		if err == nil {
 			g, err = x.api.store.Create(x.r.Context(), login)
@@ -152,14 +147,13 @@ func (x *exchange) create(try attempt) (session.Grant, error) {
 	return g, err
 }
 
-// verify checks the message against a policy, and that the message's own
-// address signed it. It returns the account that signed.
-func (t attempt) verify(policy siwe.Policy, now time.Time) (token.Account, error) {
+// verify checks the message against a policy, and that the key of the message's
+// own address signed it.
+func (t attempt) verify(policy siwe.Policy, now time.Time) error {
 	if err := policy.Check(t.message, now); err != nil {
-		return token.Account{}, err
+		return err
 	}
-	err := wallet.VerifyEOA(t.raw, t.signature, t.message.Address)
-	return token.KeyAccount(t.message.Address), err
+	return wallet.VerifyEOA(t.raw, t.signature, t.message.Address)
 }
 
 // countFailure counts a failed login. The answer is the same whether or not
@@ -185,6 +179,8 @@ func loginFault(err error) error {
 		{session.ErrNonceExpired, "nonce_expired"},
 		{session.ErrNonceSpent, "nonce_reused"},
 		{wallet.ErrSignature, "signature"},
+		{chain.ErrRefused, "signature"},
+		{chain.ErrNoChain, "chain_not_configured"},
 		{errOtherAccount, "address"},
 	} {
 		if errors.Is(err, row.is) {

@@ -20,6 +20,9 @@ const (
 	// should stay zero. Its name is older than the constant's: alarms and
 	// dashboards rely on it.
 	Repaired Metric = "Mended"
+	// WalletsUnchecked counts contract wallets that could not be checked again
+	// at a refresh.
+	WalletsUnchecked Metric = "WalletsUnchecked"
 	// Denials counts denials by the authorizer that are not faults.
 	// Unauthorized counts requests without credentials that it answered with an
 	// error.

@@ -31,6 +31,9 @@ func (x *exchange) refreshSession(in refreshBody) (grantView, error) {
 	if err != nil {
 		return grantView{}, err
 	}
+	if err := x.recheck(g); err != nil {
+		return grantView{}, err
+	}
 	if g.Repeated { // the store emits the event of a rotation
 		x.event(eventRefresh, outcomeSuccess, slog.Bool("repeated", true))
 	}

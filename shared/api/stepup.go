@@ -9,7 +9,6 @@ import (
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
-	"latchkey/shared/token"
 )
 
 type stepUpBody struct {
@@ -89,20 +88,15 @@ func (x *exchange) renewing(inBody *string) (renewal, error) {
 	return renewal{p.cookie[refreshCookie], session.Cookie, store.InspectRefresh}, nil
 }
 
-// renew spends the nonce, even if the step-up then fails. Then it checks
-// policy, signature and address, and renews the session.
+// renew proves who steps up, and renews the session.
 func (x *exchange) renew(try attempt, access session.Access) (session.Grant, error) {
-	err := x.api.store.SpendNonce(x.r.Context(), try.message.Nonce, session.NonceTerms{
+	by, err := x.prove(try, session.NonceTerms{
 		Transport: try.client.Transport, Purpose: session.ForStepUp,
 		Session: access.Session.ID, From: x.info.SourceIP,
-	})
-	var account token.Account
-	if err == nil {
-		account, err = try.verify(x.api.stepUpPolicy, x.api.now())
-	}
+	}, x.api.stepUpPolicy)
 	// The signature proves who signed the message, but not that it is the
 	// session's account.
-	if err == nil && account != access.Session.Account {
+	if err == nil && by.account != access.Session.Account {
 		err = errOtherAccount
 	}
 	if err != nil {
@@ -110,7 +104,7 @@ func (x *exchange) renew(try attempt, access session.Access) (session.Grant, err
 	}
 	client := try.client
 	client.Device.Name = nameAfter(access.Session.Device, client.Device)
-	return x.api.store.StepUp(x.r.Context(), access, client, nil)
+	return x.api.store.StepUp(x.r.Context(), access, client, by.stored)
 }
 
 // nameAfter returns the name of a device that replaces another. If it is the

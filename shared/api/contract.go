@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"latchkey/shared/chain"
+	"latchkey/shared/session"
+	"latchkey/shared/siwe"
+	"latchkey/shared/token"
+	"latchkey/shared/wallet"
+)
+
+// Contracts asks a chain whether a contract accepts a signature. It is a
+// [chain.Verifier], which asks in this process, or asks another function that
+// can reach the chains.
+type Contracts interface {
+	// Verify returns the errors of [chain.Verifier.Verify].
+	Verify(ctx context.Context, q chain.Question) error
+}
+
+// errNoContracts is the reason of a refused login that may have come from a
+// contract wallet, if those are switched off.
+var errNoContracts = fmt.Errorf("%w. If the account is a contract wallet, set ETHEREUM_RPC "+
+	"for its chain", wallet.ErrSignature)
+
+// proof is a login or a step-up whose signature was accepted.
+type proof struct {
+	account token.Account
+	stored  *session.Proof // of a contract
+}
+
+// prove spends the nonce of an attempt, checks its message against a policy,
+// and finds out which account signed it. An attempt that is refused has spent
+// its nonce. One whose chain could not be asked has not: it can be sent again.
+func (x *exchange) prove(
+	try attempt, terms session.NonceTerms, policy siwe.Policy,
+) (proof, error) {
+	if q, ok := x.question(try, policy); ok {
+		return x.proveContract(try, terms, q)
+	}
+	if err := x.api.store.SpendNonce(x.r.Context(), try.message.Nonce, terms); err != nil {
+		return proof{}, err
+	}
+	err := try.verify(policy, x.api.now())
+	if x.api.cfg.Contracts == nil && errors.Is(err, wallet.ErrSignature) {
+		err = errNoContracts
+	}
+	return proof{account: token.KeyAccount(try.message.Address)}, err
+}
+
+// question returns what to ask the chain of a message. It is not ok if the key
+// of the message's address signed it, if the policy refuses the message, or if
+// contract wallets are off: then no call is made.
+func (x *exchange) question(try attempt, policy siwe.Policy) (chain.Question, bool) {
+	if x.api.cfg.Contracts == nil ||
+		!errors.Is(try.verify(policy, x.api.now()), wallet.ErrSignature) {
+		return chain.Question{}, false
+	}
+	return chain.Question{
+		Chain: try.message.ChainID, Account: try.message.Address,
+		Digest: wallet.Digest(try.raw), Signature: try.signature,
+	}, true
+}
+
+// proveContract asks the chain. It takes one round trip to the store before,
+// and one afterwards.
+func (x *exchange) proveContract(
+	try attempt, terms session.NonceTerms, q chain.Question,
+) (proof, error) {
+	store, ctx := x.api.store, x.r.Context()
+	held, err := store.HoldNonce(ctx, try.message.Nonce, terms)
+	if err != nil {
+		return proof{}, err
+	}
+	answer := x.api.cfg.Contracts.Verify(ctx, q)
+	if isTrouble(answer) {
+		// The caller may be gone, or its time over.
+		free, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		store.ReleaseNonce(free, held)
+		return proof{}, answer
+	}
+	if err := store.SpendHeld(ctx, held); err != nil {
+		return proof{}, err
+	}
+	return proof{
+		account: token.Account{Address: q.Account, Chain: q.Chain},
+		stored:  &session.Proof{Digest: q.Digest, Signature: q.Signature},
+	}, answer
+}
+
+// isTrouble reports whether an answer says nothing about the signature.
+func isTrouble(err error) bool {
+	return err != nil && !errors.Is(err, chain.ErrRefused) && !errors.Is(err, chain.ErrNoChain)
+}
+
+// recheck asks the contract of a session again, if this refresh is the one to
+// do it. It ends the session only if the contract refuses the signature: that a
+// chain cannot be asked changes nothing.
+func (x *exchange) recheck(g session.Grant) error {
+	if g.Check == nil {
+		return nil
+	}
+	ctx, err := x.r.Context(), g.Check.Err
+	if err == nil {
+		err = x.askAgain(g)
+	}
+	if errors.Is(err, chain.ErrRefused) {
+		change := session.Change{Actor: session.Actor{}}
+		ended, err := x.api.store.Revoke(ctx, g.Session.ID, session.WalletChanged, change)
+		if err == nil && ended != nil {
+			return ended
+		}
+		return err
+	}
+	if err != nil {
+		x.api.Count(WalletsUnchecked)
+		x.api.log.Warn("contract wallet not checked", "requestId", x.id,
+			"sessionId", g.Session.ID.String(), "error", err.Error())
+	}
+	if err := x.api.store.Checked(ctx, g.Check, err == nil); err != nil {
+		x.api.log.Warn("check of a contract wallet not recorded",
+			slog.String("requestId", x.id), slog.String("error", err.Error()))
+	}
+	return nil
+}
+
+func (x *exchange) askAgain(g session.Grant) error {
+	if x.api.cfg.Contracts == nil {
+		return chain.ErrNoChain
+	}
+	return x.api.cfg.Contracts.Verify(x.r.Context(), chain.Question{
+		Chain: g.Session.Account.Chain, Account: g.Session.Account.Address,
+		Digest: g.Check.Proof.Digest, Signature: g.Check.Proof.Signature,
+	})
+}
