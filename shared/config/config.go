@@ -46,6 +46,8 @@ type Config struct {
 	Session session.Options
 	// API is the configuration of the HTTP edge.
 	API api.Config
+	// Contracts says how chains are asked about contract wallets.
+	Contracts Contracts
 	// AuthorizerRules are the permissions that the authorizer requires for
 	// routes, besides a live session. None requires a session alone.
 	AuthorizerRules []authorizer.Rule
@@ -92,14 +94,17 @@ const lambdaPoolSize = 4
 // Load reads the variables that [Variables] lists. An empty value counts as an
 // unset variable. The error has one line for each problem, with the variable's
 // name and what to do. It never holds the value of a secret.
-func Load(getenv func(string) string) (Config, error) {
+func Load(getenv func(string) string) (Config, error) { return load(getenv, variables) }
+
+// load is [Load] for some of the variables.
+func load(getenv func(string) string, variables []variable) (Config, error) {
 	c := Config{
 		Redis: Redis{PoolSize: lambdaPoolSize},
 		API:   api.Config{Version: Version},
 	}
 	var problems []error
 	for _, v := range variables {
-		if err := v.set(&c, v.value(getenv(v.name), c.Local)); err != nil {
+		for _, err := range split(v.set(&c, v.value(getenv(v.name), c.Local))) {
 			problems = append(problems, fmt.Errorf("%s: %w", v.name, err))
 		}
 	}
@@ -109,6 +114,21 @@ func Load(getenv func(string) string) (Config, error) {
 	}
 	c.complete()
 	return c, nil
+}
+
+// split returns the errors that were joined to err, or err itself.
+func split(err error) []error {
+	switch joined, ok := err.(interface{ Unwrap() []error }); {
+	case err == nil:
+		return nil
+	case ok:
+		var all []error
+		for _, one := range joined.Unwrap() {
+			all = append(all, split(one)...)
+		}
+		return all
+	}
+	return []error{err}
 }
 
 // LocalByDefault returns getenv with APP_ENV=local as the default.
@@ -166,6 +186,7 @@ func (c *Config) contradictions() []error {
 	check(both(s.StepUp, s.Absolute) && s.StepUp > s.Absolute,
 		"STEP_UP_MINUTES: is longer than SESSION_MAX_HOURS; lower it or raise SESSION_MAX_HOURS")
 	c.Redis.contradictions(c.Local, check)
+	c.Contracts.contradictions(check)
 	check(len(c.OriginVerify) > 0 && c.OriginVerifyARN != "",
 		"ORIGIN_VERIFY_SECRET_ARN: is set together with ORIGIN_VERIFY_SECRET; set only one of them")
 	check(c.API.CDN.AddressHeader != "" && len(c.OriginVerify) == 0 && c.OriginVerifyARN == "",

@@ -108,6 +108,13 @@ func TestVariables_contract(t *testing.T) {
 		{"ORIGIN_VERIFY_SECRET_ARN", "none"},
 		{"CLIENT_ADDRESS_HEADER", "none"},
 		{"LOGOUT_CLEAR_SITE_DATA", "none"},
+		{"ETHEREUM_RPC", "none"},
+		{"ETHEREUM_RPC_SECRET_ARN", "none"},
+		{"ETHEREUM_RPC_QUORUM", "1"},
+		{"ETHEREUM_MULTICALL", "none"},
+		{"ETHEREUM_CALL_GAS", "5000000"},
+		{"SIGNATURE_VERIFIER_ARN", "none"},
+		{"WALLET_RECHECK_MINUTES", "60"},
 	}
 	var got [][2]string
 	for _, v := range config.Variables() {
@@ -149,7 +156,7 @@ func TestLoad_defaults(t *testing.T) {
 		Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5, LimitPolicy: session.Evict,
 		DevicePolicy: session.PolicyStepUp, NetworkPolicy: session.PolicyLog, StepUp: 5 * time.Minute,
 		NonceRate: 60, LoginRate: 30, RefreshRate: 60, StateQuota: 16384, ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour,
-		PreferencesKeep: 365 * 24 * time.Hour, RoleLimits: map[string]int{},
+		PreferencesKeep: 365 * 24 * time.Hour, WalletRecheck: time.Hour, RoleLimits: map[string]int{},
 	}
 	if !reflect.DeepEqual(cfg.Session, wantSession) {
 		t.Errorf("session: %+v", cfg.Session)
@@ -233,7 +240,7 @@ func TestLoad_values(t *testing.T) {
 		"AUDIT_LOG_ENABLED", "false", "HEALTH_DETAILS", "true", "LOGOUT_CLEAR_SITE_DATA", "cookies, storage",
 		"DEVICE_POLICY", "off", "NETWORK_POLICY", "revoke", "RATE_LIMIT_NONCE_PER_MINUTE", "0", "RATE_LIMIT_LOGIN_PER_MINUTE", "100000",
 		"RATE_LIMIT_REFRESH_PER_MINUTE", "1", "STATE_QUOTA_BYTES", "262144", "ACTIVITY_MAX_EVENTS", "0", "ACTIVITY_DAYS", "3650",
-		"PREFERENCES_DAYS", "1.5", "STEP_UP_MINUTES", "90", "ROLES", `{"editor":{"maxSessions":0}}`,
+		"PREFERENCES_DAYS", "1.5", "STEP_UP_MINUTES", "90", "WALLET_RECHECK_MINUTES", "0", "ROLES", `{"editor":{"maxSessions":0}}`,
 	))
 	wantSession := session.Options{
 		Prefix: "stage-2", Idle: 30 * time.Second, Absolute: 90 * time.Minute, Access: 15 * time.Second,

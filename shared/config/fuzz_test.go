@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -26,13 +27,17 @@ import (
 // signedIn is how the store is signed in to by the function's role.
 const signedIn = "REDIS_IAM=true REDIS_TLS=true REDIS_USERNAME=app REDIS_CACHE_NAME=cache"
 
+// chains are some whose URLs may have a quorum of two.
+const chains = `ETHEREUM_RPC={"1":["https://a.example","https://b.example"]}`
+
 // besides are what a variable needs of others, to be taken at all; a name
 // without a value unsets.
 var besides = map[string]string{
 	"SESSION_KEYS_SECRET_ARN": "SESSION_SECRET= SESSION_ENCRYPTION_KEY=",
 	"REDIS_USERNAME":          "REDIS_PASSWORD=p",
 	"CLIENT_ADDRESS_HEADER":   "ORIGIN_VERIFY_SECRET=" + secret,
-	"REDIS_IAM":               signedIn, "REDIS_CACHE_NAME": signedIn, "REDIS_SERVERLESS": signedIn,
+	"ETHEREUM_RPC_QUORUM":     chains, "ETHEREUM_MULTICALL": "ETHEREUM_RPC_SECRET_ARN=" + keysARN,
+	"REDIS_IAM": signedIn, "REDIS_CACHE_NAME": signedIn, "REDIS_SERVERLESS": signedIn,
 }
 
 // FuzzLoad holds, for every variable, that a value which is taken keeps its
@@ -95,6 +100,12 @@ var samples = map[string][]string{
 	"LOGOUT_CLEAR_SITE_DATA":    {"cookies, storage", "*"},
 	"ADMIN_ADDRESSES":           {"0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed, 0xde709f2102306220921060314715629080e2fb77"},
 	"ROLES":                     {`{"editor":{"permissions":["posts:write"],"maxSessions":3}}`},
+	"ETHEREUM_RPC":              {`{"1":["https://a.example","https://b.example/k"],"10":["https://c.example"]}`, `{"1":["http://localhost:8545"]}`},
+	"ETHEREUM_RPC_SECRET_ARN":   {keysARN},
+	"ETHEREUM_RPC_QUORUM":       {"2"},
+	"ETHEREUM_MULTICALL":        {`{"1":"0xcA11bde05977b3631167028862bE2a173976CA11"}`},
+	"SIGNATURE_VERIFIER_ARN":    {verifierARN, verifierARN + ":live"},
+	"WALLET_RECHECK_MINUTES":    {"0", "0.5"},
 	"AUTHORIZER_PERMISSIONS":    {"GET /orders*=orders:read, POST /orders=orders:write", "GET /a%20b=a"},
 }
 
@@ -102,7 +113,7 @@ var samples = map[string][]string{
 // mistake.
 var mayBeSecret = []string{
 	"SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "SESSION_KEYS_SECRET_ARN", "REDIS_HOST", "REDIS_PASSWORD", "REDIS_PASSWORD_SECRET_ARN",
-	"ORIGIN_VERIFY_SECRET", "ORIGIN_VERIFY_SECRET_ARN",
+	"ORIGIN_VERIFY_SECRET", "ORIGIN_VERIFY_SECRET_ARN", "ETHEREUM_RPC", "ETHEREUM_RPC_SECRET_ARN", "ETHEREUM_MULTICALL",
 }
 
 // checkRefusal holds a refusal against what it may tell. Other is that of
@@ -196,6 +207,23 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"LOGOUT_CLEAR_SITE_DATA": func(c config.Config, v string) bool {
 		return strings.ReplaceAll(c.API.ClearSiteData, `"`, "") == strings.Join(items(v), ",") &&
 			strings.Trim(c.API.ClearSiteData, `abcdefghijklmnopqrstuvwxyzCDH*,"`) == ""
+	},
+	"ETHEREUM_RPC":            areRPCs,
+	"ETHEREUM_RPC_SECRET_ARN": func(c config.Config, v string) bool { return c.Contracts.RPCSecretARN == v && isARN(v) },
+	"ETHEREUM_RPC_QUORUM": func(c config.Config, v string) bool {
+		return isInteger(2, func(c config.Config) int { return c.Contracts.Quorum })(c, v) && c.Contracts.Quorum > 0
+	},
+	"ETHEREUM_MULTICALL": func(c config.Config, v string) bool {
+		var written map[uint64]common.Address
+		return json.Unmarshal([]byte(v), &written) == nil && maps.Equal(written, c.Contracts.Multicall)
+	},
+	"ETHEREUM_CALL_GAS": isInteger(100_000_000, func(c config.Config) int { return c.Contracts.Gas }),
+	"SIGNATURE_VERIFIER_ARN": func(c config.Config, v string) bool {
+		return c.Contracts.VerifierARN == v && isARN(strings.Replace(v, ":lambda:", ":secretsmanager:", 1))
+	},
+	"WALLET_RECHECK_MINUTES": func(c config.Config, v string) bool {
+		of := func(c config.Config) time.Duration { return c.Session.WalletRecheck }
+		return isSpan(time.Minute, of)(c, v) || v == "0" && of(c) == 0
 	},
 }
 
@@ -331,6 +359,23 @@ func areOriginValues(c config.Config, v string) bool {
 		}
 	}
 	return slices.Equal(values, items(v)) && len(values) > 0 && len(values) <= 8
+}
+
+// areRPCs also holds that each is an absolute URL, over TLS except locally.
+func areRPCs(c config.Config, v string) bool {
+	var written map[uint64][]string
+	if json.Unmarshal([]byte(v), &written) != nil || !reflect.DeepEqual(c.Chains().RPC, written) {
+		return false
+	}
+	for _, urls := range written {
+		for _, text := range urls {
+			u, err := url.Parse(text)
+			if err != nil || u.Hostname() == "" || u.Scheme != "https" && !(c.Local && u.Scheme == "http") {
+				return false
+			}
+		}
+	}
+	return len(written) > 0
 }
 
 func areRules(c config.Config, v string) bool {

@@ -86,9 +86,8 @@ func setPrefix(c *Config, value string) error {
 func setChainIDs(c *Config, value string) error {
 	var ids []uint64
 	for _, item := range list(value) {
-		id, err := strconv.ParseUint(item, 10, 64)
-		// Compared as text too, so that "01" is refused.
-		if err != nil || id < 1 || id > siwe.MaxChainID || strconv.FormatUint(id, 10) != item {
+		id, ok := parseChainID(item)
+		if !ok {
 			return unknown(item, "chain ids in decimal, from 1, separated by commas")
 		}
 		if slices.Contains(ids, id) {
@@ -175,6 +174,18 @@ func span(unit, most time.Duration, field func(*Config) *time.Duration) setter {
 	}
 }
 
+// spanOrOff is span for a duration that 0 turns off.
+func spanOrOff(unit, most time.Duration, field func(*Config) *time.Duration) setter {
+	set := span(unit, most, field)
+	return func(c *Config, value string) error {
+		if value == "0" {
+			*field(c) = 0
+			return nil
+		}
+		return set(c, value)
+	}
+}
+
 // longSpan is span for a duration of at least one unit: a shorter one would
 // delete what people have stored, and is likely a mistake.
 func longSpan(unit, most time.Duration, field func(*Config) *time.Duration) setter {
@@ -198,6 +209,11 @@ const (
 	maxActivity        = 500
 	maxActivityDays    = 3650
 	maxPreferencesDays = 3650
+	// A call with less gas than minCallGas can verify no signature. RPCs limit
+	// the gas of a call, in general to less than maxCallGas.
+	minCallGas = 100_000
+	maxCallGas = 100_000_000
+	maxQuorum  = 10
 )
 
 var digits = lazyregexp.New(`^[0-9]{1,9}$`)
@@ -205,10 +221,16 @@ var digits = lazyregexp.New(`^[0-9]{1,9}$`)
 // integer makes the setter of a number from 0 to most. The note says what 0
 // means.
 func integer(most int, note string, field func(*Config) *int) setter {
+	return between(0, most, note, field)
+}
+
+// between makes the setter of a number from least to most. The note follows
+// both.
+func between(least, most int, note string, field func(*Config) *int) setter {
 	return func(c *Config, value string) error {
 		number, err := strconv.Atoi(value)
-		if err != nil || !digits().MatchString(value) || number > most {
-			return unknown(value, fmt.Sprintf("a whole number from 0 to %d%s", most, note))
+		if err != nil || !digits().MatchString(value) || number < least || number > most {
+			return unknown(value, fmt.Sprintf("a whole number from %d to %d%s", least, most, note))
 		}
 		*field(c) = number
 		return nil

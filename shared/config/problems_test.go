@@ -159,6 +159,33 @@ func TestLoad_problems(t *testing.T) {
 		{"LOGOUT_CLEAR_SITE_DATA", "cookie", "cookies"},
 		{"LOGOUT_CLEAR_SITE_DATA", "cookies,,storage", "any of"},
 		{"LOGOUT_CLEAR_SITE_DATA", "\"cookies\"", "any of"},
+		{"ETHEREUM_RPC", "https://rpc.example.com/" + secret, `form {"1":["https://rpc.example.com"]}`},
+		{"ETHEREUM_RPC", `{}`, "form"},
+		{"ETHEREUM_RPC", `["https://rpc.example.com/` + secret + `"]`, "form"},
+		{"ETHEREUM_RPC", `{"1":["https://a.example"],"1":["https://b.example"]}`, "chain 1 is listed twice"},
+		{"ETHEREUM_RPC", `{"https://a.example":1,"https://a.example":1}`, "form"},
+		{"ETHEREUM_RPC", `{"01":["https://a.example"]}`, "not a chain id"},
+		{"ETHEREUM_RPC", `{"https://a.example":"1"}`, "not a chain id"},
+		{"ETHEREUM_RPC", `{"1":"https://a.example"}`, "chain 1 has no list of URLs"},
+		{"ETHEREUM_RPC", `{"1":["https://a.example",null]}`, "chain 1 has no list of URLs"},
+		{"ETHEREUM_RPC", `{"1":[]}`, "chain 1 has 0 URLs"},
+		{"ETHEREUM_RPC", `{"1":["https://a.example","http://b.example/` + secret + `"]}`, "chain 1, URL 2 of 2 is not valid"},
+		{"ETHEREUM_RPC", `{"1":["https://a.example","https://a.example"]}`, "chain 1, URL 2 of 2 occurs twice"},
+		{"ETHEREUM_RPC_SECRET_ARN", "https://a.example", "not the ARN"},
+		{"ETHEREUM_RPC_QUORUM", "0", "1 to 10"},
+		{"ETHEREUM_RPC_QUORUM", "11", "1 to 10"},
+		{"ETHEREUM_RPC_QUORUM", "2", "without ETHEREUM_RPC"},
+		{"ETHEREUM_MULTICALL", `{"1":"0xca11bde05977b3631167028862be2a173976ca11"}`, "without ETHEREUM_RPC"},
+		{"ETHEREUM_MULTICALL", `{"1":"0xca11bde05977b3631167028862be2a173976ca1"}`, "the address of chain 1 is not valid: "},
+		{"ETHEREUM_MULTICALL", `{"1":"0xCA11bde05977b3631167028862bE2a173976CA11"}`, "EIP-55"},
+		{"ETHEREUM_MULTICALL", `{"1":null}`, "the address of chain 1 is not valid: "},
+		{"ETHEREUM_MULTICALL", "0xca11bde05977b3631167028862be2a173976ca11", "form"},
+		{"ETHEREUM_CALL_GAS", "99999", "100000 to 100000000"},
+		{"ETHEREUM_CALL_GAS", "5e6", "100000 to 100000000"},
+		{"SIGNATURE_VERIFIER_ARN", "verify-signature", "not the ARN"},
+		{"SIGNATURE_VERIFIER_ARN", keysARN, "not the ARN"},
+		{"WALLET_RECHECK_MINUTES", "-1", "decimal number"},
+		{"WALLET_RECHECK_MINUTES", "0.0", "more than 0"},
 	}
 	for _, tt := range tests {
 		cfg, err := load(deployed(tt.name, tt.value))
@@ -254,6 +281,7 @@ func TestWeakness_sample(t *testing.T) {
 const (
 	keysARN     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/keys-AbCdEf"
 	passwordARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/redis-AbCdEf"
+	verifierARN = "arn:aws:lambda:eu-central-1:123456789012:function:latchkey-VerifySignatureFunction-AbC"
 )
 
 // What is each right and cannot hold together: each line gives exactly these
@@ -261,6 +289,8 @@ const (
 func TestLoad_secretsAndSignIn(t *testing.T) {
 	iam := []string{"REDIS_IAM", "true", "REDIS_TLS", "true", "REDIS_USERNAME", "app", "REDIS_CACHE_NAME", "Cache-1"}
 	keys := []string{"SESSION_KEYS_SECRET_ARN", keysARN, "SESSION_SECRET", "", "SESSION_ENCRYPTION_KEY", ""}
+	rpc := []string{"ETHEREUM_RPC", `{"1":["https://a.example","https://b.example"],"10":["https://c.example","https://d.example"]}`}
+	const multicall = `{"5":"0xca11bde05977b3631167028862be2a173976ca11"}`
 	tests := map[string]struct {
 		changes  []string
 		problems []string
@@ -291,6 +321,18 @@ func TestLoad_secretsAndSignIn(t *testing.T) {
 			[]string{"ORIGIN_VERIFY_SECRET_ARN: is not the ARN"}},
 		"an address header without a secret": {[]string{"CLIENT_ADDRESS_HEADER", "x-viewer-ip"},
 			[]string{"CLIENT_ADDRESS_HEADER: needs ORIGIN_VERIFY_SECRET or ORIGIN_VERIFY_SECRET_ARN"}},
+		"chains":            {rpc, nil},
+		"a quorum":          {append(rpc, "ETHEREUM_RPC_QUORUM", "2"), nil},
+		"chains, by ARN":    {[]string{"ETHEREUM_RPC_SECRET_ARN", keysARN, "ETHEREUM_RPC_QUORUM", "9", "ETHEREUM_MULTICALL", multicall}, nil},
+		"a verifier":        {[]string{"SIGNATURE_VERIFIER_ARN", verifierARN}, nil},
+		"chains twice":      {append(rpc, "ETHEREUM_RPC_SECRET_ARN", keysARN), []string{"ETHEREUM_RPC_SECRET_ARN: is set together"}},
+		"chains, verifier":  {append(rpc, "SIGNATURE_VERIFIER_ARN", verifierARN), []string{"SIGNATURE_VERIFIER_ARN: is set together"}},
+		"ARN, verifier":     {[]string{"ETHEREUM_RPC_SECRET_ARN", keysARN, "SIGNATURE_VERIFIER_ARN", verifierARN}, []string{"SIGNATURE_VERIFIER_ARN: is set together"}},
+		"too high a quorum": {append(rpc, "ETHEREUM_RPC_QUORUM", "3"), []string{"ETHEREUM_RPC_QUORUM: is 3, and chain 1 has only 2", "ETHEREUM_RPC_QUORUM: is 3, and chain 10 has only 2"}},
+		"another multicall": {append(rpc, "ETHEREUM_MULTICALL", multicall), []string{"ETHEREUM_MULTICALL: has chain 5"}},
+		"refused chains":    {[]string{"ETHEREUM_RPC", "{", "ETHEREUM_RPC_QUORUM", "3", "ETHEREUM_MULTICALL", multicall}, []string{"ETHEREUM_RPC: is not JSON"}},
+		"settings of a verifier": {[]string{"SIGNATURE_VERIFIER_ARN", verifierARN, "ETHEREUM_RPC_QUORUM", "2", "ETHEREUM_MULTICALL", multicall},
+			[]string{"ETHEREUM_MULTICALL: has no effect", "ETHEREUM_RPC_QUORUM: has no effect"}},
 		"local without a Redis": {[]string{"APP_ENV", "local", "REDIS_HOST", "", "REDIS_CLUSTER", "true"}, []string{"REDIS_HOST: is needed with"}},
 	}
 	for name, tt := range tests {
@@ -344,7 +386,8 @@ func TestLoad_reportsEverythingAtOnce(t *testing.T) {
 		"RATE_LIMIT_LOGIN_PER_MINUTE": "?", "RATE_LIMIT_REFRESH_PER_MINUTE": "?", "STATE_QUOTA_BYTES": "?",
 		"ACTIVITY_MAX_EVENTS": "?", "ACTIVITY_DAYS": "?", "PREFERENCES_DAYS": "?", "STEP_UP_MINUTES": "?", "ADMIN_ADDRESSES": "?", "ROLES": "?",
 		"AUTHORIZER_PERMISSIONS": "?", "AUDIT_LOG_ENABLED": "?", "HEALTH_DETAILS": "?", "LOGOUT_CLEAR_SITE_DATA": "?",
-		"REDIS_USERNAME": "app",
+		"REDIS_USERNAME": "app", "ETHEREUM_RPC": "?", "ETHEREUM_RPC_QUORUM": "?", "ETHEREUM_MULTICALL": "?", "ETHEREUM_CALL_GAS": "?",
+		"WALLET_RECHECK_MINUTES": "?",
 	}
 	_, err := load(env)
 	if err == nil {

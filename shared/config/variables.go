@@ -128,6 +128,20 @@ var variables = []variable{
 		meaning: "Header in which the CDN sends the client's address, such as `cloudfront-viewer-address`. It counts only with the shared secret. That header has an address and a port; any other has an address alone."},
 	{name: "LOGOUT_CLEAR_SITE_DATA", set: setClearSiteData,
 		meaning: "What a logout asks the browser to clear for the whole registrable domain: any of `cache`, `cookies`, `storage`, `executionContexts`, `clientHints`, or `*`."},
+	{name: "ETHEREUM_RPC", set: setRPC,
+		meaning: "Switches [contract wallets](contract-wallets.md) on. JSON from chain id to the URLs of its RPCs, in the order in which they are asked: `{\"1\":[\"https://rpc.example.com\"]}`. Only https, except locally."},
+	{name: "ETHEREUM_RPC_SECRET_ARN", set: setSecretARN(func(c *Config) *string { return &c.Contracts.RPCSecretARN }),
+		meaning: "ARN of the Secrets Manager secret that holds the JSON of `ETHEREUM_RPC`, since URLs often carry a key. It is fetched again after ten minutes."},
+	{name: "ETHEREUM_RPC_QUORUM", unset: "1", set: between(1, maxQuorum, "", func(c *Config) *int { return &c.Contracts.Quorum }),
+		meaning: "How many URLs of a chain must agree, 1 to 10. That many are asked at once. Each chain needs as many URLs."},
+	{name: "ETHEREUM_MULTICALL", set: setMulticall,
+		meaning: "JSON from chain id to the address of a Multicall3, for chains whose RPCs refuse a call without a recipient: `{\"1\":\"0xcA11bde05977b3631167028862bE2a173976CA11\"}`."},
+	{name: "ETHEREUM_CALL_GAS", unset: "5000000", set: between(minCallGas, maxCallGas, "", func(c *Config) *int { return &c.Contracts.Gas }),
+		meaning: "Gas of each call, 100000 to 100000000."},
+	{name: "SIGNATURE_VERIFIER_ARN", set: setVerifierARN,
+		meaning: "ARN of the Lambda function `verify-signature`, which asks the chains instead of this process. It replaces the five variables above."},
+	{name: "WALLET_RECHECK_MINUTES", unset: "60", set: spanOrOff(time.Minute, year, func(c *Config) *time.Duration { return &c.Session.WalletRecheck }),
+		meaning: "A refresh asks the contract of a session again if its last check is older than this. 0 turns that off."},
 }
 
 // Variables lists the configuration in the order of the documentation. [Load]
