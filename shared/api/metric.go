@@ -23,6 +23,9 @@ const (
 	// WalletsUnchecked counts contract wallets that could not be checked again
 	// at a refresh.
 	WalletsUnchecked Metric = "WalletsUnchecked"
+	// WrongChains counts RPC URLs that serve another chain than the configured
+	// one, at most once a minute for each.
+	WrongChains Metric = "WrongChains"
 	// Denials counts denials by the authorizer that are not faults.
 	// Unauthorized counts requests without credentials that it answered with an
 	// error.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
@@ -75,23 +76,50 @@ func (e Environment) SecretsManager(arn string) *secretsmanager.Client {
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts, o.MaxBackoff = 2, 100*time.Millisecond
 		}),
-		HTTPClient: &http.Client{
-			Timeout: attemptTimeout,
-			Transport: &http.Transport{
-				Proxy:       http.ProxyFromEnvironment,
-				DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
-				// Calls are minutes apart, and the instance may have been
-				// frozen in between: a connection would rarely survive that.
-				DisableKeepAlives: true,
-				ForceAttemptHTTP2: true,
-			},
-		},
-	}
-	url := cmp.Or(e.Getenv("AWS_ENDPOINT_URL_SECRETS_MANAGER"), e.Getenv("AWS_ENDPOINT_URL"))
-	if url != "" {
-		o.BaseEndpoint = &url
+		HTTPClient:   newClient(attemptTimeout),
+		BaseEndpoint: e.endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
 	}
 	return secretsmanager.New(o)
+}
+
+// NewLambda returns a client for the region of a function's ARN. It makes a call
+// once, and leaves its timeout to the context. AWS_ENDPOINT_URL_LAMBDA or
+// AWS_ENDPOINT_URL, if set, replaces the region's endpoint. It is not a method:
+// the linker would keep it, and a megabyte with it, in functions that invoke no
+// other.
+func NewLambda(e Environment, arn string) *lambda.Client {
+	return lambda.New(lambda.Options{
+		Region:       regionOf(arn),
+		Credentials:  e,
+		Retryer:      aws.NopRetryer{},
+		HTTPClient:   newClient(0),
+		BaseEndpoint: e.endpoint("AWS_ENDPOINT_URL_LAMBDA"),
+	})
+}
+
+// newClient returns an HTTP client for calls to AWS with that timeout; 0 means
+// none.
+func newClient(timeout time.Duration) *http.Client {
+	return &http.Client{
+		Timeout: timeout,
+		Transport: &http.Transport{
+			Proxy:       http.ProxyFromEnvironment,
+			DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			// Calls are often minutes apart, and the instance may have been
+			// frozen in between: a connection would rarely survive that.
+			DisableKeepAlives: true,
+			ForceAttemptHTTP2: true,
+		},
+	}
+}
+
+// endpoint returns the endpoint that a variable or AWS_ENDPOINT_URL sets in
+// place of the region's, or nil.
+func (e Environment) endpoint(variable string) *string {
+	if url := cmp.Or(e.Getenv(variable), e.Getenv("AWS_ENDPOINT_URL")); url != "" {
+		return &url
+	}
+	return nil
 }
 
 // regionOf returns the region of an ARN. The configuration has checked that
