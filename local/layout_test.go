@@ -112,6 +112,13 @@ import "latchkey/shared/boot"
 
 func main() { boot.RunRotation() }
 `,
+	"VerifySignatureFunction": `// Command verify-signature asks chains about signatures of contract wallets.
+package main
+
+import "latchkey/shared/boot"
+
+func main() { boot.RunVerifier() }
+`,
 	guard: `// Command authorizer decides over requests to other APIs, for API Gateway.
 package main
 
@@ -309,6 +316,7 @@ var layers = []struct {
 	{"shared/authorizer", slices.Concat(awsSDK, goRedis, system)},
 	{"shared/config", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/awsenv", goRedis},
+	{"shared/verifier", slices.Concat(goRedis, system)},
 	{"shared/secrets", slices.Concat(goRedis, system)},
 	{"shared/redisconn", system},
 	{"shared/boot", nil},

@@ -30,3 +30,6 @@ func (s *Service) WaitLonger() {
 
 // NewLines returns what a function gives to its log and its metrics to write to.
 func NewLines(w io.Writer) io.Writer { return &lines{w: w} }
+
+// NewVerifier makes the function that asks chains.
+var NewVerifier = newVerifier

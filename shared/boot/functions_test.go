@@ -47,7 +47,7 @@ var functionNames = append([]string{"authorizer", "check-health", "get-profile",
 
 // others are functions that serve no route and no schedule. Each has a test of
 // its own.
-var others = []string{"rotate-keys"}
+var others = []string{"rotate-keys", "verify-signature"}
 
 // memberCall is a call of a function that wants a live session.
 type memberCall struct {

@@ -18,6 +18,7 @@ import (
 	"latchkey/shared/config"
 	"latchkey/shared/lambdahttp"
 	"latchkey/shared/secrets"
+	"latchkey/shared/verifier"
 )
 
 // Run is the main of a function with a route: it serves the route as a Lambda
@@ -61,25 +62,65 @@ func RunRotation() {
 	lambda.StartWithOptions(rotation, lambda.WithEnableSIGTERM(func() { os.Exit(0) }))
 }
 
+// RunVerifier is the main of the function that asks chains about the signatures
+// of contract wallets. It differs from [Run] in that it needs neither Redis nor
+// keys. Other functions invoke it directly.
+func RunVerifier() {
+	serve(func(env awsenv.Environment, out io.Writer) (lambda.Handler, func() error, error) {
+		handler, err := newVerifier(env, out)
+		return handler, func() error { return nil }, err
+	})
+}
+
+// newVerifier makes the function of [RunVerifier]. Metrics are written to out.
+func newVerifier(env awsenv.Environment, out io.Writer) (lambda.Handler, error) {
+	cfg, err := config.LoadVerifier(env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	cfg.API.Metric = lambdahttp.NewMetric(out, env.Getenv("AWS_LAMBDA_FUNCTION_NAME"), env.Now)
+	contracts, chains, err := newContracts(context.Background(), cfg, env)
+	if err != nil {
+		return nil, err
+	}
+	handler := verifier.NewHandler(contracts, env.Log, cfg.API.Metric)
+	if chains != nil {
+		return chains.WithRefresh(handler), nil
+	}
+	return handler, nil
+}
+
 func run(handler func(config.Config, *Service) lambda.Handler) {
+	serve(func(env awsenv.Environment, out io.Writer) (lambda.Handler, func() error, error) {
+		cfg, service, err := start(env, out)
+		if err != nil {
+			return nil, nil, err
+		}
+		return service.WithKeyRefresh(handler(cfg, service)), service.Close, nil
+	})
+}
+
+// serve runs a function that is made in the environment of the process. Metrics
+// are written to the same place as the log. The function that is returned with
+// it is called at the end.
+func serve(start func(awsenv.Environment, io.Writer) (lambda.Handler, func() error, error)) {
 	out := &lines{w: os.Stdout}
 	log := NewLogger(out)
 	LogLibraries(log)
 	env := awsenv.New(log)
-	cfg, service, err := start(env, out)
+	function, end, err := start(env, out)
 	if err != nil {
 		log.Error("configuration", "problems", strings.Split(err.Error(), "\n"))
 		os.Exit(1)
 	}
 	stop := func() {
-		if err := service.Close(); err != nil {
+		if err := end(); err != nil {
 			log.Error("closing Redis", "error", err.Error())
 		}
 		os.Exit(0)
 	}
 	coalesceReplies()
 	CollectLess(env.Getenv)
-	function := service.WithKeyRefresh(handler(cfg, service))
 	lambda.StartWithOptions(function, lambda.WithEnableSIGTERM(stop))
 }
 

@@ -28,10 +28,13 @@ type Service struct {
 }
 
 // fetched has what Secrets Manager holds for a service. What is in the
-// environment instead is nil.
+// environment instead is nil. contracts is set wherever its URLs are.
 type fetched struct {
+	contracts api.Contracts
+
 	keys   *secrets.KeyRing
 	origin *secrets.OriginSecret
+	chains *secrets.Chains
 }
 
 // NewService builds a service. It returns an error if a secret of Secrets
@@ -51,7 +54,7 @@ func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) 
 	if f.keys != nil {
 		rules.FetchKey = f.keys.FetchKey
 	}
-	settings.CDN.Verify = f.verifier(cfg)
+	settings.CDN.Verify, settings.Contracts = f.verifier(cfg), f.contracts
 	store := session.NewStore(client, ring, rules, env.Now)
 	return &Service{API: api.New(settings, store, env.Log, env.Now), redis: client, fetched: f}, nil
 }
@@ -60,15 +63,16 @@ func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) 
 func connect(
 	ctx context.Context, cfg config.Config, env awsenv.Environment,
 ) (client redis.UniversalClient, ring *seal.Ring, f fetched, err error) {
-	var errClient, errRing, errOrigin error
+	var errClient, errRing, errOrigin, errContracts error
 	var all sync.WaitGroup
 	all.Go(func() { client, errClient = connectRedis(ctx, cfg, env) })
 	all.Go(func() { ring, f.keys, errRing = loadKeys(ctx, cfg, env) })
 	if cfg.OriginVerifyARN != "" {
 		all.Go(func() { f.origin, errOrigin = secrets.NewOriginSecret(ctx, cfg, env) })
 	}
+	all.Go(func() { f.contracts, f.chains, errContracts = newContracts(ctx, cfg, env) })
 	all.Wait()
-	if err := errors.Join(errRing, errOrigin, errClient); err != nil {
+	if err := errors.Join(errRing, errOrigin, errContracts, errClient); err != nil {
 		if client != nil {
 			_ = client.Close()
 		}
@@ -127,12 +131,15 @@ func connectRedis(
 	return client, nil
 }
 
-// WithKeyRefresh returns a function that fetches old keys, and an old secret of
-// a CDN, again at the start of each invocation of f; see
-// [secrets.KeyRing.WithRefresh]. If both are in the environment it returns f.
+// WithKeyRefresh returns a function that fetches old keys, an old secret of a
+// CDN and old URLs of chains again at the start of each invocation of f; see
+// [secrets.KeyRing.WithRefresh]. If none is in a secret it returns f.
 func (s *Service) WithKeyRefresh(f lambda.Handler) lambda.Handler {
 	if s.origin != nil {
 		f = s.origin.WithRefresh(f)
+	}
+	if s.chains != nil {
+		f = s.chains.WithRefresh(f)
 	}
 	if s.keys != nil {
 		f = s.keys.WithRefresh(f)

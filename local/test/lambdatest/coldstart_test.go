@@ -31,8 +31,11 @@ var rotation = []string{
 }
 
 func environmentOf(name string) []string {
-	if name == "rotate-keys" {
+	switch name {
+	case "rotate-keys":
 		return rotation
+	case "verify-signature":
+		return []string{`ETHEREUM_RPC={"1":["https://rpc.invalid"]}`}
 	}
 	return environment
 }

@@ -1,0 +1,213 @@
+package boot_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"latchkey/local/test/awstest"
+	"latchkey/local/test/lambdatest"
+	"latchkey/local/test/redistest"
+	"latchkey/shared/api"
+	"latchkey/shared/awsenv"
+	"latchkey/shared/boot"
+	"latchkey/shared/lambdahttp"
+)
+
+const (
+	rpcARN      = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/rpc-AbCdEf"
+	verifierARN = "arn:aws:lambda:eu-central-1:123456789012:function:latchkey-VerifySignatureFunction-AbC"
+)
+
+// rpc is a node of a chain on which every contract accepts every signature.
+type rpc struct {
+	url   string
+	chain string // its eth_chainId
+	calls atomic.Int64
+}
+
+func newRPC(t *testing.T, chain string) *rpc {
+	t.Helper()
+	n := &rpc{chain: chain}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var asked struct {
+			ID     json.RawMessage
+			Method string
+		}
+		_ = json.NewDecoder(r.Body).Decode(&asked)
+		result := n.chain
+		if asked.Method == "eth_call" {
+			n.calls.Add(1)
+			result = "0x1626ba7e" + strings.Repeat("00", 28)
+		}
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%q}`, asked.ID, result)
+	}))
+	t.Cleanup(server.Close)
+	n.url = server.URL
+	return n
+}
+
+// urls is the text of ETHEREUM_RPC for the node.
+func (n *rpc) urls() string { return fmt.Sprintf(`{"1":[%q]}`, n.url+"/k3y") }
+
+// environmentOf is an environment with these variables, those of a role, and these endpoints of Secrets Manager and Lambda.
+func environmentOf(variables map[string]string, vault, lambda string, log io.Writer) awsenv.Environment {
+	role := awstest.Role(vault)
+	return awsenv.Environment{Now: time.Now, Log: slog.New(slog.NewJSONHandler(log, nil)), Getenv: func(name string) string {
+		switch value, set := variables[name]; {
+		case set:
+			return value
+		case name == "AWS_ENDPOINT_URL_LAMBDA":
+			return lambda
+		}
+		return role(name)
+	}}
+}
+
+// invoker is a fake of Lambda that runs one function.
+func invoker(t *testing.T, f lambda.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		payload, _ := io.ReadAll(r.Body)
+		out, err := f.Invoke(r.Context(), payload)
+		if err != nil {
+			w.Header().Set("X-Amz-Function-Error", "Unhandled")
+		}
+		_, _ = w.Write(out)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// A contract wallet signs in through functions that are configured in each way: with URLs, with a secret of them, and with
+// another function, which has the URLs or the secret. Without any it is refused, and no chain is asked.
+func TestService_contractWallets(t *testing.T) {
+	n := newRPC(t, "0x1")
+	vault := awstest.NewSecretsManager(t, n.urls()).URL
+	urls, secret := map[string]string{"APP_ENV": "local", "ETHEREUM_RPC": n.urls()}, map[string]string{"APP_ENV": "local", "ETHEREUM_RPC_SECRET_ARN": rpcARN}
+	for name, c := range map[string]struct{ service, verifier map[string]string }{
+		"off": {map[string]string{"APP_ENV": "local"}, nil}, "URLs": {urls, nil}, "a secret": {secret, nil},
+		"a verifier with URLs":     {map[string]string{"APP_ENV": "local", "SIGNATURE_VERIFIER_ARN": verifierARN}, urls},
+		"a verifier with a secret": {map[string]string{"APP_ENV": "local", "SIGNATURE_VERIFIER_ARN": verifierARN}, secret},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log lambdatest.Output
+			endpoint := ""
+			if c.verifier != nil {
+				f, err := boot.NewVerifier(environmentOf(c.verifier, vault, "", &log), &log)
+				if err != nil {
+					t.Fatal(err)
+				}
+				endpoint = invoker(t, f)
+			}
+			cfg := mustLoad(t, c.service)
+			cfg.Redis.Addr = redistest.Embedded(t).Addr
+			service, err := boot.NewService(context.Background(), cfg, environmentOf(c.service, vault, endpoint, &log))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer service.Close()
+			before := n.calls.Load()
+			r, want := loginOfContract(t, service), http.StatusOK
+			if name == "off" {
+				want = http.StatusUnauthorized
+			}
+			if r.StatusCode != want || (n.calls.Load() == before+1) != (want == http.StatusOK) {
+				t.Errorf("answered %d %s after %d calls", r.StatusCode, r.Body, n.calls.Load()-before)
+			}
+			if strings.Contains(log.String(), "k3y") {
+				t.Errorf("the log has a URL: %s", &log)
+			}
+		})
+	}
+}
+
+// loginOfContract signs a message of an address with another key.
+func loginOfContract(t *testing.T, service *boot.Service) lambdatest.Response {
+	t.Helper()
+	invoke := func(h http.Handler, e lambdatest.Event) lambdatest.Response {
+		t.Helper()
+		payload, err := service.WithKeyRefresh(lambdahttp.NewHandler(h, "localhost:3000")).Invoke(context.Background(), e.JSON(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lambdatest.DecodeResponse(t, payload)
+	}
+	nonce := lambdatest.NewEvent("GET", "/auth/nonce")
+	nonce.RawQueryString = "transport=bearer&chainId=1&address=" + somebody
+	var got struct{ Message string }
+	if err := json.Unmarshal([]byte(invoke(service.API.Nonce(), nonce).Body), &got); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := crypto.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := json.Marshal(map[string]string{"message": got.Message, "signature": sign(t, owner, got.Message), "transport": "bearer"})
+	login := lambdatest.NewEvent("POST", "/auth/login")
+	login.Body, login.Headers["content-type"] = string(body), "application/json"
+	return invoke(service.API.Login(), login)
+}
+
+// A URL of another chain is not used: the login is unavailable, and a metric counts it where the URLs are.
+func TestService_wrongChain(t *testing.T) {
+	n := newRPC(t, "0x2")
+	variables := map[string]string{"APP_ENV": "local", "ETHEREUM_RPC": n.urls(), "AWS_LAMBDA_FUNCTION_NAME": "f"}
+	var log lambdatest.Output
+	cfg, counted := mustLoad(t, variables), 0.0
+	cfg.Redis.Addr = redistest.Embedded(t).Addr
+	cfg.API.Metric = func(m api.Metric, value float64) {
+		if m == api.WrongChains {
+			counted += value
+		}
+	}
+	service, err := boot.NewService(context.Background(), cfg, environmentOf(variables, "", "", &log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	if r := loginOfContract(t, service); r.StatusCode != http.StatusServiceUnavailable || counted != 1 || n.calls.Load() != 0 {
+		t.Errorf("answered %d %s, counted %v, %d calls", r.StatusCode, r.Body, counted, n.calls.Load())
+	}
+	f, err := boot.NewVerifier(environmentOf(variables, "", "", &log), &log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := `{"chain":1,"account":"` + somebody + `","digest":"0x` + strings.Repeat("00", 32) + `","signature":"0x"}`
+	if out, err := f.Invoke(context.Background(), []byte(event)); err != nil || !strings.Contains(string(out), `"result":"trouble"`) {
+		t.Errorf("answered %s, %v", out, err)
+	}
+	if !strings.Contains(log.String(), `"WrongChains":1`) || !strings.Contains(log.String(), `"Faults":1`) || strings.Contains(log.String(), "k3y") {
+		t.Errorf("logged %s", &log)
+	}
+}
+
+// What is wrong with the chains stops the start, with the variable's name and without a URL.
+func TestService_contractsThatAreWrong(t *testing.T) {
+	vault := awstest.NewSecretsManager(t, `{"1":["http://a.example/k3y","ws://b.example/k3y"]}`)
+	_, err := boot.NewVerifier(environmentOf(map[string]string{"ETHEREUM_RPC_SECRET_ARN": rpcARN}, vault.URL, "", io.Discard), io.Discard)
+	if err == nil || !strings.HasPrefix(err.Error(), "ETHEREUM_RPC_SECRET_ARN: ") || strings.Contains(err.Error(), "k3y") || strings.Contains(err.Error(), "\n") ||
+		!strings.Contains(err.Error(), "URL 2 of 2") {
+		t.Errorf("a secret: %v", err)
+	}
+	_, err = boot.NewVerifier(environmentOf(nil, vault.URL, "", io.Discard), io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "ETHEREUM_RPC_SECRET_ARN: is needed") {
+		t.Errorf("nothing: %v", err)
+	}
+	cfg := mustLoad(t, deployed("ETHEREUM_RPC_SECRET_ARN", rpcARN))
+	cfg.Redis.Addr = redistest.Embedded(t).Addr
+	if _, err := boot.NewService(context.Background(), cfg, environmentOf(nil, vault.URL, "", io.Discard)); err == nil {
+		t.Error("a service started with such a secret")
+	}
+}
