@@ -23,7 +23,7 @@ type Template struct {
 	Authorizers       map[string]Authorizer
 	DefaultAuthorizer string
 	// Variables has the sorted names of the environment variables that Globals
-	// gives every function.
+	// gives every function, and of those that a function has besides.
 	Variables []string
 }
 
@@ -79,7 +79,6 @@ func Parse(text []byte) (*Template, error) {
 	for name := range globals.at("Environment", "Variables").entries() {
 		t.Variables = append(t.Variables, name)
 	}
-	slices.Sort(t.Variables)
 	for id, resource := range root.at("Resources").entries() {
 		properties := resource.at("Properties")
 		switch resource.at("Type").text() {
@@ -94,8 +93,13 @@ func Parse(text []byte) (*Template, error) {
 				return nil, fmt.Errorf("reading the template: %s: %w", id, err)
 			}
 			t.Functions[id] = f
+			for name := range properties.at("Environment", "Variables").entries() {
+				t.Variables = append(t.Variables, name)
+			}
 		}
 	}
+	slices.Sort(t.Variables)
+	t.Variables = slices.Compact(t.Variables)
 	if len(t.Functions) == 0 {
 		return nil, errors.New("reading the template: it has no AWS::Serverless::Function")
 	}

@@ -29,7 +29,7 @@ var keysText = `{"lookup":"k1","k1":"` + (rand.Text() + strings.ToLower(rand.Tex
 // password of Redis.
 func secretsManager(t *testing.T, password string) *httptest.Server {
 	t.Helper()
-	secrets := map[string]string{secretARN: keysText, passwordARN: password}
+	secrets := map[string]string{secretARN: keysText, passwordARN: password, rpcARN: `{"1":["https://rpc.invalid"]}`}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var asked struct{ SecretID string }
 		_ = json.NewDecoder(r.Body).Decode(&asked)
@@ -91,9 +91,10 @@ var asked = map[string]struct {
 	refuses bool
 	wants   string
 }{
-	"SweepSessionsFunction": {`{"source":"aws.scheduler"}`, false, `null`},
-	"AuthorizerFunction":    {`{"version":"2.0","type":"REQUEST","routeArn":"arn:aws:execute-api:us-east-1:1:a/s/GET/x","headers":{},"requestContext":{"http":{"method":"GET","path":"/x","sourceIp":"203.0.113.7"}}}`, false, `{"isAuthorized":false}`},
-	"RotateKeysFunction":    {`{"Step":"createSecret","SecretId":"` + secretARN + `","ClientRequestToken":"1"}`, true, `rotat`},
+	"SweepSessionsFunction":   {`{"source":"aws.scheduler"}`, false, `null`},
+	"AuthorizerFunction":      {`{"version":"2.0","type":"REQUEST","routeArn":"arn:aws:execute-api:us-east-1:1:a/s/GET/x","headers":{},"requestContext":{"http":{"method":"GET","path":"/x","sourceIp":"203.0.113.7"}}}`, false, `{"isAuthorized":false}`},
+	"VerifySignatureFunction": {`{"chain":5,"account":"0xcA11bde05977b3631167028862bE2a173976CA11","digest":"0x` + strings.Repeat("00", 32) + `","signature":"0x"}`, false, `"result":"no_chain"`},
+	"RotateKeysFunction":      {`{"Step":"createSecret","SecretId":"` + secretARN + `","ClientRequestToken":"1"}`, true, `rotat`},
 }
 
 // Every function that a deployment has starts as a process and answers, with the environment that the template gives it,
@@ -105,7 +106,7 @@ func TestFunctions_withTheTemplatesEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := deploy(t, "SiweDomains=app.example.com", "CacheMode=existing", "RedisHost="+host, "RedisPort="+port, "RedisTls=false",
-		"RedisUsername="+r.Username, "RedisPasswordSecretArn="+passwordARN, "RedisKeyPrefix="+r.Prefix)
+		"RedisUsername="+r.Username, "RedisPasswordSecretArn="+passwordARN, "RedisKeyPrefix="+r.Prefix, "EthereumRpcSecretArn="+rpcARN)
 	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +119,7 @@ func TestFunctions_withTheTemplatesEnvironment(t *testing.T) {
 	for id, f := range s.of("AWS::Lambda::Function") {
 		seen++
 		t.Run(id, func(t *testing.T) {
-			env := append(environment(t, f, map[string]string{ref("SessionKeys"): secretARN}),
+			env := append(environment(t, f, map[string]string{ref("SessionKeys"): secretARN, attribute(verifier, "Arn"): verifierARN}),
 				"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=role", "AWS_SECRET_ACCESS_KEY=role", "AWS_SESSION_TOKEN=role",
 				"AWS_LAMBDA_FUNCTION_NAME="+id, "AWS_ENDPOINT_URL_SECRETS_MANAGER="+vault.URL)
 			process := lambdatest.Start(t, filepath.Join(binaries, folderOf(id)), env...)
@@ -165,7 +166,8 @@ func folderOf(id string) string {
 // In every mode of the cache the environment is one that a function starts with.
 func TestFunctions_configurationOfEveryMode(t *testing.T) {
 	known := map[string]string{
-		ref("SessionKeys"): secretARN, ref("Cache"): "latchkey-1", ref("Nodes"): "latchkey-1", ref("CacheUser"): "latchkey-1",
+		attribute(verifier, "Arn"): verifierARN,
+		ref("SessionKeys"):         secretARN, ref("Cache"): "latchkey-1", ref("Nodes"): "latchkey-1", ref("CacheUser"): "latchkey-1",
 		attribute("Cache", "Endpoint.Address"): "cache.example.com", attribute("Cache", "Endpoint.Port"): "6379",
 		attribute("Nodes", "ConfigurationEndPoint.Address"): "cache.example.com", attribute("Nodes", "ConfigurationEndPoint.Port"): "6379",
 	}
@@ -179,7 +181,11 @@ func TestFunctions_configurationOfEveryMode(t *testing.T) {
 				variable, value, _ := strings.Cut(pair, "=")
 				values[variable] = value
 			}
-			if _, err := config.Load(func(name string) string { return values[name] }); err != nil {
+			load := config.Load
+			if id == verifier {
+				load = config.LoadVerifier
+			}
+			if _, err := load(func(name string) string { return values[name] }); err != nil {
 				t.Errorf("%s, %s: %v", name, id, err)
 			}
 		}
