@@ -25,7 +25,7 @@ func TestOperations_vocabulary(t *testing.T) {
 		want[r.String()] = "reason"
 	}
 	for _, m := range []api.Metric{
-		api.Faults, api.FailedLogins, api.ReuseDetections, api.Sessions, api.Repaired, api.Denials, api.Unauthorized,
+		api.Faults, api.FailedLogins, api.ReuseDetections, api.Sessions, api.Repaired, api.WalletsUnchecked, api.WrongChains, api.Denials, api.Unauthorized,
 	} {
 		want[string(m)] = "metric"
 	}
