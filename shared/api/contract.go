@@ -110,8 +110,7 @@ func (x *exchange) recheck(g session.Grant) error {
 		err = x.askAgain(g)
 	}
 	if errors.Is(err, chain.ErrRefused) {
-		change := session.Change{Actor: session.Actor{}}
-		ended, err := x.api.store.Revoke(ctx, g.Session.ID, session.WalletChanged, change)
+		ended, err := x.api.store.RevokeUnproven(ctx, g.Check)
 		if err == nil && ended != nil {
 			return ended
 		}

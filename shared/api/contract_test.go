@@ -301,7 +301,22 @@ func TestContract_walletChanged(t *testing.T) {
 			t.Errorf("%d calls, want 2", n)
 		}
 
+		// A step-up by another owner, while the first one's signature is being checked and refused.
 		second := newAccount(t)
+		chains.answer = acceptsOf(owner)
+		c = w.browser()
+		c.signIn(safe)
+		w.clock.add(time.Hour)
+		before = c.copyOf()
+		chains.answer = func(chain.Question) error {
+			chains.answer = acceptsOf(second)
+			c.take(c.renew().wants(200, ""))
+			c.take(c.confirm(account{second.key, safe.address}).wants(200, ""))
+			return chain.ErrRefused
+		}
+		before.renew().wants(200, "")
+		c.profile().wants(200, "")
+
 		chains.answer = acceptsOf(owner)
 		c = w.browser()
 		c.signIn(safe)

@@ -74,11 +74,24 @@ func (s *Store) claimed(
 // Checked records that the contract was asked, and whether it answered: if it
 // accepted the signature, it is asked again after Options.WalletRecheck; if it
 // could not be asked, after five minutes. If the contract refused the
-// signature, call [Store.Revoke] with [WalletChanged] instead. Checked takes one
-// round trip. It does nothing if the session has ended, or has been stepped up
-// since.
+// signature, call [Store.RevokeUnproven] instead. Checked takes one round trip.
+// It does nothing if the session has ended, or has been stepped up since.
 func (s *Store) Checked(ctx context.Context, c *Check, accepted bool) error {
 	_, err := s.run(ctx, proofScript, []string{s.stateKey(c.id)},
 		millis(s.now()), c.idem[:], bit(accepted))
 	return err
+}
+
+// RevokeUnproven ends a session with [WalletChanged], because its contract
+// refused the proof of a check. It does nothing and returns nil if that proof is
+// no longer the one that counts: if the session was stepped up since, or if
+// another caller has claimed the check because this one took over a minute.
+// Otherwise the result and the errors are those of [Store.Revoke]. It takes one
+// round trip.
+func (s *Store) RevokeUnproven(ctx context.Context, c *Check) (*EndedError, error) {
+	r, err := s.revoke(ctx, c.id, WalletChanged, revokeIf{claim: c.idem[:]}, Change{})
+	if err != nil || r.Outcome() == outcomeDone {
+		return nil, err
+	}
+	return endedBy(r, c.id)
 }

@@ -146,6 +146,44 @@ func TestProof_stepUpReplacesIt(t *testing.T) {
 	})
 }
 
+// A contract that refuses a proof ends the session only if that proof still counts: not after a step-up, and not if
+// another caller has claimed the check since.
+func TestProof_refusedTooLate(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, rechecked)
+		g := w.withProof(laptop, "first")
+		refresh := func(after time.Duration) *session.Check {
+			t.Helper()
+			w.clock.add(after)
+			next, err := w.Refresh(ctx, g.RefreshToken, laptop)
+			must(t, err)
+			g = next
+			if next.Check == nil {
+				t.Fatal("no check is claimed")
+			}
+			return next.Check
+		}
+		refused := func(c *session.Check, ends bool) {
+			t.Helper()
+			if ended, err := w.RevokeUnproven(ctx, c); err != nil || (ended != nil) != ends {
+				t.Errorf("refused: %+v, %v", ended, err)
+			}
+			if _, err := w.Validate(ctx, g.AccessToken, laptop); (err != nil) != ends {
+				t.Errorf("refused: the session reads as %v", err)
+			}
+		}
+		first := refresh(time.Hour)
+		second := refresh(time.Minute)
+		refused(first, false)
+		a, err := w.Inspect(ctx, g.AccessToken, laptop.Transport)
+		must(t, err)
+		g, err = w.StepUp(ctx, a, laptop, &session.Proof{Signature: []byte("second")})
+		must(t, err)
+		refused(second, false)
+		refused(refresh(time.Hour), true)
+	})
+}
+
 // The proof is no state: it is not listed, takes nothing of the quota, and no key of the state can be it. It ends with
 // the session, and expires with it.
 func TestProof_isNoState(t *testing.T) {
@@ -169,8 +207,9 @@ func TestProof_isNoState(t *testing.T) {
 		if must(t, err); next.Check == nil || len(next.Check.Proof.Signature) != 8<<10 {
 			t.Errorf("state has changed the proof: %+v", next.Check)
 		}
-		_, err = w.Revoke(ctx, g.Session.ID, session.WalletChanged, session.Change{})
-		must(t, err)
+		if ended, err := w.RevokeUnproven(ctx, next.Check); err != nil || ended == nil || !ended.ByThis {
+			t.Errorf("it ends with %+v, %v", ended, err)
+		}
 		if w.rdb.Exists(ctx, state).Val() != 0 {
 			t.Error("the proof is left")
 		}

@@ -33,11 +33,16 @@ func (s *Store) parseAny(ctx context.Context, text string) (token.Token, error) 
 func (s *Store) Revoke(
 	ctx context.Context, id token.ID, reason Reason, change Change,
 ) (*EndedError, error) {
-	r, err := s.revoke(ctx, id, reason, "", change)
+	r, err := s.revoke(ctx, id, reason, revokeIf{}, change)
 	if err != nil {
 		return nil, err
 	}
-	err = fault(r, id)
+	return endedBy(r, id)
+}
+
+// endedBy returns what the reply to a revocation says.
+func endedBy(r script.Reply, id token.ID) (*EndedError, error) {
+	err := fault(r, id)
 	var ended *EndedError
 	if errors.As(err, &ended) {
 		return ended, nil
@@ -45,14 +50,21 @@ func (s *Store) Revoke(
 	return nil, err
 }
 
-// revoke runs the script. If ahead is a generation, it ends the session only if
-// the record is behind that generation; ahead is empty to end it in any case.
+// revokeIf are conditions of a revocation. Each is empty if it does not apply.
+type revokeIf struct {
+	// ahead is a generation: the record must be behind it.
+	ahead string
+	// claim is who must have claimed the check of the session's proof last.
+	claim []byte
+}
+
+// revoke runs the script.
 func (s *Store) revoke(
-	ctx context.Context, id token.ID, reason Reason, ahead any, change Change,
+	ctx context.Context, id token.ID, reason Reason, only revokeIf, change Change,
 ) (script.Reply, error) {
 	c := s.newTransaction(id.User, change.Actor)
 	c.keys = s.ownKeys(id)
-	c.args = []any{id.Session[:], int(reason), ahead}
+	c.args = []any{id.Session[:], int(reason), only.ahead, only.claim}
 	return s.commitIf(ctx, revokeScript, c, change)
 }
 

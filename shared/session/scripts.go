@@ -49,7 +49,7 @@ var (
 	refreshScript = newScript("refresh", "subject", "end_session", "renewal", "binding",
 		"rate_limit", "proof")
 	stepUpScript       = newScript("step_up", "subject", "change", "renewal", "proof")
-	revokeScript       = newScript("revoke", "subject", "end_session", "roles")
+	revokeScript       = newScript("revoke", "subject", "end_session", "roles", "proof")
 	revokeAllScript    = newScript("revoke_all", "noop", "change", "roles")
 	blockScript        = newScript("block", "account", "change", "roles")
 	rolesScript        = newScript("roles", "account", "change", "roles")

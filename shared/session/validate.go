@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"latchkey/shared/script"
@@ -239,7 +240,8 @@ func (s *Store) updateLastIP(
 // [StoreReset], because nothing suggests that the token was stolen.
 func (s *Store) reset(ctx context.Context, t token.Token, client Client) error {
 	change := Change{Actor: client.Actor()}
-	r, err := s.revoke(ctx, t.ID(), StoreReset, int64(t.Generation()), change)
+	only := revokeIf{ahead: strconv.Itoa(int(t.Generation()))}
+	r, err := s.revoke(ctx, t.ID(), StoreReset, only, change)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@
 --          {UNKNOWN}  another claim, or the session has ended
 local state, now, idem, accepted = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1'
 
+if not isClaimedBy(state, idem) then return {UNKNOWN} end
 local proof = storedProof(state)
-if not proof or get(proof, F.proof.idem) ~= idem then return {UNKNOWN} end
 local checked, free = number(proof, F.proof.checked_at), now + PROOF_RETRY
 if accepted then checked, free = now, 0 end
 writeProof(state, checked, free, idem, tail(proof, F.proof.sealed))

@@ -9,16 +9,20 @@
 -- ARGV[8]   reason, a number
 -- ARGV[9]   generation: end the session only if the record is behind it; or
 --           empty
--- ARGV[10]  the roles on which the caller based its decision, see rolesChanged
+-- ARGV[10]  idempotency key of the change that claimed the check of the session's
+--           proof: end the session only if that claim still holds; or empty
+-- ARGV[11]  the roles on which the caller based its decision, see rolesChanged
 --
 -- Returns  {ENDED, reason, time, mine}  ended, by this change (mine 1) or
 --                                       before
 --          {UNKNOWN}                    no such session, live or ended
---          {DONE}                       it lives on: the record is not behind
+--          {DONE}                       it lives on: the record is not behind, or
+--                              the proof was replaced or claimed by another
 --          {STALE}                      the account has other roles: read again
 --          {DAMAGED}
 local payload, state, session = KEYS[6], KEYS[7], ARGV[7]
-local reason, generation, expected = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local reason, generation = tonumber(ARGV[8]), tonumber(ARGV[9])
+local claim, expected = ARGV[10], ARGV[11]
 
 local raw = redis.call('GET', change.record)
 local at, reply = findListed(raw, session, change.now, change.idem)
@@ -28,5 +32,6 @@ if not at then
 end
 if rolesChanged(storedRoles(raw), expected) then return {STALE} end
 if generation and number(raw, at, F.generation) >= generation then return {DONE} end
+if claim ~= '' and not isClaimedBy(state, claim) then return {DONE} end
 
 return endAndReply(change, payload, state, raw, session, reason)

@@ -35,3 +35,10 @@ local function claimCheck(state, now, idem, interval)
   end
   return sealed
 end
+
+-- isClaimedBy reports whether the last to claim the check of a session's proof
+-- was this change. A step-up ends every claim.
+local function isClaimedBy(state, idem)
+  local proof = storedProof(state)
+  return proof ~= nil and get(proof, F.proof.idem) == idem
+end
