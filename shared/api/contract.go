@@ -128,12 +128,19 @@ func (x *exchange) recheck(g session.Grant) error {
 	return nil
 }
 
+// askAgain puts the question of a session's proof. RPCs that disagree have not
+// answered it: one that lies must not end sessions.
 func (x *exchange) askAgain(g session.Grant) error {
 	if x.api.cfg.Contracts == nil {
 		return chain.ErrNoChain
 	}
-	return x.api.cfg.Contracts.Verify(x.r.Context(), chain.Question{
+	q := chain.Question{
 		Chain: g.Session.Account.Chain, Account: g.Session.Account.Address,
 		Digest: g.Check.Proof.Digest, Signature: g.Check.Proof.Signature,
-	})
+	}
+	err := x.api.cfg.Contracts.Verify(x.r.Context(), q)
+	if errors.Is(err, chain.ErrDisagree) {
+		return &chain.TroubleError{Chain: q.Chain, Reasons: []string{"the RPCs disagree"}}
+	}
+	return err
 }

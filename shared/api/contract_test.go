@@ -59,6 +59,25 @@ func unreachable(chain.Question) error {
 	return &chain.TroubleError{Chain: 1, RetryAfter: 3 * time.Second, Reasons: []string{"URL 1 of 1: no answer"}}
 }
 
+// Two RPCs of which one lies sign nobody in, and end no session either.
+func TestContract_disagree(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		owner := newAccount(t)
+		chains := &asked{answer: acceptsOf(owner)}
+		w := newWorld(t, r, chains.world, func(w *world) { w.opts.WalletRecheck = time.Minute })
+		c, other, safe := w.browser(), w.browser(), contractOf(t, owner)
+		c.signIn(safe)
+		chains.answer = func(chain.Question) error { return chain.ErrDisagree }
+		other.login(other.body(safe, other.message(safe).String())).wants(401, "login_failed")
+		w.clock.add(2 * time.Minute)
+		c.take(c.renew().wants(200, ""))
+		if n := chains.calls.Load(); n != 3 {
+			t.Errorf("the chain was asked %d times, want 3", n)
+		}
+		c.profile().wants(200, "")
+	})
+}
+
 // A contract wallet signs in, steps up, refreshes and is listed, in both transports. It is an account of its own.
 func TestContract_signsIn(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {

@@ -43,6 +43,10 @@ var (
 	// magic value, or there is no contract. The wrapping error adds a reason
 	// for the log, which contains nothing of the signature.
 	ErrRefused = errors.New("contract does not accept the signature")
+	// ErrDisagree says that all RPCs answered, and fewer of them than the quorum
+	// agree. It wraps [ErrRefused], because nobody may sign in. But it is no
+	// reason to end a session: too few RPCs refuse the signature.
+	ErrDisagree = fmt.Errorf("%w: the RPCs disagree", ErrRefused)
 	// ErrNoChain says that no RPC is configured for the chain.
 	ErrNoChain = errors.New("no RPC is configured for the chain")
 	// ErrTrouble says that the chain could not be asked, so nothing is known

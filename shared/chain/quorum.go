@@ -30,7 +30,8 @@ func (t *answerCounts) count(err error) {
 // [*TroubleError], and the faults of the URLs that did not answer.
 //
 // Refusing needs as many answers as accepting: one URL that lies cannot end a
-// session where two must agree to begin one.
+// session where two must agree to begin one. If all answered and too few agree,
+// the error is [ErrDisagree].
 func (n *network) decide(ctx context.Context, c call) ([]fault, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // those that are still asked when the answer is known
@@ -58,7 +59,7 @@ func (n *network) decide(ctx context.Context, c call) ([]fault, error) {
 // If one did not answer, it could have decided.
 func (n *network) undecided(faults []fault) error {
 	if len(faults) == 0 {
-		return refuse("the RPCs disagree")
+		return ErrDisagree
 	}
 	return &TroubleError{Chain: n.id, RetryAfter: retryAfter, Reasons: reasonsOf(faults)}
 }

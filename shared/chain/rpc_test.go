@@ -517,6 +517,11 @@ func TestVerify_quorum(t *testing.T) {
 			if err := ask(t, v, common.Address{1}, nil); !errors.Is(err, c.want) {
 				t.Errorf("Verify returns %v, want %v", err, c.want)
 			}
+			// A definite no needs as many noes as a yes needs yeses.
+			noes := strings.Count(c.urls, "n") >= max(1, c.quorum)
+			if err := ask(t, v, common.Address{1}, nil); errors.Is(err, chain.ErrRefused) && noes == errors.Is(err, chain.ErrDisagree) {
+				t.Errorf("Verify returns %v for %d noes", err, strings.Count(c.urls, "n"))
+			}
 		})
 	}
 }

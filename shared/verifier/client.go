@@ -72,6 +72,8 @@ func read(q chain.Question, payload []byte) error {
 		return nil
 	case refused:
 		return fmt.Errorf("%w: %s", chain.ErrRefused, a.Reason)
+	case disagree:
+		return chain.ErrDisagree
 	case noChain:
 		return chain.ErrNoChain
 	case trouble:

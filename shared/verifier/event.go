@@ -57,6 +57,7 @@ func parseEvent(payload []byte) (q chain.Question, err error) {
 const (
 	accepted = "accepted"
 	refused  = "refused"
+	disagree = "disagree"
 	noChain  = "no_chain"
 	trouble  = "trouble"
 )
@@ -85,6 +86,8 @@ func newAnswer(q chain.Question, err error) answer {
 		a.RetryAfterSeconds = uint64((t.RetryAfter + time.Second - 1) / time.Second)
 	case errors.Is(err, chain.ErrNoChain):
 		a.Result = noChain
+	case errors.Is(err, chain.ErrDisagree):
+		a.Result = disagree
 	case errors.Is(err, chain.ErrRefused):
 		a.Result = refused
 		a.Reason = strings.TrimPrefix(err.Error(), chain.ErrRefused.Error()+": ")

@@ -95,6 +95,7 @@ func TestClient_isTheVerifier(t *testing.T) {
 	for name, err := range map[string]error{
 		"accepted": nil,
 		"refused":  fmt.Errorf("%w: the answer is not the magic value", chain.ErrRefused),
+		"disagree": chain.ErrDisagree,
 		"no chain": chain.ErrNoChain,
 		"trouble":  &chain.TroubleError{Chain: 8453, RetryAfter: 9 * time.Second, Reasons: []string{"URL 1 of 2: status 500, URL 2 of 2: no answer in time"}},
 	} {
