@@ -20,8 +20,10 @@ var failures = []string{
 	"executionreverted", "reverted", "vmexecutionerror",
 	// Out of gas, of the memory limit, or of gas for the code that is returned.
 	"outofgas", "outofmemorymemorylimit", "gasuint64overflow", "contractcreationcodestorageoutofgas",
+	"memoryoog", "memorylimitoog", "precompileoog", "invalidoperandoog", "reentrancysentryoog",
 	// Invalid opcode.
 	"invalidopcode", "badinstruction", "invalidinstruction", "opcodenotfound", "invalidfeopcode",
+	"notactivated", "invalidimmediateencoding",
 	// Bad jump.
 	"invalidjump", "badjumpdestination",
 	// Stack.
@@ -38,11 +40,10 @@ var failures = []string{
 // isFailure reports whether the error of an eth_call says that the execution
 // failed, which is a definite no. Any other error is trouble.
 func isFailure(code int64, message string) bool {
-	switch code {
-	case codeReverted, codeVMError:
+	if code == codeReverted || code == codeVMError {
 		return true
-	case codeServer, codeRejected, codeInternal:
-	default:
+	}
+	if !mayBeFailure(code) {
 		return false
 	}
 	// Reth and anvil put this before the name of a halt.
@@ -53,6 +54,12 @@ func isFailure(code int64, message string) bool {
 		}
 	}
 	return false
+}
+
+// mayBeFailure reports whether the text decides what an error with this code
+// says.
+func mayBeFailure(code int64) bool {
+	return code == codeServer || code == codeRejected || code == codeInternal
 }
 
 // reduce returns the letters, in small, and digits of a text.

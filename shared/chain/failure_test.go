@@ -68,6 +68,7 @@ var failureTexts = []struct {
 	{"Reth", -32003, "out of gas: invalid operand to an opcode: 5000000"},
 	{"Reth", -32003, "EVM error: InvalidFEOpcode"},
 	{"Reth", -32003, "EVM error: OpcodeNotFound"},
+	{"Reth", -32003, "EVM error: NotActivated"},
 	{"Reth", -32003, "EVM error: InvalidJump"},
 	{"Reth", -32003, "EVM error: StackUnderflow"},
 	{"Reth", -32003, "EVM error: StackOverflow"},
@@ -79,6 +80,15 @@ var failureTexts = []struct {
 	{"anvil", -32003, "EVM error InvalidFEOpcode"},
 	{"anvil", -32003, "EVM error OutOfGas(Basic)"},
 	{"anvil", -32603, "EVM error InvalidJump"}, // earlier versions
+	// The names of InstructionResult of revm, crates/interpreter/src/instruction_result.rs.
+	{"anvil", -32003, "EVM error OutOfGas"},
+	{"anvil", -32003, "EVM error MemoryOOG"},
+	{"anvil", -32003, "EVM error MemoryLimitOOG"},
+	{"anvil", -32003, "EVM error PrecompileOOG"},
+	{"anvil", -32003, "EVM error InvalidOperandOOG"},
+	{"anvil", -32003, "EVM error ReentrancySentryOOG"},
+	{"anvil", -32003, "EVM error NotActivated"},
+	{"anvil", -32003, "EVM error InvalidImmediateEncoding"},
 }
 
 func TestIsFailure(t *testing.T) {

@@ -152,11 +152,13 @@ func (e *endpoint) checkChain(ctx context.Context) error {
 // fetchChainID asks which chain the URL serves. Its error is a fault.
 func (e *endpoint) fetchChainID(ctx context.Context) (uint64, error) {
 	result, err := e.request(ctx, "eth_chainId")
-	if errors.Is(err, ErrRefused) {
-		return 0, errNoAnswer // an execution error, but nothing was executed
+	var f fault
+	if errors.As(err, &f) {
+		f.provoked = false // no contract was called
+		return 0, f
 	}
 	if err != nil {
-		return 0, err
+		return 0, errNoAnswer // an execution error, but nothing was executed
 	}
 	id, err := hexutil.DecodeUint64(result)
 	if err != nil {
@@ -200,7 +202,9 @@ func (e *endpoint) request(ctx context.Context, method string, params ...any) (s
 	case status/100 != 3 && errors.Is(err, ErrRefused):
 		return "", err // some send execution errors with another status
 	}
-	return "", fault{text: "status " + strconv.Itoa(status)}
+	var f fault
+	errors.As(err, &f)
+	return "", fault{text: "status " + strconv.Itoa(status), provoked: f.provoked}
 }
 
 // post sends a request and returns the status and the body of the answer.
@@ -283,5 +287,6 @@ func readError(problem any) error {
 	case isFailure(code, message):
 		return refuse("its execution failed")
 	}
-	return fault{text: fmt.Sprintf("error %d", code)}
+	// The text may be a failure of the contract that is not in the table.
+	return fault{text: fmt.Sprintf("error %d", code), provoked: mayBeFailure(code)}
 }

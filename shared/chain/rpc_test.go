@@ -404,7 +404,12 @@ func TestVerify_chainIDFails(t *testing.T) {
 				}
 				return accepted
 			}))
-			wantTrouble(t, ask(t, v, common.Address{1}, nil))
+			for range 3 {
+				wantTrouble(t, ask(t, v, common.Address{1}, nil))
+			}
+			if got := wantTrouble(t, ask(t, v, common.Address{1}, nil)).RetryAfter; got != 10*time.Second {
+				t.Errorf("after three troubles in a row retry after %v", got)
+			}
 		})
 	}
 }
@@ -633,16 +638,25 @@ func TestVerify_noChain(t *testing.T) {
 	}
 }
 
-// A long answer is no reason to stop asking: any contract can give one.
+// What any contract can provoke is no reason to stop asking: a long answer, or a failure with an unknown text.
 func TestVerify_provoked(t *testing.T) {
-	var answer atomic.Value
-	answer.Store(troubles["longer than 64 KiB"])
-	v, _, _ := verifierOf(t, 1, newServer(t, func(*request) response { return answer.Load().(response) }))
-	for range 5 {
-		wantTrouble(t, ask(t, v, common.Address{1}, nil))
-	}
-	answer.Store(accepted)
-	if err := ask(t, v, common.Address{1}, nil); err != nil {
-		t.Error(err)
+	unknown := failed(-32000, "precompile of this chain failed")
+	for name, provoked := range map[string]response{
+		"long":                       troubles["longer than 64 KiB"],
+		"unknown text":               unknown,
+		"unknown text, status 500":   {500, unknown.body},
+		"unknown text, rejected":     failed(-32003, "EVM error: SomethingNew"),
+		"unknown text, older anvils": failed(-32603, "EVM error SomethingNew"),
+	} {
+		var answer atomic.Value
+		answer.Store(provoked)
+		v, _, _ := verifierOf(t, 1, newServer(t, func(*request) response { return answer.Load().(response) }))
+		for range 5 {
+			wantTrouble(t, ask(t, v, common.Address{1}, nil))
+		}
+		answer.Store(accepted)
+		if err := ask(t, v, common.Address{1}, nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
