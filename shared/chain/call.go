@@ -56,7 +56,7 @@ func creationCall(q Question, w wrapper) call {
 	return call{data: data, read: func(answer []byte) error {
 		if len(answer) != 1 || answer[0] > 1 {
 			// The program returns nothing else, so it has not been run.
-			return fault{text: "the node does not run creation code: configure a Multicall3"}
+			return fault{"the node does not run creation code: configure a Multicall3", true}
 		}
 		if answer[0] == 0 {
 			return refuse("the account of a wrapped signature does not accept it")
@@ -81,7 +81,7 @@ func multicallOf(contract common.Address, q Question, w wrapper) call {
 		results, ok := cutResults(answer)
 		switch {
 		case !ok || len(results) != 3:
-			return fault{text: "the answer is not that of a Multicall3"}
+			return fault{"the answer is not that of a Multicall3", true}
 		case results[0].accepted(), results[1].success && results[2].accepted():
 			return nil
 		}

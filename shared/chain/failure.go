@@ -12,6 +12,9 @@ const (
 	codeInternal = -32603 // earlier versions of anvil
 )
 
+// codeInvalidParams is what some nodes answer to a call without a recipient.
+const codeInvalidParams = -32602
+
 // failures are the beginnings of the texts that say that an execution failed,
 // reduced to small letters and digits: nodes spell one failure in several ways.
 // A node's own time-out ("execution aborted") is not among them.

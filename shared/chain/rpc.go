@@ -287,6 +287,8 @@ func readError(problem any) error {
 	case isFailure(code, message):
 		return refuse("its execution failed")
 	}
-	// The text may be a failure of the contract that is not in the table.
-	return fault{text: fmt.Sprintf("error %d", code), provoked: mayBeFailure(code)}
+	// The text may be a failure of the contract that is not in the table, or say
+	// that the node does not run creation code, which a wrapped signature needs.
+	provoked := mayBeFailure(code) || code == codeInvalidParams
+	return fault{text: fmt.Sprintf("error %d", code), provoked: provoked}
 }

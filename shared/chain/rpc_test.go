@@ -660,3 +660,26 @@ func TestVerify_provoked(t *testing.T) {
 		}
 	}
 }
+
+// Where nodes do not run creation code, or no Multicall3 is deployed, wrapped signatures do not stop the plain ones.
+func TestVerify_provokedByWrapper(t *testing.T) {
+	for name, to := range map[string]*common.Address{"creation": nil, "multicall": {1}} {
+		for _, r := range []response{result("0x"), failed(-32602, "missing value for required argument: to")} {
+			var answer atomic.Value
+			answer.Store(r)
+			s := newServer(t, func(*request) response { return answer.Load().(response) })
+			cfg := chain.Config{RPC: map[uint64][]string{simulatedChain: {s.URL}}}
+			if to != nil {
+				cfg.Multicall = map[uint64]common.Address{simulatedChain: *to}
+			}
+			v, _, _ := newVerifier(t, cfg)
+			for range 5 {
+				wantTrouble(t, ask(t, v, common.Address{2}, chain.Wrap(common.Address{3}, nil, nil)))
+			}
+			answer.Store(accepted)
+			if err := ask(t, v, common.Address{2}, nil); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}

@@ -13,7 +13,8 @@ import (
 )
 
 // RateError says that a request exceeds a rate limit. Nothing was changed,
-// except that the nonce of a login or step-up is spent.
+// except that the nonce of a key's login or step-up is spent, and the attempt of
+// a contract's is counted.
 type RateError struct {
 	// Name is the name of the rate limit: nonce, login or refresh.
 	Name string
