@@ -17,6 +17,8 @@ type call struct {
 	// read returns nil, an error that wraps [ErrRefused], or a fault if this is
 	// no answer to the call.
 	read func(answer []byte) error
+	// alone is what is asked instead if the answer is too long, or nil.
+	alone *call
 }
 
 // plainCall asks the account itself (ERC-1271).
@@ -72,12 +74,17 @@ var aggregate3 = []byte{0x82, 0xad, 0x56, 0xcb}
 // multicallOf asks with a deployed Multicall3: the account, the factory, and
 // the account again. Each of the three may fail. These are no static calls, as a
 // plain call is none either; what they change does not remain.
+//
+// The answer has what the factory returned. A signer who is no longer an owner
+// could choose a factory that returns too much, and then no check would come to
+// an answer. So the account is asked alone if the answer is too long.
 func multicallOf(contract common.Address, q Question, w wrapper) call {
-	question := encodeQuestion(q, w.signature)
+	q.Signature = w.signature
+	question, alone := encodeQuestion(q, q.Signature), plainCall(q)
 	data := appendCalls(bytes.Clone(aggregate3), []multicallEntry{
 		{q.Account, question}, {w.factory, w.calldata}, {q.Account, question},
 	})
-	return call{to: &contract, data: data, read: func(answer []byte) error {
+	return call{to: &contract, data: data, alone: &alone, read: func(answer []byte) error {
 		results, ok := cutResults(answer)
 		switch {
 		case !ok || len(results) != 3:

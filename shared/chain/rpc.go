@@ -66,6 +66,10 @@ func (f fault) Error() string { return f.text }
 // errNoAnswer is the fault of what is not an answer to a request.
 var errNoAnswer = fault{text: "the answer is not valid JSON-RPC"}
 
+// errTooLong is the fault of an answer over maxAnswer. A contract can return
+// that much.
+var errTooLong = fault{text: "the answer is longer than 64 KiB", provoked: true}
+
 // endpoint is one URL of a chain.
 type endpoint struct {
 	client       *http.Client
@@ -108,6 +112,9 @@ func (e *endpoint) call(ctx context.Context, c call, gas uint64) error {
 		arguments["to"] = c.to
 	}
 	result, err := e.request(ctx, "eth_call", arguments, "latest")
+	if c.alone != nil && errors.Is(err, errTooLong) {
+		return e.call(ctx, *c.alone, gas)
+	}
 	if err != nil {
 		return err
 	}
@@ -228,8 +235,7 @@ func (e *endpoint) post(ctx context.Context, body []byte) (int, []byte, error) {
 	case err != nil:
 		return 0, nil, describe(err)
 	case len(answer) > maxAnswer:
-		// A contract can return that much.
-		return 0, nil, fault{text: "the answer is longer than 64 KiB", provoked: true}
+		return 0, nil, errTooLong
 	}
 	return response.StatusCode, answer, nil
 }

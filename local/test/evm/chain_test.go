@@ -290,6 +290,19 @@ func TestVerify_longAnswer(t *testing.T) {
 	wantRefused(t, ask(t, v, evm.AccountOf("Answers:long"), evm.Wrap(evm.AccountOf("Factory"), evm.Calldata("idle()"), nil)))
 }
 
+// A factory that returns too much is no way to keep the account from being asked: a signer chooses the factory.
+func TestVerify_longFactory(t *testing.T) {
+	long := evm.AccountOf("Answers:long")
+	for mode, v := range overNode(t) {
+		good, bad := evm.Sign(t, evm.Owner, evm.Digest), evm.Sign(t, evm.Rich, evm.Digest)
+		if err := ask(t, v, evm.AccountOf("OwnerWallet"), evm.Wrap(long, nil, good)); err != nil {
+			t.Errorf("%s: %v", mode, err)
+		}
+		wantRefused(t, ask(t, v, evm.AccountOf("OwnerWallet"), evm.Wrap(long, nil, bad)))
+		wantRefused(t, ask(t, v, evm.AccountOf("nothing"), evm.Wrap(long, nil, good)))
+	}
+}
+
 // With too little gas nothing can be accepted.
 func TestVerify_gas(t *testing.T) {
 	v := newVerifier(t, chain.Config{
