@@ -36,41 +36,38 @@ type proof struct {
 // prove spends the nonce of an attempt, checks its message against a policy,
 // and finds out which account signed it. An attempt that is refused has spent
 // its nonce. One whose chain could not be asked has not: it can be sent again.
+//
+// No call is made if the key of the message's address signed it, if the policy
+// refuses the message, or if contract wallets are off.
 func (x *exchange) prove(
 	try attempt, terms session.NonceTerms, policy siwe.Policy,
-) (proof, error) {
-	if q, ok := x.question(try, policy); ok {
-		return x.proveContract(try, terms, q)
+) (by proof, err error) {
+	on := x.api.cfg.Contracts != nil
+	if on {
+		err = try.verify(policy, x.api.now())
+		if errors.Is(err, wallet.ErrSignature) {
+			return x.proveContract(try, terms)
+		}
 	}
-	if err := x.api.store.SpendNonce(x.r.Context(), try.message.Nonce, terms); err != nil {
-		return proof{}, err
+	if spent := x.api.store.SpendNonce(x.r.Context(), try.message.Nonce, terms); spent != nil {
+		return by, spent
 	}
-	err := try.verify(policy, x.api.now())
-	if x.api.cfg.Contracts == nil && errors.Is(err, wallet.ErrSignature) {
-		err = errNoContracts
+	if !on { // a caller over the rate limit costs no recovery
+		err = try.verify(policy, x.api.now())
+		if errors.Is(err, wallet.ErrSignature) {
+			err = errNoContracts
+		}
 	}
 	return proof{account: token.KeyAccount(try.message.Address)}, err
 }
 
-// question returns what to ask the chain of a message. It is not ok if the key
-// of the message's address signed it, if the policy refuses the message, or if
-// contract wallets are off: then no call is made.
-func (x *exchange) question(try attempt, policy siwe.Policy) (chain.Question, bool) {
-	if x.api.cfg.Contracts == nil ||
-		!errors.Is(try.verify(policy, x.api.now()), wallet.ErrSignature) {
-		return chain.Question{}, false
-	}
-	return chain.Question{
-		Chain: try.message.ChainID, Account: try.message.Address,
-		Digest: wallet.Digest(try.raw), Signature: try.signature,
-	}, true
-}
-
 // proveContract asks the chain. It takes one round trip to the store before,
 // and one afterwards.
-func (x *exchange) proveContract(
-	try attempt, terms session.NonceTerms, q chain.Question,
-) (proof, error) {
+func (x *exchange) proveContract(try attempt, terms session.NonceTerms) (proof, error) {
+	q := chain.Question{
+		Chain: try.message.ChainID, Account: try.message.Address,
+		Digest: wallet.Digest(try.raw), Signature: try.signature,
+	}
 	store, ctx := x.api.store, x.r.Context()
 	held, err := store.HoldNonce(ctx, try.message.Nonce, terms)
 	if err != nil {

@@ -29,10 +29,14 @@ type hot struct {
 	service *boot.Service
 }
 
-func newHot(b testing.TB) hot {
+func newHot(b testing.TB, variables ...string) hot {
 	b.Helper()
 	env := map[string]string{
 		"RATE_LIMIT_NONCE_PER_MINUTE": "0", "RATE_LIMIT_LOGIN_PER_MINUTE": "0", "RATE_LIMIT_REFRESH_PER_MINUTE": "0",
+	}
+	for _, pair := range variables {
+		name, value, _ := strings.Cut(pair, "=")
+		env[name] = value
 	}
 	for _, pair := range environment(b, redistest.Server(b)) {
 		name, value, _ := strings.Cut(pair, "=")
@@ -260,5 +264,25 @@ func TestInvoke_allocations(t *testing.T) {
 		if got > p.most || got < p.most/2 {
 			t.Errorf("%s: %.0f allocations, want at most %.0f", p.name, got, p.most)
 		}
+	}
+}
+
+// Where contract wallets are on, the login of a key recovers one key, as
+// elsewhere: that is the largest part of a login.
+func TestInvoke_keyLoginWithContracts(t *testing.T) {
+	const runs = 100
+	allocations := func(variables ...string) float64 {
+		h := newHot(t, variables...)
+		login, events := h.serves((*api.API).Login), h.logins(runs+1, 5)
+		return testing.AllocsPerRun(runs, func() {
+			if got, err := login.Invoke(t.Context(), events[0]); err != nil || !strings.Contains(string(got), `"statusCode":200`) {
+				t.Fatalf("%s, %v", got, err)
+			}
+			events = events[1:]
+		})
+	}
+	off, on := allocations(), allocations(`ETHEREUM_RPC={"1":["https://rpc.invalid"]}`)
+	if on > off+15 {
+		t.Errorf("%.0f allocations, and %.0f where contract wallets are on", off, on)
 	}
 }
