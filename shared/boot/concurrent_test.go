@@ -34,7 +34,8 @@ func TestInvoke_concurrent(t *testing.T) {
 	w.end(callers)
 	w.sweep()
 	w.checkLog()
-	w.used["rotate-keys"] = true // in TestRotation_concurrent
+	w.used["rotate-keys"] = true      // in TestRotation_concurrent
+	w.used["verify-signature"] = true // in TestVerifier_concurrent
 	for _, folder := range folders(t) {
 		if !w.used[folder] {
 			t.Errorf("functions/%s was not called", folder)

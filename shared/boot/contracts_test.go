@@ -211,3 +211,48 @@ func TestService_contractsThatAreWrong(t *testing.T) {
 		t.Error("a service started with such a secret")
 	}
 }
+
+// A hundred questions at once, in one process: each gets its own answer, with its own digest. The chain accepts every other
+// digest.
+func TestVerifier_concurrent(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var asked struct {
+			ID     json.RawMessage
+			Method string
+			Params []any
+		}
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			t.Error(err)
+			return
+		}
+		result := "0x1"
+		if asked.Method == "eth_call" {
+			digest := asked.Params[0].(map[string]any)["data"].(string)[10:74]
+			if result = "0x1626ba7e" + strings.Repeat("00", 28); digest[63]%2 == 1 {
+				result = "0x"
+			}
+		}
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%q}`, asked.ID, result)
+	}))
+	defer server.Close()
+	var log lambdatest.Output
+	variables := map[string]string{"APP_ENV": "local", "ETHEREUM_RPC": fmt.Sprintf(`{"1":[%q]}`, server.URL)}
+	f, err := boot.NewVerifier(environmentOf(variables, "", "", &log), &log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digestOf := func(i int) string { return fmt.Sprintf("0x%063x%d", 0xfeed+i, i%2) }
+	answers := atOnce(t, 100, func(i int) ([]byte, error) {
+		event := fmt.Sprintf(`{"chain":1,"account":%q,"digest":%q,"signature":"0x"}`, somebody, digestOf(i))
+		return f.Invoke(context.Background(), []byte(event))
+	})
+	for i, payload := range answers {
+		var got struct{ Digest, Result string }
+		if err := json.Unmarshal(payload, &got); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"accepted", "refused"}[i%2]; got.Result != want || got.Digest != digestOf(i) {
+			t.Errorf("question %d is answered %s, want %s", i, payload, want)
+		}
+	}
+}
