@@ -10,6 +10,9 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
+	"latchkey/shared/chain"
+	"latchkey/shared/siwe"
+	"latchkey/shared/wallet"
 )
 
 // bodies are what no route takes, with what the answer's detail must name.
@@ -200,6 +203,45 @@ func TestBody_size(t *testing.T) { // attack case 22
 	})
 }
 
+// A signed message has more room: the longest message and the longest signature fit, and one byte over 32 KiB does not.
+func TestBody_sizeOfASignedMessage(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		owner := newAccount(t)
+		chains := &asked{answer: func(q chain.Question) error {
+			if len(q.Signature) != wallet.MaxSignature {
+				t.Errorf("the signature has %d bytes", len(q.Signature))
+			}
+			return nil
+		}}
+		w := newWorld(t, r, chains.world)
+		c, safe := w.script(), contractOf(t, owner)
+		longest := func(text string) map[string]any {
+			const resource = "\n- https://"
+			text += "\nResources:" + resource + strings.Repeat("x", 2000) + resource
+			text += strings.Repeat("y", siwe.MaxLength-len(text))
+			if len(text) != siwe.MaxLength {
+				t.Fatalf("the message has %d bytes", len(text))
+			}
+			return map[string]any{"message": text, "signature": "0x" + strings.Repeat("ab", wallet.MaxSignature)}
+		}
+		padded := func(body map[string]any, n int) string {
+			text, err := json.Marshal(body)
+			must(t, err)
+			return string(text) + strings.Repeat(" ", n-len(text))
+		}
+		login := longest(c.message(safe).String())
+		login["transport"] = "bearer"
+		c.login(padded(login, 32<<10+1)).wants(413, "too_large")
+		c.take(c.login(padded(login, 32<<10)).wants(200, ""))
+		up := longest(c.stepUpMessage().String())
+		c.stepUp(padded(up, 32<<10+1)).wants(413, "too_large")
+		c.take(c.stepUp(padded(up, 32<<10)).wants(200, ""))
+		if n := chains.calls.Load(); n != 2 {
+			t.Errorf("the chain was asked %d times", n)
+		}
+	})
+}
+
 // endless is a body of spaces without end.
 type endless struct{ n int }
 
@@ -231,7 +273,7 @@ func TestHeaders(t *testing.T) {
 		"200 health": c.send("GET", "/health", nil).wants(200, ""), "200 nonce": c.send("GET", "/auth/nonce", nil).wants(200, ""),
 		"200 login": login, "200 profile": c.profile().wants(200, ""), "200 refresh": c.renew().wants(200, ""),
 		"400": c.login("{").wants(400, badRequest), "401": c.profile(bearer("x")).wants(401, "invalid_token"),
-		"403": c.login(map[string]any{"message": "", "signature": ""}).wants(403, "origin_not_allowed"), "413": c.login(strings.Repeat(" ", 20000)).wants(413, "too_large"),
+		"403": c.login(map[string]any{"message": "", "signature": ""}).wants(403, "origin_not_allowed"), "413": c.login(strings.Repeat(" ", 40000)).wants(413, "too_large"),
 		"415": c.login("x", with("Content-Type", "text/plain")).wants(415, "unsupported_media_type"),
 		"404": serve(t, w.api.Login(), request("GET", "/", "")).wants(404, "not_found"),
 		"204": c.logout(nil).wants(204, ""),

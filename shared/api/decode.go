@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"mime"
@@ -16,8 +17,13 @@ import (
 	"latchkey/shared/strictjson"
 )
 
-// maxBody is the maximum size of a body, in bytes.
-const maxBody = 16 << 10
+// The maximum sizes of a body, in bytes.
+const (
+	maxBody = 16 << 10
+	// maxSignedBody is that of a signed message: its signature alone may have
+	// 16 KiB of hexadecimal digits.
+	maxSignedBody = 32 << 10
+)
 
 // bodyReader is a body that is not a struct of fields. It reads itself.
 type bodyReader interface {
@@ -30,9 +36,9 @@ type bodyReader interface {
 // struct, as strictly as [strictjson.Parse]. Names are compared exactly, and an
 // unknown one is refused. A field that is a pointer is optional, any other is
 // required. An empty body is an empty object, and needs no type. A DELETE must
-// not have a body.
-func decode(r *http.Request, into any) error {
-	raw, err := readBody(r)
+// not have a body. A body may have most bytes.
+func decode(r *http.Request, most int, into any) error {
+	raw, err := readBody(r, most)
 	if err != nil {
 		return err
 	}
@@ -54,16 +60,16 @@ func decode(r *http.Request, into any) error {
 	return unmarshal(raw, into)
 }
 
-func readBody(r *http.Request) ([]byte, error) {
+func readBody(r *http.Request, most int) ([]byte, error) {
 	if len(r.Header.Values("Content-Encoding")) > 0 {
 		return nil, fail(codeUnsupportedType, "the body must not be compressed")
 	}
-	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	raw, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
 	if err != nil {
 		return nil, invalid("the body cannot be read")
 	}
-	if len(raw) > maxBody {
-		return nil, fail(codeTooLarge, "the body is over 16 KiB")
+	if len(raw) > most {
+		return nil, fail(codeTooLarge, fmt.Sprintf("the body is over %d KiB", most>>10))
 	}
 	return raw, nil
 }

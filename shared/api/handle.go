@@ -29,6 +29,7 @@ type route struct {
 	ignores bool        // whether it ignores the query, whatever that has
 	failed  eventType   // the type of the event of a refusal; empty means request
 	target  reader      // reads what its path names; nil if that is nothing
+	most    int         // the maximum size of its body, in bytes; zero means maxBody
 }
 
 // reader is a method that reads a part of the request into the exchange.
@@ -91,7 +92,7 @@ func (x *exchange) check(rt *route, in any) error {
 		}
 	}
 	if rt.method != http.MethodGet {
-		if err := decode(x.r, in); err != nil {
+		if err := decode(x.r, cmp.Or(rt.most, maxBody), in); err != nil {
 			return err
 		}
 	}

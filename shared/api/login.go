@@ -37,7 +37,9 @@ type attempt struct {
 // Login serves POST /auth/login: it verifies a signed message and creates a
 // session. If the request has a token of an earlier session, that session ends.
 func (a *API) Login() http.Handler {
-	return handleBody(a, route{method: "POST", failed: eventLogin}, (*exchange).logIn)
+	return handleBody(a, route{
+		method: "POST", failed: eventLogin, most: maxSignedBody,
+	}, (*exchange).logIn)
 }
 
 func (x *exchange) logIn(in loginBody) (grantView, error) {

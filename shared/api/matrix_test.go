@@ -233,16 +233,17 @@ func TestBody_publicRoutes(t *testing.T) { // attack case 22
 		for path, route := range map[string]struct {
 			good func() map[string]any
 			send func(body any, changes ...change) answer
+			most int
 		}{
-			"/auth/login":   {login, fresh.login},
-			"/auth/refresh": {renew, func(body any, changes ...change) answer { return c.send("POST", "/auth/refresh", body, changes...) }},
-			"/auth/logout":  {func() map[string]any { return map[string]any{"everywhere": true} }, c.logout},
-			"/auth/step-up": {func() map[string]any { return confirmation(alice, c.stepUpMessage().String()) }, c.stepUp},
+			"/auth/login":   {login, fresh.login, 32 << 10},
+			"/auth/refresh": {renew, func(body any, changes ...change) answer { return c.send("POST", "/auth/refresh", body, changes...) }, 16 << 10},
+			"/auth/logout":  {func() map[string]any { return map[string]any{"everywhere": true} }, c.logout, 16 << 10},
+			"/auth/step-up": {func() map[string]any { return confirmation(alice, c.stepUpMessage().String()) }, c.stepUp, 32 << 10},
 		} {
 			good, send := route.good(), route.send
 			text, err := json.Marshal(good)
 			must(t, err)
-			fits := string(text) + strings.Repeat(" ", 16<<10-len(text))
+			fits := string(text) + strings.Repeat(" ", route.most-len(text))
 			for _, got := range []answer{send(fits + " "), send(fits + fits)} {
 				checkProblem(t, got.wants(413, "too_large"))
 			}

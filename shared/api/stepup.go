@@ -32,7 +32,9 @@ func stepUpPolicy(login siwe.Policy) siwe.Policy {
 // StepUp serves POST /auth/step-up: it verifies a signed message of the
 // session's account, and renews the session.
 func (a *API) StepUp() http.Handler {
-	return handleBody(a, route{method: "POST", failed: eventStepUp}, (*exchange).stepUp)
+	return handleBody(a, route{
+		method: "POST", failed: eventStepUp, most: maxSignedBody,
+	}, (*exchange).stepUp)
 }
 
 func (x *exchange) stepUp(in stepUpBody) (grantView, error) {
