@@ -73,12 +73,9 @@ func (x *exchange) proveContract(try attempt, terms session.NonceTerms) (proof, 
 	if err != nil {
 		return proof{}, err
 	}
-	answer := x.api.cfg.Contracts.Verify(ctx, q)
+	answer := x.ask(q)
 	if isTrouble(answer) {
-		// The caller may be gone, or its time over.
-		free, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		store.ReleaseNonce(free, held)
+		x.releaseNonce(held)
 		return proof{}, answer
 	}
 	if err := store.SpendHeld(ctx, held); err != nil {
@@ -88,6 +85,33 @@ func (x *exchange) proveContract(try attempt, terms session.NonceTerms) (proof, 
 		account: token.Account{Address: q.Account, Chain: q.Chain},
 		stored:  &session.Proof{Digest: q.Digest, Signature: q.Signature},
 	}, answer
+}
+
+// storeReserve is kept back from the time of a request while a chain is asked,
+// so that the store can still be told of the answer, or that there is none.
+const storeReserve = 500 * time.Millisecond
+
+// ask asks the chain.
+func (x *exchange) ask(q chain.Question) error {
+	ctx := x.r.Context()
+	if end, bounded := ctx.Deadline(); bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-storeReserve))
+		defer cancel()
+	}
+	return x.api.cfg.Contracts.Verify(ctx, q)
+}
+
+// releaseNonce ends an attempt whose chain could not be asked.
+func (x *exchange) releaseNonce(held session.Hold) {
+	end := time.Now().Add(storeReserve)
+	if latest, bounded := x.r.Context().Deadline(); bounded && latest.Before(end) {
+		end = latest
+	}
+	// The caller may be gone.
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(x.r.Context()), end)
+	defer cancel()
+	x.api.store.ReleaseNonce(ctx, held)
 }
 
 // isTrouble reports whether an answer says nothing about the signature.
@@ -135,7 +159,7 @@ func (x *exchange) askAgain(g session.Grant) error {
 		Chain: g.Session.Account.Chain, Account: g.Session.Account.Address,
 		Digest: g.Check.Proof.Digest, Signature: g.Check.Proof.Signature,
 	}
-	err := x.api.cfg.Contracts.Verify(x.r.Context(), q)
+	err := x.ask(q)
 	if errors.Is(err, chain.ErrDisagree) {
 		return &chain.TroubleError{Chain: q.Chain, Reasons: []string{"the RPCs disagree"}}
 	}

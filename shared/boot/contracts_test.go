@@ -30,11 +30,12 @@ const (
 	verifierARN = "arn:aws:lambda:eu-central-1:123456789012:function:latchkey-VerifySignatureFunction-AbC"
 )
 
-// rpc is a node of a chain on which every contract accepts every signature.
+// rpc is a node of a chain on which every contract accepts every signature, while it answers.
 type rpc struct {
-	url   string
-	chain string // its eth_chainId
-	calls atomic.Int64
+	url     string
+	chain   string // its eth_chainId
+	calls   atomic.Int64
+	trouble atomic.Pointer[func(w http.ResponseWriter, r *http.Request, id string)] // answers calls, unless it is nil
 }
 
 func newRPC(t *testing.T, chain string) *rpc {
@@ -49,6 +50,10 @@ func newRPC(t *testing.T, chain string) *rpc {
 		result := n.chain
 		if asked.Method == "eth_call" {
 			n.calls.Add(1)
+			if trouble := n.trouble.Load(); trouble != nil {
+				(*trouble)(w, r, string(asked.ID))
+				return
+			}
 			result = "0x1626ba7e" + strings.Repeat("00", 28)
 		}
 		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%q}`, asked.ID, result)
@@ -75,11 +80,16 @@ func environmentOf(variables map[string]string, vault, lambda string, log io.Wri
 	}}
 }
 
-// invoker is a fake of Lambda that runs one function.
-func invoker(t *testing.T, f lambda.Handler) string {
+// invoker is a fake of Lambda that runs one function, if all of these let it.
+func invoker(t *testing.T, f lambda.Handler, lets ...func(http.ResponseWriter, *http.Request) bool) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		payload, _ := io.ReadAll(r.Body)
+		for _, let := range lets {
+			if !let(w, r) {
+				return
+			}
+		}
 		out, err := f.Invoke(r.Context(), payload)
 		if err != nil {
 			w.Header().Set("X-Amz-Function-Error", "Unhandled")
@@ -133,21 +143,29 @@ func TestService_contractWallets(t *testing.T) {
 	}
 }
 
-// loginOfContract signs a message of an address with another key.
+// invokeAt invokes a function of a service.
+func invokeAt(t *testing.T, service *boot.Service, h http.Handler, event []byte) lambdatest.Response {
+	t.Helper()
+	payload, err := service.WithKeyRefresh(lambdahttp.NewHandler(h, "localhost:3000")).Invoke(context.Background(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lambdatest.DecodeResponse(t, payload)
+}
+
+// loginOfContract signs in with the message of eventOfContract.
 func loginOfContract(t *testing.T, service *boot.Service) lambdatest.Response {
 	t.Helper()
-	invoke := func(h http.Handler, e lambdatest.Event) lambdatest.Response {
-		t.Helper()
-		payload, err := service.WithKeyRefresh(lambdahttp.NewHandler(h, "localhost:3000")).Invoke(context.Background(), e.JSON(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return lambdatest.DecodeResponse(t, payload)
-	}
+	return invokeAt(t, service, service.API.Login(), eventOfContract(t, service))
+}
+
+// eventOfContract is a login with a message of an address that another key signed.
+func eventOfContract(t *testing.T, service *boot.Service) []byte {
+	t.Helper()
 	nonce := lambdatest.NewEvent("GET", "/auth/nonce")
 	nonce.RawQueryString = "transport=bearer&chainId=1&address=" + somebody
 	var got struct{ Message string }
-	if err := json.Unmarshal([]byte(invoke(service.API.Nonce(), nonce).Body), &got); err != nil {
+	if err := json.Unmarshal([]byte(invokeAt(t, service, service.API.Nonce(), nonce.JSON(t)).Body), &got); err != nil {
 		t.Fatal(err)
 	}
 	owner, err := crypto.GenerateKey()
@@ -157,7 +175,7 @@ func loginOfContract(t *testing.T, service *boot.Service) lambdatest.Response {
 	body, _ := json.Marshal(map[string]string{"message": got.Message, "signature": sign(t, owner, got.Message), "transport": "bearer"})
 	login := lambdatest.NewEvent("POST", "/auth/login")
 	login.Body, login.Headers["content-type"] = string(body), "application/json"
-	return invoke(service.API.Login(), login)
+	return login.JSON(t)
 }
 
 // A URL of another chain is not used: the login is unavailable, and a metric counts it where the URLs are.
