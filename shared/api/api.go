@@ -68,10 +68,11 @@ type Config struct {
 	Metric func(Metric, float64) `json:"-"`
 }
 
-// messageAge bounds how far the issued-at of a message may be in the past, and
-// messageAhead how far its issued-at and not-before may be in the future.
+// The issued-at of a message may be as far in the past as a nonce lives, and
+// messageSlack: the clock of the signer may be behind. Its issued-at and
+// not-before may be messageAhead in the future.
 const (
-	messageAge   = 10 * time.Minute
+	messageSlack = 5 * time.Minute
 	messageAhead = time.Minute
 )
 
@@ -91,7 +92,7 @@ func New(cfg Config, store *session.Store, log *slog.Logger, now func() time.Tim
 	policy := siwe.Policy{
 		Domains: cfg.Domains, AllowHTTP: cfg.Local,
 		ChainIDs: cfg.ChainIDs, Statement: cfg.Statement,
-		MaxAge: messageAge, MaxAhead: messageAhead,
+		MaxAge: store.NonceLife() + messageSlack, MaxAhead: messageAhead,
 	}
 	return &API{
 		cfg: cfg, store: store, log: log, now: now,

@@ -17,10 +17,6 @@ import (
 	"latchkey/shared/token"
 )
 
-// preLoginLife is how long a browser keeps its pre-login cookie: longer than
-// any nonce that is bound to it.
-const preLoginLife = 10 * time.Minute
-
 type nonceView struct {
 	Nonce     string   `json:"nonce"`
 	ExpiresAt string   `json:"expiresAt"`
@@ -67,7 +63,9 @@ func (x *exchange) issueNonce() (nonceView, error) {
 		return nonceView{}, err
 	}
 	if q.terms.Browser != "" {
-		x.setCookie(preLoginCookie, q.terms.Browser, preLoginLife, http.SameSiteLaxMode)
+		// Kept longer than any nonce that is bound to it.
+		life := 2 * x.api.store.NonceLife()
+		x.setCookie(preLoginCookie, q.terms.Browser, life, http.SameSiteLaxMode)
 	}
 	return x.offer(q, nonce, expires), nil
 }

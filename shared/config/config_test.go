@@ -81,6 +81,7 @@ func TestVariables_contract(t *testing.T) {
 		{"SIWE_DOMAINS", "none (local: localhost:PORT)"},
 		{"SIWE_CHAIN_IDS", "1"},
 		{"SIWE_STATEMENT", "Sign in."},
+		{"SIWE_NONCE_MINUTES", "5"},
 		{"ALLOWED_ORIGINS", "the origins of the domains"},
 		{"SESSION_TIMEOUT_MINUTES", "30"},
 		{"SESSION_MAX_HOURS", "12"},
@@ -156,7 +157,7 @@ func TestLoad_defaults(t *testing.T) {
 		Grace: 45 * time.Second, Touch: 30 * time.Second, SessionLimit: 5, LimitPolicy: session.Evict,
 		DevicePolicy: session.PolicyStepUp, NetworkPolicy: session.PolicyLog, StepUp: 5 * time.Minute,
 		NonceRate: 60, LoginRate: 30, RefreshRate: 60, StateQuota: 16384, ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour,
-		PreferencesKeep: 365 * 24 * time.Hour, WalletRecheck: time.Hour, RoleLimits: map[string]int{},
+		PreferencesKeep: 365 * 24 * time.Hour, WalletRecheck: time.Hour, RoleLimits: map[string]int{}, NonceLife: 5 * time.Minute,
 	}
 	if !reflect.DeepEqual(cfg.Session, wantSession) {
 		t.Errorf("session: %+v", cfg.Session)
@@ -240,14 +241,14 @@ func TestLoad_values(t *testing.T) {
 		"AUDIT_LOG_ENABLED", "false", "HEALTH_DETAILS", "true", "LOGOUT_CLEAR_SITE_DATA", "cookies, storage",
 		"DEVICE_POLICY", "off", "NETWORK_POLICY", "revoke", "RATE_LIMIT_NONCE_PER_MINUTE", "0", "RATE_LIMIT_LOGIN_PER_MINUTE", "100000",
 		"RATE_LIMIT_REFRESH_PER_MINUTE", "1", "STATE_QUOTA_BYTES", "262144", "ACTIVITY_MAX_EVENTS", "0", "ACTIVITY_DAYS", "3650",
-		"PREFERENCES_DAYS", "1.5", "STEP_UP_MINUTES", "90", "WALLET_RECHECK_MINUTES", "0", "ROLES", `{"editor":{"maxSessions":0}}`,
+		"PREFERENCES_DAYS", "1.5", "STEP_UP_MINUTES", "90", "SIWE_NONCE_MINUTES", "60", "WALLET_RECHECK_MINUTES", "0", "ROLES", `{"editor":{"maxSessions":0}}`,
 	))
 	wantSession := session.Options{
 		Prefix: "stage-2", Idle: 30 * time.Second, Absolute: 90 * time.Minute, Access: 15 * time.Second,
 		Grace: 2500 * time.Millisecond, Touch: time.Millisecond, SessionLimit: 0, LimitPolicy: session.Deny,
 		DevicePolicy: session.PolicyOff, NetworkPolicy: session.PolicyRevoke, StepUp: 90 * time.Minute,
 		NonceRate: 0, LoginRate: 100000, RefreshRate: 1, StateQuota: 262144, ActivityMax: 0, ActivityKeep: 3650 * 24 * time.Hour,
-		PreferencesKeep: 36 * time.Hour, RoleLimits: map[string]int{"editor": 0},
+		PreferencesKeep: 36 * time.Hour, RoleLimits: map[string]int{"editor": 0}, NonceLife: time.Hour,
 	}
 	if !reflect.DeepEqual(cfg.Session, wantSession) {
 		t.Errorf("session: %+v", cfg.Session)

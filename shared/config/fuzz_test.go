@@ -175,6 +175,7 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"SIWE_STATEMENT": func(c config.Config, v string) bool {
 		return c.API.Statement == v && siwe.ValidStatement(v) && len(v) <= 1024
 	},
+	"SIWE_NONCE_MINUTES":            isLongSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.NonceLife }),
 	"ALLOWED_ORIGINS":               areOrigins,
 	"SESSION_TIMEOUT_MINUTES":       isSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.Idle }),
 	"SESSION_MAX_HOURS":             isSpan(time.Hour, func(c config.Config) time.Duration { return c.Session.Absolute }),

@@ -128,6 +128,8 @@ func TestLoad_problems(t *testing.T) {
 		{"PREFERENCES_DAYS", "0.5", "1 or more, and at most 3650"},
 		{"PREFERENCES_DAYS", "3651", "at most 3650"},
 		{"PREFERENCES_DAYS", "1y", "decimal number"},
+		{"SIWE_NONCE_MINUTES", "0.9", "1 or more, and at most 60"},
+		{"SIWE_NONCE_MINUTES", "60.1", "at most 60"},
 		{"STEP_UP_MINUTES", "0", "more than 0"},
 		{"STEP_UP_MINUTES", "721", "longer than SESSION_MAX_HOURS"},
 		{"ADMIN_ADDRESSES", "0x52908400098527886E0F7030069857D2E4169Ee7", "EIP-55"},
@@ -387,7 +389,7 @@ func TestLoad_reportsEverythingAtOnce(t *testing.T) {
 		"ACTIVITY_MAX_EVENTS": "?", "ACTIVITY_DAYS": "?", "PREFERENCES_DAYS": "?", "STEP_UP_MINUTES": "?", "ADMIN_ADDRESSES": "?", "ROLES": "?",
 		"AUTHORIZER_PERMISSIONS": "?", "AUDIT_LOG_ENABLED": "?", "HEALTH_DETAILS": "?", "LOGOUT_CLEAR_SITE_DATA": "?",
 		"REDIS_USERNAME": "app", "ETHEREUM_RPC": "?", "ETHEREUM_RPC_QUORUM": "?", "ETHEREUM_MULTICALL": "?", "ETHEREUM_CALL_GAS": "?",
-		"WALLET_RECHECK_MINUTES": "?",
+		"WALLET_RECHECK_MINUTES": "?", "SIWE_NONCE_MINUTES": "?",
 	}
 	_, err := load(env)
 	if err == nil {

@@ -74,6 +74,8 @@ var variables = []variable{
 		meaning: "Chain ids that a message may name."},
 	{name: "SIWE_STATEMENT", unset: "Sign in.", set: setStatement,
 		meaning: "The statement that a message must have. At most 1024 bytes."},
+	{name: "SIWE_NONCE_MINUTES", unset: "5", set: longSpan(time.Minute, session.MaxNonceLife, func(c *Config) *time.Duration { return &c.Session.NonceLife }),
+		meaning: "How long a nonce may be used, 1 to 60: the time to sign. A multisig takes longer than one person. A message may be issued that long ago, and five minutes."},
 	{name: "ALLOWED_ORIGINS", note: "the origins of the domains", set: setOrigins,
 		meaning: "Origins of the pages that may call with cookies, as `https://host` or `https://host:port`."},
 	{name: "SESSION_TIMEOUT_MINUTES", unset: "30", set: span(time.Minute, year, func(c *Config) *time.Duration { return &c.Session.Idle }),

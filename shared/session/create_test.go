@@ -210,11 +210,12 @@ func TestCreate_replacesPresented(t *testing.T) {
 
 func TestCreate_keepsSixteenEnded(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		const step = 5 * time.Minute
 		w := newWorld(t, r, func(o *session.Options) { o.SessionLimit = 1 })
 		var all []session.Grant
 		for range 20 {
 			all = append(all, w.signIn(alice, laptop))
-			w.clock.add(time.Minute)
+			w.clock.add(step)
 		}
 		for i, g := range all[:19] {
 			_, err := w.Validate(ctx, g.AccessToken, laptop)
@@ -225,7 +226,7 @@ func TestCreate_keepsSixteenEnded(t *testing.T) {
 			}
 		}
 		// A day beyond their absolute end they are forgotten, whether or not anything was written since.
-		w.clock.add(36*time.Hour - 2*time.Minute - time.Millisecond)
+		w.clock.add(36*time.Hour - 2*step - time.Millisecond)
 		_, err := w.Validate(ctx, all[18].AccessToken, laptop)
 		wantsEnded(t, err, session.Evicted)
 		w.clock.add(time.Millisecond)
@@ -241,7 +242,7 @@ func TestCreate_keepsSixteenEnded(t *testing.T) {
 	})
 }
 
-// Those that ended in the last quarter of an hour are remembered whatever their number, up to 255: until then a login that is
+// Those that ended in the last seventy minutes are remembered whatever their number, up to 255: until then a login that is
 // under way, or whose nonce is un-spent, could come once more.
 func TestCreate_keepsTheLatestEnded(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
@@ -256,7 +257,7 @@ func TestCreate_keepsTheLatestEnded(t *testing.T) {
 		if n := ended(20); n != 20 {
 			t.Errorf("%d of 20 ends are remembered", n)
 		}
-		w.clock.add(15*time.Minute - time.Millisecond)
+		w.clock.add(70*time.Minute - time.Millisecond)
 		if n := ended(20); n != 40 {
 			t.Errorf("%d of 40 ends are remembered", n)
 		}

@@ -52,12 +52,13 @@ func (s *Store) Stored(ctx context.Context, u token.UserID) (Stored, error) {
 	return out, err
 }
 
-// RecordKey and PayloadKey name a session's two keys, NonceKey a nonce's, SummaryKey what health reads.
-func (s *Store) RecordKey(id token.ID) string  { return s.recordKey(id.User) }
-func (s *Store) PayloadKey(id token.ID) string { return s.payloadKey(id) }
-func (s *Store) NonceKey(nonce string) string  { return s.nonceKey(nonce) }
-func (s *Store) AdminsKey() string             { return s.adminsKey() }
-func (s *Store) SummaryKey() string            { return s.summaryKey() }
+// RecordKey and PayloadKey name a session's two keys, NonceKey and AttemptsKey a nonce's, SummaryKey what health reads.
+func (s *Store) RecordKey(id token.ID) string    { return s.recordKey(id.User) }
+func (s *Store) PayloadKey(id token.ID) string   { return s.payloadKey(id) }
+func (s *Store) NonceKey(nonce string) string    { return s.nonceKey(nonce) }
+func (s *Store) AttemptsKey(nonce string) string { return s.attemptsKey(nonce) }
+func (s *Store) AdminsKey() string               { return s.adminsKey() }
+func (s *Store) SummaryKey() string              { return s.summaryKey() }
 
 // ErasedKey and NoopsKey name what is kept beside an account's record: with those of its partition, and of its own.
 func (s *Store) ErasedKey(u token.UserID) string { return s.erasedKey(partitionOf(u)) }

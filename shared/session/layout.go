@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"latchkey/shared/script"
 	"latchkey/shared/seal"
@@ -219,9 +220,11 @@ const (
 	hourMillis   = 60 * minuteMillis
 	dayMillis    = 24 * hourMillis
 
-	// loginUnderWay is longer than both the life of a nonce and the time that a
-	// request can take.
-	loginUnderWay = 15 * minuteMillis
+	// loginUnderWay is longer than the longest life of a nonce and the time that
+	// a request can take. It is not made of the configured life: while a
+	// deployment changes that, functions differ, and each of them drops ended
+	// sessions.
+	loginUnderWay = int(MaxNonceLife/time.Millisecond) + 10*minuteMillis
 	// retention is how long a record is kept after its last session.
 	retention = 90 * dayMillis
 	// replyCache is how long a reply is kept: longer than a request may be

@@ -39,7 +39,7 @@ func TestConstants_areStored(t *testing.T) {
 	for name, want := range map[string]string{
 		"ENDED_KEPT": "16", "ENDED_MAX": "255", "EVENTS_READ_AGAIN": "128", "SEGMENT_COMPACT": "128",
 		"MINUTE": "60000", "HOUR": "3600000", "DAY": "86400000", "HOURS_KEPT": "25",
-		"LOGIN_UNDER_WAY": "900000", "REPLY_CACHE": "300000", "RETENTION": "7776000000",
+		"LOGIN_UNDER_WAY": "4200000", "REPLY_CACHE": "300000", "RETENTION": "7776000000",
 		"BLOCKED_FLAG": "1", "PREFERENCES_FLAG": "2", "STEP_UP_REQUIRED": "1", "DEVICE_ID": "2",
 		"LOGINS": "0", "RENEWALS": "255",
 	} {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -13,12 +14,19 @@ import (
 	"latchkey/shared/token"
 )
 
-// nonceLife is how long after it was issued a nonce may be spent.
-const nonceLife = 5 * time.Minute
+// How long after it was issued a nonce may be spent: at most [MaxNonceLife], and
+// for usualNonceLife if the options do not say.
+const (
+	usualNonceLife = 5 * time.Minute
+	// MaxNonceLife is the longest life of a nonce. Records keep ended sessions
+	// for longer than that: otherwise a login that comes once more could create
+	// its session again.
+	MaxNonceLife = time.Hour
+)
 
-// nonceSlack is how much longer than NonceLife Redis keeps a nonce. So if
-// clocks differ a little a caller is told "expired" rather than "unknown". The
-// nonce is refused either way.
+// nonceSlack is how much longer than its life Redis keeps a nonce. So if clocks
+// differ a little a caller is told "expired" rather than "unknown". The nonce
+// is refused either way.
 const nonceSlack = time.Minute
 
 // Purpose is what a nonce may be spent on. The numbers are stored.
@@ -57,16 +65,21 @@ const (
 	nonceLength   = tagLength + 22
 )
 
+// NonceLife returns how long after it was issued a nonce may be spent.
+func (s *Store) NonceLife() time.Duration {
+	return min(cmp.Or(s.opts.NonceLife, usualNonceLife), MaxNonceLife)
+}
+
 // IssueNonce issues a nonce for these terms, and returns it and when it
 // expires. It returns [*RateError] if the network asks too often, and then
 // stores nothing. It takes one round trip.
 func (s *Store) IssueNonce(ctx context.Context, terms NonceTerms) (string, time.Time, error) {
-	now := s.now()
-	nonce, expires := newNonce(s.networkTag(terms.From)), now.Add(nonceLife)
+	now, life := s.now(), s.NonceLife()
+	nonce, expires := newNonce(s.networkTag(terms.From)), now.Add(life)
 	limit := s.networkRate(nonceRate, s.opts.NonceRate, terms.From)
 	value := append([]byte{'i'}, s.stored(terms, expires)...)
 	r, err := s.run(ctx, issueNonceScript, append([]string{s.nonceKey(nonce)}, limit.keys...),
-		millis(now), value, ceilMillis(nonceLife+nonceSlack), limit.arg())
+		millis(now), value, ceilMillis(life+nonceSlack), limit.arg())
 	if err == nil {
 		err = limit.result(r)
 	}

@@ -134,6 +134,36 @@ func TestNonce_expires(t *testing.T) {
 	})
 }
 
+// A nonce lives as long as the store that issued it says, at most an hour, also at a store that says otherwise.
+func TestNonce_life(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		for configured, life := range map[time.Duration]time.Duration{
+			0: 5 * time.Minute, time.Minute: time.Minute, time.Hour: time.Hour, 2 * time.Hour: time.Hour,
+		} {
+			w := newWorld(t, r, func(o *session.Options) { o.NonceLife = configured })
+			usual := newWorld(t, r)
+			usual.clock = w.clock
+			other := session.NewStore(w.product, w.ring, usual.opts, w.clock.now)
+			early, expires, err := w.IssueNonce(ctx, terms)
+			must(t, err)
+			if got := expires.Sub(w.clock.now()); got != life || w.NonceLife() != life {
+				t.Errorf("%v: it lives for %v, want %v", configured, got, life)
+			}
+			late, _, err := w.IssueNonce(ctx, terms)
+			must(t, err)
+			w.clock.set(expires.Add(-time.Millisecond))
+			h, err := other.HoldNonce(ctx, early, terms)
+			must(t, err)
+			if ttl := w.rdb.PTTL(ctx, w.AttemptsKey(early)).Val(); ttl < life {
+				t.Errorf("%v: its attempts are kept for %v", configured, ttl)
+			}
+			must(t, other.SpendHeld(ctx, h))
+			w.clock.set(expires)
+			wants(t, other.SpendNonce(ctx, late, terms), session.ErrNonceExpired)
+		}
+	})
+}
+
 // A value that is no nonce of ours is worth an alarm, and is not an unknown nonce.
 func TestNonce_damaged(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {

@@ -44,7 +44,7 @@ func (s *Store) HoldNonce(ctx context.Context, nonce string, terms NonceTerms) (
 		Script: holdNonceScript, Keys: []string{s.nonceKey(nonce), s.attemptsKey(nonce)},
 		Args: []any{
 			millis(s.now()), h.idem[:], nonceAttempts, attemptUnderWay.Milliseconds(),
-			ceilMillis(nonceLife + nonceSlack),
+			ceilMillis(MaxNonceLife + nonceSlack), // another function may have issued it for longer
 		},
 	})
 	if _, limited := errors.AsType[*RateError](err); limited {

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -456,6 +457,63 @@ func TestCreate_repeatOvertakenByManyEnds(t *testing.T) {
 		w.dead(g)
 		if n := len(w.stored(g).Live); n != 0 {
 			t.Errorf("%d sessions live", n)
+		}
+	})
+}
+
+// Invariant 2, with nonces that live for an hour: neither a login that arrives once more in the last moment of its nonce,
+// nor one whose nonce a failover gave back, brings a session back that was ended, whatever ended since. It does not matter
+// how the functions are configured that wrote the record in between.
+func TestCreate_endedWithinALongNonce(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		for name, c := range map[string]struct {
+			repeat bool
+			life   time.Duration
+		}{
+			"repeat": {true, time.Hour}, "repeat, shorter": {true, 5 * time.Minute}, "un-spent": {false, time.Hour}, "un-spent, shorter": {false, 5 * time.Minute},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorld(t, r.Under(t, fmt.Sprint(r.Prefix, name[:1], c.life.Minutes())), func(o *session.Options) { o.NonceLife = time.Hour })
+				opts := w.opts
+				opts.NonceLife = c.life
+				writer := session.NewStore(w.product, w.ring, opts, w.clock.now)
+				nonce, expires, err := w.IssueNonce(ctx, forLogin)
+				must(t, err)
+				unspent := w.rdb.Get(ctx, w.NonceKey(nonce)).Val()
+				must(t, w.SpendNonce(ctx, nonce, forLogin))
+				login := session.Login{Nonce: nonce, Account: token.KeyAccount(alice), ChainID: 1, Client: laptop}
+				var g session.Grant
+				others := func() {
+					live, err := w.Stored(ctx, w.UserOf(token.KeyAccount(alice)))
+					must(t, err)
+					_, err = w.Revoke(ctx, live.Live[0].ID, session.LoggedOut, session.Change{Actor: operator})
+					must(t, err)
+					for range 20 {
+						g, err = writer.Create(ctx, w.login(alice, laptop))
+						must(t, err)
+						_, err = writer.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: operator})
+						must(t, err)
+					}
+					w.clock.set(expires.Add(-time.Millisecond))
+					g, err = writer.Create(ctx, w.login(alice, laptop))
+					must(t, err)
+				}
+				if c.repeat {
+					_, err = w.overtaken(others).Create(ctx, login)
+					must(t, err) // the answer that was lost
+				} else {
+					_, err = w.Create(ctx, login)
+					must(t, err)
+					others()
+					must(t, w.rdb.Set(ctx, w.NonceKey(nonce), unspent, time.Minute).Err())
+					must(t, w.SpendNonce(ctx, nonce, forLogin))
+					_, err = w.Create(ctx, login)
+					wants(t, err, session.ErrNonceSpent)
+				}
+				if live := w.stored(g).Live; len(live) != 1 || live[0].ID != g.Session.ID {
+					t.Errorf("%d sessions are live, want the last one", len(live))
+				}
+			})
 		}
 	})
 }

@@ -262,6 +262,9 @@ type Options struct {
 	WalletRecheck time.Duration
 	// StateQuota is the most state that a session may have, in bytes.
 	StateQuota int
+	// NonceLife is how long after it was issued a nonce may be spent, at most
+	// [MaxNonceLife]. 0 means five minutes.
+	NonceLife time.Duration
 	// NonceRate limits the nonces of a network. LoginRate limits the logins of
 	// a network, and also those of an account. RefreshRate limits the refreshes
 	// of an account from one network. All are in requests a minute. 0 means no

@@ -54,7 +54,7 @@ const (
 	// endedKept is how many ended sessions are kept, besides those that ended
 	// within late, while a login may be under way.
 	endedKept = 16
-	late      = time.Hour / 4
+	late      = 70 * time.Minute
 
 	// memory is how long an ended session is kept after its absolute end, or
 	// after its end was recorded if that was later.

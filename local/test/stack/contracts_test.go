@@ -135,7 +135,7 @@ func TestStack_variablesFit(t *testing.T) {
 		"RedisPasswordSecretArn="+arn("secretsmanager", "secret"), "SessionKeysSecretArn="+arn("secretsmanager", "secret"),
 		"OriginVerifySecretArn="+arn("secretsmanager", "secret"), "ClientAddressHeader=cloudfront-viewer-address",
 		"SiweDomains=app.example.com,www.example.com,admin.example.com", "SiweChainIds=1,10,137,8453,42161",
-		"SiweStatement=Sign in to Example and accept the terms of service at https://example.com/terms.",
+		"SiweNonceMinutes=60", "SiweStatement=Sign in to Example and accept the terms of service at https://example.com/terms.",
 		"Origins=https://app.example.com,https://www.example.com,https://admin.example.com",
 		"AdminAddresses="+strings.Repeat(admin, 6)[1:], "Roles="+strings.Repeat("r", 1000), "AuthorizerPermissions="+strings.Repeat("p", 300),
 		"SessionTimeoutMinutes=30", "SessionMaxHours=12", "AccessTokenMinutes=15", "RefreshGraceSeconds=45", "SessionTouchSeconds=30",
