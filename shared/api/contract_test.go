@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"latchkey/local/test/redistest"
+	"latchkey/shared/api"
 	"latchkey/shared/chain"
 	"latchkey/shared/token"
 )
@@ -266,6 +268,63 @@ func TestContract_race(t *testing.T) {
 		all.Wait()
 		if in.Load() != 1 || most.Load() != 1 || chains.calls.Load() > 5 {
 			t.Errorf("%d signed in, after %d calls, %d at once", in.Load(), chains.calls.Load(), most.Load())
+		}
+	})
+}
+
+// While an attempt is under way another one is told to come back, and makes no call. However many logins of contracts hang,
+// keys sign in.
+func TestContract_hanging(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		const most = 20
+		owner := newAccount(t)
+		answer, accept := make(chan struct{}), acceptsOf(owner)
+		chains := &asked{answer: func(q chain.Question) error {
+			<-answer
+			return accept(q)
+		}}
+		elsewhere := atomic.Bool{}
+		w := newWorld(t, r, chains.world, func(w *world) {
+			w.opts.LoginRate = most
+			w.call = func(info *api.RequestInfo) {
+				if elsewhere.Load() {
+					info.SourceIP = netip.MustParseAddr("198.51.100.7")
+				}
+			}
+		})
+		var bodies []map[string]any
+		for range most {
+			safe := contractOf(t, owner)
+			c := w.script()
+			bodies = append(bodies, c.body(safe, c.message(safe).String()))
+		}
+		var in atomic.Int64
+		var all sync.WaitGroup
+		for _, body := range bodies {
+			all.Go(func() {
+				if w.script().login(body).status == 200 {
+					in.Add(1)
+				}
+			})
+		}
+		for chains.calls.Load() < most {
+			time.Sleep(time.Millisecond)
+		}
+		c := w.script()
+		c.login(bodies[0]).wants(429, "rate_limited")
+		elsewhere.Store(true)
+		busy := c.login(bodies[0]).wants(503, "unavailable")
+		equal(t, "Retry-After", busy.header.Get("Retry-After"), "1")
+		c.signIn(newAccount(t))
+		c.take(c.renew().wants(200, ""))
+		c.profile().wants(200, "")
+		if n := chains.calls.Load(); n != most {
+			t.Errorf("%d calls, want %d", n, most)
+		}
+		close(answer)
+		all.Wait()
+		if in.Load() != most {
+			t.Errorf("%d of %d contracts signed in", in.Load(), most)
 		}
 	})
 }
