@@ -102,3 +102,34 @@ func TestContract_chainIsSealed(t *testing.T) {
 		t.Errorf("%x is written as %x", raw, again)
 	}
 }
+
+// A contract's session is stored with a transport that versions before contract wallets do not know. So they refuse its
+// tokens, and do not rotate them. Nobody else notices: it is counted and opened by the transport of its login.
+func TestContract_transportOfEarlierVersions(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g, key := w.withProof(laptop, "signature"), w.signIn(bob, laptop)
+		w.clock.add(w.opts.Grace)
+		g, err := w.Refresh(ctx, g.RefreshToken, laptop)
+		must(t, err)
+		a, err := w.Inspect(ctx, g.AccessToken, laptop.Transport)
+		must(t, err)
+		g, err = w.StepUp(ctx, a, laptop, nil)
+		must(t, err)
+		for stored, id := range map[byte]token.ID{byte(laptop.Transport) | 1<<7: g.Session.ID, byte(laptop.Transport): key.Session.ID} {
+			raw, err := w.rdb.Get(ctx, w.RecordKey(id)).Result()
+			must(t, err)
+			if got := raw[session.HeadSize+session.EntrySize-2]; got != stored {
+				t.Errorf("the transport is stored as %d, want %d", got, stored)
+			}
+		}
+		if got := w.opensFor(g, laptop).Session.Transport; got != laptop.Transport {
+			t.Errorf("it has the transport %v", got)
+		}
+		got, err := w.Statistics(ctx)
+		must(t, err)
+		if got.ByTransport[laptop.Transport] != 2 {
+			t.Errorf("the sessions by transport are %v", got.ByTransport)
+		}
+	})
+}

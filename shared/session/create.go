@@ -121,7 +121,8 @@ func (s *Store) newEntry(
 		created: now, seen: now, absolute: absolute, elevated: now.Add(s.opts.StepUp),
 		idle:      earlier(now.Add(s.opts.Idle), absolute),
 		accessEnd: earlier(now.Add(s.opts.Access), absolute),
-		chain:     in.ChainID, transport: in.Client.Transport, class: in.Client.Device.Class,
+		chain:     in.ChainID, transport: in.Client.Transport, contract: in.Proof != nil,
+		class: in.Client.Device.Class,
 	}
 	access, refresh, err := tokens.Hashes(s.keys)
 	if err != nil {
@@ -133,9 +134,6 @@ func (s *Store) newEntry(
 		return entry{}, err
 	}
 	e.flags = boundWith(in.Client.Device)
-	if in.Proof != nil {
-		e.flags |= flagContract
-	}
 	e.device, e.network = caller.device(e.flags), caller.network
 	e.lastDevice, e.lastNetwork = e.device, e.network
 	return e, nil

@@ -278,7 +278,7 @@ var constants = sync.OnceValue(func() map[string]string {
 
 		"OFF": int(PolicyOff), "LOG": int(PolicyLog), "STEP_UP": int(PolicyStepUp),
 		"REVOKE": int(PolicyRevoke), "STEP_UP_REQUIRED": flagStepUpRequired,
-		"DEVICE_ID": flagDeviceID, "OF_CONTRACT": flagContract,
+		"DEVICE_ID": flagDeviceID, "OF_CONTRACT": ofContract,
 		"BLOCKED_FLAG": flagBlocked, "PREFERENCES_FLAG": flagPreferences,
 		"COOKIE": int(Cookie), "DESKTOP": int(Desktop), "MOBILE": int(Mobile),
 		"TABLET": int(Tablet), "LOGINS": hourlyLogins, "RENEWALS": hourlyRenewals,

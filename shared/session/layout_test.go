@@ -18,6 +18,7 @@ var reasons = []struct {
 	{session.Evicted, "evicted"}, {session.Revoked, "revoked"}, {session.RevokedByAdmin, "revoked_by_admin"},
 	{session.RefreshReused, "refresh_reused"}, {session.HijackSuspected, "hijack_suspected"},
 	{session.AccountBlocked, "account_blocked"}, {session.AccountErased, "account_erased"}, {session.StoreReset, "store_reset"},
+	{session.WalletChanged, "wallet_changed"},
 }
 
 func TestReason_numbersAreStored(t *testing.T) {
@@ -63,7 +64,7 @@ func TestConstants_areStored(t *testing.T) {
 		}
 	}
 	for _, r := range reasons {
-		if r.reason == session.Revoked || r.reason == session.RevokedByAdmin {
+		if r.reason == session.Revoked || r.reason == session.RevokedByAdmin || r.reason == session.WalletChanged {
 			continue // callers name these, and no script
 		}
 		if got := session.ConstantValue(strings.ToUpper(r.name)); got != strconv.Itoa(int(r.reason)) {

@@ -40,8 +40,13 @@ const (
 const (
 	flagStepUpRequired = 1 << 0 // cleared by a fresh signature
 	flagDeviceID       = 1 << 1 // bound to a device id, which later requests must send
-	flagContract       = 1 << 2 // of a contract's account: has a proof
 )
+
+// ofContract is added to the transport of a contract's session as it is stored.
+// Versions before contract wallets know no such transport. They refuse the
+// session's tokens before they write anything, also before they rotate them, so
+// a rollback does not end the session.
+const ofContract = 1 << 7
 
 // entry is a live session as the record lists it. The number after a field is
 // its size in bytes.
@@ -69,6 +74,7 @@ type entry struct {
 	flags                         byte
 	chain                         uint64
 	transport                     Transport
+	contract                      bool // of a contract's account: has a proof
 	class                         DeviceClass
 }
 
@@ -179,7 +185,15 @@ func (e entry) encode() []byte {
 	b = appendTimes(b, e.elevated)
 	b = append(b, e.flags)
 	b = binary.BigEndian.AppendUint64(b, e.chain)
-	return append(b, byte(e.transport), byte(e.class))
+	return append(b, e.storedTransport(), byte(e.class))
+}
+
+// storedTransport returns the transport as the record stores it.
+func (e entry) storedTransport() byte {
+	if e.contract {
+		return byte(e.transport) | ofContract
+	}
+	return byte(e.transport)
 }
 
 func decodeEntry(raw string) (entry, error) {
@@ -271,7 +285,9 @@ func (r *reader) entry() entry {
 	}
 	r.times(&e.elevated)
 	e.flags, e.chain = r.byte(), r.uint64()
-	e.transport, e.class = Transport(r.byte()), DeviceClass(r.byte())
+	transport := r.byte()
+	e.transport, e.contract = Transport(transport&^ofContract), transport&ofContract != 0
+	e.class = DeviceClass(r.byte())
 	return e
 }
 

@@ -66,7 +66,7 @@ func (s *Store) askRefresh(c *transaction, t token.Token, next token.Pair, clien
 		id.Session[:], t.Generation(), hash,
 		s.opts.Grace.Milliseconds(), s.opts.Access.Milliseconds(), s.opts.Idle.Milliseconds(),
 		append(access, refresh...), s.policies(), caller.devices(), caller.networks(),
-		[]byte{byte(client.Transport)},
+		int(client.Transport),
 		rate.arg(), s.opts.WalletRecheck.Milliseconds(),
 	}
 	return nil

@@ -157,7 +157,7 @@ func (s *Store) askStepUp(
 	if err != nil {
 		return err
 	}
-	flags := boundWith(client.Device) | e.flags&flagContract
+	flags := boundWith(client.Device)
 	device := caller.device(flags)
 	sealed, err := s.keys.Seal(e.key, sealedAs(id, e), p.encode())
 	if err != nil {

@@ -16,7 +16,7 @@
 -- ARGV[15]  the caller's device: two hashes, only the first, or empty; see
 --           checkBinding
 -- ARGV[16]  the caller's network, 8 bytes, or empty if it presented none
--- ARGV[17]  the caller's transport, 1 byte
+-- ARGV[17]  the caller's transport, a number
 -- ARGV[18]  sizes of the rate limits, see lib/rate_limit.lua
 -- ARGV[19]  how long after a check a contract's proof is checked again, ms; 0
 --           for never
@@ -31,7 +31,7 @@
 local payload, state, session = KEYS[6], KEYS[7], ARGV[7]
 local generation, hash, grace = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
 local access, idle, successor = tonumber(ARGV[11]), tonumber(ARGV[12]), ARGV[13]
-local policies, devices, network, transport = ARGV[14], ARGV[15], ARGV[16], ARGV[17]
+local policies, devices, network, transport = ARGV[14], ARGV[15], ARGV[16], tonumber(ARGV[17])
 local rate_limits, recheck, now = ARGV[18], tonumber(ARGV[19]), change.now
 
 local raw = redis.call('GET', change.record)
@@ -43,12 +43,12 @@ end
 local sealed = redis.call('GET', payload)
 if not sealed then return {UNKNOWN} end
 local entry = get(raw, at, F.entry)
-if get(entry, F.transport) ~= transport then return {UNKNOWN} end
+if number(entry, F.transport) % OF_CONTRACT ~= transport then return {UNKNOWN} end
 
 -- currentIs returns the reply for an entry.
 local function currentIs(entry)
   local proof = ''
-  if number(entry, F.flags) % (2 * OF_CONTRACT) >= OF_CONTRACT then
+  if number(entry, F.transport) >= OF_CONTRACT then
     proof = claimCheck(state, now, change.idem, recheck)
   end
   return {DONE, entry, sealed, proof}

@@ -54,7 +54,7 @@ end
 local function countLive(c, entry, by)
   local class = number(entry, F.class)
   c.active = c.active + by
-  if number(entry, F.transport) == COOKIE then c.cookie = c.cookie + by end
+  if number(entry, F.transport) % OF_CONTRACT == COOKIE then c.cookie = c.cookie + by end
   if class == DESKTOP then
     c.desktop = c.desktop + by
   elseif class == MOBILE then
