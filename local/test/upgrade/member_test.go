@@ -25,6 +25,7 @@ type member struct {
 	DeviceID  string            // the header X-Device-Id
 	From      string            // the loopback address that it calls from
 	Transport string            // bearer or cookie
+	Contract  string            `json:",omitempty"` // its address, if it is a contract
 	ID        string            // of the session
 	Access    string            // token
 	Refresh   string            // token
@@ -84,9 +85,27 @@ func (b rolesBody) MarshalJSON() ([]byte, error) {
 }
 
 // adminPath is the path of the account for admins.
-func (m *member) adminPath() string { return "/api/admin/users/" + m.address() }
+func (m *member) adminPath() string {
+	if m.Contract != "" {
+		return fmt.Sprintf("/api/admin/users/eip155:%d:%s", m.chain(), m.Contract)
+	}
+	return "/api/admin/users/" + m.address()
+}
 
-func (m *member) address() string { return crypto.PubkeyToAddress(m.wallet().PublicKey).Hex() }
+func (m *member) address() string {
+	if m.Contract != "" {
+		return m.Contract
+	}
+	return crypto.PubkeyToAddress(m.wallet().PublicKey).Hex()
+}
+
+// chain returns the chain that it signs in on.
+func (m *member) chain() int {
+	if m.Contract != "" {
+		return contractChain
+	}
+	return 1
+}
 
 // answer is a response.
 type answer struct {
@@ -202,7 +221,7 @@ func (m *member) nonce(t *testing.T, s *server, purpose string) map[string]strin
 	t.Helper()
 	query := "?purpose=step_up"
 	if purpose == "login" {
-		query = "?transport=" + m.Transport + "&chainId=1&address=" + m.address()
+		query = fmt.Sprintf("?transport=%s&chainId=%d&address=%s", m.Transport, m.chain(), m.address())
 	}
 	a := m.ask(t, s, "GET", "/auth/nonce"+query, nil).ok(t)
 	m.take(a)

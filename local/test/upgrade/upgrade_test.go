@@ -34,6 +34,11 @@ func TestUpgrade(t *testing.T) {
 					testSweeps(t, v[0], v[1])
 				}
 			})
+			t.Run("contracts", func(t *testing.T) {
+				for _, transport := range []string{"bearer", "cookie"} {
+					t.Run(transport, func(t *testing.T) { testContracts(t, old, current, transport) })
+				}
+			})
 			t.Run("soak", func(t *testing.T) { testSoak(t, old, current) })
 		})
 	}
