@@ -24,8 +24,11 @@ type Caller struct {
 	// UserID is the id to store data under. It never changes, and does not
 	// reveal the address.
 	UserID string
-	// Address is the address of the wallet, with the EIP-55 checksum.
-	Address string
+	// Account is the account in a form that people know: the address of a key,
+	// or eip155:<chain>:<address> of a contract wallet. The address alone does
+	// not say who it is: a key and the contracts of several chains may have the
+	// same one, and belong to different people.
+	Account string
 	// Permissions are the permissions of the caller's roles, as of this
 	// request.
 	Permissions []string
@@ -67,16 +70,16 @@ func callerOf(event events.APIGatewayV2HTTPRequest) (Caller, bool) {
 		return value
 	}
 	c := Caller{
-		UserID: text("userId"), Address: text("address"),
+		UserID: text("userId"), Account: text("account"),
 		Permissions: strings.Fields(text("permissions")),
 	}
-	return c, c.UserID != "" && c.Address != ""
+	return c, c.UserID != "" && c.Account != ""
 }
 
 // Order is an order of the caller.
 type Order struct {
 	Item string `json:"item"`
-	// Buyer is the address of the signed-in user, whatever the body says.
+	// Buyer is the account of the signed-in user, whatever the body says.
 	Buyer string `json:"buyer"`
 }
 
@@ -84,7 +87,7 @@ func list(c Caller) events.APIGatewayV2HTTPResponse {
 	return answer(http.StatusOK, struct {
 		UserID string  `json:"userId"`
 		Orders []Order `json:"orders"`
-	}{c.UserID, []Order{{Item: "an example order", Buyer: c.Address}}})
+	}{c.UserID, []Order{{Item: "an example order", Buyer: c.Account}}})
 }
 
 func createOrder(c Caller, event events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {
@@ -98,7 +101,7 @@ func createOrder(c Caller, event events.APIGatewayV2HTTPRequest) events.APIGatew
 	if err := json.Unmarshal([]byte(event.Body), &in); err != nil || in.Item == "" {
 		return answer(http.StatusBadRequest, message{`the body must be {"item":"..."}`})
 	}
-	return answer(http.StatusCreated, Order{Item: in.Item, Buyer: c.Address})
+	return answer(http.StatusCreated, Order{Item: in.Item, Buyer: c.Account})
 }
 
 type message struct {

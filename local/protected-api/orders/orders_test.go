@@ -16,7 +16,7 @@ import (
 // reader is what the authorizer says of somebody with one permission.
 func reader() map[string]any {
 	return map[string]any{
-		"userId": "u1", "address": "0xAb5801a7D398351b8bE11C439e05C5B3259aeC9B", "chainId": "1", "sessionId": "s1",
+		"userId": "u1", "account": "0xAb5801a7D398351b8bE11C439e05C5B3259aeC9B", "address": "0xAb5801a7D398351b8bE11C439e05C5B3259aeC9B", "chainId": "1", "sessionId": "s1",
 		"roles": "user", "permissions": "orders:read", "expiresAt": "2026-11-23T10:00:00.000Z",
 	}
 }
@@ -25,6 +25,12 @@ func reader() map[string]any {
 func writer() map[string]any {
 	context := reader()
 	context["permissions"] = "orders:read orders:write"
+	return context
+}
+
+// contractOf is the contract at the same address, on chain 1.
+func contractOf(context map[string]any) map[string]any {
+	context["account"] = "eip155:1:" + context["address"].(string)
 	return context
 }
 
@@ -62,9 +68,10 @@ func TestHandler(t *testing.T) {
 		"place":               {"POST /orders", writer(), `{"item":"tea"}`, http.StatusCreated, `{"item":"tea","buyer":"0xAb58`},
 		"place for another":   {"POST /orders", writer(), `{"item":"tea","buyer":"0x1"}`, http.StatusCreated, `"buyer":"0xAb58`},
 		"without permission":  {"POST /orders", reader(), `{"item":"tea"}`, http.StatusForbidden, "orders:write"},
-		"half the permission": {"POST /orders", map[string]any{"userId": "u1", "address": "0x1", "permissions": "orders:writer"}, `{"item":"tea"}`, http.StatusForbidden, "orders:write"},
+		"half the permission": {"POST /orders", map[string]any{"userId": "u1", "account": "0x1", "permissions": "orders:writer"}, `{"item":"tea"}`, http.StatusForbidden, "orders:write"},
 		"no JSON":             {"POST /orders", writer(), `tea`, http.StatusBadRequest, "item"},
 		"no item":             {"POST /orders", writer(), `{}`, http.StatusBadRequest, "item"},
+		"place by a contract": {"POST /orders", contractOf(writer()), `{"item":"tea"}`, http.StatusCreated, `"buyer":"eip155:1:0xAb58`},
 		"other route":         {"DELETE /orders", writer(), "", http.StatusNotFound, "route"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,9 +87,9 @@ func TestHandler_refusesWithoutAuthorizer(t *testing.T) {
 	for name, context := range map[string]map[string]any{
 		"no authorizer": nil,
 		"empty context": {},
-		"no user":       {"address": "0x1", "permissions": "orders:write"},
-		"no address":    {"userId": "u1", "permissions": "orders:write"},
-		"not text":      {"userId": 1, "address": true},
+		"no user":       {"account": "0x1", "permissions": "orders:write"},
+		"no account":    {"userId": "u1", "address": "0x1", "permissions": "orders:write"},
+		"not text":      {"userId": 1, "account": true},
 	} {
 		for _, route := range []string{"GET /orders", "POST /orders"} {
 			if status, body := ask(t, route, context, forged, `{"item":"tea"}`); status != http.StatusInternalServerError || !strings.Contains(body, "authorizer") {
@@ -102,11 +109,11 @@ func TestHandler_ignoresWhatAClientSaysOfItself(t *testing.T) {
 // FuzzHandler holds that nobody is served whom the authorizer did not name, and that an order is the caller's and has what
 // the body says, and is placed by those alone who may.
 func FuzzHandler(f *testing.F) {
-	f.Add("GET /orders", `{"userId":"u1","address":"0x1"}`, "")
-	f.Add("POST /orders", `{"userId":"u1","address":"0x1","permissions":"orders:read orders:write"}`, `{"item":"tea","buyer":"0x2"}`)
-	f.Add("POST /orders", `{"userId":"u1","address":"0x1","permissions":"orders:writer"}`, `{"item":"tea"}`)
-	f.Add("POST /orders", `{"userId":"u1","address":"0x1","permissions":["orders:write"]}`, `{"item":"tea"}`)
-	f.Add("POST /orders", `{"userId":"","address":"0x1","permissions":"orders:write"}`, `tea`)
+	f.Add("GET /orders", `{"userId":"u1","account":"0x1"}`, "")
+	f.Add("POST /orders", `{"userId":"u1","account":"0x1","permissions":"orders:read orders:write"}`, `{"item":"tea","buyer":"0x2"}`)
+	f.Add("POST /orders", `{"userId":"u1","account":"0x1","permissions":"orders:writer"}`, `{"item":"tea"}`)
+	f.Add("POST /orders", `{"userId":"u1","account":"0x1","permissions":["orders:write"]}`, `{"item":"tea"}`)
+	f.Add("POST /orders", `{"userId":"","account":"0x1","permissions":"orders:write"}`, `tea`)
 	f.Add("GET /orders", `null`, "")
 	f.Fuzz(func(t *testing.T, route, authorizer, body string) {
 		var context map[string]any
@@ -115,9 +122,9 @@ func FuzzHandler(f *testing.F) {
 		}
 		status, answer := ask(t, route, context, map[string]string{"x-user-id": "u1"}, body)
 		user, _ := context["userId"].(string)
-		address, _ := context["address"].(string)
+		account, _ := context["account"].(string)
 		permissions, _ := context["permissions"].(string)
-		if named := user != "" && address != ""; named == (status == http.StatusInternalServerError) {
+		if named := user != "" && account != ""; named == (status == http.StatusInternalServerError) {
 			t.Errorf("%s for %s: answered %d %s", route, authorizer, status, answer)
 		}
 		if status != http.StatusCreated {
@@ -129,7 +136,7 @@ func FuzzHandler(f *testing.F) {
 			t.Fatal(err)
 		}
 		may := route == "POST /orders" && slices.Contains(strings.Fields(permissions), "orders:write")
-		if !may || order.Buyer != address || order.Item != asked.Item || order.Item == "" {
+		if !may || order.Buyer != account || order.Item != asked.Item || order.Item == "" {
 			t.Errorf("%s for %s: %s placed %s", route, authorizer, body, answer)
 		}
 	})
