@@ -84,5 +84,8 @@ func FuzzParseAccount(f *testing.F) {
 		if !strings.EqualFold(a.String(), text) {
 			t.Errorf("%q is written as %q", text, a)
 		}
+		if again, err := token.ParseAccount(a.String()); err != nil || again != a || again.String() != a.String() {
+			t.Errorf("%q is written as %q, which is %+v, %v", text, a, again, err)
+		}
 	})
 }
