@@ -82,12 +82,10 @@ func (e Environment) SecretsManager(arn string) *secretsmanager.Client {
 	return secretsmanager.New(o)
 }
 
-// NewLambda returns a client for the region of a function's ARN. It makes a call
+// Lambda returns a client for the region of a function's ARN. It makes a call
 // once, and leaves its timeout to the context. AWS_ENDPOINT_URL_LAMBDA or
-// AWS_ENDPOINT_URL, if set, replaces the region's endpoint. It is not a method:
-// the linker would keep it, and a megabyte with it, in functions that invoke no
-// other.
-func NewLambda(e Environment, arn string) *lambda.Client {
+// AWS_ENDPOINT_URL, if set, replaces the region's endpoint.
+func (e Environment) Lambda(arn string) *lambda.Client {
 	return lambda.New(lambda.Options{
 		Region:       regionOf(arn),
 		Credentials:  e,

@@ -32,7 +32,7 @@ type Client struct {
 // NewClient returns a client of the function with that ARN. It is invoked with
 // the role of this one.
 func NewClient(env awsenv.Environment, arn string) *Client {
-	return &Client{awsenv.NewLambda(env, arn), arn}
+	return &Client{env.Lambda(arn), arn}
 }
 
 // Verify returns the errors of [chain.Verifier.Verify]. An invocation that
