@@ -113,7 +113,7 @@ var variables = []variable{
 	{name: "STEP_UP_MINUTES", unset: "5", set: span(time.Minute, year, func(c *Config) *time.Duration { return &c.Session.StepUp }),
 		meaning: "How long a login or step-up counts as fresh. Erasing an account and changes by admins need a fresh session. At most `SESSION_MAX_HOURS`."},
 	{name: "ADMIN_ADDRESSES", set: setAdmins,
-		meaning: "Addresses that are always admins, whatever Redis holds. An address in mixed case must have its EIP-55 checksum."},
+		meaning: "Accounts that are always admins, whatever Redis holds. An address is the account of its key; a contract wallet is named by `eip155:<chain>:<address>`. An address in mixed case must have its EIP-55 checksum."},
 	{name: "ROLES", unset: "{}", set: setRoles,
 		meaning: "JSON from role name to what it grants: `{\"editor\":{\"permissions\":[\"posts:write\"],\"maxSessions\":3}}`. See [Roles and permissions](api.md#roles-and-permissions). At most 2048 bytes."},
 	{name: "AUTHORIZER_PERMISSIONS", set: setAuthorizerPermissions,
