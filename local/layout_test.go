@@ -392,7 +392,8 @@ func walk(t *testing.T, visit func(file string)) {
 		switch name := entry.Name(); {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "build"):
+		case entry.IsDir() && path != root && (strings.HasPrefix(name, ".") ||
+			name == "build" || name == "node_modules"):
 			return fs.SkipDir
 		case entry.IsDir():
 			return nil
