@@ -33,6 +33,12 @@ test: ## run all tests, with the race detector
 	@for engine in redis valkey; do command -v $$engine-server >/dev/null || \
 		echo "no $$engine-server found: apt-get install $$engine-server (or brew install $$engine); tests that need it are skipped, in CI they fail"; \
 	done
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+		echo "no node and npm found: apt-get install nodejs npm (or brew install node); tests of wallets in JavaScript are skipped, in CI they fail"; \
+	elif ! test client/node_modules/.package-lock.json -nt client/package-lock.json; then \
+		npm ci --prefix client --no-audit --no-fund --loglevel error || \
+			echo "npm ci failed in client; tests of wallets in JavaScript are skipped, in CI they fail"; \
+	fi
 	go test -race -shuffle=on -timeout 30m ./shared/session ./... # the longest first
 	@cat build/test/reports/*.txt
 

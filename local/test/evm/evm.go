@@ -15,6 +15,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
@@ -211,6 +212,26 @@ func (n Node) Send(t *testing.T, from *ecdsa.PrivateKey, to common.Address, data
 	if err != nil || receipt.Status != types.ReceiptStatusSuccessful {
 		t.Fatalf("the transaction failed: %v, %+v", err, receipt)
 	}
+}
+
+// Mine mines what is sent to the RPC until the test ends. Until then the test
+// must not call Send or Commit.
+func (n Node) Mine(t *testing.T) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(stop); <-stopped })
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			if c, err := n.Client().PendingTransactionCount(context.Background()); err == nil && c > 0 {
+				n.Commit()
+			}
+		}
+	}()
 }
 
 // Calldata returns a selector and words.
