@@ -82,8 +82,9 @@ var (
 	Digest = crypto.Keccak256Hash([]byte("what was signed"))
 	// Magic is what isValidSignature returns for a yes (ERC-1271).
 	Magic = common.FromHex("0x1626ba7e00000000000000000000000000000000000000000000000000000000")
-	// Owner owns the owner wallets. Rich can pay for transactions.
-	Owner, Rich = Key(1), Key(2)
+	// Owner owns the owner wallets. Rich can pay for transactions. The account
+	// of Delegating delegates to the code of an owner wallet (EIP-7702).
+	Owner, Rich, Delegating = Key(1), Key(2), Key(3)
 )
 
 // answers is the storage of an Answers contract.
@@ -98,16 +99,16 @@ func answers(n int, data []byte) map[common.Hash]common.Hash {
 
 // genesis has one account of each kind.
 func genesis() types.GenesisAlloc {
+	delegation := types.AddressToDelegation(AccountOf("OwnerWallet"))
 	ownerSlot := map[common.Hash]common.Hash{{}: common.BytesToHash(AddressOf(Owner).Bytes())}
 	alloc := types.GenesisAlloc{
 		AddressOf(Rich):            {Balance: new(big.Int).Lsh(big.NewInt(1), 80)},
 		AccountOf("OwnerWallet"):   {Code: RuntimeOf("OwnerWallet"), Storage: ownerSlot},
 		AccountOf("OwnerWallet:2"): {Code: RuntimeOf("OwnerWallet"), Storage: ownerSlot},
-		// An account of a key that delegates to the code of an owner wallet.
-		AccountOf("Delegated"): {
-			Code:    types.AddressToDelegation(AccountOf("OwnerWallet")),
-			Storage: ownerSlot,
-		},
+		AccountOf("OwnerWallet:3"): {Code: RuntimeOf("OwnerWallet"), Storage: ownerSlot},
+		// Accounts of keys that delegate to the code of an owner wallet.
+		AccountOf("Delegated"):             {Code: delegation, Storage: ownerSlot},
+		AddressOf(Delegating):              {Code: delegation, Storage: ownerSlot},
 		AccountOf("DelegatedToNothing"):    {Code: types.AddressToDelegation(AccountOf("nothing"))},
 		AccountOf("DelegatedToPrecompile"): {Code: types.AddressToDelegation(common.Address{19: 4})},
 		AccountOf("Approves"): {Code: RuntimeOf("Approves"), Storage: map[common.Hash]common.Hash{
