@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { require } from './packages.mjs'
-import { Client, lives, refused, transports } from './api.mjs'
+import { Client, governed, lives, refused, transports, walletOf } from './api.mjs'
 import { deploy, funded, mined, newKey, reader } from './chain.mjs'
 
 const { encodeFunctionData } = require('viem')
@@ -24,15 +24,16 @@ for (const transport of transports) {
   const wallet = await funded()
   const { address } = wallet.account
   const owner = newKey()
-  const byKey = { address, sign: (message) => wallet.account.signMessage({ message }) }
+  const byKey = walletOf(wallet.account)
   const byCode = { address, sign: (message) => signMessage(reader, { account: owner, message, verifier: address }) }
   const before = await lives(transport, byKey, 'eoa')
   await delegate(wallet, owner)
   assert.equal(await reader.getCode({ address }), '0xef0100' + implementation.slice(2).toLowerCase())
 
+  await governed(transport, byCode, 'contract')
   assert.equal(await lives(transport, byKey, 'eoa'), before)
   assert.notEqual(await lives(transport, byCode, 'contract'), before)
-  refused(await new Client(transport).login({ address, sign: (message) => owner.signMessage({ message }) }))
+  refused(await new Client(transport).login({ address, sign: walletOf(owner).sign }))
 
   // A session of one is not confirmed as the other.
   const client = new Client(transport)

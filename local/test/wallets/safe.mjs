@@ -2,7 +2,7 @@
 // chain.
 import assert from 'node:assert/strict'
 import { require } from './packages.mjs'
-import { Client, lives, refused, transports } from './api.mjs'
+import { Client, governed, lives, refused, transports } from './api.mjs'
 import { chain, deploy, newKey, read, write } from './chain.mjs'
 
 const { concat, encodeAbiParameters, encodeFunctionData, hashMessage, parseEventLogs, size, zeroAddress } = require('viem')
@@ -17,11 +17,11 @@ const handler = await deploy(artifact('handler/CompatibilityFallbackHandler.sol/
 const factory = { address: await deploy(factoryOf), abi: factoryOf.abi }
 const library = await deploy(approvals)
 
-// newSafe deploys a Safe of which all owners must sign.
-async function newSafe(owners, salt) {
+// newSafe deploys a Safe of which a number of owners must sign.
+async function newSafe(owners, threshold, salt) {
   const setup = encodeFunctionData({
     abi: safeABI, functionName: 'setup',
-    args: [owners.map((o) => o.address), owners.length, zeroAddress, '0x', handler, zeroAddress, 0, zeroAddress],
+    args: [owners.map((o) => o.address), threshold, zeroAddress, '0x', handler, zeroAddress, 0, zeroAddress],
   })
   const { logs } = await write(factory, 'createProxyWithNonce', [singleton, setup, salt])
   const [{ args }] = parseEventLogs({ abi: factory.abi, eventName: 'ProxyCreation', logs })
@@ -64,17 +64,31 @@ const approve = (safe, owners, message) => execute(safe, owners, library, encode
   abi: approvals.abi, functionName: 'signMessage', args: [encoded(hashMessage(message))],
 }), 1)
 
+// change changes the owners of a Safe, and changed asserts what that does to a
+// session.
+const change = (safe, owners, functionName, args) =>
+  execute(safe, owners, safe.address, encodeFunctionData({ abi: safeABI, functionName, args }), 0)
+
+async function changed(client) {
+  const before = client.copy()
+  for (const c of [client, before]) {
+    const { status, code, reason } = await c.refresh()
+    assert.deepEqual([status, code, reason], [401, 'session_ended', 'wallet_changed'])
+  }
+}
+
 for (const [n, transport] of transports.entries()) {
   const owners = [newKey(), newKey()]
-  const safe = await newSafe(owners, BigInt(n))
+  const safe = await newSafe(owners, 2, BigInt(n))
   const wallet = { address: safe.address, sign: (message) => signedBy(owners, messageOf(safe, message)) }
   assert.equal(size(await wallet.sign('any')), 130)
+  await governed(transport, wallet, 'contract')
   const id = await lives(transport, wallet, 'contract')
 
   // One owner is not enough, and neither are owners of another Safe.
   const alone = { address: safe.address, sign: (message) => signedBy(owners.slice(1), messageOf(safe, message)) }
   refused(await new Client(transport).login(alone))
-  const other = await newSafe(owners, 10n + BigInt(n))
+  const other = await newSafe(owners, 2, 10n + BigInt(n))
   refused(await new Client(transport).login({ address: other.address, sign: wallet.sign }))
 
   // Approved on chain, the signature is empty. Not approved, it is refused.
@@ -89,13 +103,23 @@ for (const [n, transport] of transports.entries()) {
   await approved.signsIn(onChain, 'contract')
   const [first, second] = await read(safe, 'getOwners', [])
   const next = newKey()
-  await execute(safe, owners, safe.address, encodeFunctionData({
-    abi: safeABI, functionName: 'swapOwner', args: [first, second, next.address],
-  }), 0)
-  const ended = await signed.refresh()
-  assert.deepEqual([ended.status, ended.code, ended.reason], [401, 'session_ended', 'wallet_changed'])
+  await change(safe, owners, 'swapOwner', [first, second, next.address])
+  await changed(signed)
   assert.equal((await approved.refresh()).status, 200)
   refused(await new Client(transport).login(wallet))
   const remaining = [owners.find((o) => o.address === first), next]
   await lives(transport, { ...wallet, sign: (message) => signedBy(remaining, messageOf(safe, message)) }, 'contract')
+
+  // One of two owners signs in, the other steps up, and the first is removed.
+  const [old, stays] = owners
+  const either = await newSafe(owners, 1, 20n + BigInt(n))
+  const by = (owner) => ({ address: either.address, sign: (message) => signedBy([owner], messageOf(either, message)) })
+  const [raised, left] = [new Client(transport), new Client(transport)]
+  await raised.signsIn(by(old), 'contract')
+  await left.signsIn(by(old), 'contract')
+  assert.equal((await raised.stepUp(by(stays))).status, 200)
+  await change(either, [stays], 'removeOwner', ['0x0000000000000000000000000000000000000001', old.address, 1])
+  await changed(left)
+  assert.equal((await raised.refresh()).status, 200)
+  assert.equal((await raised.send('GET', '/api/profile')).status, 200)
 }

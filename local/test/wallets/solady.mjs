@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { require } from './packages.mjs'
-import { Client, lives, refused, transports } from './api.mjs'
+import { Client, governed, lives, refused, transports } from './api.mjs'
 import { deploy, newKey, pay, reader } from './chain.mjs'
 
 const { concat, pad } = require('viem')
@@ -14,9 +14,9 @@ const implementation = await deploy(compiled.Account, [])
 const factoryAddress = await deploy(compiled.Factory, [implementation])
 const otherFactory = await deploy(compiled.Factory, [await deploy(compiled.Account, [])])
 
-// walletOf returns the wallet of a new account, whose address depends on the
+// newWallet returns the wallet of a new account, whose address depends on the
 // owner. It must sign as one that is deployed, or as one that is not.
-async function walletOf(owner, n) {
+async function newWallet(owner, n) {
   const salt = concat([owner.address, pad(`0x${n}`, { size: 12 })])
   const account = await toSoladySmartAccount({ client: reader, factoryAddress, owner, salt })
   const wallet = { account, address: account.address, wrapped: true }
@@ -36,13 +36,14 @@ const by = (address) => (wrapped) => {
 
 for (const [n, transport] of transports.entries()) {
   const owner = newKey()
-  const wallet = await walletOf(owner, n)
+  const wallet = await newWallet(owner, n)
+  await governed(transport, wallet, 'contract')
   const id = await lives(transport, wallet, 'contract')
   assert.equal(await reader.getCode({ address: wallet.address }), undefined, 'the call must deploy nothing')
   refused(await new Client(transport).login(wallet, by(otherFactory)))
   refused(await new Client(transport).login(wallet, by(newKey().address)))
   refused(await new Client(transport).login(wallet, (wrapped) => parseErc6492Signature(wrapped).signature))
-  const other = await walletOf(newKey(), n)
+  const other = await newWallet(newKey(), n)
   refused(await new Client(transport).login({ address: wallet.address, sign: other.sign }))
 
   const { factory, factoryData } = await wallet.account.getFactoryArgs()

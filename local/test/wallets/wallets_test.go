@@ -3,7 +3,6 @@ package wallets_test
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"latchkey/local/test/evm"
@@ -31,6 +31,9 @@ const (
 
 // stories are the scripts of this folder, each for one kind of wallet.
 var stories = []string{"key", "solady", "safe", "delegated"}
+
+// admin is the key of an admin.
+var admin = evm.Key(4)
 
 // howToGetNode is the message for a machine without Node or the packages.
 const howToGetNode = "no node found, or not the packages in client: install Node and npm, and run npm ci in client"
@@ -89,7 +92,7 @@ func TestWallets(t *testing.T) {
 func tellStories(t *testing.T, binary, rpc string, variables ...string) {
 	api := startServer(t, binary, rpc, variables)
 	variables = append(variables, "API="+api, "RPC="+rpc, fmt.Sprint("CHAIN=", evm.Chain),
-		"RICH=0x"+hex.EncodeToString(crypto.FromECDSA(evm.Rich)))
+		"RICH="+hexutil.Encode(crypto.FromECDSA(evm.Rich)), "ADMIN="+hexutil.Encode(crypto.FromECDSA(admin)))
 	for _, story := range stories {
 		t.Run(story, func(t *testing.T) { runScript(t, story, variables...) })
 	}
@@ -131,6 +134,7 @@ func startServer(t *testing.T, binary, rpc string, variables []string) string {
 	command.Env = append([]string{
 		fmt.Sprint("PORT=", port), fmt.Sprint("SIWE_CHAIN_IDS=", evm.Chain),
 		fmt.Sprintf(`ETHEREUM_RPC={"%d":[%q]}`, evm.Chain, rpc), "WALLET_RECHECK_MINUTES=0.0001",
+		"ADMIN_ADDRESSES=" + evm.AddressOf(admin).Hex(), "MAX_CONCURRENT_SESSIONS=3",
 		"RATE_LIMIT_NONCE_PER_MINUTE=0", "RATE_LIMIT_LOGIN_PER_MINUTE=0", "RATE_LIMIT_REFRESH_PER_MINUTE=0",
 	}, variables...)
 	var log lambdatest.Output
