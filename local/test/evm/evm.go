@@ -19,11 +19,13 @@ import (
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/eth/ethconfig"
 	"github.com/ethereum/go-ethereum/ethclient/simulated"
 	"github.com/ethereum/go-ethereum/node"
+	"github.com/ethereum/go-ethereum/rpc"
 )
 
 // Chain is the chain id of the node.
@@ -158,7 +160,7 @@ func startNode() (n Node, err error) {
 	listener.Close()
 	serve := func(nodeConf *node.Config, _ *ethconfig.Config) {
 		nodeConf.HTTPHost, nodeConf.HTTPPort = "127.0.0.1", address.Port
-		nodeConf.HTTPModules = []string{"eth"}
+		nodeConf.HTTPModules = []string{"eth", "txpool"}
 	}
 	n.Backend = simulated.NewBackend(genesis(), serve)
 	n.URL = "http://" + address.String()
@@ -218,8 +220,12 @@ func (n Node) Send(t *testing.T, from *ecdsa.PrivateKey, to common.Address, data
 // Mine mines what is sent to the RPC until the test ends. Until then the test
 // must not call Send or Commit.
 func (n Node) Mine(t *testing.T) {
+	client, err := rpc.Dial(n.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
-	t.Cleanup(func() { close(stop); <-stopped })
+	t.Cleanup(func() { close(stop); <-stopped; client.Close() })
 	go func() {
 		defer close(stopped)
 		for {
@@ -228,7 +234,10 @@ func (n Node) Mine(t *testing.T) {
 				return
 			case <-time.After(20 * time.Millisecond):
 			}
-			if c, err := n.Client().PendingTransactionCount(context.Background()); err == nil && c > 0 {
+			// The number of pending transactions, which the backend's client
+			// has too, is up to two seconds old.
+			var pool struct{ Pending hexutil.Uint }
+			if err := client.Call(&pool, "txpool_status"); err == nil && pool.Pending > 0 {
 				n.Commit()
 			}
 		}
