@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -38,27 +37,26 @@ var admin = evm.Key(4)
 // howToGetNode is the message for a machine without Node or the packages.
 const howToGetNode = "no node found, or not the packages in client: install Node and npm, and run npm ci in client"
 
-// reported says on standard error, once, what is skipped.
-var reported sync.Once
-
-// need ends a test if Node or the packages are missing: as a failure in CI,
-// and otherwise as a skip.
+// need ends a test if Node or the packages are missing.
 func need(t *testing.T) {
 	t.Helper()
-	_, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(filepath.Join(packages, ".package-lock.json"))
+	if _, err := exec.LookPath("node"); err != nil {
+		missing(t, howToGetNode)
 	}
-	switch {
-	case err == nil:
-		return
-	case os.Getenv("CI") == "true":
-		t.Fatal(howToGetNode)
+	if _, err := os.Stat(filepath.Join(packages, ".package-lock.json")); err != nil {
+		missing(t, howToGetNode)
 	}
-	reported.Do(func() {
-		fmt.Fprintln(os.Stderr, howToGetNode+"; tests of wallets in JavaScript are skipped")
-	})
-	t.Skip(howToGetNode)
+}
+
+// missing ends a test: as a failure in CI, and otherwise as a skip that says so
+// on standard error too.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	fmt.Fprintln(os.Stderr, what+"; tests of wallets in JavaScript are skipped")
+	t.Skip(what)
 }
 
 // Wallets sign in with viem: on two EVMs, with two engines of Redis.
@@ -76,7 +74,7 @@ func TestWallets(t *testing.T) {
 	})
 	t.Run("anvil", func(t *testing.T) {
 		if _, err := os.Stat(anvil); err != nil {
-			t.Skip("no anvil in client: its package is for Linux on x86-64 only")
+			missing(t, "no anvil among the packages in client: it is for Linux on x86-64 only")
 		}
 		r := redistest.Server(t)
 		host, port, err := net.SplitHostPort(r.Addr)
