@@ -155,7 +155,7 @@ func contractWallets(t *testing.T) map[string]contractWallet {
 }
 
 // A contract wallet of each kind does what every account does, in both transports.
-func TestWallets_live(t *testing.T) {
+func TestWallets_everyKind(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		root := newAccount(t)
 		w := newWorld(t, r, onEVM(t, new(rpc)), func(w *world) {
@@ -165,7 +165,7 @@ func TestWallets_live(t *testing.T) {
 		admin.signIn(root)
 		for name, a := range contractWallets(t) {
 			for transport, newClient := range w.transports() {
-				t.Run(name+"/"+transport, func(t *testing.T) { live(t, a, newClient, admin) })
+				t.Run(name+"/"+transport, func(t *testing.T) { useWallet(t, a, newClient, admin) })
 			}
 		}
 		undeployed, _ := evm.Counterfactual(20)
@@ -175,8 +175,8 @@ func TestWallets_live(t *testing.T) {
 	})
 }
 
-// live signs in, steps up, is listed, limited, blocked, logged out and erased.
-func live(t *testing.T, a contractWallet, newClient func() *client, admin *client) {
+// useWallet signs in, steps up, is listed, limited, blocked, logged out and erased.
+func useWallet(t *testing.T, a contractWallet, newClient func() *client, admin *client) {
 	id := fmt.Sprintf("eip155:%d:%s", evm.Chain, a.address.Hex())
 	path := "/api/admin/users/" + id
 	first := newClient()
