@@ -69,16 +69,16 @@ func (x *exchange) proveContract(try attempt, terms session.NonceTerms) (proof, 
 		Digest: wallet.Digest(try.raw), Signature: try.signature,
 	}
 	store, ctx := x.api.store, x.r.Context()
-	held, err := store.HoldNonce(ctx, try.message.Nonce, terms)
+	begun, err := store.BeginAttempt(ctx, try.message.Nonce, terms)
 	if err != nil {
 		return proof{}, err
 	}
 	answer := x.ask(q)
 	if isTrouble(answer) {
-		x.releaseNonce(held)
+		x.releaseNonce(begun)
 		return proof{}, answer
 	}
-	if err := store.SpendHeld(ctx, held); err != nil {
+	if err := store.FinishAttempt(ctx, begun); err != nil {
 		return proof{}, err
 	}
 	return proof{
@@ -103,7 +103,7 @@ func (x *exchange) ask(q chain.Question) error {
 }
 
 // releaseNonce ends an attempt whose chain could not be asked.
-func (x *exchange) releaseNonce(held session.Hold) {
+func (x *exchange) releaseNonce(begun session.Attempt) {
 	end := time.Now().Add(storeReserve)
 	if latest, bounded := x.r.Context().Deadline(); bounded && latest.Before(end) {
 		end = latest
@@ -111,7 +111,7 @@ func (x *exchange) releaseNonce(held session.Hold) {
 	// The caller may be gone.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(x.r.Context()), end)
 	defer cancel()
-	x.api.store.ReleaseNonce(ctx, held)
+	x.api.store.AbandonAttempt(ctx, begun)
 }
 
 // isTrouble reports whether an answer says nothing about the signature.

@@ -150,7 +150,7 @@ func (s *Store) nonceKey(nonce string) string {
 	return s.nonceSlot(nonceTag(nonce)) + "n" + s.nonceName(nonce)
 }
 
-// attemptsKey returns the key of the attempts to use a nonce; see HoldNonce.
+// attemptsKey returns the key of the attempts to use a nonce; see BeginAttempt.
 func (s *Store) attemptsKey(nonce string) string {
 	return s.nonceSlot(nonceTag(nonce)) + "t" + s.nonceName(nonce)
 }

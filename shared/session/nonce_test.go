@@ -152,12 +152,12 @@ func TestNonce_life(t *testing.T) {
 			late, _, err := w.IssueNonce(ctx, terms)
 			must(t, err)
 			w.clock.set(expires.Add(-time.Millisecond))
-			h, err := other.HoldNonce(ctx, early, terms)
+			h, err := other.BeginAttempt(ctx, early, terms)
 			must(t, err)
 			if ttl := w.rdb.PTTL(ctx, w.AttemptsKey(early)).Val(); ttl < life {
 				t.Errorf("%v: its attempts are kept for %v", configured, ttl)
 			}
-			must(t, other.SpendHeld(ctx, h))
+			must(t, other.FinishAttempt(ctx, h))
 			w.clock.set(expires)
 			wants(t, other.SpendNonce(ctx, late, terms), session.ErrNonceExpired)
 		}

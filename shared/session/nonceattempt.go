@@ -23,47 +23,48 @@ const (
 // ErrNonceBusy says that another attempt with the same nonce is under way.
 var ErrNonceBusy = errors.New("another attempt with this nonce is under way: retry in a second")
 
-// Hold is an attempt to use a nonce that is under way.
-type Hold struct {
+// Attempt is a use of a nonce that is under way.
+type Attempt struct {
 	nonce string
 	idem  script.IdempotencyKey
 }
 
-// HoldNonce begins an attempt to use a nonce, and does not spend it. It counts
-// the attempt against the rate limit of logins. The caller must end the attempt
-// by [Store.SpendHeld] or [Store.ReleaseNonce]. HoldNonce returns the errors of
-// [Store.SpendNonce], [ErrNonceSpent] also after five attempts, and
-// [ErrNonceBusy] if another attempt is under way. A nonce that is refused for
-// its terms is spent. It takes one round trip, and one more for such a nonce.
-func (s *Store) HoldNonce(ctx context.Context, nonce string, terms NonceTerms) (Hold, error) {
+// BeginAttempt begins an attempt to use a nonce, and does not spend it. It
+// counts the attempt against the rate limit of logins. The caller must end the
+// attempt by [Store.FinishAttempt] or [Store.AbandonAttempt]. BeginAttempt
+// returns the errors of [Store.SpendNonce], [ErrNonceSpent] also after five
+// attempts, and [ErrNonceBusy] if another attempt is under way. A nonce that is
+// refused for its terms is spent. It takes one round trip, and one more for
+// such a nonce.
+func (s *Store) BeginAttempt(ctx context.Context, nonce string, terms NonceTerms) (Attempt, error) {
 	if nonceTag(nonce) == "" { // no nonce: its two keys would be in two slots
-		return Hold{}, s.SpendNonce(ctx, nonce, terms)
+		return Attempt{}, s.SpendNonce(ctx, nonce, terms)
 	}
-	h := Hold{nonce: nonce, idem: script.NewIdempotencyKey()}
+	try := Attempt{nonce: nonce, idem: script.NewIdempotencyKey()}
 	r, err := s.countAndRun(ctx, s.networkRate(loginRate, s.opts.LoginRate, terms.From), script.Call{
-		Script: holdNonceScript, Keys: []string{s.nonceKey(nonce), s.attemptsKey(nonce)},
+		Script: beginAttemptScript, Keys: []string{s.nonceKey(nonce), s.attemptsKey(nonce)},
 		Args: []any{
-			millis(s.now()), h.idem[:], nonceAttempts, attemptUnderWay.Milliseconds(),
+			millis(s.now()), try.idem[:], nonceAttempts, attemptUnderWay.Milliseconds(),
 			ceilMillis(MaxNonceLife + nonceSlack), // another function may have issued it for longer
 		},
 	})
 	if _, limited := errors.AsType[*RateError](err); limited {
-		s.ReleaseNonce(ctx, h)
+		s.AbandonAttempt(ctx, try)
 	}
 	if err != nil {
-		return Hold{}, err
+		return Attempt{}, err
 	}
-	err = s.held(r, terms)
+	err = s.attemptFault(r, terms)
 	if errors.Is(err, ErrNonceUnknown) && r.Outcome() == outcomeDone { // for its terms
-		if fault := s.SpendHeld(ctx, h); fault != nil {
-			return Hold{}, fault
+		if fault := s.FinishAttempt(ctx, try); fault != nil {
+			return Attempt{}, fault
 		}
 	}
-	return h, err
+	return try, err
 }
 
-// held returns the error of the reply to holding a nonce.
-func (s *Store) held(r script.Reply, terms NonceTerms) error {
+// attemptFault returns the error of the reply to beginning an attempt.
+func (s *Store) attemptFault(r script.Reply, terms NonceTerms) error {
 	switch r.Outcome() {
 	case outcomeLimited:
 		return ErrNonceBusy
@@ -73,10 +74,11 @@ func (s *Store) held(r script.Reply, terms NonceTerms) error {
 	return s.spent(r, terms)
 }
 
-// SpendHeld spends the nonce of an attempt that came to an answer. It returns
-// [ErrNonceSpent] if another caller has spent it. It takes one round trip.
-func (s *Store) SpendHeld(ctx context.Context, h Hold) error {
-	r, err := s.run(ctx, spendNonceScript, []string{s.nonceKey(h.nonce)}, h.idem[:])
+// FinishAttempt spends the nonce of an attempt that came to an answer. It
+// returns [ErrNonceSpent] if another caller has spent it. It takes one round
+// trip.
+func (s *Store) FinishAttempt(ctx context.Context, try Attempt) error {
+	r, err := s.run(ctx, spendNonceScript, []string{s.nonceKey(try.nonce)}, try.idem[:])
 	switch {
 	case err != nil:
 		return err
@@ -88,9 +90,9 @@ func (s *Store) SpendHeld(ctx context.Context, h Hold) error {
 	return ErrNonceUnknown
 }
 
-// ReleaseNonce ends an attempt that came to no answer. The nonce can be used
+// AbandonAttempt ends an attempt that came to no answer. The nonce can be used
 // again. It takes one round trip. If that fails, the nonce can be used again
 // when the attempt must be over.
-func (s *Store) ReleaseNonce(ctx context.Context, h Hold) {
-	_, _ = s.run(ctx, releaseNonceScript, []string{s.attemptsKey(h.nonce)}, h.idem[:])
+func (s *Store) AbandonAttempt(ctx context.Context, try Attempt) {
+	_, _ = s.run(ctx, abandonAttemptScript, []string{s.attemptsKey(try.nonce)}, try.idem[:])
 }

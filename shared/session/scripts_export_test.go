@@ -20,7 +20,7 @@ var scripts = map[string]*script.Script{
 	"preferences": preferencesScript,
 	"rate_limit":  rateLimitScript, "recount": recountScript, "refresh": refreshScript,
 	"revoke": revokeScript, "revoke_all": revokeAllScript, "roles": rolesScript,
-	"spend_nonce": spendNonceScript, "hold_nonce": holdNonceScript, "release_nonce": releaseNonceScript, "proof": proofScript, "state_delete": stateDeleteScript, "state_put": statePutScript,
+	"spend_nonce": spendNonceScript, "begin_attempt": beginAttemptScript, "abandon_attempt": abandonAttemptScript, "proof": proofScript, "state_delete": stateDeleteScript, "state_put": statePutScript,
 	"step_up": stepUpScript, "sweep": sweepScript, "touch": touchScript, "migrate": migrateScript,
 }
 

@@ -9,7 +9,7 @@
 -- ARGV[4]  how long an attempt may be under way, ms
 -- ARGV[5]  how long to keep the attempts, ms
 --
--- Returns  {DONE, terms}  held by this attempt, now or when it asked before;
+-- Returns  {DONE, terms}  begun, now or when it asked before;
 --                         terms are what the nonce was issued for
 --          {LIMITED, ms}  another attempt is under way; when it is over at last
 --          {FULL}         there were too many attempts
