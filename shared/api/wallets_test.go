@@ -151,6 +151,10 @@ func contractWallets(t *testing.T) map[string]contractWallet {
 			evm.Start(t).Send(t, evm.Rich, approves, evm.Calldata("approve(bytes32)", digest[:]))
 			return nil
 		}},
+		"long signature": {evm.AccountOf("LongSignature"), func(_ *testing.T, text string) []byte {
+			digest := digestOf(text)
+			return bytes.Repeat(digest[:], 256)
+		}},
 	}
 }
 
