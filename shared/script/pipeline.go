@@ -13,16 +13,17 @@ type Call struct {
 	Script *Script
 	Keys   []string
 	Args   []any
-	// Reply is what the script returned, once [Pipeline] has run it.
-	Reply Reply
+	// Reply is what the script returned, once [Pipeline] has run it; nil if it
+	// failed. Emitted are the strings that it added; see [Run].
+	Reply   Reply
+	Emitted string
 
 	id callID
 }
 
 // Pipeline runs scripts in one round trip, each as [Run] does: calls without a
-// reply are sent once more, and no call accepts the reply of another. The
-// strings that the scripts add to their replies are dropped. Its errors are
-// those of Run.
+// reply are sent once more, and no call accepts the reply of another. Its errors
+// are those of Run. Calls that have a reply have run in spite of an error.
 func Pipeline(ctx context.Context, rdb redis.UniversalClient, calls ...*Call) error {
 	return PipelineWith(ctx, rdb, func(redis.Pipeliner) {}, calls...)
 }
@@ -44,15 +45,16 @@ func PipelineWith(
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
 	for _, c := range calls {
-		if c.Reply, _, err = c.Reply.unwrap(c.id); err != nil {
-			return err
+		if c.Reply == nil && err != nil {
+			continue
+		}
+		var crossed error
+		if c.Reply, c.Emitted, crossed = c.Reply.unwrap(c.id); err == nil {
+			err = crossed
 		}
 	}
-	return nil
+	return err
 }
 
 // sender sends a script, by its name or with its text.

@@ -62,6 +62,29 @@ func TestPipeline(t *testing.T) {
 	})
 }
 
+// A call that ran keeps its reply, with what the script added, although another call failed.
+func TestPipeline_partly(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		good := &script.Call{Script: lua("return {1, 'added', ARGV[#ARGV]}")}
+		broken := &script.Call{Script: lua("local x", "return x.y")}
+		crossed := &script.Call{Script: lua("return {1, 'added', 'another'}")}
+		for _, bad := range []*script.Call{broken, crossed} {
+			*good = script.Call{Script: good.Script}
+			_, _, err := script.Run(ctx, r.Product(), good.Script, nil) // so that the server knows it
+			if err != nil {
+				t.Error(err)
+			}
+			err = script.Pipeline(ctx, r.Product(), bad, good)
+			if err == nil || bad.Reply != nil || bad.Emitted != "" {
+				t.Errorf("a call that failed: %v, %q, %v", bad.Reply, bad.Emitted, err)
+			}
+			if good.Reply.Outcome() != 1 || len(good.Reply) != 1 || good.Emitted != "added" {
+				t.Errorf("a call that ran: %v, %q, beside %v", good.Reply, good.Emitted, err)
+			}
+		}
+	})
+}
+
 func TestRetry(t *testing.T) {
 	for name, c := range map[string]struct {
 		err         error
