@@ -24,7 +24,7 @@ func (w *sweeping) forget(ctx context.Context, partition int) error {
 	if err != nil {
 		return err
 	}
-	for some := range slices.Chunk(due, sweepBatch) {
+	for some := range slices.Chunk(due, batchSize) {
 		keys, args := []string{w.erasedKey(partition)}, []any{millis(w.now)}
 		for _, member := range some {
 			keys = append(keys, w.memberRecordKey(partition, member))

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"latchkey/shared/token"
 )
 
@@ -69,9 +71,14 @@ func (w *sweeping) unlinkAll(ctx context.Context) {
 		return
 	}
 	p := w.rdb.Pipeline()
+	w.queueUnlinks(ctx, p)
+	_, _ = p.Exec(ctx)
+	w.left, w.leftKeys = nil, 0
+}
+
+// queueUnlinks queues the commands that unlink what the sweep has left so far.
+func (w *sweeping) queueUnlinks(ctx context.Context, p redis.Pipeliner) {
 	for _, keys := range w.left {
 		p.Unlink(ctx, keys...)
 	}
-	_, _ = p.Exec(ctx)
-	w.left, w.leftKeys = nil, 0
 }

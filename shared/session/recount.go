@@ -86,8 +86,8 @@ func (w *sweeping) countAll(
 			if err != nil {
 				return liveCounts{}, err
 			}
-			for few := range slices.Chunk(membersIn(nil, segment, idle), sweepBatch) {
-				if _, err := w.sweepMembers(ctx, partition, few); err != nil {
+			for few := range slices.Chunk(membersIn(nil, segment, idle), batchSize) {
+				if err := w.sweepBatch(ctx, w.newBatch(partition, few)); err != nil {
 					return liveCounts{}, err
 				}
 			}

@@ -36,7 +36,10 @@ type Swept struct {
 const (
 	sweepTogether = 3  // partitions per pipeline, with three to ten commands each
 	sweepLook     = 64 // due subjects that one look at an index segment finds
-	sweepBatch    = 32 // subjects that one script sweeps
+	batchSize     = 32 // subjects that one script sweeps
+	// sweepMany is how many due subjects of a pipeline's partitions are swept in
+	// one round trip. The scripts for fewer are short, and are sent one by one.
+	sweepMany = 17
 	// sweepRest is how long a sweep pauses for each subject that it swept: more
 	// than ten times what that takes Redis among millions of sessions.
 	// recountRest is the same for each record that a recount read.
@@ -69,6 +72,10 @@ type sweeping struct {
 	// segmented reports that the last partition had more accounts than one
 	// index segment holds. The next one most likely has, too.
 	segmented bool
+	// next are the partitions that are visited next, and ahead is what was read
+	// of them, if they were looked at already.
+	next  []int
+	ahead []partitionView
 	// left are keys that are still to be unlinked, each element those of one
 	// slot, and leftKeys is how many.
 	left     [][]string
@@ -133,10 +140,13 @@ func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 	w.pace = newPace(stop, len(all))
 	defer w.unlinkAll(ctx)
 	var faults error
-	for some := range slices.Chunk(all, sweepTogether) {
+	for len(all) > 0 {
 		if stop.Err() != nil {
 			return w.done, faults
 		}
+		var some []int
+		some, all = group(all)
+		w.next, _ = group(all)
 		w.pace.visited += len(some)
 		err := w.visit(ctx, some)
 		if errors.Is(err, ErrUnavailable) {
@@ -147,6 +157,12 @@ func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 	faults = errors.Join(faults, w.writeSummary(ctx))
 	w.done.Complete, w.done.Active = faults == nil, w.summary.Active
 	return w.done, faults
+}
+
+// group returns the partitions that are visited together, and the others.
+func group(all []int) (some, others []int) {
+	n := min(sweepTogether, len(all))
+	return all[:n], all[n:]
 }
 
 // endingBefore returns a context that ends sweepSpare before ctx.
@@ -164,29 +180,19 @@ type partitionView struct {
 	counters  *redis.StringCmd
 	size      *redis.IntCmd           // of the first index segment
 	due       []*redis.StringSliceCmd // of each segment that was looked at, from the first on
+	first     *batch                  // of the members that are due; nil if none was found
 }
 
-// visit looks at a few partitions and does what there is to do in each.
+// visit looks at a few partitions, does what there is to do in each, and
+// pauses.
 func (w *sweeping) visit(ctx context.Context, some []int) error {
-	var seen []partitionView
-	looked := 1
-	// A partition that is visited alone may have a segment that cannot be read.
-	// sweepPartition reads the other segments then.
-	if w.segmented && len(some) > 1 {
-		looked = indexSegments
-	}
-	err := w.pipeline(ctx, func(p redis.Pipeliner) {
-		seen = seen[:0]
-		for _, partition := range some {
-			g := partitionView{partition: partition}
-			g.counters = p.GetRange(ctx, w.countersKey(partition), 0, -1)
-			g.size = p.ZCard(ctx, w.indexKey(partition, 0))
-			g.due = w.dueIn(ctx, p, partition, 0, looked)
-			seen = append(seen, g)
-		}
-	})
+	seen, err := w.see(ctx, some)
 	if err != nil && (len(some) == 1 || errors.Is(err, ErrUnavailable)) {
 		return err
+	}
+	swept := 0
+	if err == nil {
+		swept = w.sweepFirst(ctx, seen)
 	}
 	var faults error
 	for i, g := range seen {
@@ -196,10 +202,41 @@ func (w *sweeping) visit(ctx context.Context, some []int) error {
 			faults = errors.Join(faults, w.work(ctx, g))
 		}
 		if errors.Is(faults, ErrUnavailable) {
-			break
+			return faults
 		}
 	}
+	w.rest(time.Duration(swept) * sweepRest)
 	return faults
+}
+
+// see looks at a few partitions, unless sweepFirst has.
+func (w *sweeping) see(ctx context.Context, some []int) (seen []partitionView, err error) {
+	if len(w.ahead) > 0 && w.ahead[0].partition == some[0] {
+		seen, w.ahead = w.ahead, nil
+		return seen, nil
+	}
+	err = w.pipeline(ctx, func(p redis.Pipeliner) { seen = w.queueLook(ctx, p, some) })
+	return seen, err
+}
+
+// queueLook queues the commands that look at a few partitions.
+func (w *sweeping) queueLook(
+	ctx context.Context, p redis.Pipeliner, some []int,
+) (seen []partitionView) {
+	looked := 1
+	// A partition that is visited alone may have a segment that cannot be read.
+	// sweepPartition reads the other segments then.
+	if w.segmented && len(some) > 1 {
+		looked = indexSegments
+	}
+	for _, partition := range some {
+		g := partitionView{partition: partition}
+		g.counters = p.GetRange(ctx, w.countersKey(partition), 0, -1)
+		g.size = p.ZCard(ctx, w.indexKey(partition, 0))
+		g.due = w.dueIn(ctx, p, partition, 0, looked)
+		seen = append(seen, g)
+	}
+	return seen
 }
 
 // dueIn reads the members that are due in segments from to to-1 of a
@@ -235,7 +272,8 @@ func (w *sweeping) work(ctx context.Context, g partitionView) error {
 			return err
 		}
 	}
-	if w.done.Ended != before.Ended || w.done.Repaired != before.Repaired {
+	ended := w.done.Ended != before.Ended || g.first != nil && g.first.call.Emitted != ""
+	if ended || w.done.Repaired != before.Repaired {
 		if raw = w.lastCounters; raw == "" {
 			if raw, err = w.counters(ctx, g.partition); err != nil {
 				return err
@@ -290,52 +328,27 @@ func (w *sweeping) sweepPartition(ctx context.Context, g partitionView, overflow
 	if looked := len(g.due); overflow && looked < indexSegments {
 		due, fault = w.look(ctx, g.partition, looked, due)
 	}
-	for len(due) > 0 {
-		more := int64(len(due) / sweepLook)
-		for some := range slices.Chunk(due, sweepBatch) {
-			left, err := w.sweepMembers(ctx, g.partition, some)
-			if err != nil {
+	more := int64(len(due) / sweepLook)
+	if g.first != nil {
+		if err := w.sweepBatch(ctx, g.first); err != nil {
+			return err
+		}
+		due, more = due[len(g.first.members):], more+g.first.more
+	}
+	for {
+		for some := range slices.Chunk(due, batchSize) {
+			b := w.newBatch(g.partition, some)
+			if err := w.sweepBatch(ctx, b); err != nil {
 				return err
 			}
-			more += left
+			more += b.more
 		}
 		if more == 0 {
-			break
+			return fault
 		}
 		due, fault = w.look(ctx, g.partition, 0, nil)
+		more = int64(len(due) / sweepLook)
 	}
-	return fault
-}
-
-// sweepMembers sweeps at most sweepBatch members of a partition, and returns
-// how many of them have more sessions to end.
-func (w *sweeping) sweepMembers(ctx context.Context, partition int, some []member) (int64, error) {
-	keys := []string{w.countersKey(partition)}
-	args := []any{
-		millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep),
-		ceilMillis(w.opts.PreferencesKeep),
-	}
-	for _, m := range some {
-		keys = append(keys, w.indexKey(partition, m.segment),
-			w.memberRecordKey(partition, m.name), w.memberActivityKey(partition, m.name))
-		idem := script.NewIdempotencyKey()
-		args = append(args, string(idem[:])+m.name)
-	}
-	r, emitted, err := w.runEmitting(ctx, sweepScript, keys, args...)
-	if err != nil {
-		return 0, err
-	}
-	if r.Outcome() != outcomeDone {
-		return 0, ErrDamaged
-	}
-	if emitted != "" {
-		w.lastCounters = r.Text(3)
-	}
-	w.done.Ended += len(emitted) / emittedSize
-	w.done.Damaged += int(r.Int(1))
-	defer w.rest(time.Duration(len(some)) * sweepRest)
-	w.leave(ctx, w.leftBy(emitted, nil))
-	return r.Int(2), w.audit(ctx, emitted, Actor{})
 }
 
 // add adds a partition's live counts, and its hourly counts of the last day.
