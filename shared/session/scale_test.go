@@ -246,7 +246,7 @@ func (p *population) benchmarkFeltSweep(b *testing.B) {
 			}
 		}
 		r.add("sweep-ms", micros(time.Since(began))/1000)
-		for share, unit := range map[float64]string{0.5: "p50", 0.99: "p99"} {
+		for share, unit := range map[float64]string{0.5: "p50", 0.99: "p99", 0.999: "p99.9"} {
 			r.add(unit+"-µs", micros(at(felt, share)))
 			r.add(unit+"-alone-µs", micros(at(alone, share)))
 			r.add(unit+"-ratio", float64(at(felt, share))/float64(at(alone, share)))
