@@ -253,8 +253,8 @@ var constants = sync.OnceValue(func() map[string]string {
 			strings.Repeat("\x00", headSize-1)),
 		"NO_SESSION":  luaString(strings.Repeat("\x00", sessionSize)),
 		"NO_HASH":     luaString(strings.Repeat("\x00", token.HashSize)),
-		"PROOF_FIELD": luaString(proofField),
-		"NO_IDEM":     luaString(strings.Repeat("\x00", script.KeySize)),
+		"PROOF_FIELD": luaString(proofField), "PROOF_LOST": luaString(proofLost),
+		"NO_IDEM": luaString(strings.Repeat("\x00", script.KeySize)),
 	}
 	for name, n := range map[string]int{
 		"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "ENDED": outcomeEnded,

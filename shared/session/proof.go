@@ -33,6 +33,10 @@ type Check struct {
 // be the name of a key of the state, which has another size.
 const proofField = "w"
 
+// proofLost is what a refresh returns in place of a contract's proof that is not
+// stored any more. It is no sealed text.
+const proofLost = "-"
+
 // sealProof seals a proof for its session. It returns "" for no proof.
 func (s *Store) sealProof(id token.ID, e entry, proof *Proof) (string, error) {
 	if proof == nil {
@@ -59,6 +63,10 @@ func (s *Store) claimed(
 	ctx context.Context, id token.ID, e entry, sealed string, idem script.IdempotencyKey,
 ) *Check {
 	c := &Check{id: id, idem: idem}
+	if sealed == proofLost {
+		c.Err = fmt.Errorf("%w: the proof of a contract is lost", ErrDamaged)
+		return c
+	}
 	plain, err := s.open(ctx, proofSeal(id, e), []byte(sealed))
 	switch {
 	case err != nil:

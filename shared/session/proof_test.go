@@ -232,18 +232,21 @@ func TestProof_damaged(t *testing.T) {
 			t.Errorf("what is checked is %+v", c)
 		}
 		must(t, w.Checked(ctx, next.Check, false))
+		lost := func(how string) {
+			t.Helper()
+			w.clock.add(10 * time.Minute)
+			if next, err = w.Refresh(ctx, next.RefreshToken, laptop); err != nil || next.Check == nil || next.Check.Err == nil {
+				t.Fatalf("%s: %+v, %v", how, next.Check, err)
+			}
+			must(t, w.Checked(ctx, next.Check, false))
+		}
 		for _, value := range []string{"", "short", "0123456789012345678"} {
 			must(t, w.rdb.HSet(ctx, mine, "w", value).Err())
-			w.clock.add(10 * time.Minute)
-			if next, err = w.Refresh(ctx, next.RefreshToken, laptop); err != nil || next.Check != nil && next.Check.Err == nil {
-				t.Errorf("%q: %+v, %v", value, next.Check, err)
-			}
+			lost(value)
 		}
 		must(t, w.rdb.Del(ctx, mine).Err())
+		lost("gone")
 		must(t, w.rdb.Set(ctx, mine, "of another type", 0).Err())
-		w.clock.add(10 * time.Minute)
-		if next, err = w.Refresh(ctx, next.RefreshToken, laptop); err != nil || next.Check != nil {
-			t.Errorf("of another type: %+v, %v", next.Check, err)
-		}
+		lost("of another type")
 	})
 }

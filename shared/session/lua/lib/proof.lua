@@ -23,10 +23,12 @@ end
 
 -- claimCheck returns the sealed proof of a session if it is due to be checked
 -- again, or if this change has claimed that before. The claim holds for a
--- minute: if the caller dies, another claims it then. Otherwise it returns ''.
+-- minute: if the caller dies, another claims it then. If the proof is lost, it
+-- returns PROOF_LOST, otherwise ''.
 local function claimCheck(state, now, idem, interval)
-  local proof = interval > 0 and storedProof(state)
-  if not proof then return '' end
+  if interval == 0 then return '' end
+  local proof = storedProof(state)
+  if not proof then return PROOF_LOST end
   local sealed = tail(proof, F.proof.sealed)
   if get(proof, F.proof.idem) ~= idem then
     if now < number(proof, F.proof.checked_at) + interval
