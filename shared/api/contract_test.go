@@ -249,10 +249,17 @@ func TestContract_race(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 			return accept(q)
 		}}
-		w := newWorld(t, r, chains.world, func(w *world) { w.opts.LoginRate = 0 })
+		var in, faults atomic.Int64
+		w := newWorld(t, r, chains.world, func(w *world) {
+			w.opts.LoginRate = 0
+			w.cfg.Metric = func(m api.Metric, value float64) {
+				if m == api.Faults {
+					faults.Add(int64(value))
+				}
+			}
+		})
 		c, safe := w.script(), contractOf(t, owner)
 		body := c.body(safe, c.message(safe).String())
-		var in atomic.Int64
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {
@@ -268,6 +275,9 @@ func TestContract_race(t *testing.T) {
 		all.Wait()
 		if in.Load() != 1 || most.Load() != 1 || chains.calls.Load() > 5 {
 			t.Errorf("%d signed in, after %d calls, %d at once", in.Load(), chains.calls.Load(), most.Load())
+		}
+		if faults.Load() != 0 {
+			t.Errorf("one message sent twice counts as %d faults, for which somebody is woken up", faults.Load())
 		}
 	})
 }

@@ -212,7 +212,8 @@ func secondsUp(d time.Duration) string {
 // logFault logs what the client is not told: why something is unavailable, what
 // the defect is, and that a stored record did not open.
 func (x *exchange) logFault(p *problem, err error) {
-	if p.code.status >= 500 {
+	// Anybody can send one message twice: that is no fault.
+	if p.code.status >= 500 && !errors.Is(err, session.ErrNonceBusy) {
 		x.api.Count(Faults)
 	}
 	var panicked *panicError
