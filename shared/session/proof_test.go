@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"bytes"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -240,7 +241,7 @@ func TestProof_damaged(t *testing.T) {
 			}
 			must(t, w.Checked(ctx, next.Check, false))
 		}
-		for _, value := range []string{"", "short", "0123456789012345678"} {
+		for _, value := range []string{"", "short", strings.Repeat("\x00", 18) + "not sealed"} {
 			must(t, w.rdb.HSet(ctx, mine, "w", value).Err())
 			lost(value)
 		}
