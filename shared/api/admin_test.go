@@ -81,7 +81,7 @@ func TestSetRoles_refuses(t *testing.T) {
 		}
 		admin.ask("GET", userPath(alice), nil).wants(404, "not_found") // nothing was stored
 		set := admin.setRoles(alice, "editor").wants(200, "")          // never seen
-		names(t, "a user that never signed in", set.at("user"), "id", "address", "roles", "permissions")
+		names(t, "a user that never signed in", set.at("user"), "id", "address", "account", "wallet", "roles", "permissions")
 		c := w.script()
 		equal(t, "roles at the first login", c.signIn(alice).at("user", "roles"), []any{"user", "editor"})
 		admin.setRoles(alice, long[:8]...).wants(200, "")

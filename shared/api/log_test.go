@@ -395,7 +395,7 @@ func TestPanic_late(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		w.log.Reset()
-		edge := api.New(w.cfg, nil, discard(), w.clock.now) // a store that is not there is as good a defect as any
+		edge := api.New(w.cfg, new(session.Store), discard(), w.clock.now) // a store without a client is as good a defect as any
 		got := serve(t, edge.Nonce(), request("GET", "/auth/nonce", "")).wants(500, "internal")
 		if set := got.header["Set-Cookie"]; set != nil {
 			t.Errorf("set %v", set)

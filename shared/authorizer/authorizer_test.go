@@ -27,7 +27,7 @@ func TestInvoke_allowed(t *testing.T) {
 		must(t, err)
 		got := w.wants("a live session", "allow", newEvent(t, s).bearer(g.AccessToken))
 		want := map[string]string{
-			"userId": g.Session.ID.User.String(), "address": alice.Hex(), "chainId": "8453", "sessionId": g.Session.ID.String(),
+			"userId": g.Session.ID.User.String(), "address": alice.Hex(), "account": alice.Hex(), "chainId": "8453", "sessionId": g.Session.ID.String(),
 			"roles": "user clerk", "permissions": "orders:read posts:read", "expiresAt": "2026-11-23T22:00:00.000Z",
 		}
 		if !maps.Equal(got.context, want) {
