@@ -32,8 +32,10 @@ type Config struct {
 	Domains []string
 	// ChainIDs are the EIP-155 ids of the accepted chains. At least one.
 	ChainIDs []uint64
-	// Statement is the statement that a login message must have.
-	Statement string
+	// Statement is the statement that is offered for a login message.
+	// OtherStatements are accepted too: some wallets bring their own.
+	Statement       string
+	OtherStatements []string
 	// AllowedOrigins are the origins whose pages may send cookies with a
 	// request that changes something, such as "https://app.example.com".
 	AllowedOrigins []string
@@ -91,7 +93,7 @@ type API struct {
 func New(cfg Config, store *session.Store, log *slog.Logger, now func() time.Time) *API {
 	policy := siwe.Policy{
 		Domains: cfg.Domains, AllowHTTP: cfg.Local,
-		ChainIDs: cfg.ChainIDs, Statement: cfg.Statement,
+		ChainIDs: cfg.ChainIDs, Statement: cfg.Statement, OtherStatements: cfg.OtherStatements,
 		MaxAge: store.NonceLife() + messageSlack, MaxAhead: messageAhead,
 	}
 	return &API{

@@ -21,12 +21,21 @@ type stepUpBody struct {
 // step-up.
 var errOtherAccount = errors.New("the message's account is not the session's")
 
-// stepUpPolicy returns the policy of a login with the statement of a step-up.
-// That is longer than the login's, so a message that somebody was made to sign
-// for one is worthless for the other.
+// stepUpPolicy returns the policy of a login with the statements of a step-up.
 func stepUpPolicy(login siwe.Policy) siwe.Policy {
-	login.Statement = strings.TrimSpace(login.Statement + " Confirm that it is you.")
+	others := login.OtherStatements
+	login.Statement, login.OtherStatements = StepUpStatement(login.Statement), nil
+	for _, statement := range others {
+		login.OtherStatements = append(login.OtherStatements, StepUpStatement(statement))
+	}
 	return login
+}
+
+// StepUpStatement returns the statement of a step-up, given one of a login. It
+// is longer than the login's, so a message that somebody was made to sign for
+// one is worthless for the other.
+func StepUpStatement(login string) string {
+	return strings.TrimSpace(login + " Confirm that it is you.")
 }
 
 // StepUp serves POST /auth/step-up: it verifies a signed message of the

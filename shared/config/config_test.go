@@ -236,7 +236,7 @@ func TestLoad_values(t *testing.T) {
 		"REFRESH_GRACE_SECONDS", "2.5", "SESSION_TOUCH_SECONDS", "0.001", "MAX_CONCURRENT_SESSIONS", "0",
 		"SESSION_LIMIT_POLICY", "deny", "REDIS_HOST", "2001:db8::7", "REDIS_PORT", "6380", "REDIS_TLS", "1",
 		"REDIS_USERNAME", "app", "REDIS_PASSWORD", "pass word", "REDIS_KEY_PREFIX", "stage-2",
-		"SIWE_CHAIN_IDS", "1, 8453 ,9007199254740991", "SIWE_STATEMENT", "I'm in: terms at https://a.example/?x=[1]",
+		"SIWE_CHAIN_IDS", "1, 8453 ,9007199254740991", "SIWE_STATEMENT", "I'm in: terms at https://a.example/?x=[1] | Sign in with Ethereum to the app.",
 		"SIWE_DOMAINS", "a.example, xn--bcher-kva.example:8443", "ALLOWED_ORIGINS", "https://a.example,https://b.example:8443",
 		"AUDIT_LOG_ENABLED", "false", "HEALTH_DETAILS", "true", "LOGOUT_CLEAR_SITE_DATA", "cookies, storage",
 		"DEVICE_POLICY", "off", "NETWORK_POLICY", "revoke", "RATE_LIMIT_NONCE_PER_MINUTE", "0", "RATE_LIMIT_LOGIN_PER_MINUTE", "100000",
@@ -261,6 +261,9 @@ func TestLoad_values(t *testing.T) {
 	a := cfg.API
 	if a.AuditLog || !a.HealthDetails || a.Statement != "I'm in: terms at https://a.example/?x=[1]" || a.ClearSiteData != `"cookies","storage"` {
 		t.Errorf("api: %+v", a)
+	}
+	if !slices.Equal(a.OtherStatements, []string{"Sign in with Ethereum to the app."}) {
+		t.Errorf("other statements: %q", a.OtherStatements)
 	}
 	if !slices.Equal(a.ChainIDs, []uint64{1, 8453, 1<<53 - 1}) ||
 		!slices.Equal(a.Domains, []string{"a.example", "xn--bcher-kva.example:8443"}) ||

@@ -91,7 +91,7 @@ var samples = map[string][]string{
 	"REDIS_CACHE_NAME":          {"cache-1"},
 	"SIWE_DOMAINS":              {"app.example.com, xn--bcher-kva.example:8443", "App.example.com", "a.example:443"},
 	"SIWE_CHAIN_IDS":            {"1, 8453", "9007199254740992", "01"},
-	"SIWE_STATEMENT":            {"I accept https://a.example/?x=[1]", "50%"},
+	"SIWE_STATEMENT":            {"I accept https://a.example/?x=[1]", "50%", "Sign in. | I am in.", "Sign in.||I am in."},
 	"ALLOWED_ORIGINS":           {"https://a.example,https://b.example:8443", "http://a.example", "null", "https://u@a.example"},
 	"SESSION_TIMEOUT_MINUTES":   {"0.5", "720", "721", "1e1"},
 	"ORIGIN_VERIFY_SECRET":      {secret, key + " , " + secret, secret + ",", key[:31]},
@@ -172,9 +172,7 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	},
 	"SIWE_DOMAINS":   areDomains,
 	"SIWE_CHAIN_IDS": areChains,
-	"SIWE_STATEMENT": func(c config.Config, v string) bool {
-		return c.API.Statement == v && siwe.ValidStatement(v) && len(v) <= 1024
-	},
+	"SIWE_STATEMENT":                areStatements,
 	"SIWE_NONCE_MINUTES":            isLongSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.NonceLife }),
 	"ALLOWED_ORIGINS":               areOrigins,
 	"SESSION_TIMEOUT_MINUTES":       isSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.Idle }),
@@ -389,4 +387,19 @@ func areRules(c config.Config, v string) bool {
 		texts = append(texts, r.Method+" "+r.Path+end+r.Permission)
 	}
 	return slices.Equal(texts, items(v))
+}
+
+// areStatements holds that the statements are the parts of the value, each of
+// them one that a message can have.
+func areStatements(c config.Config, v string) bool {
+	all := append([]string{c.API.Statement}, c.API.OtherStatements...)
+	for i, part := range strings.Split(v, "|") {
+		if len(all) > 1 {
+			part = strings.TrimSpace(part)
+		}
+		if i >= len(all) || all[i] != part || !siwe.ValidStatement(part) || len(part) > 1024 {
+			return false
+		}
+	}
+	return len(all) == strings.Count(v, "|")+1
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/shared/api"
 	"latchkey/shared/lazyregexp"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
@@ -103,16 +104,46 @@ func setChainIDs(c *Config, value string) error {
 // in all.
 const maxStatement = 1024
 
+// setStatement reads one statement, or several with | between them, which no
+// statement can have. The first is the one that is offered.
 func setStatement(c *Config, value string) error {
-	if len(value) > maxStatement {
-		return fmt.Errorf("has %d bytes; shorten it to at most %d,"+
-			" so that the rest of a message fits", len(value), maxStatement)
+	statements := []string{value}
+	if strings.Contains(value, "|") {
+		statements = strings.Split(value, "|")
 	}
-	if !siwe.ValidStatement(value) {
+	for i, statement := range statements {
+		if len(statements) > 1 {
+			statements[i] = strings.TrimSpace(statement)
+		}
+		if err := checkStatement(statements, i); err != nil {
+			return err
+		}
+	}
+	c.API.Statement, c.API.OtherStatements = statements[0], statements[1:]
+	return nil
+}
+
+// checkStatement checks one of several statements against those before it.
+func checkStatement(statements []string, i int) error {
+	statement := statements[i]
+	switch {
+	case len(statements) > 1 && statement == "":
+		return errors.New("has an empty statement; remove the extra |")
+	case len(statement) > maxStatement:
+		return fmt.Errorf("has a statement of %d bytes; shorten it to at most %d,"+
+			" so that the rest of a message fits", len(statement), maxStatement)
+	case !siwe.ValidStatement(statement):
 		return errors.New("has a character that EIP-4361 does not allow in a statement;" +
-			" use one line of letters, digits, spaces and -._~:/?#[]@!$&'()*+,;=")
+			" use one line of letters, digits, spaces and -._~:/?#[]@!$&'()*+,;=" +
+			" and put | between several statements")
+	case slices.Contains(statements[:i], statement):
+		return quote(statement, "is listed twice; remove one")
 	}
-	c.API.Statement = value
+	for _, other := range statements {
+		if statement == api.StepUpStatement(other) {
+			return quote(statement, "is the statement of a step-up, which no login may have; remove it")
+		}
+	}
 	return nil
 }
 

@@ -11,9 +11,10 @@
 // the configuration or the clock decides ([PolicyError]).
 //
 // The package does not verify signatures, does not know which nonces were
-// issued, and gives resources and request id no meaning. A message that passes
-// both is worth nothing until its signature has been verified over the received
-// bytes and its nonce has been spent.
+// issued, and gives resources and request id no meaning. It reads a ReCap
+// (ERC-5573) only to compare it with its sentence in the statement. A message
+// that passes both is worth nothing until its signature has been verified over
+// the received bytes and its nonce has been spent.
 package siwe
 
 import (

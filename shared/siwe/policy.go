@@ -2,6 +2,7 @@ package siwe
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,8 +19,12 @@ type Policy struct {
 	AllowHTTP bool
 	// ChainIDs are the EIP-155 ids of the accepted chains.
 	ChainIDs []uint64
-	// Statement is the one accepted statement.
-	Statement string
+	// Statement is the statement that a service offers. OtherStatements are
+	// accepted too. If the message has a ReCap (ERC-5573), one of them must be
+	// followed by a space and the ReCap's sentence. If the statement is empty,
+	// the sentence stands alone.
+	Statement       string
+	OtherStatements []string
 	// MaxAge is how far IssuedAt may be before now, inclusive.
 	MaxAge time.Duration
 	// MaxAhead is how far IssuedAt and NotBefore may be after now, inclusive:
@@ -32,48 +37,108 @@ type Policy struct {
 // PolicyError says that the service does not accept a well-formed message.
 type PolicyError struct {
 	// Reason is one of "domain", "scheme", "uri", "chain", "statement",
-	// "issued-at", "expired" and "not-yet-valid".
+	// "resources", "issued-at", "expired" and "not-yet-valid".
 	Reason string
+	// Wanted says which values the policy accepts, and Got has the message's.
+	// They are for people, in printable ASCII. Wanted shows the configuration,
+	// so only a developer may see it.
+	Wanted, Got string
 }
 
 // Error returns the reason.
 func (e *PolicyError) Error() string { return "message not accepted: " + e.Reason }
+
+// Explain returns the reason with what was wanted, and what came.
+func (e *PolicyError) Explain() string {
+	return e.Reason + ": wanted " + e.Wanted + ", got " + e.Got
+}
 
 // Check compares a parsed message with the policy, at the time now. Every error
 // is a [*PolicyError] with the first reason found. Each rule is independent:
 // leaving out an optional field of a message switches off no other rule.
 //
 // It does not check the nonce, which only its issuer can know, or the address,
-// which only the signature proves.
+// which only the signature proves. It reads no resource but a ReCap, whose
+// sentence the statement must have.
 func (p Policy) Check(m *Message, now time.Time) error {
 	switch {
 	case !slices.Contains(p.Domains, m.Domain):
-		return &PolicyError{"domain"}
+		return &PolicyError{"domain", quoted(p.Domains), quoted([]string{m.Domain})}
 	case !p.acceptsScheme(m):
-		return &PolicyError{"scheme"}
+		return &PolicyError{"scheme", `"https"`, quoted([]string{m.Scheme})}
 	case !p.acceptsURI(m):
-		return &PolicyError{"uri"}
+		return &PolicyError{"uri", quoted([]string{p.Origin(m.Domain)}) + " or a URI there",
+			quoted([]string{m.URI})}
 	case !slices.Contains(p.ChainIDs, m.ChainID):
-		return &PolicyError{"chain"}
-	case m.Statement == nil || *m.Statement != p.Statement:
-		return &PolicyError{"statement"}
+		return &PolicyError{"chain", decimals(p.ChainIDs), decimals([]uint64{m.ChainID})}
+	}
+	if err := p.checkStatement(m); err != nil {
+		return err
 	}
 	return p.checkTimes(m, now)
+}
+
+// checkStatement checks the statement, and the sentence that a ReCap adds to
+// it.
+func (p Policy) checkStatement(m *Message) error {
+	sentence, err := m.recapSentence()
+	if err != nil {
+		return &PolicyError{"resources",
+			`at most one "urn:recap:" resource, the last one, as in ERC-5573`, quoted(m.Resources)}
+	}
+	var accepted []string
+	for _, statement := range append([]string{p.Statement}, p.OtherStatements...) {
+		if statement != "" && sentence != "" {
+			statement += " "
+		}
+		accepted = append(accepted, statement+sentence)
+	}
+	switch {
+	case m.Statement == nil:
+		return &PolicyError{"statement", quoted(accepted), "none"}
+	case !slices.Contains(accepted, *m.Statement):
+		return &PolicyError{"statement", quoted(accepted), quoted([]string{*m.Statement})}
+	}
+	return nil
 }
 
 // checkTimes checks the interval of the standard, not-before <= now <
 // expiration, with MaxAhead at its beginning, and the two bounds of issued-at.
 func (p Policy) checkTimes(m *Message, now time.Time) error {
-	issued, latest := m.IssuedAt.Instant(), now.Add(p.MaxAhead)
+	issued, oldest, latest := m.IssuedAt.Instant(), now.Add(-p.MaxAge), now.Add(p.MaxAhead)
 	switch {
-	case issued.Before(now.Add(-p.MaxAge)) || issued.After(latest):
-		return &PolicyError{"issued-at"}
+	case issued.Before(oldest) || issued.After(latest):
+		return &PolicyError{"issued-at",
+			"a time from " + clock(oldest) + " to " + clock(latest), m.IssuedAt.String()}
 	case m.ExpirationTime != nil && !now.Before(m.ExpirationTime.Instant()):
-		return &PolicyError{"expired"}
+		return &PolicyError{"expired",
+			"an expiration time after " + clock(now), m.ExpirationTime.String()}
 	case m.NotBefore != nil && (m.NotBefore.Instant().After(latest) || m.neverValid()):
-		return &PolicyError{"not-yet-valid"}
+		return &PolicyError{"not-yet-valid",
+			"a not-before time until " + clock(latest) + " and before the expiration time",
+			m.NotBefore.String()}
 	}
 	return nil
+}
+
+// clock writes a time of the server.
+func clock(t time.Time) string { return NewTime(t).String() }
+
+// quoted writes texts that were configured or parsed.
+func quoted(texts []string) string {
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = strconv.Quote(text)
+	}
+	return strings.Join(all, " or ")
+}
+
+func decimals(numbers []uint64) string {
+	all := make([]string, len(numbers))
+	for i, number := range numbers {
+		all[i] = strconv.FormatUint(number, 10)
+	}
+	return strings.Join(all, " or ")
 }
 
 // neverValid reports whether the interval of a message with NotBefore is empty.

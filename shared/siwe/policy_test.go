@@ -1,6 +1,7 @@
 package siwe_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,58 @@ func TestCheck_statement(t *testing.T) {
 	policy.Statement = ""
 	wantReason(t, policy, swap(t, example, "Sign in.\n\n", "\n"), "statement")
 	wantReason(t, policy, swap(t, example, "Sign in.\n\n", "\n\n"), "")
+}
+
+func TestCheck_severalStatements(t *testing.T) {
+	policy := testPolicy()
+	policy.OtherStatements = []string{"Sign in with Ethereum to the app.", "I am in."}
+	for statement, reason := range map[string]string{
+		"Sign in.": "", "Sign in with Ethereum to the app.": "", "I am in.": "",
+		"Sign in. I am in.": "statement", "Sign in.|I am in.": "syntax", "I am": "statement", "": "statement",
+	} {
+		text := swap(t, example, "Sign in.", statement)
+		if reason == "syntax" {
+			wantSyntax(t, text, "statement")
+			continue
+		}
+		wantReason(t, policy, text, reason)
+	}
+	resource := recapOf(detailsOfWalletConnect)
+	wantReason(t, policy, withRecap(t, "I am in. "+sentenceOfWalletConnect, resource), "")
+	wantReason(t, policy, withRecap(t, "I am out. "+sentenceOfWalletConnect, resource), "statement")
+}
+
+// Every reason has what was wanted and what came; now is 12:00:30. The error
+// itself has neither.
+func TestPolicyError_explain(t *testing.T) {
+	policy := testPolicy()
+	policy.OtherStatements = []string{"I am in."}
+	recap := recapOf(detailsOfWalletConnect)
+	for text, want := range map[string]string{
+		strings.ReplaceAll(example, "example.com", "evil.example"): `domain: wanted "example.com" or "app.example.com:8443", got "evil.example"`,
+		"http://" + example: `scheme: wanted "https", got "http"`,
+		swap(t, example, "https://example.com/login", "https://evil.example/"):                       `uri: wanted "https://example.com" or a URI there, got "https://evil.example/"`,
+		swap(t, example, "Chain ID: 1", "Chain ID: 5"):                                               `chain: wanted 1 or 8453, got 5`,
+		swap(t, example, "Sign in.", "Sign in with Ethereum to the app."):                            `statement: wanted "Sign in." or "I am in.", got "Sign in with Ethereum to the app."`,
+		swap(t, example, "Sign in.\n\n", "\n"):                                                       `statement: wanted "Sign in." or "I am in.", got none`,
+		withRecap(t, "Sign in.", recap):                                                              `statement: wanted "Sign in. ` + sentenceOfWalletConnect + `" or "I am in. ` + sentenceOfWalletConnect + `", got "Sign in."`,
+		withRecap(t, "Sign in.", "urn:recap:e"):                                                      `resources: wanted at most one "urn:recap:" resource, the last one, as in ERC-5573, got "urn:recap:e"`,
+		swap(t, example, "2026-03-01T12:00:00.000Z", "2026-03-01T11:00:00+00:00"):                    `issued-at: wanted a time from 2026-03-01T11:50:30.000Z to 2026-03-01T12:01:30.000Z, got 2026-03-01T11:00:00+00:00`,
+		example + "\nExpiration Time: 2026-03-01T12:00:30Z":                                          `expired: wanted an expiration time after 2026-03-01T12:00:30.000Z, got 2026-03-01T12:00:30Z`,
+		example + "\nNot Before: 2026-03-01T12:02:00Z":                                               `not-yet-valid: wanted a not-before time until 2026-03-01T12:01:30.000Z and before the expiration time, got 2026-03-01T12:02:00Z`,
+		example + "\nExpiration Time: 2026-03-01T12:00:50Z\nNot Before: 2026-03-01T12:00:50.000000Z": `not-yet-valid: wanted a not-before time until 2026-03-01T12:01:30.000Z and before the expiration time, got 2026-03-01T12:00:50.000000Z`,
+	} {
+		var refused *siwe.PolicyError
+		if err := policy.Check(parse(t, text), testNow); !errors.As(err, &refused) {
+			t.Fatalf("%v for\n%s", err, text)
+		}
+		if got := refused.Explain(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		if got := refused.Error(); got != "message not accepted: "+refused.Reason {
+			t.Errorf("the error is %s", got)
+		}
+	}
 }
 
 // Attack case 10; now is 12:00:30.
