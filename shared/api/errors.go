@@ -88,10 +88,41 @@ func ambiguous(detail string) *problem {
 type loginError struct {
 	reason string // one stable word for the audit log
 	cause  error
+	// transport of the login; zero for a step-up. cookieless says that it is
+	// the cookie transport, and that the request has no pre-login cookie. The
+	// client knows both.
+	transport  session.Transport
+	cookieless bool
 }
 
 // Error implements error.
 func (e *loginError) Error() string { return "login failed: " + e.cause.Error() }
+
+// detail returns what the client is told. That there is no pre-login cookie is
+// said whichever rule the login broke, so it says nothing about that.
+func (e *loginError) detail(local bool) string {
+	detail := "the login was not accepted"
+	if e.cookieless {
+		detail += ": the request has no pre-login cookie: send it, and the request for the nonce, " +
+			"with credentials: 'include', from a page on the API's site"
+	}
+	if local {
+		detail += ": " + e.explain()
+	}
+	return detail
+}
+
+// explain says which rule the login broke, for a developer.
+func (e *loginError) explain() string {
+	if policy, ok := errors.AsType[*siwe.PolicyError](e.cause); ok {
+		return policy.Explain()
+	}
+	text := e.cause.Error()
+	if e.transport == session.Cookie && errors.Is(e.cause, session.ErrNonceUnknown) {
+		text += "; or the nonce was requested without credentials: 'include'"
+	}
+	return text
+}
 
 // problemOf returns the problem that the client gets for an error of any layer.
 // An error that it does not know is a defect. If local is set, a failed login
@@ -107,11 +138,7 @@ func problemOf(err error, local bool) *problem {
 		return fail(codeInvalidMessage, syntax.Error())
 	}
 	if login, ok := errors.AsType[*loginError](err); ok {
-		detail := "the login was not accepted"
-		if local {
-			detail += ": " + login.cause.Error()
-		}
-		return fail(codeLoginFailed, detail)
+		return fail(codeLoginFailed, login.detail(local))
 	}
 	if ended, ok := errors.AsType[*session.EndedError](err); ok {
 		detail := "the session has ended: sign in again"

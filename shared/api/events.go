@@ -126,8 +126,25 @@ func (x *exchange) recordFailure(err error) *problem {
 		kind := cmp.Or(x.failed, eventRequest)
 		x.event(kind, outcomeFailure, slog.String("reason", reasonOf(p, err)))
 	}
+	if x.api.cfg.Local {
+		x.explained = x.explain(p, err)
+	}
 	x.logFault(p, err)
 	return p
+}
+
+// explain says for a developer what went wrong and what to do.
+func (x *exchange) explain(p *problem, err error) string {
+	if login, ok := errors.AsType[*loginError](err); ok {
+		return strings.TrimPrefix(login.detail(true), login.detail(false)+": ")
+	}
+	if ended, ok := errors.AsType[*session.EndedError](err); ok {
+		return ended.Reason.String()
+	}
+	if p.code == codeOrigin {
+		return p.detail + "; " + x.originAdvice()
+	}
+	return p.detail
 }
 
 // reasonOf returns why a request failed, more precisely than a client is told.

@@ -125,10 +125,11 @@ type exchange struct {
 	client      session.Client
 	preferences session.Preferences
 
-	status int         // of a success; zero means 200 or 204
-	about  []slog.Attr // what the events of this request are about, as far as known
-	sent   int         // the status that was sent
-	code   code        // of the problem that was sent
+	status    int         // of a success; zero means 200 or 204
+	about     []slog.Attr // what the events of this request are about, as far as known
+	sent      int         // the status that was sent
+	code      code        // of the problem that was sent
+	explained string      // why, for a developer; empty except locally
 }
 
 // target is what the path of a request names; the rest is zero.
@@ -207,6 +208,9 @@ func (x *exchange) complete() {
 	}
 	if x.code != (code{}) {
 		attrs = append(attrs, slog.String("code", x.code.name))
+	}
+	if x.explained != "" {
+		attrs = append(attrs, slog.String("problem", x.explained))
 	}
 	attrs = append(attrs, x.info.detail()...)
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "request", attrs...)

@@ -117,7 +117,9 @@ func (x *exchange) signIn(try attempt) (session.Grant, error) {
 		g, err = x.create(try, by)
 	}
 	err = loginFault(err)
-	if _, failed := errors.AsType[*loginError](err); failed {
+	if failed, ok := errors.AsType[*loginError](err); ok {
+		failed.transport = try.client.Transport
+		failed.cookieless = failed.transport == session.Cookie && try.browser == ""
 		x.countFailure()
 	}
 	return g, err
@@ -171,7 +173,7 @@ func (x *exchange) countFailure() {
 // errors unchanged.
 func loginFault(err error) error {
 	if policy, ok := errors.AsType[*siwe.PolicyError](err); ok {
-		return &loginError{strings.ReplaceAll(policy.Reason, "-", "_"), err}
+		return &loginError{reason: strings.ReplaceAll(policy.Reason, "-", "_"), cause: err}
 	}
 	for _, row := range []struct {
 		is     error
@@ -186,7 +188,7 @@ func loginFault(err error) error {
 		{errOtherAccount, "address"},
 	} {
 		if errors.Is(err, row.is) {
-			return &loginError{row.reason, err}
+			return &loginError{reason: row.reason, cause: err}
 		}
 	}
 	return err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -66,4 +67,17 @@ func (x *exchange) linked() bool {
 	foreign := site != "" && site != "same-origin" && site != "none" ||
 		len(x.origins()) > 0
 	return foreign && x.checkOrigin() != nil
+}
+
+// originAdvice says for a developer why a request is not of an allowed page.
+func (x *exchange) originAdvice() string {
+	switch origins := x.origins(); {
+	case len(origins) == 0:
+		return "it has no Origin header"
+	case !x.fromAllowed():
+		return fmt.Sprintf("the origin %q is not allowed: add its host to SIWE_DOMAINS, "+
+			"or the origin to ALLOWED_ORIGINS if that is set", bounded(strings.Join(origins, ",")))
+	}
+	return fmt.Sprintf("its Sec-Fetch-Site is %q: page and API must be on one site, "+
+		"such as both on localhost", bounded(x.site()))
 }

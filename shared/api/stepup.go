@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -108,7 +109,7 @@ func (x *exchange) renew(try attempt, access session.Access) (session.Grant, err
 	// The signature proves who signed the message, but not that it is the
 	// session's account.
 	if err == nil && by.account != access.Session.Account {
-		err = errOtherAccount
+		err = fmt.Errorf("%w: wanted %s, got %s", errOtherAccount, access.Session.Account, by.account)
 	}
 	if err != nil {
 		return session.Grant{}, loginFault(err)

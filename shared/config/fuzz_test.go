@@ -170,8 +170,8 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"REDIS_KEY_PREFIX": func(c config.Config, v string) bool {
 		return c.Session.Prefix == v && len(v) <= 16 && strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 	},
-	"SIWE_DOMAINS":   areDomains,
-	"SIWE_CHAIN_IDS": areChains,
+	"SIWE_DOMAINS":                  areDomains,
+	"SIWE_CHAIN_IDS":                areChains,
 	"SIWE_STATEMENT":                areStatements,
 	"SIWE_NONCE_MINUTES":            isLongSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.NonceLife }),
 	"ALLOWED_ORIGINS":               areOrigins,

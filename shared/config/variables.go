@@ -73,7 +73,7 @@ var variables = []variable{
 	{name: "SIWE_CHAIN_IDS", unset: "1", set: setChainIDs,
 		meaning: "Chain ids that a message may name."},
 	{name: "SIWE_STATEMENT", unset: "Sign in.", set: setStatement,
-		meaning: "The statement that a message must have, of at most 1024 bytes. Several may be separated by `|`: the first is offered with a nonce, and any of them is accepted. See [Statements](api.md#statements)."},
+		meaning: "The statement that a message must have, of at most 1024 bytes. Several may be separated by a vertical bar: the first is offered with a nonce, and any of them is accepted. See [Statements](api.md#statements)."},
 	{name: "SIWE_NONCE_MINUTES", unset: "5", set: longSpan(time.Minute, session.MaxNonceLife, func(c *Config) *time.Duration { return &c.Session.NonceLife }),
 		meaning: "How long a nonce may be used, 1 to 60: the time to sign. A multisig takes longer than one person. A message may be issued that long ago, and five minutes."},
 	{name: "ALLOWED_ORIGINS", note: "the origins of the domains", set: setOrigins,
