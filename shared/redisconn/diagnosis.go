@@ -40,6 +40,19 @@ type diagnosis struct {
 // commas. The zero cause stands for an error that says enough itself.
 type cause struct{ text, variables string }
 
+// The texts of the causes that [Check] advises on.
+const (
+	notCluster      = "the server is not a cluster"
+	clusterNode     = "the server is a node of a cluster"
+	untrustedServer = "the server's certificate is not valid for the host"
+	refusesUser     = "the server refuses the user or its password"
+	noTLS           = "the port does not answer in TLS"
+	nothingThere    = "nothing can be connected to at this address"
+	notRedis        = "what answers is not Redis"
+	expectsTLS      = "the server hangs up without an answer: it may expect TLS"
+	isReplica       = "the server is a replica"
+)
+
 // diagnose logs the likely cause of an error, unless it was logged within the
 // last minute.
 func (d *diagnosis) diagnose(ctx context.Context, err error) {
@@ -77,7 +90,7 @@ func (d *diagnosis) causeOf(err error) cause {
 		d.answered.Store(true)
 		return d.replyCause(reply.Error())
 	case errors.As(err, &untrusted):
-		return cause{"the server's certificate is not valid for the host", "REDIS_HOST, REDIS_TLS"}
+		return cause{untrustedServer, "REDIS_HOST, REDIS_TLS"}
 	case d.answered.Load():
 		return cause{}
 	}
@@ -91,11 +104,11 @@ func (d *diagnosis) replyCause(text string) cause {
 	}
 	switch {
 	case has("cluster support disabled"):
-		return cause{"the server is not a cluster", "REDIS_CLUSTER"}
+		return cause{notCluster, "REDIS_CLUSTER"}
 	case !d.config.Cluster && has("MOVED ", "ASK ", "non local key"):
-		return cause{"the server is a node of a cluster", "REDIS_CLUSTER"}
+		return cause{clusterNode, "REDIS_CLUSTER"}
 	case isCredentialRefused(text):
-		return cause{"the server refuses the user or its password", d.credentialVariables()}
+		return cause{refusesUser, d.credentialVariables()}
 	case has("DENIED "):
 		return cause{"the server is in protected mode: it requires a user or a password",
 			d.credentialVariables()}
@@ -106,7 +119,7 @@ func (d *diagnosis) replyCause(text string) cause {
 		}
 		return cause{"the user may not run a command", "REDIS_USERNAME"}
 	case has("READONLY ", "MASTERDOWN ", "REDIRECT ", "stale replica"):
-		return cause{"the server is a replica", "REDIS_HOST"}
+		return cause{isReplica, "REDIS_HOST"}
 	}
 	return cause{}
 }
@@ -139,13 +152,13 @@ func (d *diagnosis) networkCause(err error) cause {
 	var dial *net.OpError
 	switch {
 	case errors.As(err, &handshake):
-		return cause{"the port does not answer in TLS", "REDIS_TLS, REDIS_PORT"}
+		return cause{noTLS, "REDIS_TLS, REDIS_PORT"}
 	case errors.As(err, &dial) && dial.Op == "dial":
-		return cause{"nothing can be connected to at this address", "REDIS_HOST, REDIS_PORT"}
+		return cause{nothingThere, "REDIS_HOST, REDIS_PORT"}
 	case strings.HasPrefix(err.Error(), "redis: can't parse"):
-		return cause{"what answers is not Redis", "REDIS_HOST, REDIS_PORT"}
+		return cause{notRedis, "REDIS_HOST, REDIS_PORT"}
 	case !d.config.TLS && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
-		return cause{"the server hangs up without an answer: it may expect TLS", "REDIS_TLS"}
+		return cause{expectsTLS, "REDIS_TLS"}
 	}
 	return cause{}
 }

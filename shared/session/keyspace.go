@@ -34,6 +34,7 @@ import (
 //	prefix:admins                    the list of admins
 //	prefix:sum                       the sweeper's summary
 //	prefix:health                    what the health check writes
+//	prefix:{b3f}:start               what a check at the start writes
 //
 // Here <session> is the session part of the id.
 
@@ -181,3 +182,13 @@ func (s *Store) adminsKey() string { return s.opts.Prefix + ":admins" }
 func (s *Store) summaryKey() string { return s.opts.Prefix + ":sum" }
 
 func (s *Store) healthKey() string { return s.opts.Prefix + ":health" }
+
+// StartKeys returns keys in several partitions for a check at the start of a
+// process. Nothing else uses them.
+func StartKeys(prefix string) []string {
+	var keys []string
+	for n := 0; n < partitions; n += partitions / 16 {
+		keys = append(keys, fmt.Sprintf("%s:{%03x}:start", prefix, n))
+	}
+	return keys
+}
