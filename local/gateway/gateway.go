@@ -45,7 +45,9 @@ type Options struct {
 	// AllowOrigins are the exact origins of the CorsConfiguration. If it is
 	// empty, CORS is off.
 	AllowOrigins []string
-	// Log gets the reason why a function failed, which no client gets.
+	// Log gets the reason why a function failed, which no client gets, and a
+	// line for each request that reaches no function, or whose page the browser
+	// does not show the answer.
 	Log *slog.Logger
 	// Authorizer serves every authorizer of the template. Their FunctionArn is
 	// an export of another stack.
@@ -119,12 +121,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, http.StatusRequestHeaderFieldsTooLarge)
 		return
 	}
+	g.logCORS(r)
 	if g.cors.isPreflight(r) {
 		g.cors.preflight(w, r)
 		return
 	}
 	e, parameters, ok := g.routes.find(r)
 	if !ok {
+		g.logNoRoute(r)
 		g.refuse(w, r, http.StatusNotFound)
 		return
 	}
