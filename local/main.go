@@ -13,6 +13,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -28,6 +30,8 @@ import (
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
 	"latchkey/shared/lambdahttp"
+	"latchkey/shared/redisconn"
+	"latchkey/shared/session"
 )
 
 const usage = `Usage: local [-template file]
@@ -64,67 +68,129 @@ func main() {
 func run(
 	ctx context.Context, templatePath string, getenv func(string) string, out, errs io.Writer,
 ) error {
-	log := boot.NewLogger(errs)
-	boot.LogLibraries(log)
-
-	cfg, err := config.Load(config.LocalByDefault(getenv))
-	if err != nil {
-		return fmt.Errorf("the configuration is not valid:\n%w", err)
-	}
-	if templatePath == "" {
-		if templatePath, err = findTemplate(); err != nil {
-			return err
-		}
-	}
-	template, err := readTemplate(templatePath)
+	getenv = config.LocalByDefault(getenv)
+	log := boot.NewLoggerFor(getenv, errs, isTerminal(errs))
+	cfg, err := load(ctx, getenv, log)
 	if err != nil {
 		return err
 	}
-	if cfg.Redis.Addr == "" {
-		engine, err := embed()
-		if err != nil {
-			return err
-		}
-		defer engine.Close()
-		cfg.Redis.Addr = engine.Addr()
+	closeRedis, err := embedRedis(&cfg)
+	if err != nil {
+		return err
 	}
-	// The default of go-redis: unlike a Lambda, this process serves many
-	// requests at a time.
-	cfg.Redis.PoolSize = 0
+	defer closeRedis()
 	service, err := boot.NewService(context.Background(), cfg, awsenv.New(log))
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
 	defer service.Close()
-	all := functions(service, cfg)
-	handler, err := gateway.New(template, all, gateway.Options{
-		AllowOrigins: cfg.API.AllowedOrigins,
-		Log:          log,
-	})
-	if err != nil {
-		return fmt.Errorf("template.yaml and local/functions.go differ:\n%w", err)
-	}
-	example, err := protectedAPI(templatePath, all[guard], log)
+	s, err := newDeployment(templatePath, cfg, functions(service, cfg), log)
 	if err != nil {
 		return err
 	}
-	schedules := newSchedules(template, all, log)
-	defer schedules.stop() // before the connections to Redis are closed
-	return serve(ctx, withProtected(handler, example), cfg.Port, func() {
-		fmt.Fprintln(out, ready(cfg, example != nil))
-		schedules.start()
+	defer s.schedules.stop() // before the connections to Redis are closed
+	return serve(ctx, s.handler, cfg.Port, func() {
+		fmt.Fprintln(out, ready(cfg, s.guards))
+		s.schedules.start()
 	})
 }
 
-// embed starts the embedded Redis on a free loopback port. Its TTLs follow the
-// clock.
-func embed() (*miniredis.Miniredis, error) {
+// load reads the configuration and tries the Redis that it names. The first line
+// that somebody reads says what is wrong, so nothing is logged before, and
+// misspelt variables come after it. A server without its Redis would answer
+// every request with 503: it does not start.
+func load(
+	ctx context.Context, getenv func(string) string, log *slog.Logger,
+) (config.Config, error) {
+	boot.LogLibraries(slog.New(slog.DiscardHandler))
+	cfg, err := config.Load(getenv)
+	if err != nil {
+		err = fmt.Errorf("the configuration is not valid:\n%w", err)
+	} else if cfg.Redis.Host != "" {
+		err = redisconn.Check(ctx, cfg.Redis, awsenv.New(log), session.StartKeys(cfg.Session.Prefix))
+	}
+	if err != nil {
+		for _, problem := range config.Unknown(awsenv.Variables()) {
+			err = fmt.Errorf("%w\n%s", err, problem)
+		}
+		return config.Config{}, err
+	}
+	boot.LogLibraries(log)
+	boot.LogUnknown(log, awsenv.Variables())
+	// The default of go-redis: unlike a Lambda, this process serves many
+	// requests at a time.
+	cfg.Redis.PoolSize = 0
+	return cfg, nil
+}
+
+// isTerminal reports whether somebody reads what is written to w.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
+}
+
+// embedRedis starts an embedded Redis if the configuration names none. It uses a
+// free loopback port, and its TTLs follow the clock. The function that is
+// returned ends it.
+func embedRedis(cfg *config.Config) (end func(), err error) {
+	if cfg.Redis.Host != "" {
+		return func() {}, nil
+	}
 	engine := miniredis.NewMiniRedis()
 	engine.ClockTTL(true)
 	if err := engine.StartAddr("127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("starting the embedded Redis: %w", err)
 	}
-	return engine, nil
+	cfg.Redis.Addr = engine.Addr()
+	return engine.Close, nil
+}
+
+// deployment is what the templates deploy: routes, schedules and, if guards is set,
+// the example of a guarded API.
+type deployment struct {
+	handler   http.Handler
+	schedules *schedules
+	guards    bool
+}
+
+// newDeployment serves the template and the example with these functions.
+func newDeployment(
+	templatePath string, cfg config.Config, all map[string]lambda.Handler, log *slog.Logger,
+) (deployment, error) {
+	if templatePath == "" {
+		var err error
+		if templatePath, err = findTemplate(); err != nil {
+			return deployment{}, err
+		}
+	}
+	template, err := readTemplate(templatePath)
+	if err != nil {
+		return deployment{}, err
+	}
+	handler, err := gateway.New(template, all, gateway.Options{
+		AllowOrigins: cfg.API.AllowedOrigins,
+		Log:          log,
+	})
+	if err != nil {
+		return deployment{}, fmt.Errorf("template.yaml and local/functions.go differ:\n%w", err)
+	}
+	example, err := protectedAPI(templatePath, all[guard], log)
+	if err != nil {
+		return deployment{}, err
+	}
+	return deployment{
+		handler:   withProtected(handler, example),
+		schedules: newSchedules(template, all, log),
+		guards:    example != nil,
+	}, nil
 }
 
 // functions puts each handler behind the adapter that a Lambda uses.

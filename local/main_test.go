@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"latchkey/local/test/redistest"
 )
@@ -60,6 +61,13 @@ func startIn(t *testing.T, folder string, variables ...string) *server {
 	s.command = command(append(variables, fmt.Sprintf("PORT=%d", port))...)
 	s.command.Dir = folder
 	s.command.Stderr = &s.errs
+	s.begin(t)
+	return s
+}
+
+// begin runs the command until the test ends or stops it.
+func (s *server) begin(t *testing.T) {
+	t.Helper()
 	out, err := s.command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +86,6 @@ func startIn(t *testing.T, folder string, variables ...string) *server {
 		_ = s.command.Wait()
 		t.Fatalf("no ready line: %v\n%s", err, &s.errs)
 	}
-	return s
 }
 
 // stop sends a signal and returns what else was printed and how the process ended.
@@ -303,6 +310,59 @@ func TestMain_portInUse(t *testing.T) {
 		if got != want {
 			t.Errorf("got %q", got)
 		}
+	}
+}
+
+// A Redis that is not as configured ends the start, and the first line says what
+// to set. A misspelt variable is named after it.
+func TestMain_redisIsNotAsConfigured(t *testing.T) {
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		plain, secured := e.ServerWith(t), e.ServerWith(t, "--requirepass", "open sesame")
+		overTLS := redistest.NewAuthority(t).ServerOf(t, e, "127.0.0.1", time.Now().Add(time.Hour))
+		cluster := e.Cluster(t)
+		for name, c := range map[string]struct {
+			server    redistest.Redis
+			variables []string
+			want      string
+		}{
+			"nothing there":    {redistest.Redis{Addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}, nil, " cannot be reached (connection refused): start it, or set REDIS_HOST and REDIS_PORT, or leave REDIS_HOST out to use the embedded Redis"},
+			"no password":      {secured.Redis, nil, " needs a password: set REDIS_PASSWORD, and REDIS_USERNAME unless it is the default user's"},
+			"a wrong password": {secured.Redis, []string{"REDIS_PASSWORD=x"}, " rejects the password of its default user: correct REDIS_USERNAME, REDIS_PASSWORD"},
+			"needs TLS":        {overTLS.Redis, nil, " hangs up without an answer, so it probably expects TLS: set REDIS_TLS=true"},
+			"has no TLS":       {plain.Redis, []string{"REDIS_TLS=true"}, " does not speak TLS: leave REDIS_TLS out, or set REDIS_PORT to its TLS port"},
+			"is a cluster":     {cluster, []string{"REDIS_USERNAME=" + cluster.Username, "REDIS_PASSWORD=" + cluster.Password, "REDIS_KEY_PREFIX=" + cluster.Prefix}, " is a node of a cluster: set REDIS_CLUSTER=true"},
+			"is no cluster":    {plain.Redis, []string{"REDIS_CLUSTER=true", "REDIS_USERNAME=" + plain.Username, "REDIS_PASSWORD=" + plain.Password}, " is not a cluster: leave REDIS_CLUSTER out"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				host, port, err := net.SplitHostPort(c.server.Addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.variables = append(c.variables, "REDIS_HOST="+host, "REDIS_PORT="+port, "REDIS_PASSWRD=x")
+				want := "Redis at " + c.server.Addr + c.want + "\nREDIS_PASSWRD is not a variable: did you mean REDIS_PASSWORD?\n"
+				if got := fails(t, command(c.variables...)); got != want {
+					t.Errorf("got  %swant %s", got, want)
+				}
+			})
+		}
+	})
+}
+
+// A variable that is misspelt is the first line of a start, and one of somebody
+// else's stops nothing.
+func TestMain_unknownVariables(t *testing.T) {
+	s := start(t, "LOG_FORMAT=text", "SIWE_DOMAIN=x", "REDIS_URL=redis://x", "SESSION_MANAGER=x")
+	if _, err := s.stop(t, os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	first, _, _ := strings.Cut(s.errs.String(), "\n")
+	const want = "warning: REDIS_URL is not a variable and has no effect: docs/configuration.md lists all; SIWE_DOMAIN is not a variable: did you mean SIWE_DOMAINS?"
+	if !strings.HasSuffix(first, want) {
+		t.Errorf("the first line is %q", first)
+	}
+	got := fails(t, command("APP_ENV=production", "SIWE_DOMAIN=x"))
+	if !strings.HasPrefix(got, "the configuration is not valid:\n") || !strings.HasSuffix(got, "\nSIWE_DOMAIN is not a variable: did you mean SIWE_DOMAINS?\n") {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -37,6 +37,18 @@ func New(log *slog.Logger) Environment {
 	return Environment{Getenv: os.Getenv, Now: time.Now, Log: log}
 }
 
+// Variables returns the names of the process's environment variables that have a
+// value.
+func Variables() []string {
+	var names []string
+	for _, variable := range os.Environ() {
+		if name, value, _ := strings.Cut(variable, "="); name != "" && value != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // WallTime returns the time of day without a monotonic reading. The monotonic
 // clock stands still while Lambda has frozen an instance, so spans measured
 // with it would be too short.

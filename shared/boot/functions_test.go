@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -40,6 +41,7 @@ func TestFunctions(t *testing.T) {
 	t.Run("wrong event", func(t *testing.T) { testWrongEvent(t, binaries) })
 	t.Run("rotation", func(t *testing.T) { testRotation(t, binaries) })
 	t.Run("wrong configuration", func(t *testing.T) { testWrongConfiguration(t, binaries) })
+	t.Run("unknown variable", func(t *testing.T) { testUnknownVariable(t, binaries) })
 }
 
 var functionNames = append([]string{"authorizer", "check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session", "sweep-sessions"},
@@ -503,5 +505,26 @@ func testWrongConfiguration(t *testing.T, binaries string) {
 				t.Errorf("logged a secret: %s", f.Output)
 			}
 		})
+	}
+}
+
+// A variable that looks misspelt is one warning in the log, and stops nothing.
+func testUnknownVariable(t *testing.T, binaries string) {
+	env := append(environment(t, redistest.Embedded(t)), "SIWE_DOMAIN=x", "REDIS_URL=redis://u:s3cr3t@x")
+	f := startFunction(t, filepath.Join(binaries, "check-health"), env...)
+	wantStatus(t, f.invoke(t, lambdatest.NewEvent("GET", "/health")), http.StatusOK)
+	entries, err := f.Output.Entries()
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("%v: %s", err, f.Output)
+	}
+	want := []any{
+		"REDIS_URL is not a variable and has no effect: docs/configuration.md lists all",
+		"SIWE_DOMAIN is not a variable: did you mean SIWE_DOMAINS?",
+	}
+	if e := entries[0]; e["msg"] != "unknown variables" || e["level"] != "WARN" || !reflect.DeepEqual(e["problems"], want) {
+		t.Errorf("logged %v", e)
+	}
+	if log := f.Output.String(); strings.Count(log, "unknown variables") != 1 || strings.Contains(log, "s3cr3t") {
+		t.Errorf("logged %s", log)
 	}
 }

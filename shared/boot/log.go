@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/config"
 )
 
 // NewLogger returns a log that writes one line of JSON for each entry.
@@ -20,6 +22,14 @@ func NewLogger(w io.Writer) *slog.Logger {
 func LogLibraries(log *slog.Logger) {
 	slog.SetDefault(log)
 	redis.SetLogger(clientLog{log})
+}
+
+// LogUnknown warns of environment variables that look like misspelt variables of
+// the configuration. names are those of the environment.
+func LogUnknown(log *slog.Logger, names []string) {
+	if problems := config.Unknown(names); len(problems) > 0 {
+		log.Warn("unknown variables", "problems", problems)
+	}
 }
 
 // clientLog takes the messages of the Redis client about its connections.

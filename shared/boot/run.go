@@ -52,9 +52,9 @@ func RunAuthorizer() {
 // [Run] in that it needs no Redis. Of the configuration it reads
 // SESSION_KEYS_SECRET_ARN alone.
 func RunRotation() {
-	log := NewLogger(os.Stdout)
-	LogLibraries(log)
-	rotation, err := secrets.NewRotation(awsenv.New(log))
+	env := newEnvironment(os.Stdout)
+	log := env.Log
+	rotation, err := secrets.NewRotation(env)
 	if err != nil {
 		log.Error("configuration", "problems", []string{err.Error()})
 		os.Exit(1)
@@ -105,9 +105,8 @@ func run(handler func(config.Config, *Service) lambda.Handler) {
 // it is called at the end.
 func serve(start func(awsenv.Environment, io.Writer) (lambda.Handler, func() error, error)) {
 	out := &lines{w: os.Stdout}
-	log := NewLogger(out)
-	LogLibraries(log)
-	env := awsenv.New(log)
+	env := newEnvironment(out)
+	log := env.Log
 	function, end, err := start(env, out)
 	if err != nil {
 		log.Error("configuration", "problems", strings.Split(err.Error(), "\n"))
@@ -122,6 +121,16 @@ func serve(start func(awsenv.Environment, io.Writer) (lambda.Handler, func() err
 	coalesceReplies()
 	CollectLess(env.Getenv)
 	lambda.StartWithOptions(function, lambda.WithEnableSIGTERM(stop))
+}
+
+// newEnvironment returns the environment of a function. Its log is the one of
+// the libraries too, and has a line about variables that look misspelt.
+func newEnvironment(out io.Writer) awsenv.Environment {
+	env := awsenv.New(nil)
+	env.Log = NewLoggerFor(env.Getenv, out, false)
+	LogLibraries(env.Log)
+	LogUnknown(env.Log, awsenv.Variables())
+	return env
 }
 
 // start makes the service of a function. Metrics are written to out.

@@ -104,6 +104,7 @@ func TestVariables_contract(t *testing.T) {
 		{"ROLES", "{}"},
 		{"AUTHORIZER_PERMISSIONS", "none"},
 		{"AUDIT_LOG_ENABLED", "true"},
+		{"LOG_FORMAT", "json (local, on a terminal: text)"},
 		{"HEALTH_DETAILS", "false (local: true)"},
 		{"ORIGIN_VERIFY_SECRET", "none"},
 		{"ORIGIN_VERIFY_SECRET_ARN", "none"},

@@ -25,6 +25,15 @@ func setEnvironment(c *Config, value string) error {
 	return nil
 }
 
+// setLogFormat only checks the value: the log is there before the configuration
+// is, and reads it itself.
+func setLogFormat(_ *Config, value string) error {
+	if value != "json" && value != "text" {
+		return unknown(value, "json or text")
+	}
+	return nil
+}
+
 // port makes the setter of a port.
 func port(field func(*Config) *int) setter {
 	return func(c *Config, value string) (err error) {

@@ -120,6 +120,8 @@ var variables = []variable{
 		meaning: "Permissions that the authorizer requires for routes of the APIs that it guards, such as `GET /orders*=orders:read,POST /orders=orders:write`. See [Permissions by route](authorizer.md#permissions-by-route)."},
 	{name: "AUDIT_LOG_ENABLED", unset: "true", set: flag(func(c *Config) *bool { return &c.API.AuditLog }),
 		meaning: "Write a log line for every change and every refusal."},
+	{name: "LOG_FORMAT", unset: "json", note: "local, on a terminal: text", set: setLogFormat,
+		meaning: "`json`, or `text` for lines that people read. Alarms and queries of the log need `json`."},
 	{name: "HEALTH_DETAILS", unset: "false", local: "true", set: flag(func(c *Config) *bool { return &c.API.HealthDetails }),
 		meaning: "Add version, Redis mode, clock skew and the number of live sessions to `/health`."},
 	{name: "ORIGIN_VERIFY_SECRET", set: setOriginVerify,

@@ -247,7 +247,7 @@ func texts(n node, name string) []string {
 func TestStack_environment(t *testing.T) {
 	var want []string
 	for _, v := range config.Variables() {
-		if v.Name != "PORT" && !slices.Contains(ofContracts, v.Name) { // the local server's alone
+		if v.Name != "PORT" && v.Name != "LOG_FORMAT" && !slices.Contains(ofContracts, v.Name) { // the local server's alone
 			want = append(want, v.Name)
 		}
 	}
