@@ -40,8 +40,12 @@ func nearestTo(name string) string {
 		return ""
 	}
 	best, least := "", len(name)
+	most := len(name) / 5
 	for _, v := range variables {
-		if d := distance(name, v.name); d < least && d <= len(name)/5 {
+		if !mayBeNear(name, v.name, most) {
+			continue
+		}
+		if d := distance(name, v.name); d < least && d <= most {
 			best, least = v.name, d
 		}
 	}
@@ -54,6 +58,13 @@ func nearestTo(name string) string {
 		}
 	}
 	return ""
+}
+
+// mayBeNear reports whether a comparison is worth its time, which every cold
+// start of a function would take. It leaves out a name whose first two letters
+// are both wrong.
+func mayBeNear(a, b string, most int) bool {
+	return len(a)-len(b) <= most && len(b)-len(a) <= most && (a[0] == b[0] || a[1] == b[1])
 }
 
 // hasOurPrefix reports whether a name begins like several variables, such as

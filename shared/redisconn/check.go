@@ -25,7 +25,13 @@ func Check(ctx context.Context, r config.Redis, env awsenv.Environment, keys []s
 	}
 	defer func() { _ = client.Close() }()
 	for _, key := range keys {
-		if err := client.Set(ctx, key, "", time.Second).Err(); err != nil {
+		err := client.Set(ctx, key, "", time.Second).Err()
+		for range 2 { // a machine that is busy, such as with the build, is slow
+			if isTimeout(err) {
+				err = client.Set(ctx, key, "", time.Second).Err()
+			}
+		}
+		if err != nil {
 			d := &diagnosis{config: r}
 			return errors.New(d.sentence(err))
 		}
@@ -33,36 +39,33 @@ func Check(ctx context.Context, r config.Redis, env awsenv.Environment, keys []s
 	return nil
 }
 
+// advice has what to set, after the address of the server. REASON stands for the
+// error.
+var advice = map[string]string{
+	nothingThere: " cannot be reached (REASON): start it, or set REDIS_HOST and REDIS_PORT," +
+		" or leave REDIS_HOST out to use the embedded Redis",
+	expectsTLS: " hangs up without an answer, so it probably expects TLS: set REDIS_TLS=true",
+	noTLS:      " does not speak TLS: leave REDIS_TLS out, or set REDIS_PORT to its TLS port",
+	untrustedServer: " has a certificate that is not valid for it (REASON): set REDIS_HOST to a name" +
+		" in the certificate, and have the system trust its authority",
+	notCluster:  " is not a cluster: leave REDIS_CLUSTER out",
+	clusterNode: " is a node of a cluster: set REDIS_CLUSTER=true",
+	isReplica:   " is a replica: set REDIS_HOST to its primary",
+	notRedis:    " does not answer like Redis: set REDIS_HOST and REDIS_PORT",
+	"":          " does not work (REASON): look at REDIS_HOST and REDIS_PORT",
+}
+
 // sentence says what is wrong, given the first error, and what to set.
 func (d *diagnosis) sentence(err error) string {
-	server := "Redis at " + d.config.Addr
-	switch found := d.causeOf(err); found.text {
-	case nothingThere:
-		return server + " cannot be reached (" + reasonOf(err) + "): start it, or set REDIS_HOST and" +
-			" REDIS_PORT, or leave REDIS_HOST out to use the embedded Redis"
-	case refusesUser:
-		return server + d.refusal(err)
-	case expectsTLS:
-		return server + " hangs up without an answer, so it probably expects TLS: set REDIS_TLS=true"
-	case noTLS:
-		return server + " does not speak TLS: leave REDIS_TLS out, or set REDIS_PORT to its TLS port"
-	case untrustedServer:
-		return server + " has a certificate that is not valid for it (" + reasonOf(err) + "): set" +
-			" REDIS_HOST to a name in the certificate, and have the system trust its authority"
-	case notCluster:
-		return server + " is not a cluster: leave REDIS_CLUSTER out"
-	case clusterNode:
-		return server + " is a node of a cluster: set REDIS_CLUSTER=true"
-	case isReplica:
-		return server + " is a replica: set REDIS_HOST to its primary"
-	case notRedis:
-		return server + " does not answer like Redis: set REDIS_HOST and REDIS_PORT"
-	case "":
-		return server + " does not work (" + reasonOf(err) + "): look at REDIS_HOST and REDIS_PORT"
-	default:
-		return server + " does not work (" + reasonOf(err) + "): " + found.text + ": look at " +
-			found.variables
+	found := d.causeOf(err)
+	text, known := advice[found.text]
+	switch {
+	case found.text == refusesUser:
+		text = d.refusal(err)
+	case !known:
+		text = " does not work (REASON): " + found.text + ": look at " + found.variables
 	}
+	return "Redis at " + d.config.Addr + strings.Replace(text, "REASON", reasonOf(err), 1)
 }
 
 // refusal says that Redis requires a password, or refuses the one that was sent.
@@ -82,14 +85,18 @@ func (d *diagnosis) refusal(err error) string {
 func reasonOf(err error) string {
 	var number syscall.Errno
 	var lookup *net.DNSError
-	var network net.Error
 	switch {
 	case errors.As(err, &number):
 		return number.Error()
 	case errors.As(err, &lookup):
 		return lookup.Err
-	case errors.As(err, &network) && network.Timeout():
+	case isTimeout(err):
 		return "no answer in time"
 	}
 	return err.Error()
+}
+
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
