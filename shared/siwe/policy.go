@@ -17,6 +17,10 @@ type Policy struct {
 	// AllowHTTP also accepts plain http, for a domain on this machine:
 	// localhost, 127.0.0.1 or [::1]. For local development only.
 	AllowHTTP bool
+	// AnyLoopback also accepts every domain of [IsLoopback], over http or
+	// https. It is only safe for a server that is connected to this machine
+	// alone and checks the Host of each request.
+	AnyLoopback bool
 	// ChainIDs are the EIP-155 ids of the accepted chains.
 	ChainIDs []uint64
 	// Statement is the statement that a service offers. OtherStatements are
@@ -62,8 +66,8 @@ func (e *PolicyError) Explain() string {
 // sentence the statement must have.
 func (p Policy) Check(m *Message, now time.Time) error {
 	switch {
-	case !slices.Contains(p.Domains, m.Domain):
-		return &PolicyError{"domain", quoted(p.Domains), quoted([]string{m.Domain})}
+	case !p.AcceptsDomain(m.Domain):
+		return &PolicyError{"domain", p.domains(), quoted([]string{m.Domain})}
 	case !p.acceptsScheme(m):
 		return &PolicyError{"scheme", `"https"`, quoted([]string{m.Scheme})}
 	case !p.acceptsURI(m):
@@ -148,8 +152,13 @@ func (m *Message) neverValid() bool {
 		!m.NotBefore.Instant().Before(m.ExpirationTime.Instant())
 }
 
+// AcceptsDomain reports whether the domain of a message may be this one.
+func (p Policy) AcceptsDomain(domain string) bool {
+	return slices.Contains(p.Domains, domain) || p.AnyLoopback && IsLoopback(domain)
+}
+
 // Origin returns the origin of one of the policy's domains: https and the
-// domain, or http if AllowHTTP applies to it. It is the URI of messages that
+// domain, or http if AllowHTTP or AnyLoopback applies to it. It is the URI of messages that
 // the service writes itself.
 func (p Policy) Origin(domain string) string {
 	if p.acceptsHTTP(domain) {
@@ -159,7 +168,15 @@ func (p Policy) Origin(domain string) string {
 }
 
 // acceptsScheme accepts https, and no scheme, which means https as in the
-// standard. It accepts http if AllowHTTP applies.
+// standard. It accepts http if AllowHTTP or AnyLoopback applies.
+// domains says which domains are accepted.
+func (p Policy) domains() string {
+	if p.AnyLoopback {
+		return quoted(p.Domains) + " or another domain of this machine"
+	}
+	return quoted(p.Domains)
+}
+
 func (p Policy) acceptsScheme(m *Message) bool {
 	switch m.Scheme {
 	case "", "https":
@@ -185,6 +202,9 @@ func within(uri, origin string) bool {
 }
 
 func (p Policy) acceptsHTTP(domain string) bool {
+	if p.AnyLoopback && IsLoopback(domain) {
+		return true
+	}
 	host, _, _ := splitPort(domain)
 	return p.AllowHTTP && (host == "localhost" || host == "127.0.0.1" || host == "[::1]")
 }
