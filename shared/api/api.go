@@ -27,6 +27,15 @@ type Config struct {
 	// machine, and the reason of a failed login in the answer. For local
 	// development only.
 	Local bool
+	// AnyLocalPage lets any page on this machine sign in and call, besides
+	// those of Domains and AllowedOrigins: see [siwe.IsLoopback]. It is only
+	// safe for a server that listens on loopback and serves everything through
+	// [API.OnlyLocalHosts].
+	AnyLocalPage bool
+	// CookiePort is appended to the names of cookies, such as session_3000. To
+	// browsers, all ports of a host share their cookies. Zero appends nothing.
+	// It needs Local.
+	CookiePort int
 	// Domains are the domains that may ask for signatures, as host or
 	// host:port. At least one.
 	Domains []string
@@ -87,17 +96,22 @@ type API struct {
 	// policy is for logins, stepUpPolicy for step-ups.
 	policy, stepUpPolicy siwe.Policy
 	unreadable           minutely // the warning about client addresses
+
+	cookieNames map[string]string // by base name
+	cookieBases map[string]string // by name
 }
 
 // New returns an API over a store. The clock now must be the store's.
 func New(cfg Config, store *session.Store, log *slog.Logger, now func() time.Time) *API {
 	policy := siwe.Policy{
-		Domains: cfg.Domains, AllowHTTP: cfg.Local,
+		Domains: cfg.Domains, AllowHTTP: cfg.Local, AnyLoopback: cfg.AnyLocalPage,
 		ChainIDs: cfg.ChainIDs, Statement: cfg.Statement, OtherStatements: cfg.OtherStatements,
 		MaxAge: store.NonceLife() + messageSlack, MaxAhead: messageAhead,
 	}
-	return &API{
+	a := &API{
 		cfg: cfg, store: store, log: log, now: now,
 		policy: policy, stepUpPolicy: stepUpPolicy(policy),
 	}
+	a.nameCookies()
+	return a
 }

@@ -2,26 +2,38 @@ package api
 
 import (
 	"net/http"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
-// cookiePrefix returns what our cookies have in front of their base names. A
-// browser refuses a cookie with the prefix __Host- from a subdomain, over http,
-// or for another path. Plain http in local development cannot use it.
-func (a *API) cookiePrefix() string {
+// nameCookies sets the names of our cookies. A browser refuses a cookie with the
+// prefix __Host- from a subdomain, over http, or for another path. Plain http in
+// local development cannot use it. There the port keeps the cookies of two
+// servers apart.
+func (a *API) nameCookies() {
+	prefix, suffix := "__Host-", ""
 	if a.cfg.Local {
-		return ""
+		prefix = ""
 	}
-	return "__Host-"
+	if a.cfg.Local && a.cfg.CookiePort != 0 {
+		suffix = "_" + strconv.Itoa(a.cfg.CookiePort)
+	}
+	a.cookieNames, a.cookieBases = map[string]string{}, map[string]string{}
+	for _, base := range ourCookies {
+		name := prefix + base + suffix
+		a.cookieNames[base], a.cookieBases[name] = name, base
+	}
 }
 
 // cookies returns our cookies by their base names. Names are compared exactly
-// and values are not unquoted, so that no two spellings mean the same. It
-// refuses a cookie that appears twice: an attacker planted one of them.
+// and values are not unquoted, so that no two spellings mean the same. A cookie
+// whose value does not look like ours is another program's under our name, and
+// is ignored. It refuses a cookie that appears twice: an attacker planted one of
+// them.
 func (x *exchange) cookies() (map[string]string, error) {
 	lines := x.r.Header.Values("Cookie")
 	if len(lines) == 0 {
@@ -31,8 +43,8 @@ func (x *exchange) cookies() (map[string]string, error) {
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
 			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-			base, prefixed := strings.CutPrefix(name, x.api.cookiePrefix())
-			if !prefixed || !slices.Contains(ourCookies, base) {
+			base, named := x.api.cookieBases[name]
+			if !named || !looksOurs(base, value) {
 				continue
 			}
 			if _, twice := found[base]; twice {
@@ -44,6 +56,16 @@ func (x *exchange) cookies() (map[string]string, error) {
 	return found, nil
 }
 
+// looksOurs reports whether the value of a cookie has the form of ours. Of a
+// token that is its beginning alone: the rest is for its parser to refuse.
+func looksOurs(base, value string) bool {
+	if base == preLoginCookie {
+		_, ok := token.DecodeBase64URL(value, preLoginBytes)
+		return ok
+	}
+	return token.HasKind(value)
+}
+
 // setCookie sets one of our cookies. A life of zero or less deletes it.
 func (x *exchange) setCookie(base, value string, life time.Duration, site http.SameSite) {
 	age := int(life / time.Second)
@@ -51,7 +73,7 @@ func (x *exchange) setCookie(base, value string, life time.Duration, site http.S
 		age = -1
 	}
 	http.SetCookie(x.w, &http.Cookie{
-		Name: x.api.cookiePrefix() + base, Value: value, Path: "/", MaxAge: age,
+		Name: x.api.cookieNames[base], Value: value, Path: "/", MaxAge: age,
 		HttpOnly: true, Secure: !x.api.cfg.Local, SameSite: site,
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"latchkey/shared/token"
 )
 
-// The base names of our cookies; see cookiePrefix.
+// The base names of our cookies; see nameCookies.
 const (
 	sessionCookie  = "session"
 	refreshCookie  = "refresh"
@@ -94,7 +94,7 @@ func (x *exchange) accessToken() (text string, transport session.Transport, err 
 	case p.cookie[sessionCookie] != "":
 		return p.cookie[sessionCookie], session.Cookie, nil
 	}
-	return "", 0, fail(codeNoCredentials, "no credentials were sent")
+	return "", 0, x.noCredentials("no credentials were sent")
 }
 
 // refreshToken returns the refresh credential of a request and its transport.
@@ -111,7 +111,7 @@ func (x *exchange) refreshToken(
 	case cookie != "":
 		return cookie, session.Cookie, x.checkOrigin()
 	}
-	return "", 0, fail(codeNoCredentials, "no refresh token was sent")
+	return "", 0, x.noCredentials("no refresh token was sent")
 }
 
 // ending returns the session that a logout or a step-up is about. Any authentic
@@ -132,7 +132,7 @@ func (x *exchange) ending(inBody *string) (token.ID, error) {
 		}
 		pair = cookies
 	case !byBearer:
-		return token.ID{}, fail(codeNoCredentials, "no credentials were sent")
+		return token.ID{}, x.noCredentials("no credentials were sent")
 	}
 	id, err := x.sessionOf(pair)
 	if errors.Is(err, errTwoSessions) && p.bearer == "" && inBody == nil {

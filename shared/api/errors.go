@@ -41,6 +41,7 @@ var (
 	codeAccountBlocked  = code{"account_blocked", 403, ""}
 	codeSessionLimit    = code{"session_limit", 403, ""}
 	codeNotFound        = code{"not_found", 404, ""}
+	codeMisdirected     = code{"misdirected_request", 421, ""}
 	codeConflict        = code{"conflict", 409, ""}
 	codePrecondition    = code{"precondition_failed", 412, ""}
 	codeTooLarge        = code{"too_large", 413, ""}

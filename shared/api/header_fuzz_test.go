@@ -126,10 +126,10 @@ func FuzzOrigin(f *testing.F) {
 		if ours {
 			want = 401
 		}
-		if got := send("__Host-session=x"); got.status != want {
+		if got := send("__Host-session=lka_x"); got.status != want {
 			t.Errorf("from %q, %q: answered %d %s", origins, site, got.status, got.body)
 		}
-		planted := send("__Host-session=x; __Host-session=y")
+		planted := send("__Host-session=lka_x; __Host-session=lka_y")
 		planted.wants(400, "invalid_request")
 		tells := origins != "" || !slices.Contains([]string{"", "none", "same-origin"}, strings.Split(site, "\n")[0])
 		if forgets := len(planted.cookies()) > 0; forgets != (ours || !tells) {
@@ -186,9 +186,14 @@ var (
 
 // presents tells whether headers hold one good credential and no other, but for those of another scheme.
 func presents(authorization, cookie string) bool {
-	sessions := ownCookie.FindAllStringSubmatch(cookie, -1)
+	var sessions [][]string // those with the beginning of a token; others are another program's
+	for _, m := range ownCookie.FindAllStringSubmatch(cookie, -1) {
+		if value := strings.Trim(m[1], " \t"); value == "TOKENB" || value == "TOKENC" || token.HasKind(value) {
+			sessions = append(sessions, m)
+		}
+	}
 	if bearerHeader.MatchString(authorization) {
-		return len(sessions) == 0 || len(sessions) == 1 && strings.Trim(sessions[0][1], " \t") == ""
+		return len(sessions) == 0
 	}
 	bearer := slices.ContainsFunc(strings.Fields(authorization), func(word string) bool { return strings.EqualFold(word, "bearer") })
 	return !bearer && len(sessions) == 1 && strings.TrimRight(sessions[0][1], " \t") == "TOKENC"

@@ -14,7 +14,6 @@ import (
 
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
-	"latchkey/shared/token"
 )
 
 type nonceView struct {
@@ -53,7 +52,7 @@ func (x *exchange) issueNonce() (nonceView, error) {
 	if q.terms.Purpose == session.ForStepUp {
 		err = x.forSession(&q)
 	} else {
-		x.forLogin(&q)
+		err = x.forLogin(&q)
 	}
 	if err != nil {
 		return nonceView{}, err
@@ -95,11 +94,13 @@ func (x *exchange) nonceQuery() (q nonceQuery, err error) {
 
 // forLogin binds a nonce of the cookie transport to the browser that requests
 // it.
-func (x *exchange) forLogin(q *nonceQuery) {
+func (x *exchange) forLogin(q *nonceQuery) error {
 	q.terms.Transport = cmp.Or(q.terms.Transport, session.Cookie)
-	if q.terms.Transport == session.Cookie {
-		q.terms.Browser = x.preLogin()
+	if q.terms.Transport != session.Cookie {
+		return nil
 	}
+	q.terms.Browser = x.preLogin()
+	return x.checkSameSite()
 }
 
 // forSession binds a nonce to the session that is to be stepped up; it may be
@@ -153,31 +154,39 @@ func (x *exchange) draft(account, chain string) (m siwe.Message, err error) {
 // offer returns what the client must sign, with the complete message if address
 // and chain are known.
 func (x *exchange) offer(q nonceQuery, nonce string, expires time.Time) nonceView {
-	domain := x.domain()
+	domain, uri := x.askedBy()
 	view := nonceView{
 		Nonce: nonce, ExpiresAt: timestamp(expires),
-		Domain: domain, URI: x.api.policy.Origin(domain),
+		Domain: domain, URI: uri,
 		Version: siwe.Version, Statement: *q.draft.Statement, ChainIDs: x.api.cfg.ChainIDs,
 	}
 	if m := q.draft; m.Address != (common.Address{}) && m.ChainID != 0 {
 		expiry := siwe.NewTime(expires)
-		m.Domain, m.URI, m.Nonce = domain, view.URI, nonce
+		m.Domain, m.URI, m.Nonce = domain, uri, nonce
 		m.IssuedAt, m.ExpirationTime = siwe.NewTime(x.api.now()), &expiry
 		view.Message = m.String()
 	}
 	return view
 }
 
-// domain returns the domain of the page that sent the request, or the first
-// domain if the page's is not configured.
-func (x *exchange) domain() string {
-	origin := x.r.Header.Get("Origin")
-	for _, domain := range x.api.cfg.Domains {
-		if origin == x.api.policy.Origin(domain) || origin == "https://"+domain {
-			return domain
+// askedBy returns the domain and the origin of the page that sent the request,
+// or those of the first domain if the page's is not accepted. Browsers send no
+// Origin with a GET to a page's own origin; its domain is then the Host.
+func (x *exchange) askedBy() (domain, uri string) {
+	policy, origin := x.api.policy, x.r.Header.Get("Origin")
+	if host := x.info.Host; len(x.origins()) == 0 && x.site() == "same-origin" &&
+		policy.AcceptsDomain(host) {
+		return host, policy.Origin(host)
+	}
+	for _, domain := range policy.Domains {
+		if origin == policy.Origin(domain) || origin == "https://"+domain {
+			return domain, policy.Origin(domain)
 		}
 	}
-	return x.api.cfg.Domains[0]
+	if domain, ok := LocalPage(origin); ok && policy.AnyLoopback {
+		return domain, origin
+	}
+	return policy.Domains[0], policy.Origin(policy.Domains[0])
 }
 
 // preLoginBytes is the size of the pre-login cookie: that many random bytes.
@@ -187,8 +196,7 @@ const preLoginBytes = 24
 // bound to it. So a message that somebody else signed, slipped into this
 // browser, signs nobody in.
 func (x *exchange) preLogin() string {
-	value := x.presented.cookie[preLoginCookie]
-	if _, ok := token.DecodeBase64URL(value, preLoginBytes); ok {
+	if value := x.presented.cookie[preLoginCookie]; value != "" {
 		return value
 	}
 	fresh := make([]byte, preLoginBytes)

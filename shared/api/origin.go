@@ -11,6 +11,9 @@ import (
 // where it comes from: only browsers have cookies to misuse, and every browser
 // says it, in Origin or Sec-Fetch-Site.
 func (x *exchange) checkOrigin() error {
+	if err := x.checkSameSite(); err != nil {
+		return err
+	}
 	// A list, in one header or in several, equals no single value.
 	site := x.site()
 	allowed := site == "same-origin"
@@ -45,7 +48,11 @@ func (x *exchange) origins() []string {
 // fromAllowed reports whether a request has the Origin of an allowed page.
 func (x *exchange) fromAllowed() bool {
 	origins := x.origins()
-	return len(origins) == 1 && slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
+	if len(origins) != 1 {
+		return false
+	}
+	_, local := LocalPage(origins[0])
+	return local && x.api.cfg.AnyLocalPage || slices.Contains(x.api.cfg.AllowedOrigins, origins[0])
 }
 
 // checkNonceOrigin refuses a nonce to a page of another site, such as for an

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// RequestInfo is what the gateway itself knows of a request. No header can
-// forge it.
+// RequestInfo is what the gateway itself knows of a request. Except for Host, no
+// header can forge it.
 type RequestInfo struct {
 	// SourceIP is the address that connected to the gateway; zero if it is not
 	// known. Behind a CDN, see [CDN].
@@ -17,6 +17,10 @@ type RequestInfo struct {
 	// Malformed says that the gateway's event could not be turned into a
 	// request. It is answered with 400, and nothing of it is read.
 	Malformed bool
+	// Host is the host or host:port that the client asked for, as it was sent.
+	// A client can forge it, so it only chooses among domains that are accepted
+	// anyway.
+	Host string
 	// Detail says for the log what is wrong with the gateway's event, and the
 	// likely cause; empty if nothing is. It holds no secret and is printable
 	// ASCII.

@@ -457,7 +457,7 @@ func TestStepUp_nonce(t *testing.T) {
 		if c.transport == "bearer" {
 			ask("", bearer("x")).wants(401, "invalid_token")
 			ask("", bearer(c.refresh)).wants(401, "invalid_token")
-			ask("", with("Cookie", "__Host-session=x")).wants(400, badRequest)
+			ask("", with("Cookie", "__Host-session=lka_x")).wants(400, badRequest)
 		} else {
 			stepUp := c.copyOf().refreshAlone()
 			stepUp.challenge().wants(401, "no_credentials") // a refresh cookie opens nothing but refresh, logout and step-up

@@ -67,8 +67,8 @@ type Handler struct {
 }
 
 // NewHandler returns a function that serves handler. Every request is taken to
-// be for host, which is a host or host:port. The Host header is ignored,
-// because the client chooses it.
+// be for host, which is a host or host:port. The Host header is only passed on
+// in [api.RequestInfo], because the client chooses it.
 func NewHandler(handler http.Handler, host string) *Handler {
 	return &Handler{handler: handler, host: host}
 }
@@ -247,6 +247,9 @@ func (e *httpEvent) empty() {
 // that is not an address becomes the zero address.
 func (e *httpEvent) requestInfo() api.RequestInfo {
 	info := api.RequestInfo{RequestID: e.Context.RequestID, Route: e.RouteKey}
+	if hosts := e.Headers["Host"]; len(hosts) == 1 {
+		info.Host = hosts[0]
+	}
 	var err error
 	if info.SourceIP, err = SourceIP(e.Context.HTTP.SourceIP); err != nil {
 		info.Detail = err.Error()

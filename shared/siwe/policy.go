@@ -158,8 +158,8 @@ func (p Policy) AcceptsDomain(domain string) bool {
 }
 
 // Origin returns the origin of one of the policy's domains: https and the
-// domain, or http if AllowHTTP or AnyLoopback applies to it. It is the URI of messages that
-// the service writes itself.
+// domain, or http if AllowHTTP or AnyLoopback applies to it. It is the URI of
+// messages that the service writes itself.
 func (p Policy) Origin(domain string) string {
 	if p.acceptsHTTP(domain) {
 		return "http://" + domain
@@ -167,8 +167,6 @@ func (p Policy) Origin(domain string) string {
 	return "https://" + domain
 }
 
-// acceptsScheme accepts https, and no scheme, which means https as in the
-// standard. It accepts http if AllowHTTP or AnyLoopback applies.
 // domains says which domains are accepted.
 func (p Policy) domains() string {
 	if p.AnyLoopback {
@@ -177,6 +175,8 @@ func (p Policy) domains() string {
 	return quoted(p.Domains)
 }
 
+// acceptsScheme accepts https, and no scheme, which means https as in the
+// standard. It accepts http if AllowHTTP or AnyLoopback applies.
 func (p Policy) acceptsScheme(m *Message) bool {
 	switch m.Scheme {
 	case "", "https":

@@ -156,6 +156,11 @@ func (t Token) context(kind Kind) []byte {
 	return binary.BigEndian.AppendUint32(b, t.generation)
 }
 
+// HasKind reports whether text begins like a token of any kind.
+func HasKind(text string) bool {
+	return strings.HasPrefix(text, string(Access)) || strings.HasPrefix(text, string(Refresh))
+}
+
 // ContainedIn reports whether text contains something that looks like a token,
 // authentic or not: a kind, followed by more than is found in words such as
 // polka_dots. It keeps tokens out of logs.

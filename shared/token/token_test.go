@@ -15,6 +15,19 @@ import (
 	"latchkey/shared/token"
 )
 
+func TestHasKind(t *testing.T) {
+	for _, text := range []string{"lka_", "lkr_x", "lka_lkr_"} {
+		if !token.HasKind(text) {
+			t.Errorf("%q begins like no token", text)
+		}
+	}
+	for _, text := range []string{"", "lka", "LKA_x", " lka_x", "xlkr_x", "lkb_x", "\"lka_x\""} {
+		if token.HasKind(text) {
+			t.Errorf("%q begins like a token", text)
+		}
+	}
+}
+
 func TestContainedIn(t *testing.T) {
 	ring, key := newRing(t)
 	access, refresh := tokentest.Mint(ring, key.ID, "lka_"), tokentest.Mint(ring, key.ID, "lkr_")
