@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"latchkey/shared/api"
@@ -22,6 +23,15 @@ type Config struct {
 	Local bool
 	// Port is where the local server listens. A Lambda does not use it.
 	Port int
+	// LocalPages says that any page on this machine may sign in: SIWE_DOMAINS
+	// is unset, and the process is [Config.OnThisMachine]. The local server sets
+	// [api.Config.AnyLocalPage] by it, since it checks the Host. Nothing else
+	// does.
+	LocalPages bool
+	// CORSHeaders are the headers that pages may send besides those of
+	// template.yaml. A Lambda does not use them: there API Gateway answers for
+	// CORS.
+	CORSHeaders []string
 	// SessionSecret has at least 32 bytes. Every MAC is derived from it, and so
 	// is the key that names accounts.
 	SessionSecret Secret
@@ -148,6 +158,7 @@ func (c *Config) complete() {
 	if len(c.API.AllowedOrigins) == 0 {
 		c.API.AllowedOrigins = originsOf(c.API.Domains, c.Local)
 	}
+	c.LocalPages = c.LocalPages && c.OnThisMachine()
 	c.API.RedisMode = "embedded"
 	if c.Redis.Host != "" {
 		c.API.RedisMode = "single"
@@ -156,6 +167,13 @@ func (c *Config) complete() {
 		}
 		c.Redis.Addr = address(c.Redis.Host, c.Redis.Port)
 	}
+}
+
+// OnThisMachine reports whether a local process has its data on this machine: in
+// the embedded Redis, or in one on loopback.
+func (c *Config) OnThisMachine() bool {
+	ip, _ := netip.ParseAddr(c.Redis.Host)
+	return c.Local && (c.Redis.Host == "" || c.Redis.Host == "localhost" || ip.IsLoopback())
 }
 
 // contradictions finds values that are valid alone and do not fit together. A

@@ -93,7 +93,8 @@ var samples = map[string][]string{
 	"SIWE_CHAIN_IDS":            {"1, 8453", "9007199254740992", "01"},
 	"LOG_FORMAT":                {"text", "TEXT"},
 	"SIWE_STATEMENT":            {"I accept https://a.example/?x=[1]", "50%", "Sign in. | I am in.", "Sign in.||I am in."},
-	"ALLOWED_ORIGINS":           {"https://a.example,https://b.example:8443", "http://a.example", "null", "https://u@a.example"},
+	"ALLOWED_ORIGINS":           {"https://a.example,https://b.example:8443", "http://a.example", "null", "https://u@a.example", "capacitor://localhost"},
+	"CORS_ALLOW_HEADERS":        {"baggage, sentry-trace,traceparent", "*", "a b", "X-A"},
 	"SESSION_TIMEOUT_MINUTES":   {"0.5", "720", "721", "1e1"},
 	"ORIGIN_VERIFY_SECRET":      {secret, key + " , " + secret, secret + ",", key[:31]},
 	"ORIGIN_VERIFY_SECRET_ARN":  {keysARN},
@@ -177,6 +178,7 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"SIWE_STATEMENT":                areStatements,
 	"SIWE_NONCE_MINUTES":            isLongSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.NonceLife }),
 	"ALLOWED_ORIGINS":               areOrigins,
+	"CORS_ALLOW_HEADERS":            areHeaders,
 	"SESSION_TIMEOUT_MINUTES":       isSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.Idle }),
 	"SESSION_MAX_HOURS":             isSpan(time.Hour, func(c config.Config) time.Duration { return c.Session.Absolute }),
 	"ACCESS_TOKEN_MINUTES":          isSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.Access }),
@@ -329,6 +331,16 @@ func areOrigins(c config.Config, v string) bool {
 		}
 	}
 	return slices.Equal(c.API.AllowedOrigins, items(v))
+}
+
+// areHeaders also holds that each can be the name of a header.
+func areHeaders(c config.Config, v string) bool {
+	for _, name := range c.CORSHeaders {
+		if name == "" || len(name) > 64 || strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return slices.Equal(c.CORSHeaders, items(v))
 }
 
 func areAdmins(c config.Config, v string) bool {

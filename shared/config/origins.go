@@ -19,7 +19,7 @@ func setDomains(c *Config, value string) error {
 		if c.Port == 0 {
 			return nil // refused, and reported, as PORT
 		}
-		value = localHost(c.Port)
+		value, c.LocalPages = localHost(c.Port), true
 	}
 	if value == "" {
 		return errors.New("is needed; set it to the domain of the page that asks for the" +
@@ -59,6 +59,18 @@ func setOrigins(c *Config, value string) error {
 	return nil
 }
 
+var corsHeader = lazyregexp.New(`^[A-Za-z0-9-]{1,64}$`)
+
+func setCORSHeaders(c *Config, value string) error {
+	for _, item := range list(value) {
+		if !corsHeader().MatchString(item) {
+			return unknown(item, "names of headers, such as baggage,sentry-trace")
+		}
+		c.CORSHeaders = append(c.CORSHeaders, item)
+	}
+	return nil
+}
+
 // originsOf returns the origins of pages on those domains. Locally that
 // includes http.
 func originsOf(domains []string, local bool) []string {
@@ -87,6 +99,10 @@ func domainProblem(domain string, local bool) string {
 	return hostProblem(domain)
 }
 
+// appSchemes are those of pages that are packaged in an app, such as
+// capacitor://localhost. API Gateway refuses a CorsConfiguration with one.
+var appSchemes = []string{"capacitor", "ionic", "app", "tauri"}
+
 // originProblem says what is wrong with an origin, as browsers send it (RFC
 // 6454, section 6.2). The result is empty if nothing is wrong.
 func originProblem(origin string, local bool) string {
@@ -96,6 +112,9 @@ func originProblem(origin string, local bool) string {
 		return "would let every site call with its visitors' cookies; list the origins"
 	case origin == "null":
 		return "is what a sandboxed page of any site sends; list real origins"
+	case found && slices.Contains(appSchemes, scheme):
+		return "has a scheme that API Gateway's CORS does not accept; have the app call with its" +
+			" native HTTP client, which sends no Origin, or serve its pages from https://localhost"
 	case !found || scheme != "https" && scheme != "http":
 		return "is not an origin; write it as https://app.example.com"
 	case scheme == "http" && !local:
