@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"latchkey/local/gateway"
 	"latchkey/shared/config"
 )
 
@@ -492,6 +493,25 @@ func TestStack_api(t *testing.T) {
 	s = carryOut(translated(t, "template.yaml", logged...), logged...)
 	_, api = s.one(t, "AWS::ApiGatewayV2::Api")
 	expect(t, "CORS", api.at("Body", "x-amazon-apigateway-cors"), map[string]string{"allowOrigins": `["https://c.example.com","https://d.example.com"]`})
+}
+
+// Headers of CorsAllowHeaders come beside the API's own, which the local server reads out of the same list.
+func TestStack_corsAllowHeaders(t *testing.T) {
+	template, err := gateway.Parse([]byte(readFile(t, "template.yaml")))
+	if err != nil || len(template.CORS.AllowHeaders) != 5 {
+		t.Fatalf("the local server reads the headers %q: %v", template.CORS.AllowHeaders, err)
+	}
+	for given, more := range map[string][]string{"": nil, "baggage": {"baggage"}, "baggage,sentry-trace,traceparent": {"baggage", "sentry-trace", "traceparent"}} {
+		parameters := []string{"SiweDomains=c.example.com", "CorsAllowHeaders=" + given}
+		_, api := carryOut(translated(t, "template.yaml", parameters...), parameters...).one(t, "AWS::ApiGatewayV2::Api")
+		want, err := json.Marshal(slices.Concat(template.CORS.AllowHeaders, more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := api.at("Body", "x-amazon-apigateway-cors", "allowHeaders").String(); got != string(want) {
+			t.Errorf("with %q, the allowed headers are %s, want %s", given, got, want)
+		}
+	}
 }
 
 func TestStack_customDomain(t *testing.T) {
