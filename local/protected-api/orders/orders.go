@@ -34,8 +34,8 @@ type Caller struct {
 	Permissions []string
 }
 
-// Handler serves GET /orders and POST /orders behind an HTTP API with payload
-// format 2.0.
+// Handler serves GET /orders, POST /orders and GET /orders/{id} behind an HTTP API
+// with payload format 2.0.
 func Handler() lambda.Handler { return lambda.NewHandler(serve) }
 
 func serve(
@@ -55,6 +55,8 @@ func serve(
 		return list(caller), nil
 	case "POST /orders":
 		return createOrder(caller, event), nil
+	case "GET /orders/{id}":
+		return find(caller, event.PathParameters["id"]), nil
 	}
 	return answer(http.StatusNotFound, message{"there is no such route"}), nil
 }
@@ -81,13 +83,29 @@ type Order struct {
 	Item string `json:"item"`
 	// Buyer is the account of the signed-in user, whatever the body says.
 	Buyer string `json:"buyer"`
+	ID    string `json:"id,omitempty"` // of an order in the list
 }
 
 func list(c Caller) events.APIGatewayV2HTTPResponse {
 	return answer(http.StatusOK, struct {
 		UserID string  `json:"userId"`
 		Orders []Order `json:"orders"`
-	}{c.UserID, []Order{{Item: "an example order", Buyer: c.Account}}})
+	}{c.UserID, ordersOf(c)})
+}
+
+// find answers 404 for somebody else's order too.
+func find(c Caller, id string) events.APIGatewayV2HTTPResponse {
+	for _, order := range ordersOf(c) {
+		if order.ID == id {
+			return answer(http.StatusOK, order)
+		}
+	}
+	return answer(http.StatusNotFound, message{"there is no such order"})
+}
+
+// ordersOf returns the orders of the caller. They are made up.
+func ordersOf(c Caller) []Order {
+	return []Order{{Item: "an example order", Buyer: c.Account, ID: "1"}}
 }
 
 func createOrder(c Caller, event events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {

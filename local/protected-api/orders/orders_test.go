@@ -38,6 +38,9 @@ func contractOf(context map[string]any) map[string]any {
 func ask(t *testing.T, route string, context map[string]any, headers map[string]string, body string) (int, string) {
 	t.Helper()
 	event := events.APIGatewayV2HTTPRequest{Version: "2.0", RouteKey: route, Headers: headers, Body: body}
+	if strings.HasSuffix(route, "/{id}") { // the body is the id: these have none
+		event.PathParameters = map[string]string{"id": body}
+	}
 	if context != nil {
 		event.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{Lambda: context}
 	}
@@ -72,6 +75,8 @@ func TestHandler(t *testing.T) {
 		"no JSON":             {"POST /orders", writer(), `tea`, http.StatusBadRequest, "item"},
 		"no item":             {"POST /orders", writer(), `{}`, http.StatusBadRequest, "item"},
 		"place by a contract": {"POST /orders", contractOf(writer()), `{"item":"tea"}`, http.StatusCreated, `"buyer":"eip155:1:0xAb58`},
+		"find":                {"GET /orders/{id}", reader(), "1", http.StatusOK, `"id":"1"`},
+		"find another's":      {"GET /orders/{id}", reader(), "7", http.StatusNotFound, "no such order"},
 		"other route":         {"DELETE /orders", writer(), "", http.StatusNotFound, "route"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,9 @@
 package stack_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,13 +17,19 @@ const example = "local/protected-api/template.yaml"
 const imported = `{"Fn::ImportValue":"latchkey-prod-AuthorizerArn"}`
 
 func TestProtectedAPI(t *testing.T) {
-	s := carryOut(translated(t, example), "AuthorizerTtl=5", "LatchkeyStack=latchkey-prod")
+	parameters := []string{"AuthorizerTtl=5", "LatchkeyStack=latchkey-prod", "Origins=https://a.example,https://b.example"}
+	s := carryOut(translated(t, example, parameters...), parameters...)
 	_, api := s.one(t, "AWS::ApiGatewayV2::Api")
-	for _, method := range []string{"get", "post"} {
-		if got := api.at("Body", "paths", "/orders", method, "security").String(); got != `[{"Latchkey":[]}]` {
-			t.Errorf("%s /orders is guarded by %s", method, got)
+	for _, route := range []string{"get /orders", "post /orders", "get /orders/{id}"} {
+		method, path, _ := strings.Cut(route, " ")
+		if got := api.at("Body", "paths", path, method, "security").String(); got != `[{"Latchkey":[]}]` {
+			t.Errorf("%s is guarded by %s", route, got)
 		}
 	}
+	expect(t, "CORS", api.at("Body", "x-amazon-apigateway-cors"), map[string]string{
+		"allowOrigins": `["https://a.example","https://b.example"]`, "allowMethods": `["GET","POST"]`,
+		"allowHeaders": `["authorization","content-type","x-device-id"]`, "allowCredentials": "true",
+	})
 	expect(t, "the authorizer", api.at("Body", "components", "securitySchemes", "Latchkey", "x-amazon-apigateway-authorizer"), map[string]string{
 		"type": "request", "authorizerPayloadFormatVersion": "2.0", "enableSimpleResponses": "true",
 		"identitySource": `["$request.header.Authorization","$context.routeKey"]`, "authorizerResultTtlInSeconds": "5",
@@ -55,13 +63,40 @@ func TestProtectedAPI_cookies(t *testing.T) {
 	})
 }
 
+// allowsPages is what a page needs to read the response of a REST API that no function wrote.
+const allowsPages = `"responseParameters":{"gatewayresponse.header.Access-Control-Allow-Credentials":"'true'",` +
+	`"gatewayresponse.header.Access-Control-Allow-Origin":"'https://app.example.com'"}`
+
+// TestDocs_authorizerLint runs cfn-lint on the same snippets.
+func TestDocs_authorizerLint(t *testing.T) {
+	if _, err := exec.LookPath("cfn-lint"); err != nil {
+		need(t, "no cfn-lint found: pip install cfn-lint")
+	}
+	folder := t.TempDir()
+	var paths []string
+	for i, snippet := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, "docs/authorizer.md"), -1) {
+		text := around(snippet[1])
+		if !strings.Contains(text, "  Api:") { // the reader's own
+			text += "  Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}}\n"
+		}
+		paths = append(paths, filepath.Join(folder, fmt.Sprintf("snippet%d.yaml", i+1)))
+		if err := os.WriteFile(paths[i], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("cfn-lint", paths...).CombinedOutput(); err != nil || len(paths) == 0 {
+		t.Errorf("cfn-lint of %d snippets: %v\n%s", len(paths), err, out)
+	}
+}
+
 // TestDocs_authorizer expands every snippet of docs/authorizer.md.
 func TestDocs_authorizer(t *testing.T) {
 	snippets := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, "docs/authorizer.md"), -1)
 	want := [][]string{ // what the expansion of each must hold
 		{`"$request.header.Authorization","$context.routeKey"`, `"authorizerResultTtlInSeconds":0`, `"enableSimpleResponses":true`},
 		{`"identitySource":[]`, `"authorizerResultTtlInSeconds":0`, `"enableSimpleResponses":true`},
-		{`"type":"request"`, `"authorizerResultTtlInSeconds":0`, `"x-amazon-apigateway-authorizer"`},
+		{`"type":"request"`, `"authorizerResultTtlInSeconds":0`, `"x-amazon-apigateway-authorizer"`,
+			`"ACCESS_DENIED":{` + allowsPages, `"DEFAULT_4XX":{` + allowsPages, `"UNAUTHORIZED":{` + allowsPages},
 		{`"AWS::ApiGatewayV2::Authorizer"`, `"AuthorizerType":"REQUEST"`, `route.request.header.Sec-WebSocket-Protocol`, `"AWS::Lambda::Permission"`},
 	}
 	if len(snippets) != len(want) {
