@@ -79,6 +79,7 @@ func run(
 		return err
 	}
 	defer closeRedis()
+	onThisMachine(&cfg)
 	service, err := boot.NewService(context.Background(), cfg, awsenv.New(log))
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
@@ -89,7 +90,7 @@ func run(
 		return err
 	}
 	defer s.schedules.stop() // before the connections to Redis are closed
-	return serve(ctx, s.handler, cfg.Port, func() {
+	return serve(ctx, service.API.OnlyLocalHosts(s.handler), cfg.Port, func() {
 		fmt.Fprintln(out, ready(cfg, s.guards))
 		s.schedules.start()
 	})
@@ -175,14 +176,13 @@ func newDeployment(
 	if err != nil {
 		return deployment{}, err
 	}
-	handler, err := gateway.New(template, all, gateway.Options{
-		AllowOrigins: cfg.API.AllowedOrigins,
-		Log:          log,
-	})
+	opts := gatewayOptions(cfg, log)
+	handler, err := gateway.New(template, all, opts)
 	if err != nil {
 		return deployment{}, fmt.Errorf("template.yaml and local/functions.go differ:\n%w", err)
 	}
-	example, err := protectedAPI(templatePath, all[guard], log)
+	opts.Authorizer = all[guard]
+	example, err := protectedAPI(templatePath, opts)
 	if err != nil {
 		return deployment{}, err
 	}
@@ -210,7 +210,7 @@ func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handl
 func ready(cfg config.Config, guards bool) string {
 	url := fmt.Sprintf("http://localhost:%d", cfg.Port)
 	generated := cfg.Generated
-	line := "Latchkey listens on " + url + ", for sign-in to " + strings.Join(cfg.API.Domains, ", ")
+	line := "Latchkey listens on " + url + ", for sign-in to " + signInPages(cfg)
 	if cfg.Redis.Host == "" {
 		generated = append(generated, "an embedded Redis")
 	} else {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -21,12 +20,10 @@ import (
 // prefix.
 const protectedPrefix = "/protected"
 
-// protectedAPI serves the template of local/protected-api behind the
-// authorizer. The path is relative to the folder of the main template. If there
+// protectedAPI serves the template of local/protected-api behind the authorizer
+// of the options, to the same pages as the API. The path is relative to the folder of the main template. If there
 // is no such template, it returns nil and no error.
-func protectedAPI(
-	templatePath string, authorizer lambda.Handler, log *slog.Logger,
-) (http.Handler, error) {
+func protectedAPI(templatePath string, opts gateway.Options) (http.Handler, error) {
 	path := filepath.Join(filepath.Dir(templatePath), "local", "protected-api", "template.yaml")
 	template, err := readTemplate(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -36,7 +33,7 @@ func protectedAPI(
 		return nil, err
 	}
 	all := map[string]lambda.Handler{"OrdersFunction": orders.Handler()}
-	g, err := gateway.New(template, all, gateway.Options{Log: log, Authorizer: authorizer})
+	g, err := gateway.New(template, all, opts)
 	if err != nil {
 		return nil, fmt.Errorf("%s and local/protected.go differ:\n%w", path, err)
 	}

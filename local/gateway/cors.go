@@ -10,10 +10,24 @@ import (
 // corsPolicy is the CORS configuration of a template, with the allowed origins.
 type corsPolicy struct {
 	CORS
-	origins []string // exact; if empty, CORS is off
+	origins []string // exact
+	others  func(origin string) bool
 }
 
-func (p corsPolicy) on() bool { return len(p.origins) > 0 }
+func newCORSPolicy(t CORS, opts Options) corsPolicy {
+	t.AllowHeaders = slices.Concat(t.AllowHeaders, opts.AllowHeaders)
+	return corsPolicy{CORS: t, origins: opts.AllowOrigins, others: opts.AllowOrigin}
+}
+
+// on reports whether there is a CorsConfiguration with an origin.
+func (p corsPolicy) on() bool {
+	return len(p.AllowMethods) > 0 && (len(p.origins) > 0 || p.others != nil)
+}
+
+// allows reports whether an origin is listed, or allowed besides.
+func (p corsPolicy) allows(origin string) bool {
+	return slices.Contains(p.origins, origin) || p.others != nil && p.others(origin)
+}
 
 // isPreflight reports whether a request is a preflight. The gateway answers
 // preflights itself, whatever their path, without calling a function.
@@ -55,7 +69,7 @@ func (p corsPolicy) expose(header http.Header, r *http.Request) {
 func (p corsPolicy) allow(header http.Header, r *http.Request) bool {
 	header.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
-	if !slices.Contains(p.origins, origin) {
+	if !p.allows(origin) {
 		return false
 	}
 	header.Set("Access-Control-Allow-Origin", origin)

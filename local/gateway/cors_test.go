@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -71,6 +73,49 @@ func TestServe_cors(t *testing.T) { // attack case 32
 		if strings.HasPrefix(name, "Access-Control-") {
 			t.Errorf("a stranger is told %s", name)
 		}
+	}
+}
+
+// Locally more may be allowed than a template lists: origins by a rule, and headers.
+func TestServe_corsBesides(t *testing.T) {
+	f := returning(`{"statusCode":200}`)
+	ask := func(text string, opts gateway.Options, method, from string) http.Header {
+		t.Helper()
+		opts.Log = slog.New(slog.DiscardHandler)
+		g, err := gateway.New(parse(t, text), map[string]lambda.Handler{"EchoFunction": f, "SlowFunction": f}, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(method, "/health", nil)
+		r.Header.Set("Origin", from)
+		r.Header.Set("Access-Control-Request-Method", "GET")
+		recorder := httptest.NewRecorder()
+		g.ServeHTTP(recorder, r)
+		return recorder.Header()
+	}
+	pages := func(from string) bool { return strings.HasPrefix(from, "http://localhost:") }
+	for _, origins := range [][]string{nil, {origin}} {
+		opts := gateway.Options{AllowOrigins: origins, AllowOrigin: pages, AllowHeaders: []string{"baggage", "traceparent"}}
+		header := ask(template, opts, "OPTIONS", "http://localhost:5173")
+		if header.Get("Access-Control-Allow-Origin") != "http://localhost:5173" || header.Get("Access-Control-Allow-Credentials") != "true" {
+			t.Errorf("a page that the rule allows is told %v", header)
+		}
+		if got := header.Get("Access-Control-Allow-Headers"); got != "authorization,content-type,baggage,traceparent" {
+			t.Errorf("allowed headers: %s", got)
+		}
+		if got := ask(template, opts, "GET", "http://localhost:5173").Get("Access-Control-Allow-Origin"); got != "http://localhost:5173" {
+			t.Errorf("to the call itself it is told %q", got)
+		}
+		if got := ask(template, opts, "GET", origin).Get("Access-Control-Allow-Origin"); got != strings.Join(origins, "") {
+			t.Errorf("with %q listed, %s is told %q", origins, origin, got)
+		}
+		if got := ask(template, opts, "OPTIONS", "https://evil.example").Get("Access-Control-Allow-Origin"); got != "" {
+			t.Errorf("another page is told %q", got)
+		}
+	}
+	without := regexp.MustCompile(`(?m)^      CorsConfiguration: !If\n(?:        .*\n)+`).ReplaceAllString(template, "")
+	if got := ask(without, gateway.Options{AllowOrigin: pages}, "GET", "http://localhost:5173").Get("Access-Control-Allow-Origin"); without == template || got != "" {
+		t.Errorf("without a CorsConfiguration a page is told %q", got)
 	}
 }
 

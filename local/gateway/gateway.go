@@ -43,8 +43,13 @@ const (
 // Options says what a template does not.
 type Options struct {
 	// AllowOrigins are the exact origins of the CorsConfiguration. If it is
-	// empty, CORS is off.
+	// empty and AllowOrigin is nil, CORS is off.
 	AllowOrigins []string
+	// AllowOrigin reports whether another origin is allowed too. API Gateway
+	// has nothing like it. Nil allows none.
+	AllowOrigin func(origin string) bool
+	// AllowHeaders are allowed besides those of the CorsConfiguration.
+	AllowHeaders []string
 	// Log gets the reason why a function failed, which no client gets, and a
 	// line for each request that reaches no function, or whose page the browser
 	// does not show the answer.
@@ -85,7 +90,7 @@ func New(t *Template, functions map[string]lambda.Handler, opts Options) (*Gatew
 	}
 	g := &Gateway{
 		routes: newTable(endpoints),
-		cors:   corsPolicy{CORS: t.CORS, origins: opts.AllowOrigins},
+		cors:   newCORSPolicy(t.CORS, opts),
 		log:    opts.Log,
 		now:    opts.Now,
 	}

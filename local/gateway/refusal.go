@@ -57,7 +57,7 @@ func (g *Gateway) logCORS(r *http.Request) {
 	switch {
 	case !g.cors.on() || origin == "" || isOwn(origin, r.Host):
 	case !g.cors.isPreflight(r):
-		if !slices.Contains(g.cors.origins, origin) {
+		if !g.cors.allows(origin) {
 			g.logRefusal(r, 0, refusedOrigin,
 				"the page cannot read the answer: "+originAdvice(origin))
 		}
@@ -82,7 +82,7 @@ func originAdvice(origin string) string {
 // refusal returns why the browser will not send the request that a preflight
 // asks for, or "".
 func (p corsPolicy) refusal(r *http.Request) string {
-	if origin := r.Header.Get("Origin"); !slices.Contains(p.origins, origin) {
+	if origin := r.Header.Get("Origin"); !p.allows(origin) {
 		return originAdvice(origin)
 	}
 	method := r.Header.Get("Access-Control-Request-Method")
@@ -102,5 +102,5 @@ func (p corsPolicy) refusal(r *http.Request) string {
 		return ""
 	}
 	return fmt.Sprintf("the headers %q are not allowed: do not send them,"+
-		" or add them to AllowHeaders in template.yaml", shortened(strings.Join(lacking, ",")))
+		" or add them to CORS_ALLOW_HEADERS", shortened(strings.Join(lacking, ",")))
 }

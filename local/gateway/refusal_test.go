@@ -57,7 +57,7 @@ func TestServe_logsRefusals(t *testing.T) {
 		"another page's preflight": {"OPTIONS", "/state/mine", []string{"Origin", "http://localhost:5173", "Access-Control-Request-Method", "POST"}, "preflight_refused", elsewhere},
 		"of another method":        {"OPTIONS", "/state/mine", []string{"Origin", origin, "Access-Control-Request-Method", "TRACE"}, "preflight_refused", `no route has the method "TRACE"`},
 		"of other headers": {"OPTIONS", "/state/mine", []string{"Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "baggage,content-type,X-Trace"},
-			"preflight_refused", `the headers "baggage,x-trace" are not allowed: do not send them, or add them to AllowHeaders in template.yaml`},
+			"preflight_refused", `the headers "baggage,x-trace" are not allowed: do not send them, or add them to CORS_ALLOW_HEADERS`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(c.method, c.path, nil)
