@@ -33,6 +33,8 @@ test: ## run all tests, with the race detector
 	@for engine in redis valkey; do command -v $$engine-server >/dev/null || \
 		echo "no $$engine-server found: apt-get install $$engine-server (or brew install $$engine); tests that need it are skipped, in CI they fail"; \
 	done
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+		echo "no chromium found: apt-get install chromium (or brew install chromium); tests that need it are skipped, in CI they fail"
 	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
 		echo "no node and npm found: apt-get install nodejs npm (or brew install node); tests of wallets in JavaScript are skipped, in CI they fail"; \
 	elif ! test client/node_modules/.package-lock.json -nt client/package-lock.json; then \

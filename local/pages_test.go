@@ -14,8 +14,8 @@ import (
 	"latchkey/local/test/redistest"
 )
 
-// page is a page in a browser, with its cookies.
-type page struct {
+// tab is a page in a browser, with its cookies.
+type tab struct {
 	t    *testing.T
 	http *http.Client
 	at   string // its origin
@@ -23,7 +23,7 @@ type page struct {
 }
 
 // pageFor is a page of that origin that calls a server by that name.
-func pageFor(t *testing.T, s *server, origin, name string) *page {
+func pageFor(t *testing.T, s *server, origin, name string) *tab {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -34,11 +34,11 @@ func pageFor(t *testing.T, s *server, origin, name string) *page {
 	dial := func(network, _ string) (net.Conn, error) { return net.Dial(network, "127.0.0.1:"+port) }
 	client := &http.Client{Jar: jar, Transport: &http.Transport{Dial: dial}}
 	t.Cleanup(client.CloseIdleConnections)
-	return &page{t: t, http: client, at: origin, api: "http://" + name + ":" + port}
+	return &tab{t: t, http: client, at: origin, api: "http://" + name + ":" + port}
 }
 
 // call sends a request. Headers are pairs, and take the place of the page's own.
-func (p *page) call(method, path, body string, headers ...string) (*http.Response, map[string]any) {
+func (p *tab) call(method, path, body string, headers ...string) (*http.Response, map[string]any) {
 	p.t.Helper()
 	r, err := http.NewRequest(method, p.api+path, strings.NewReader(body))
 	if err != nil {
@@ -65,7 +65,7 @@ func (p *page) call(method, path, body string, headers ...string) (*http.Respons
 }
 
 // wants asserts a status.
-func (p *page) wants(status int, method, path, body string, headers ...string) map[string]any {
+func (p *tab) wants(status int, method, path, body string, headers ...string) map[string]any {
 	p.t.Helper()
 	response, answer := p.call(method, path, body, headers...)
 	if response.StatusCode != status {
@@ -75,7 +75,7 @@ func (p *page) wants(status int, method, path, body string, headers ...string) m
 }
 
 // signIn signs the message that the page is offered.
-func (p *page) signIn(w *wallet) {
+func (p *tab) signIn(w *wallet) {
 	p.t.Helper()
 	offer, err := json.Marshal(p.wants(200, "GET", "/auth/nonce?chainId=1&address="+w.address, ""))
 	if err != nil {

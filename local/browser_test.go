@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// browserPatience bounds what a test does in a browser, with its start.
+const browserPatience = 2 * time.Minute
+
+// browser starts Chromium until the test ends. To it, the hosts of the names lead to this machine.
+func browser(t *testing.T, names ...string) context.Context {
+	t.Helper()
+	var rules []string
+	for _, name := range names {
+		rules = append(rules, "MAP "+name+" 127.0.0.1")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(findChromium(t)), chromedp.Flag("host-resolver-rules", strings.Join(rules, ",")),
+		chromedp.UserDataDir(t.TempDir())) // as root it runs without its sandbox
+	patient, cancel := context.WithTimeout(t.Context(), browserPatience)
+	t.Cleanup(cancel)
+	process, end := chromedp.NewExecAllocator(patient, options...)
+	t.Cleanup(end)
+	tab, closeTab := chromedp.NewContext(process)
+	t.Cleanup(closeTab)
+	if err := chromedp.Do(tab); err != nil {
+		t.Fatalf("starting Chromium: %v", err)
+	}
+	return tab
+}
+
+// findChromium returns the path of Chromium. Without one it skips the test; in CI the test fails.
+func findChromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	const missing = "no chromium found: apt-get install chromium (or brew install chromium)"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
+// served is what a page got of a call: its status and body, or why the browser refused it.
+type served struct {
+	Status int
+	Body   map[string]any
+	Error  string
+}
+
+// fetchIn calls in the page that the browser shows, with cookies.
+func fetchIn(t *testing.T, tab context.Context, url, options string) served {
+	t.Helper()
+	call := fmt.Sprintf(`fetch(%q, {credentials: 'include', ...%s})
+		.then(async answer => ({status: answer.status, body: await answer.json().catch(() => null)}), fault => ({error: String(fault)}))`, url, options)
+	got, err := chromedp.Run(tab, chromedp.Evaluate[served](call, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("%s: %v", url, err)
+	}
+	return got
+}
+
+func open(t *testing.T, tab context.Context, url string) {
+	t.Helper()
+	if err := chromedp.Do(tab, chromedp.Navigate(url)); err != nil {
+		t.Fatalf("opening %s: %v", url, err)
+	}
+}
+
+// frontend is a developer's page, and returns its port.
+func frontend(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<!doctype html><title>a page</title>")
+	}))
+	t.Cleanup(s.Close)
+	return s.URL[strings.LastIndexByte(s.URL, ':')+1:]
+}
+
+// DNS rebinding: a browser takes a page of an attacker's name for one of this server's own, because the name leads here. The
+// page can read what the server answers; it gets nothing but the refusal.
+func TestBrowser_rebinding(t *testing.T) {
+	const attacker = "rebound.example"
+	tab := browser(t, attacker)
+	s := start(t)
+	own := strings.Replace(s.url, "localhost", attacker, 1)
+	// The attacker's own page came without our policy, before the name led here.
+	withoutPolicy := func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true})
+		return chromedp.Void{}, err
+	}
+	if err := chromedp.Do(tab, withoutPolicy); err != nil {
+		t.Fatal(err)
+	}
+	open(t, tab, own+"/health")
+	for _, path := range []string{"/auth/nonce", "/health", "/protected/orders"} {
+		got := fetchIn(t, tab, own+path, "{}")
+		if got.Status != http.StatusMisdirectedRequest || got.Body["code"] != "misdirected_request" {
+			t.Errorf("a page of %s got %+v of %s", own, got, path)
+		}
+	}
+	if got := fetchIn(t, tab, own+"/auth/login", `{method: 'POST', headers: {'content-type': 'application/json'}, body: '{}'}`); got.Status != http.StatusMisdirectedRequest {
+		t.Errorf("its login got %+v", got)
+	}
+	// By the server's real name it is a page of another site, which reads nothing.
+	if got := fetchIn(t, tab, s.url+"/auth/nonce", "{}"); got.Error == "" {
+		t.Errorf("by the real name it got %+v", got)
+	}
+}
+
+// A page by one name and the API by another are two sites: the browser keeps the cookies back, and the page is told so.
+func TestBrowser_twoNames(t *testing.T) {
+	s, port := start(t), frontend(t)
+	tab := browser(t, "*.localhost")
+	_, api, _ := strings.Cut(s.url, "localhost:")
+	for page, says := range map[string]string{
+		"http://127.0.0.1:" + port:     "open the page at http://localhost:" + port + ", or call the API at http://127.0.0.1:" + api,
+		"http://app.localhost:" + port: "open the page at http://localhost:" + port + ", or call the API at http://app.localhost:" + api,
+	} {
+		open(t, tab, page)
+		for path, status := range map[string]int{"/auth/nonce": http.StatusForbidden, "/api/profile": http.StatusUnauthorized} {
+			got := fetchIn(t, tab, s.url+path, "{}")
+			if detail := fmt.Sprint(got.Body["detail"]); got.Status != status || !strings.Contains(detail, "browsers keep the cookies back") || !strings.HasSuffix(detail, says) {
+				t.Errorf("%s got %+v of %s, want the words %q", page, got, path, says)
+			}
+		}
+	}
+}
+
+// By one name, each page gets the cookies of its own server, which a login needs.
+func TestBrowser_signIn(t *testing.T) {
+	w, s, port := newWallet(t), start(t), frontend(t)
+	tab := browser(t, "*.localhost")
+	for _, name := range []string{"localhost", "127.0.0.1", "app.localhost"} {
+		page, api := "http://"+name+":"+port, strings.Replace(s.url, "localhost", name, 1)
+		open(t, tab, page)
+		nonce := fetchIn(t, tab, api+"/auth/nonce?chainId=1&address="+w.address, "{}")
+		if nonce.Status != http.StatusOK || nonce.Body["uri"] != page {
+			t.Fatalf("%s is offered %+v", page, nonce)
+		}
+		offer, err := json.Marshal(nonce.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := w.run(string(offer), "login", "-transport", "cookie")
+		login := fetchIn(t, tab, api+"/auth/login", fmt.Sprintf("{method: 'POST', headers: {'content-type': 'application/json'}, body: %q}", body))
+		if login.Status != http.StatusOK {
+			t.Fatalf("%s signs in: %+v", page, login)
+		}
+		if got := fetchIn(t, tab, api+"/api/profile", "{}"); got.Status != http.StatusOK {
+			t.Errorf("%s got %+v of its profile", page, got)
+		}
+		if got := fetchIn(t, tab, api+"/auth/refresh", "{method: 'POST'}"); got.Status != http.StatusOK {
+			t.Errorf("%s refreshes: %+v", page, got)
+		}
+	}
+}
+
+// Without Chromium the tests above are skipped with one line that says how to get it, and in CI they fail.
+func TestBrowser_missing(t *testing.T) {
+	for ci, want := range map[string]string{"": "--- SKIP", "true": "--- FAIL"} {
+		c := exec.Command(os.Args[0], "-test.run=^TestBrowser_rebinding$", "-test.v")
+		c.Env = []string{"PATH=" + t.TempDir(), "CI=" + ci, "TMPDIR=" + t.TempDir()}
+		out, err := c.CombinedOutput()
+		if (err != nil) != (ci == "true") || !strings.Contains(string(out), want) || !strings.Contains(string(out), "no chromium found: apt-get install chromium") {
+			t.Errorf("with CI=%q: %v, printed %s", ci, err, out)
+		}
+	}
+	ci, makefile := read(t, ".ci/run"), read(t, "Makefile")
+	if !strings.Contains(ci, "\nlacks chromium chromium\n") || !strings.Contains(makefile, "no chromium found: apt-get install chromium") {
+		t.Error(".ci/run does not install chromium, or make test does not say that it is missing")
+	}
+}
