@@ -124,9 +124,9 @@ func TestLocalPages_apart(t *testing.T) {
 		{"http://a.localhost:1", "b.localhost:3000", "open the page at http://b.localhost:1, or call the API at http://a.localhost:3000"},
 		{"https://localhost:5173", "localhost:3000", "open the page at http://localhost:5173"},
 	} {
-		for _, told := range []change{cross, without("Sec-Fetch-Site")} { // not every browser has Fetch Metadata
+		for _, site := range []change{cross, without("Sec-Fetch-Site")} { // not every browser has Fetch Metadata
 			w := localWorld(t, row.host)
-			c := w.pageAt(row.page, told)
+			c := w.pageAt(row.page, site)
 			says := "the page is at " + row.page + " and the API at http://" + row.host +
 				", and both must use the same name and scheme, or browsers keep the cookies back: " + row.says
 			for _, got := range []answer{
