@@ -163,7 +163,7 @@ func TestMain_twoNames(t *testing.T) {
 
 // Two servers on one host do not overwrite each other's cookies, which browsers share between ports.
 func TestMain_cookiesOfTwoServers(t *testing.T) {
-	w, one, two := newWallet(t), start(t), start(t)
+	w, one, two := newWallet(t), start(t), start(t, "SIWE_DOMAINS=localhost:5173")
 	p, q := pageFor(t, one, "http://localhost:5173", "localhost"), pageFor(t, two, "http://localhost:5173", "localhost")
 	q.http.Jar = p.http.Jar
 	p.signIn(w)

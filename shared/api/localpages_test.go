@@ -191,6 +191,11 @@ func TestLocalPages_sameOrigin(t *testing.T) {
 	for _, host := range []string{"localhost:5173", "127.0.0.1:3000", "app.localhost"} {
 		got := localWorld(t, host).browser().send("GET", "/auth/nonce", nil, without("Origin"), with("Sec-Fetch-Site", "same-origin")).wants(200, "")
 		equal(t, "uri", got.text("uri"), "http://"+host)
+		// A development server may have https, and pass calls on without.
+		for referer, scheme := range map[string]string{"https://" + host + "/a?b": "https://", "http://" + host + "/": "http://", "https://" + host + ".evil.example/": "http://"} {
+			got := localWorld(t, host).browser().send("GET", "/auth/nonce", nil, without("Origin"), with("Sec-Fetch-Site", "same-origin"), with("Referer", referer))
+			equal(t, "uri after "+referer, got.wants(200, "").text("uri"), scheme+host)
+		}
 	}
 }
 

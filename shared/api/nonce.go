@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -176,7 +177,7 @@ func (x *exchange) askedBy() (domain, uri string) {
 	policy, origin := x.api.policy, x.r.Header.Get("Origin")
 	if host := x.info.Host; len(x.origins()) == 0 && x.site() == "same-origin" &&
 		policy.AcceptsDomain(host) {
-		return host, policy.Origin(host)
+		return host, x.originAt(host)
 	}
 	for _, domain := range policy.Domains {
 		if origin == policy.Origin(domain) || origin == "https://"+domain {
@@ -187,6 +188,17 @@ func (x *exchange) askedBy() (domain, uri string) {
 		return domain, origin
 	}
 	return policy.Domains[0], policy.Origin(policy.Domains[0])
+}
+
+// originAt returns the origin of a page at the host that the request asked for.
+// On this machine a development server may serve the page over https and pass
+// its calls on over http: the Referer says so.
+func (x *exchange) originAt(host string) string {
+	https := "https://" + host
+	if x.api.policy.AnyLoopback && strings.HasPrefix(x.r.Header.Get("Referer"), https+"/") {
+		return https
+	}
+	return x.api.policy.Origin(host)
 }
 
 // preLoginBytes is the size of the pre-login cookie: that many random bytes.

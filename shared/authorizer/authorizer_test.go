@@ -121,7 +121,8 @@ func TestInvoke_twoCredentials(t *testing.T) {
 		g, c := w.signIn(alice, session.Bearer), w.signIn(alice, session.Cookie)
 		both := newEvent(t, s).bearer(g.AccessToken).header("Origin", origin)
 		w.refused("header and cookie", "invalid_request", both.cookie("__Host-session="+c.AccessToken))
-		w.refused("the cookie twice", "invalid_request", newEvent(t, s).header("Origin", origin).cookie("__Host-session="+c.AccessToken, "__Host-session=x"))
+		w.refused("the cookie twice", "invalid_request", newEvent(t, s).header("Origin", origin).cookie("__Host-session="+c.AccessToken, "__Host-session=lka_x"))
+		w.wants("another program's cookie beside it", "allow", newEvent(t, s).header("Origin", origin).cookie("__Host-session="+c.AccessToken, "__Host-session=x"))
 		w.refused("the header twice", "invalid_request", newEvent(t, s).header("Authorization", "Bearer "+g.AccessToken, "Bearer "+g.AccessToken))
 		for _, query := range []string{"queryStringParameters", "multiValueQueryStringParameters"} {
 			if s == http1 || s == http2 {
