@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,8 +32,10 @@ func pageFor(t *testing.T, s *server, origin, name string) *tab {
 	}
 	_, port, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), ":")
 	// Like a browser's, its names of localhost lead to this machine.
-	dial := func(network, _ string) (net.Conn, error) { return net.Dial(network, "127.0.0.1:"+port) }
-	client := &http.Client{Jar: jar, Transport: &http.Transport{Dial: dial}}
+	dial := func(_ context.Context, network, _ string) (net.Conn, error) {
+		return net.Dial(network, "127.0.0.1:"+port)
+	}
+	client := &http.Client{Jar: jar, Transport: &http.Transport{DialContext: dial}}
 	t.Cleanup(client.CloseIdleConnections)
 	return &tab{t: t, http: client, at: origin, api: "http://" + name + ":" + port}
 }

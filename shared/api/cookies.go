@@ -10,10 +10,10 @@ import (
 	"latchkey/shared/token"
 )
 
-// nameCookies sets the names of our cookies. A browser refuses a cookie with the
-// prefix __Host- from a subdomain, over http, or for another path. Plain http in
-// local development cannot use it. There the port keeps the cookies of two
-// servers apart.
+// nameCookies sets the names of our cookies. A browser refuses a cookie with
+// the prefix __Host- from a subdomain, over http, or for another path. Plain
+// http in local development cannot use it. There the port keeps the cookies of
+// two servers apart.
 func (a *API) nameCookies() {
 	prefix, suffix := "__Host-", ""
 	if a.cfg.Local {
@@ -32,8 +32,8 @@ func (a *API) nameCookies() {
 // cookies returns our cookies by their base names. Names are compared exactly
 // and values are not unquoted, so that no two spellings mean the same. A cookie
 // whose value does not look like ours is another program's under our name, and
-// is ignored. It refuses a cookie that appears twice: an attacker planted one of
-// them.
+// is ignored. It refuses a cookie that appears twice: an attacker planted one
+// of them.
 func (x *exchange) cookies() (map[string]string, error) {
 	lines := x.r.Header.Values("Cookie")
 	if len(lines) == 0 {

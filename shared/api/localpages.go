@@ -120,9 +120,9 @@ func portOf(domain string) string {
 
 func hostOf(domain string) string { return strings.TrimSuffix(domain, portOf(domain)) }
 
-// siteOf returns what a browser compares of a domain on this machine: localhost
-// counts as a public suffix, so a.x.localhost and b.x.localhost share a site, and
-// localhost is one of its own.
+// siteOf returns what a browser compares of a domain on this machine. It takes
+// localhost for a public suffix: a.x.localhost and b.x.localhost share a site,
+// and localhost is one of its own.
 func siteOf(domain string) string {
 	labels := strings.Split(hostOf(domain), ".")
 	if n := len(labels); n > 2 && labels[n-1] == "localhost" {

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// RequestInfo is what the gateway itself knows of a request. Except for Host, no
-// header can forge it.
+// RequestInfo is what the gateway itself knows of a request. Except for Host,
+// no header can forge it.
 type RequestInfo struct {
 	// SourceIP is the address that connected to the gateway; zero if it is not
 	// known. Behind a CDN, see [CDN].

@@ -24,9 +24,9 @@ type Config struct {
 	// Port is where the local server listens. A Lambda does not use it.
 	Port int
 	// LocalPages says that any page on this machine may sign in: SIWE_DOMAINS
-	// is unset, and the process is [Config.OnThisMachine]. The local server sets
-	// [api.Config.AnyLocalPage] by it, since it checks the Host. Nothing else
-	// does.
+	// is unset, and the process is [Config.OnThisMachine]. The local server
+	// sets [api.Config.AnyLocalPage] by it, since it checks the Host. Nothing
+	// else does.
 	LocalPages bool
 	// CORSHeaders are the headers that pages may send besides those of
 	// template.yaml. A Lambda does not use them: there API Gateway answers for
@@ -169,8 +169,8 @@ func (c *Config) complete() {
 	}
 }
 
-// OnThisMachine reports whether a local process has its data on this machine: in
-// the embedded Redis, or in one on loopback.
+// OnThisMachine reports whether a local process has its data on this machine:
+// in the embedded Redis, or in one on loopback.
 func (c *Config) OnThisMachine() bool {
 	ip, _ := netip.ParseAddr(c.Redis.Host)
 	return c.Local && (c.Redis.Host == "" || c.Redis.Host == "localhost" || ip.IsLoopback())

@@ -34,8 +34,8 @@ type Caller struct {
 	Permissions []string
 }
 
-// Handler serves GET /orders, POST /orders and GET /orders/{id} behind an HTTP API
-// with payload format 2.0.
+// Handler serves GET /orders, POST /orders and GET /orders/{id} behind an HTTP
+// API with payload format 2.0.
 func Handler() lambda.Handler { return lambda.NewHandler(serve) }
 
 func serve(
