@@ -73,7 +73,7 @@ func TestMain_terminal(t *testing.T) {
 
 	get(t, "GET", s.url+"/no/such?token=secret")
 	get(t, "PUT", s.url+"/auth/nonce")
-	get(t, "GET", s.url+"/auth/nonce", "Origin", "http://localhost:5173")
+	get(t, "GET", s.url+"/auth/nonce", "Origin", "http://page.example:5173")
 	get(t, "OPTIONS", s.url+"/auth/login", "Origin", "http://x\u009b31m", "Access-Control-Request-Method", "POST")
 	get(t, "GET", s.url+"/auth/nonce?transport=bearer")
 	_, nonce := exchange(t, "GET", s.url+"/auth/nonce?transport=bearer", "", "")
@@ -93,7 +93,7 @@ func TestMain_terminal(t *testing.T) {
 		"warning: SESSION_TIMEOUT is not a variable: did you mean SESSION_TIMEOUT_MINUTES\\?",
 		"warning: GET /no/such 404 no_route \\(no route of the template has this path\\)",
 		"warning: PUT /auth/nonce 404 no_route \\(the routes of this path have GET\\)",
-		`warning: GET /auth/nonce origin_refused \(the page cannot read the answer: the origin "http://localhost:5173" is not allowed: add its host to SIWE_DOMAINS, .*\)`,
+		`warning: GET /auth/nonce origin_refused \(the page cannot read the answer: the origin "http://page.example:5173" is not allowed: add its host to SIWE_DOMAINS, .*\)`,
 		`GET /auth/nonce 200 [0-9.]+ ms`,
 		`warning: OPTIONS /auth/login 204 preflight_refused \(the origin "http://x\\u009b31m" is not allowed: .*\)`,
 		`GET /auth/nonce 200 [0-9.]+ ms`,

@@ -20,7 +20,7 @@ func refusals(t *testing.T, r *http.Request) (code, problem string) {
 	t.Helper()
 	var log bytes.Buffer
 	g, err := gateway.New(parse(t, template), map[string]lambda.Handler{"EchoFunction": echo, "SlowFunction": echo},
-		gateway.Options{AllowOrigins: []string{origin}, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+		gateway.Options{AllowOrigins: []string{origin}, AllowOrigin: isLocal, AllowHeaders: []string{"traceparent"}, Log: slog.New(slog.NewJSONHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +38,8 @@ func refusals(t *testing.T, r *http.Request) (code, problem string) {
 	return line.Code, line.Problem
 }
 
+func isLocal(origin string) bool { return origin == "http://localhost:8080" }
+
 // A request that reaches no function, or whose page does not get the answer, has
 // a line that says what to do.
 func TestServe_logsRefusals(t *testing.T) {
@@ -52,6 +54,8 @@ func TestServe_logsRefusals(t *testing.T) {
 		"another method":           {"DELETE", "/state/mine", nil, "no_route", "the routes of this path have GET"},
 		"an allowed page":          {"GET", "/state/mine", []string{"Origin", origin}, "", ""},
 		"the API's own page":       {"GET", "/state/mine", []string{"Origin", "http://example.com"}, "", ""},
+		"a page by the rule":       {"GET", "/state/mine", []string{"Origin", "http://localhost:8080"}, "", ""},
+		"its preflight":            {"OPTIONS", "/state/mine", []string{"Origin", "http://localhost:8080", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "traceparent"}, "", ""},
 		"another page":             {"GET", "/state/mine", []string{"Origin", "http://localhost:5173"}, "origin_refused", "the page cannot read the answer: " + elsewhere},
 		"a preflight":              {"OPTIONS", "/state/mine", []string{"Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type, Authorization"}, "", ""},
 		"another page's preflight": {"OPTIONS", "/state/mine", []string{"Origin", "http://localhost:5173", "Access-Control-Request-Method", "POST"}, "preflight_refused", elsewhere},
