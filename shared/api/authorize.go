@@ -173,8 +173,9 @@ func (x *exchange) deny(err error) Decision {
 }
 
 func identityOf(s session.Session, roles, permissions []string) Identity {
+	address, account := s.Account.Names()
 	return Identity{
-		UserID: s.ID.User.String(), Address: s.Account.Address.Hex(), Account: s.Account.String(),
+		UserID: s.ID.User.String(), Address: address, Account: account,
 		ChainID: strconv.FormatUint(s.ChainID, 10), SessionID: s.ID.String(),
 		Roles: strings.Join(roles, " "), Permissions: strings.Join(permissions, " "),
 		ExpiresAt: timestamp(s.AbsoluteEnd),

@@ -92,9 +92,10 @@ type userView struct {
 
 func (x *exchange) viewUser(u session.User) userView {
 	roles := x.roles(u)
+	address, account := u.Account.Names()
 	return userView{
-		ID: u.ID.String(), Address: u.Account.Address.Hex(),
-		Account: u.Account.String(), Wallet: string(u.Account.Wallet()),
+		ID: u.ID.String(), Address: address,
+		Account: account, Wallet: string(u.Account.Wallet()),
 		Roles: roles, Permissions: x.permissions(roles),
 		CreatedAt: timestampOf(u.CreatedAt), LastLoginAt: timestampOf(u.LastLoginAt),
 	}

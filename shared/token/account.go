@@ -47,10 +47,24 @@ func (a Account) Wallet() Wallet {
 // String returns the address with the checksum of EIP-55, or for a contract
 // the CAIP-10 account id "eip155:", the chain, ":" and that address.
 func (a Account) String() string {
+	_, account := a.Names()
+	return account
+}
+
+// Names returns the address with the checksum of EIP-55, and what
+// [Account.String] returns. For the account of a key both are the same, and the
+// checksum is computed once.
+func (a Account) Names() (address, account string) {
+	address = a.Address.Hex()
 	if a.Chain == 0 {
-		return a.Address.Hex()
+		return address, address
 	}
-	return caip10 + strconv.FormatUint(a.Chain, 10) + ":" + a.Address.Hex()
+	return address, a.id(address)
+}
+
+// id returns the CAIP-10 account id of a contract.
+func (a Account) id(address string) string {
+	return caip10 + strconv.FormatUint(a.Chain, 10) + ":" + address
 }
 
 // caip10 begins the account id of a contract: the CAIP-2 namespace of Ethereum.

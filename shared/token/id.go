@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"strconv"
 
 	"latchkey/shared/seal"
 )
@@ -16,11 +15,11 @@ type Subject string
 // "eoa:" and the address for a key, or the CAIP-10 account id
 // "eip155:<chain>:<address>" for a contract.
 func SubjectOf(account Account) Subject {
-	address := "0x" + hex.EncodeToString(account.Address[:])
+	address := hex.EncodeToString(account.Address[:])
 	if account.Wallet() == Contract {
-		return Subject("eip155:" + strconv.FormatUint(account.Chain, 10) + ":" + address)
+		return Subject(account.id("0x" + address))
 	}
-	return Subject("eoa:" + address)
+	return Subject("eoa:0x" + address)
 }
 
 // UserID is the opaque name of an account: 128 bits of a keyed hash of its
