@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -211,6 +212,8 @@ func (m *member) request(s *server, method, path string, body any) (*http.Reques
 	}
 	for name, value := range m.Cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
+		// The name at a local server of this version.
+		r.AddCookie(&http.Cookie{Name: name + "_" + r.URL.Port(), Value: value})
 	}
 	return r, nil
 }
@@ -278,13 +281,16 @@ func (a answer) tokens() string {
 	return fmt.Sprint(a.get("accessToken"), a.get("refreshToken"), a.header.Values("Set-Cookie"))
 }
 
+// portOfCookie is the end of a cookie's name at a local server of this version.
+var portOfCookie = regexp.MustCompile(`_\d+$`)
+
 // take stores the tokens of an answer, if it has any.
 func (m *member) take(a answer) {
 	if a.status != http.StatusOK {
 		return
 	}
 	for _, cookie := range (&http.Response{Header: a.header}).Cookies() {
-		m.Cookies[cookie.Name] = cookie.Value
+		m.Cookies[portOfCookie.ReplaceAllString(cookie.Name, "")] = cookie.Value
 	}
 	for path, field := range map[string]*string{
 		"accessToken": &m.Access, "refreshToken": &m.Refresh, "session.id": &m.ID,
