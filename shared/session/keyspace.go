@@ -183,12 +183,12 @@ func (s *Store) summaryKey() string { return s.opts.Prefix + ":sum" }
 
 func (s *Store) healthKey() string { return s.opts.Prefix + ":health" }
 
-// StartKeys returns keys in several partitions for a check at the start of a
-// process. Nothing else uses them.
+// StartKeys returns keys in several slots for a check at the start of a process.
+// Nothing else uses them. They do not have the form of a partition's keys.
 func StartKeys(prefix string) []string {
 	var keys []string
 	for n := 0; n < partitions; n += partitions / 16 {
-		keys = append(keys, fmt.Sprintf("%s:{%03x}:start", prefix, n))
+		keys = append(keys, fmt.Sprintf("%s:start:{%03x}", prefix, n))
 	}
 	return keys
 }
