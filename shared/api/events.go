@@ -141,7 +141,7 @@ func (x *exchange) explain(p *problem, err error) string {
 	if ended, ok := errors.AsType[*session.EndedError](err); ok {
 		return ended.Reason.String()
 	}
-	if p.code == codeOrigin {
+	if p.code == codeOrigin && p.detail != x.info.Detail {
 		return p.detail + "; " + x.originAdvice()
 	}
 	return p.detail

@@ -212,7 +212,9 @@ func (x *exchange) complete() {
 	if x.explained != "" {
 		attrs = append(attrs, slog.String("problem", x.explained))
 	}
-	attrs = append(attrs, x.info.detail()...)
+	if x.explained != x.info.Detail { // else it is there already
+		attrs = append(attrs, x.info.detail()...)
+	}
 	x.api.log.LogAttrs(x.r.Context(), slog.LevelInfo, "request", attrs...)
 }
 

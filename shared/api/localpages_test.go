@@ -140,9 +140,9 @@ func TestLocalPages_apart(t *testing.T) {
 					t.Errorf("%q, want %q", detail, says)
 				}
 			}
-			for _, msg := range []string{"event", "request"} {
+			for msg, name := range map[string]string{"event": "detail", "request": "problem"} {
 				for _, line := range w.lines(msg) {
-					if detail, _ := line["detail"].(string); !strings.HasSuffix(detail, says) {
+					if why, _ := line[name].(string); !strings.HasSuffix(why, says) {
 						t.Errorf("logged %v", line)
 					}
 				}
@@ -227,7 +227,7 @@ func TestOnlyLocalHosts(t *testing.T) {
 		t.Error("another host is served")
 	}
 	lines := w.lines("request")
-	if len(lines) != 6 || lines[1]["code"] != "misdirected_request" || !strings.Contains(lines[1]["detail"].(string), `"evil.example:3000"`) {
+	if len(lines) != 6 || lines[1]["code"] != "misdirected_request" || !strings.Contains(lines[1]["problem"].(string), `"evil.example:3000"`) {
 		t.Errorf("logged %v", lines)
 	}
 }
