@@ -345,7 +345,7 @@ func areHeaders(c config.Config, v string) bool {
 
 func areAdmins(c config.Config, v string) bool {
 	return slices.EqualFunc(c.API.Admins, items(v), func(a token.Account, text string) bool {
-		return a.Address != (common.Address{}) && strings.ToLower(a.String()) == strings.ToLower(text)
+		return a.Address != (common.Address{}) && strings.EqualFold(a.String(), text)
 	})
 }
 
