@@ -156,8 +156,8 @@ func embedRedis(cfg *config.Config) (end func(), err error) {
 	return engine.Close, nil
 }
 
-// deployment is what the templates deploy: routes, schedules and, if guards is set,
-// the example of a guarded API.
+// deployment is what the templates deploy: routes, schedules and, if guards is
+// set, the example of a guarded API.
 type deployment struct {
 	handler   http.Handler
 	schedules *schedules

@@ -21,8 +21,9 @@ import (
 const protectedPrefix = "/protected"
 
 // protectedAPI serves the template of local/protected-api behind the authorizer
-// of the options, to the same pages as the API. The path is relative to the folder of the main template. If there
-// is no such template, it returns nil and no error.
+// of the options, to the same pages as the API. The path is relative to the
+// folder of the main template. If there is no such template, it returns nil and
+// no error.
 func protectedAPI(templatePath string, opts gateway.Options) (http.Handler, error) {
 	path := filepath.Join(filepath.Dir(templatePath), "local", "protected-api", "template.yaml")
 	template, err := readTemplate(path)

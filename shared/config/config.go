@@ -92,8 +92,9 @@ type Redis struct {
 	IAM        bool
 	CacheName  string
 	Serverless bool
-	// PoolSize is the largest number of connections. Load sets the
-	// value for a Lambda; the local server resets it to 0. 0 stands for the client's default of ten for each processor.
+	// PoolSize is the largest number of connections. Load sets the value for a
+	// Lambda; the local server resets it to 0. 0 stands for the client's
+	// default of ten for each processor.
 	PoolSize int
 }
 
