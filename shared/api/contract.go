@@ -88,7 +88,7 @@ func (x *exchange) proveContract(try attempt, terms session.NonceTerms) (proof, 
 }
 
 // storeReserve is kept back from the time of a request while a chain is asked,
-// so that the store can still be told of the answer, or that there is none.
+// so that the nonce can still be spent or released afterwards.
 const storeReserve = 500 * time.Millisecond
 
 // ask asks the chain.

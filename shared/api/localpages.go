@@ -110,7 +110,7 @@ func (x *exchange) scheme() string {
 	return "http"
 }
 
-// portOf returns the port of a domain with its colon; "" if there is none.
+// portOf returns the port of a domain with its colon, or "" without a port.
 func portOf(domain string) string {
 	if colon := strings.LastIndexByte(domain, ':'); colon > strings.LastIndexByte(domain, ']') {
 		return domain[colon:]

@@ -27,8 +27,9 @@ type Service struct {
 	fetched
 }
 
-// fetched has what Secrets Manager holds for a service. What is in the
-// environment instead is nil. contracts is set wherever its URLs are.
+// fetched are the parts of a service that Secrets Manager can hold. A part that
+// the environment configures instead is nil, except contracts, which are set in
+// both cases.
 type fetched struct {
 	contracts api.Contracts
 

@@ -101,7 +101,7 @@ func (e *entry) take(name string) string {
 }
 
 // repeatsRequest reports whether an entry says that a request was refused. The
-// entry of the request says that too; there is none for the authorizer.
+// entry of the request says that too. The authorizer has no such entry.
 func (e entry) repeatsRequest() bool {
 	has := func(name, value string) bool {
 		return slices.ContainsFunc(e.attrs, func(a slog.Attr) bool {

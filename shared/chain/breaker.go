@@ -19,7 +19,7 @@ type breaker struct {
 	until    time.Time
 }
 
-// wait returns how long the pause goes on, or 0 if there is none.
+// wait returns how long the pause goes on, or 0 outside a pause.
 func (b *breaker) wait(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()

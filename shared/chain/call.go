@@ -72,8 +72,8 @@ func creationCall(q Question, w wrapper) call {
 var aggregate3 = []byte{0x82, 0xad, 0x56, 0xcb}
 
 // multicallOf asks with a deployed Multicall3: the account, the factory, and
-// the account again. Each of the three may fail. These are no static calls, as a
-// plain call is none either; what they change does not remain.
+// the account again. Each of the three may fail. They are not static calls, and
+// neither is a plain call. Nothing that they change remains.
 //
 // The answer has what the factory returned. A signer who is no longer an owner
 // could choose a factory that returns too much, and then no check would come to

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// answerCounts has what the URLs of a chain answered.
+// answerCounts counts the answers of a chain's URLs.
 type answerCounts struct {
 	accepted, refused int
 	refusal           error // the last one

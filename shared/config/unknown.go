@@ -10,7 +10,7 @@ import (
 var foreign = []string{"SESSION_MANAGER"}
 
 // Unknown returns a sentence for each of those environment variables that looks
-// like a variable of [Variables] and is none: one that is nearly spelt like
+// like a variable of [Variables] but is not one: one that is nearly spelt like
 // one, or begins like several of them. The environment is shared with others,
 // so such a variable is no reason not to start.
 func Unknown(names []string) []string {

@@ -39,7 +39,7 @@ func Check(ctx context.Context, r config.Redis, env awsenv.Environment, keys []s
 	return nil
 }
 
-// advice has what to set, after the address of the server. REASON stands for the
+// advice says what to set, after the address of the server. REASON stands for the
 // error.
 var advice = map[string]string{
 	nothingThere: " cannot be reached (REASON): start it, or set REDIS_HOST and REDIS_PORT," +

@@ -103,7 +103,7 @@ func find(c Caller, id string) events.APIGatewayV2HTTPResponse {
 	return answer(http.StatusNotFound, message{"there is no such order"})
 }
 
-// ordersOf returns the orders of the caller. They are made up.
+// ordersOf returns the example orders of the caller.
 func ordersOf(c Caller) []Order {
 	return []Order{{Item: "an example order", Buyer: c.Account, ID: "1"}}
 }
