@@ -56,7 +56,7 @@ func start(t *testing.T, variables ...string) *server {
 // this one.
 func startIn(t *testing.T, folder string, variables ...string) *server {
 	t.Helper()
-	port := freePort(t)
+	port := redistest.FreePort(t)
 	s := &server{url: fmt.Sprintf("http://localhost:%d", port)}
 	s.command = command(append(variables, fmt.Sprintf("PORT=%d", port))...)
 	s.command.Dir = folder
@@ -104,16 +104,6 @@ func (s *server) wait(t *testing.T) (rest string, err error) {
 		t.Fatal(err)
 	}
 	return string(printed), s.command.Wait()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // exchange sends a request and decodes the JSON of the answer.
@@ -325,7 +315,7 @@ func TestMain_redisIsNotAsConfigured(t *testing.T) {
 			variables []string
 			want      string
 		}{
-			"nothing there":    {redistest.Redis{Addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}, nil, " cannot be reached (connection refused): start it, or set REDIS_HOST and REDIS_PORT, or leave REDIS_HOST out to use the embedded Redis"},
+			"nothing there":    {redistest.Redis{Addr: fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(t))}, nil, " cannot be reached (connection refused): start it, or set REDIS_HOST and REDIS_PORT, or leave REDIS_HOST out to use the embedded Redis"},
 			"no password":      {secured.Redis, nil, " needs a password: set REDIS_PASSWORD, and REDIS_USERNAME unless it is the default user's"},
 			"a wrong password": {secured.Redis, []string{"REDIS_PASSWORD=x"}, " rejects the password of its default user: correct REDIS_USERNAME, REDIS_PASSWORD"},
 			"needs TLS":        {overTLS.Redis, nil, " hangs up without an answer, so it probably expects TLS: set REDIS_TLS=true"},

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"unsafe"
+
+	"latchkey/local/test/redistest"
 )
 
 // terminal opens a terminal: what is written to its end can be read from the
@@ -64,7 +66,7 @@ func TestMain_terminal(t *testing.T) {
 	screen, stderr := terminal(t)
 	c := command("SESSION_TIMEOUT=5")
 	s := &server{command: c}
-	port := freePort(t)
+	port := redistest.FreePort(t)
 	s.url = fmt.Sprintf("http://localhost:%d", port)
 	c.Env = append(c.Env, fmt.Sprintf("PORT=%d", port))
 	c.Stderr = stderr

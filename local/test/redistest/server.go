@@ -136,6 +136,17 @@ func start(e Engine, args []string) (*process, error) {
 	return nil, errs
 }
 
+// FreePort returns a port on which nothing listens on loopback. Another process
+// may take it before the caller does.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
 func freePort() (int, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -63,7 +63,7 @@ type server struct {
 // start runs a version until the test ends or stops it.
 func (d deployment) start(t *testing.T, v version) *server {
 	t.Helper()
-	port := freePort(t)
+	port := redistest.FreePort(t)
 	s := &server{name: v.name, old: v.name != thisVersion}
 	s.url = fmt.Sprintf("http://127.0.0.1:%d", port)
 	s.process = exec.Command(v.binary)
@@ -88,16 +88,6 @@ func (d deployment) start(t *testing.T, v version) *server {
 		t.Fatalf("%s does not start: %v\n%s", v.name, err, s.log.String())
 	}
 	return s
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // defects are log lines of a fault, and of a record that cannot be read. repairs

@@ -126,7 +126,7 @@ func buildServer(t *testing.T) string {
 // It checks contract wallets at each refresh.
 func startServer(t *testing.T, binary, rpc string, variables []string) string {
 	t.Helper()
-	port := freePort(t)
+	port := redistest.FreePort(t)
 	command := exec.Command(binary)
 	command.Dir = root
 	command.Env = append([]string{
@@ -203,14 +203,4 @@ func waitFor(t *testing.T, command *exec.Cmd, line *regexp.Regexp) string {
 		t.Fatalf("%s ended without the line %q", command.Path, line)
 	}
 	return text
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
