@@ -3,7 +3,10 @@ package faults_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -60,10 +63,18 @@ func (u *unheard) write(cmd redis.Cmder, err error) {
 			u.keys[key.(string)] = err != nil
 		}
 	case "eval", "evalsha":
-		for _, idem := range idempotencyKeys(cmd.Args()) {
-			u.changes[idem] = err != nil // a repeat has the same key
+		for _, idem := range idempotencyKeys(cmd.Args()) { // a repeat has the same key
+			u.changes[idem] = err != nil || u.changes[idem] && !tookEffect(cmd)
 		}
 	}
+}
+
+// tookEffect tells of a script that was answered whether that is the answer of a change that was made. An earlier attempt
+// that was not answered may still come late, and change what this one was refused: a login of an account that was blocked
+// meanwhile.
+func tookEffect(cmd redis.Cmder) bool {
+	reply, err := cmd.(*redis.Cmd).Slice()
+	return err == nil && len(reply) > 0 && (reply[0] == int64(1) || reply[0] == int64(2)) // done, or ended
 }
 
 // idempotencyKeys are those in the arguments of a script: an argument of six bytes, or with a user id behind it, of each
@@ -139,6 +150,52 @@ func (w *world) leavesNothing() (waiting int) {
 		w.t.Error(problem)
 	}
 	return waiting
+}
+
+// A login whose first request comes late finds its account blocked at the second, and is told so. What the first one then
+// evicts nobody hears of, and it waits for its TTL.
+func TestLeavesNothing_lateLogin(t *testing.T) {
+	redistest.EachServer(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, nil, func(o *session.Options) { o.SessionLimit = 1 })
+		who := w.stranger()
+		login := w.verified(who)
+		user := w.signIn(who).User.ID
+		must(t, w.Block(ctx, user, session.Change{Actor: operator}))
+		var late []any
+		w.client.AddHook(heldFirst{&late})
+		if _, err := w.Create(ctx, login); !errors.Is(err, session.ErrBlocked) {
+			t.Errorf("the second request is answered with %v", err)
+		}
+		must(t, w.Unblock(ctx, user, session.Change{Actor: operator}))
+		w.signIn(who)
+		if n, wrong := w.leftovers(); n != 0 || len(wrong) != 0 {
+			t.Errorf("before the first one came, %d wait and %q", n, wrong)
+		}
+		must(t, r.NewProduct(t).Do(ctx, late...).Err())
+		if n, wrong := w.leftovers(); n != 1 || len(wrong) != 0 {
+			t.Errorf("%d wait for their TTL, and %q", n, wrong)
+		}
+	})
+}
+
+// heldFirst is a hook that keeps the first script back, whose sender gets no answer.
+type heldFirst struct{ args *[]any }
+
+func (h heldFirst) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h heldFirst) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h heldFirst) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if *h.args != nil || cmd.Name() != "evalsha" {
+			return next(ctx, cmd)
+		}
+		*h.args = cmd.Args()
+		cmd.SetErr(&net.OpError{Op: "read", Err: io.EOF})
+		return cmd.Err()
+	}
 }
 
 // The check can fail: it finds what an end left, and excuses it only where the store could not know, or was not heard.
