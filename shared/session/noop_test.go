@@ -1,15 +1,50 @@
 package session_test
 
 import (
+	"context"
+	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
 	"latchkey/shared/token"
 )
+
+// An admin ends all sessions of an account of which nothing is stored. The first request is delayed, and arrives after
+// somebody has signed in: what began since lives on.
+func TestRevokeAllOf_lateWithoutRecord(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		var late []any
+		delayed := w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			if !isScript(cmd) || late != nil {
+				return next(ctx, cmd)
+			}
+			late = cmd.Args()
+			cmd.SetErr(&net.OpError{Op: "read", Err: io.EOF})
+			return cmd.Err()
+		})
+		user := w.UserOf(token.KeyAccount(alice))
+		n, err := w.on(delayed, w.clock).RevokeAllOf(ctx, user, session.Revoked, asOperator)
+		must(t, err)
+		if n != 0 || late == nil {
+			t.Fatalf("ended %d of an account that is not known", n)
+		}
+		if ttl := w.rdb.PTTL(ctx, w.NoopsKey(user)).Val(); ttl <= 0 || ttl > 5*time.Minute {
+			t.Errorf("that it found nothing is kept for %v", ttl)
+		}
+		w.clock.add(time.Minute)
+		g := w.signIn(alice, laptop)
+		must(t, w.product.Do(ctx, late...).Err())
+		w.opens(g)
+	})
+}
 
 // A token of a session that ended long ago writes nothing, whatever it is presented for: only that an account's logouts
 // everywhere found nothing is written down, in one key of a bounded size that expires.

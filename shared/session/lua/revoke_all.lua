@@ -17,9 +17,15 @@ local reason, asking, spared, expected = tonumber(ARGV[7]), ARGV[8], ARGV[9], AR
 
 local before = loadReply(account.cache)
 if before then return before end
-if wasNoop(change) then return {DONE, 0} end
+local noop = wasNoop(change)
 local raw = redis.call('GET', change.record)
-if not raw then return {UNKNOWN} end
+if not raw then
+  -- An earlier attempt may arrive when there is a record. It finds nothing to
+  -- do, either.
+  if asking == '' and not noop then saveNoop(change) end
+  return {UNKNOWN}
+end
+if noop then return {DONE, 0} end
 if not wellFormed(raw) then return {DAMAGED} end
 if asking ~= '' then
   local _, reply = findListed(raw, asking, change.now, change.idem)
