@@ -11,8 +11,8 @@ import (
 // their files name no host: npm uses the registry that it is configured for.
 func TestNPM_packages(t *testing.T) {
 	var manifest struct {
-		Private                               bool
-		DevDependencies, OptionalDependencies map[string]string
+		Private                                             bool
+		Dependencies, DevDependencies, OptionalDependencies map[string]string
 	}
 	var lock struct {
 		Packages map[string]struct{ Version, Integrity string }
@@ -29,15 +29,16 @@ func TestNPM_packages(t *testing.T) {
 	if !manifest.Private {
 		t.Error("client/package.json is not private")
 	}
+	if n := len(manifest.Dependencies) + len(manifest.OptionalDependencies); n > 0 {
+		t.Errorf("client/package.json makes its users install %d packages", n)
+	}
+	if len(manifest.DevDependencies) == 0 {
+		t.Error("client/package.json has no packages for tests")
+	}
 	exact := regexp.MustCompile(`^\d+\.\d+\.\d+$`)
-	for _, direct := range []map[string]string{manifest.DevDependencies, manifest.OptionalDependencies} {
-		if len(direct) == 0 {
-			t.Error("client/package.json has no packages")
-		}
-		for name, version := range direct {
-			if !exact.MatchString(version) || lock.Packages["node_modules/"+name].Version != version {
-				t.Errorf("%s is %s, and %+v in the lock file", name, version, lock.Packages["node_modules/"+name])
-			}
+	for name, version := range manifest.DevDependencies {
+		if !exact.MatchString(version) || lock.Packages["node_modules/"+name].Version != version {
+			t.Errorf("%s is %s, and %+v in the lock file", name, version, lock.Packages["node_modules/"+name])
 		}
 	}
 	for path, p := range lock.Packages {

@@ -1,0 +1,224 @@
+// The types of the package. This file has no code.
+
+/**
+ * What createLatchkey takes.
+ *
+ * @typedef {object} Options
+ * @property {string} url the address of the API, such as
+ *   `https://api.example.com`; a path may follow
+ * @property {'cookie' | 'bearer'} [transport] `cookie` is the default, and the
+ *   right one for browsers
+ * @property {string[]} [guarded] origins of other APIs that Latchkey guards.
+ *   They get the credentials too
+ * @property {string} [deviceId] is sent as `X-Device-Id` with every request
+ * @property {string} [deviceName] names the session in the list of sessions
+ * @property {Storage} [storage] lets tabs share one session of the bearer
+ *   transport. Scripts in the page can read what it holds
+ * @property {OnStepUp} [onStepUp] is called if a call of fetch needs a fresh
+ *   signature
+ * @property {typeof globalThis.fetch} [fetch] is used instead of the global
+ *   fetch
+ */
+
+/**
+ * A store of strings, such as localStorage behind three functions. They may
+ * return promises.
+ *
+ * @typedef {object} Storage
+ * @property {(key: string) => unknown} get returns a string, or null or
+ *   undefined if there is none
+ * @property {(key: string, value: string) => unknown} set
+ * @property {(key: string) => unknown} remove
+ */
+
+/**
+ * Shows the user that a signature is needed. It calls confirm from a click, and
+ * returns when the user has signed or has declined. If it returns a promise,
+ * the call that needs the signature waits for it. If it throws, the call fails
+ * with the same error.
+ *
+ * @typedef {(confirm: (wallet?: Wallet) => Promise<Grant>) => unknown} OnStepUp
+ */
+
+/**
+ * An EIP-1193 provider, as wallets inject it.
+ *
+ * @typedef {object} Provider
+ * @property {(call: { method: string, params?: any }) => Promise<any>} request
+ * @property {(event: any, listener: any) => unknown} [on]
+ * @property {(event: any, listener: any) => unknown} [removeListener]
+ */
+
+/**
+ * An account and how it signs.
+ *
+ * @typedef {object} Signer
+ * @property {string} address
+ * @property {number} chainId
+ * @property {(message: string) => Promise<string>} sign returns the signature
+ *   as personal_sign does, in hex
+ */
+
+/**
+ * A message of prepare with its signature.
+ *
+ * @typedef {object} Signed
+ * @property {string} message
+ * @property {string} signature
+ */
+
+/** @typedef {Provider | { sign: (message: string) => Promise<string> }} Wallet */
+
+/**
+ * A wallet that has announced itself by EIP-6963.
+ *
+ * @typedef {object} AnnouncedWallet
+ * @property {{ uuid: string, name: string, icon: string, rdns: string }} info
+ * @property {Provider} provider
+ */
+
+/**
+ * What the server offers to sign.
+ *
+ * @typedef {object} Offer
+ * @property {string} message
+ * @property {string} nonce
+ * @property {string} expiresAt
+ * @property {string} domain
+ * @property {string} uri
+ * @property {string} version
+ * @property {string} statement
+ * @property {number[]} chainIds
+ */
+
+/**
+ * @typedef {object} User
+ * @property {string} id
+ * @property {string} address
+ * @property {string[]} roles
+ * @property {string[]} permissions
+ * @property {string} createdAt
+ * @property {string} lastLoginAt
+ */
+
+/**
+ * @typedef {object} Session
+ * @property {string} id
+ * @property {boolean} current
+ * @property {string} createdAt
+ * @property {string} lastSeenAt
+ * @property {string} idleExpiresAt
+ * @property {string} expiresAt
+ * @property {string} ip
+ * @property {string} [lastIp]
+ * @property {number} chainId
+ * @property {'cookie' | 'bearer'} transport
+ * @property {{ name: string, browser: string, os: string, type: string }} device
+ * @property {string} [elevatedUntil]
+ * @property {boolean} [stepUpRequired]
+ */
+
+/**
+ * What a sign-in or a step-up has given. A step-up gives no user.
+ *
+ * @typedef {object} Grant
+ * @property {Session} session
+ * @property {User} [user]
+ * @property {string[]} [evicted]
+ */
+
+/**
+ * The answer of a login, a refresh or a step-up.
+ *
+ * @typedef {Grant & { expiresIn: number, accessToken?: string, refreshToken?: string }} Tokens
+ */
+
+/** @typedef {{ accessToken: string, refreshToken: string }} Pair */
+
+/**
+ * The state of the client. It is the same object until it changes.
+ * `otherAccount` is the account to which the wallet has switched, if that is
+ * not the user's. `reason` is missing if it is not known.
+ *
+ * @typedef {{ status: 'loading' }
+ *   | { status: 'signedOut', reason?: string }
+ *   | { status: 'signedIn', user: User, session: Session, otherAccount?: string }} Snapshot
+ */
+
+/**
+ * @typedef {object} Event
+ * @property {number} v
+ * @property {string} id
+ * @property {string} time
+ * @property {string} type
+ * @property {string} sessionId
+ * @property {string} [ip]
+ * @property {string} [device]
+ * @property {string} outcome
+ * @property {string} [reason]
+ */
+
+/** @typedef {{ limit?: number, cursor?: string }} Page */
+
+/** @typedef {{ value: any, etag: string }} Versioned */
+
+/** @typedef {{ ifMatch?: string, ifNoneMatch?: '*' }} Conditions */
+
+/**
+ * Preferences belong to the account.
+ *
+ * @typedef {object} Preferences
+ * @property {() => Promise<Versioned>} get
+ * @property {(changes: object, etag?: string) => Promise<Versioned>} patch
+ *   merges changes; null deletes a member. Without etag any version is changed
+ */
+
+/**
+ * State belongs to the session and ends with it.
+ *
+ * @typedef {object} SessionState
+ * @property {(page?: Page) => Promise<{ keys: { key: string, size: number, expiresAt: string }[], used: number, quota: number, next?: string }>} list
+ * @property {(key: string) => Promise<Versioned | undefined>} get returns
+ *   undefined if there is no such key
+ * @property {(key: string, value: any, options?: Conditions & { ttl?: number }) => Promise<string>} set
+ *   returns the new ETag
+ * @property {(key: string, options?: Conditions) => Promise<void>} remove
+ */
+
+/**
+ * A client of one API. Its functions need no `this`.
+ *
+ * @typedef {object} Latchkey
+ * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch calls
+ *   the API, or another one that Latchkey guards, with the credentials. A path
+ *   that begins with `/` is one of the API. Other origins get a plain request
+ * @property {(account: { address: string, chainId: number }) => Promise<Offer>} prepare
+ *   fetches the message ahead, so that signIn calls the wallet in the click
+ *   itself. Some wallets and browsers open no window otherwise
+ * @property {(who: Provider | Signer | Signed) => Promise<Grant>} signIn signs in with
+ *   an EIP-1193 provider, or with an account and its function that signs. It
+ *   also takes a message of prepare that was signed already
+ * @property {(wallet?: Wallet) => Promise<Grant>} stepUp renews the session with a
+ *   fresh signature, by default of the wallet that was used last
+ * @property {(options?: { everywhere?: boolean }) => Promise<void>} signOut ends the
+ *   session, or all of the account. It rejects if it could not
+ * @property {(page?: Page) => Promise<{ sessions: Session[], limit: number, next?: string }>} sessions
+ * @property {(id: string) => Promise<void>} endSession
+ * @property {() => Promise<number>} endOtherSessions returns how many have ended
+ * @property {(page?: Page) => Promise<{ events: Event[], next?: string }>} activity
+ * @property {Preferences} preferences
+ * @property {SessionState} state
+ * @property {(found?: (wallet: AnnouncedWallet) => void, options?: { signal?: AbortSignal })
+ *   => AnnouncedWallet[]} wallets returns the wallets of this browser, and calls
+ *   found for each, also for those that announce themselves later
+ * @property {(provider: Provider) => void} watch notices if the provider's account
+ *   changes. signIn does this itself
+ * @property {() => Snapshot} getSnapshot
+ * @property {(subscriber: () => void) => () => void} subscribe calls a function at
+ *   each change, and returns the function that stops that. The client listens
+ *   to other tabs, and keeps the session fresh while the page is used, as long
+ *   as it has a subscriber
+ * @property {() => void} dispose ends everything that was started
+ */
+
+export {}

@@ -1,0 +1,63 @@
+/**
+ * @param {Options} options
+ * @param {{ stepUp(): Promise<boolean>, start(): void, stop(): void }} hooks
+ */
+export function createSession(options: Options, hooks: {
+    stepUp(): Promise<boolean>;
+    start(): void;
+    stop(): void;
+}): {
+    state: {
+        getSnapshot: () => Snapshot;
+        isRunning: () => boolean;
+        subscribe(subscriber: () => void): () => void;
+        set(next: Snapshot): void;
+        publish: (message: unknown) => void | undefined;
+        disposed: AbortSignal;
+        dispose(): void;
+    };
+    call: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
+    sendOwn: (path: string, init?: RequestInit) => Promise<Response>;
+    request: (path: string, init?: RequestInit) => Promise<Response>;
+    markUsed: () => void;
+    begin: (grant: Tokens) => Promise<void>;
+    confirm: (signed: {
+        message: string;
+        signature: string;
+    }) => Promise<Tokens>;
+    end: (reason?: string, isSignOut?: boolean) => Promise<void>;
+    signOut: ({ everywhere }?: {
+        everywhere?: boolean;
+    }) => Promise<void>;
+    switchAccount: (account: string) => void;
+};
+export function json(method: string, body: unknown, headers?: Record<string, string>): RequestInit;
+/**
+ * What has happened to a call so far.
+ */
+export type Attempt = {
+    method: string;
+    signal?: AbortSignal | null | undefined;
+    /**
+     * whether the body can be sent twice
+     */
+    isRepeatable: boolean;
+    /**
+     * the version at which it was sent last
+     */
+    sent: number;
+    /**
+     * whether it goes to an API that Latchkey guards
+     */
+    guarded?: boolean | undefined;
+    waits: number;
+    done: Set<string>;
+    /**
+     * of its refresh
+     */
+    refusal?: LatchkeyError | undefined;
+};
+import type { Options } from './types.js';
+import type { Snapshot } from './types.js';
+import type { Tokens } from './types.js';
+import { LatchkeyError } from './errors.js';
