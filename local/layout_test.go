@@ -322,6 +322,7 @@ var layers = []struct {
 	{"shared/redisconn", system},
 	{"shared/boot", nil},
 	{"functions", nil},
+	{"client", slices.Concat(netHTTP, awsSDK, goRedis, []string{"os", "latchkey"})},
 	{"local", nil},
 }
 
