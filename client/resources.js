@@ -1,7 +1,7 @@
 // The rest of the API, one function for each endpoint.
 
 import { check } from './errors.js'
-import { json } from './session.js'
+import { json } from './sending.js'
 
 /** @import { Conditions, Latchkey, Preferences, SessionState, Versioned } from './types.js' */
 

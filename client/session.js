@@ -1,7 +1,8 @@
 // One session: its calls, its refreshes, and how it begins and ends.
 
-import { LatchkeyError, check, errorOf, isBareDenial, readProblem } from './errors.js'
+import { LatchkeyError, check, isBareDenial, readProblem } from './errors.js'
 import { isRepeatable, waitToRepeat } from './requests.js'
+import { baseOf, json, originOf, partsOf, plainFetch, request, send, sendOwn } from './sending.js'
 import { createState, isBrowser } from './state.js'
 import { createTokens } from './tokens.js'
 
@@ -27,33 +28,12 @@ const RETRY_LOADING_MS = 10_000
 const COOKIES_BLOCKED =
   'the browser kept no cookie: use one registrable domain, no frame, no private window'
 
-/** @param {string} url */
-const originOf = url => new URL(url, globalThis.location?.href).origin
-
-/**
- * Returns what a Request holds. A URL and a string have nothing of it.
- *
- * @param {RequestInfo | URL} input
- * @returns {Partial<Request>}
- */
-const partsOf = input => /** @type {any} */ (input)
-
-/**
- * @param {string} method
- * @param {unknown} body
- * @param {Record<string, string>} [headers]
- * @returns {RequestInit}
- */
-export const json = (method, body, headers) => ({
-  method, headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body),
-})
-
 /**
  * @param {Options} options
  * @param {{ stepUp(): Promise<boolean>, start(): void, stop(): void }} hooks
  */
 export function createSession(options, hooks) {
-  const base = options.url.replace(/\/+$/, '')
+  const base = baseOf(options)
   const isBearer = options.transport === 'bearer'
   const isShared = !isBearer || !!options.storage
   const tokens = createTokens(isBearer ? options.storage : undefined, `latchkey:${base}`)
@@ -99,69 +79,10 @@ export function createSession(options, hooks) {
   // A server has no cookies, and keeps nothing between requests.
   const isInert = () => !isBearer && !isBrowser()
 
-  // --- Sending ---
-
-  /** @type {typeof fetch} */
-  const plainFetch = (input, init) => (options.fetch ?? fetch)(input, init)
+  // --- Calls, and what their answers ask for ---
 
   /** @param {string} origin */
   const isGuarded = origin => options.guarded?.map(originOf).includes(origin)
-
-  /**
-   * Sends one request with the credentials. No redirect is followed with a
-   * header or a body that holds one: it could lead to another origin.
-   *
-   * @param {RequestInfo} input
-   * @param {RequestInit} init
-   * @param {boolean} [isOwn] whether it is one of the client's own, which holds
-   *   tokens in its body, if at all
-   */
-  async function send(input, init, isOwn) {
-    const headers = new Headers(init.headers ?? partsOf(input).headers)
-    const pair = isOwn ? undefined : await tokens.get()
-    if (pair) headers.set('Authorization', `Bearer ${pair.accessToken}`)
-    if (options.deviceId) headers.set('X-Device-Id', options.deviceId)
-    const isConfined = isOwn || isBearer || options.deviceId
-    return plainFetch(input, {
-      ...init,
-      headers,
-      credentials: isBearer ? 'omit' : 'include',
-      redirect: isConfined ? 'error' : init.redirect,
-    })
-  }
-
-  /**
-   * Sends a request to a path of the API, without repeating anything.
-   *
-   * @param {string} path
-   * @param {RequestInit} [init]
-   */
-  async function sendOwn(path, init = {}) {
-    try {
-      return await send(base + path, init, true)
-    } catch (cause) {
-      throw new LatchkeyError('network_error', 0, { detail: 'lost' }, cause)
-    }
-  }
-
-  /**
-   * As sendOwn, but waits and repeats if the server asks for it. For requests
-   * that may be sent twice.
-   *
-   * @param {string} path
-   * @param {RequestInit} [init]
-   */
-  async function request(path, init) {
-    const attempt = { method: 'GET', isRepeatable: true, waits: 0 }
-    for (;;) {
-      const answer = await sendOwn(path, init)
-      if (answer.ok) return answer
-      const error = await errorOf(answer)
-      if (!await waitToRepeat(answer, error.code, attempt)) throw error
-    }
-  }
-
-  // --- Calls, and what their answers ask for ---
 
   /**
    * Sends a call. If the answer says how the call can succeed, it does that and
@@ -176,7 +97,7 @@ export function createSession(options, hooks) {
     const url = request.url ?? String(input).replace(/^\/(?!\/)/, base + '/')
     const origin = originOf(url)
     const guarded = isGuarded(origin)
-    if (origin !== originOf(base) && !guarded) return plainFetch(input, init)
+    if (origin !== originOf(base) && !guarded) return plainFetch(options, input, init)
     const { method = request.method ?? 'GET', signal = request.signal } = init
     /** @type {Attempt} */
     const attempt = {
@@ -185,7 +106,7 @@ export function createSession(options, hooks) {
     }
     for (;;) {
       attempt.sent = version
-      const answer = await send(request.clone?.() ?? url, init)
+      const answer = await send(options, request.clone?.() ?? url, init, await tokens.get())
       if (answer.ok || isInert() || !await remedy(attempt, answer)) return answer
       if (!attempt.isRepeatable) return answer
     }
@@ -291,7 +212,7 @@ export function createSession(options, hooks) {
    */
   async function requestRotation(pair) {
     const init = pair ? json('POST', { refreshToken: pair.refreshToken }) : { method: 'POST' }
-    const rotation = async () => (await request('/auth/refresh', init)).json()
+    const rotation = async () => (await request(options, '/auth/refresh', init)).json()
     return rotation().catch(error => {
       if (error.status) throw error
       return rotation()
@@ -378,7 +299,7 @@ export function createSession(options, hooks) {
   /** Checks that the browser sends the cookies that a login has set. */
   async function checkCookies() {
     if (isBearer) return
-    const answer = await sendOwn('/api/profile').catch(() => undefined)
+    const answer = await sendOwn(options, '/api/profile').catch(() => undefined)
     const { code } = answer ? await readProblem(answer) : {}
     if (code === 'no_credentials') {
       throw new LatchkeyError('cookies_blocked', 401, { detail: COOKIES_BLOCKED })
@@ -403,7 +324,7 @@ export function createSession(options, hooks) {
   async function signOut({ everywhere = false } = {}) {
     const pair = await tokens.get()
     const body = json('POST', { everywhere, refreshToken: pair?.refreshToken })
-    const answer = await sendOwn('/auth/logout', body)
+    const answer = await sendOwn(options, '/auth/logout', body)
     const hasEnded = answer.status === 401
     if (answer.ok || hasEnded) await end('logged_out', true)
     if (everywhere || !hasEnded) await check(answer)
@@ -420,7 +341,8 @@ export function createSession(options, hooks) {
     while (refreshing) await refreshing.catch(() => {})
     const sending = (async () => {
       const refreshToken = (await tokens.get())?.refreshToken
-      const answer = await sendOwn('/auth/step-up', json('POST', { ...signed, refreshToken }))
+      const body = json('POST', { ...signed, refreshToken })
+      const answer = await sendOwn(options, '/auth/step-up', body)
       const grant = await (await check(answer)).json()
       await tokens.write(grant)
       accept(grant)
@@ -464,7 +386,6 @@ export function createSession(options, hooks) {
   }
 
   return {
-    state, call, sendOwn, request,
-    markUsed, begin, confirm, end, signOut, switchAccount,
+    state, call, markUsed, begin, confirm, end, signOut, switchAccount,
   }
 }

@@ -1,7 +1,7 @@
 // Signed messages: sign-in and step-up.
 
 import { LatchkeyError, check } from './errors.js'
-import { json } from './session.js'
+import { json, request, sendOwn } from './sending.js'
 import { accountOf, signWith } from './wallets.js'
 
 /** @import { Grant, Offer, Options, Provider, Signed, Signer, Wallet } from './types.js' */
@@ -87,7 +87,7 @@ export function createSigning(options, session, watch) {
    */
   async function requestNonce(account) {
     const query = new URLSearchParams({ transport, .../** @type {any} */ (account) })
-    return (await session.request(`/auth/nonce?${query}`)).json()
+    return (await request(options, `/auth/nonce?${query}`)).json()
   }
 
   /**
@@ -165,7 +165,7 @@ export function createSigning(options, session, watch) {
   async function logIn({ message, signature }) {
     if (prepared?.message === message) prepared = undefined
     const body = json('POST', { message, signature, transport, deviceName })
-    const answer = await check(await session.sendOwn('/auth/login', body))
+    const answer = await check(await sendOwn(options, '/auth/login', body))
     const grant = await answer.json()
     await session.begin(grant)
     return withoutTokens(grant)

@@ -17,8 +17,6 @@ export function createSession(options: Options, hooks: {
         dispose(): void;
     };
     call: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
-    sendOwn: (path: string, init?: RequestInit) => Promise<Response>;
-    request: (path: string, init?: RequestInit) => Promise<Response>;
     markUsed: () => void;
     begin: (grant: Tokens) => Promise<void>;
     confirm: (signed: {
@@ -31,7 +29,6 @@ export function createSession(options: Options, hooks: {
     }) => Promise<void>;
     switchAccount: (account: string) => void;
 };
-export function json(method: string, body: unknown, headers?: Record<string, string>): RequestInit;
 /**
  * What has happened to a call so far.
  */
