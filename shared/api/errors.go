@@ -90,10 +90,12 @@ type loginError struct {
 	reason string // one stable word for the audit log
 	cause  error
 	// transport of the login; zero for a step-up. cookieless says that it is
-	// the cookie transport, and that the request has no pre-login cookie. The
-	// client knows both.
+	// the cookie transport, and that the request has no pre-login cookie.
+	// recent says that the cookie cannot have expired since the message was
+	// issued. The client knows all three.
 	transport  session.Transport
 	cookieless bool
+	recent     bool
 }
 
 // Error implements error.
@@ -111,6 +113,16 @@ func (e *loginError) detail(local bool) string {
 		detail += ": " + e.explain()
 	}
 	return detail
+}
+
+// members returns what programs are told besides the code. A browser that has
+// not kept a recent cookie keeps none. As in the detail, that is said whichever
+// rule the login broke.
+func (e *loginError) members() map[string]any {
+	if e.cookieless && e.recent {
+		return map[string]any{"reason": "no_prelogin_cookie"}
+	}
+	return nil
 }
 
 // explain says which rule the login broke, for a developer.
@@ -139,7 +151,7 @@ func problemOf(err error, local bool) *problem {
 		return fail(codeInvalidMessage, syntax.Error())
 	}
 	if login, ok := errors.AsType[*loginError](err); ok {
-		return fail(codeLoginFailed, login.detail(local))
+		return &problem{code: codeLoginFailed, detail: login.detail(local), members: login.members()}
 	}
 	if ended, ok := errors.AsType[*session.EndedError](err); ok {
 		detail := "the session has ended: sign in again"

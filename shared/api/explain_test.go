@@ -81,8 +81,8 @@ func TestLogin_explainsAnUnknownNonce(t *testing.T) {
 }
 
 // Outside local development the page is told one thing: that its request has no
-// pre-login cookie. That is told whichever rule the login broke, so the answers
-// are alike.
+// pre-login cookie, and for programs, that its browser keeps none. That is told
+// whichever rule the login broke, so the answers are alike.
 func TestLogin_withoutPreLoginCookie(t *testing.T) {
 	w, alice := newWorld(t, redistest.Embedded(t)), newAccount(t)
 	const plain = "the login was not accepted"
@@ -102,14 +102,23 @@ func TestLogin_withoutPreLoginCookie(t *testing.T) {
 		},
 		"another browser's nonce": func() map[string]any { return page.body(alice, page.message(alice).String()) },
 	}
+	explains := func(name string, got answer, detail, reason string) {
+		t.Helper()
+		got.wants(401, refused)
+		equal(t, name, got.text("detail"), detail)
+		equal(t, name+": the reason", got.text("reason"), reason)
+	}
 	for name, body := range attempts {
 		bare := w.browser() // never asked for a nonce
-		equal(t, name+", no cookie", bare.login(body()).wants(401, refused).text("detail"), cookieless)
+		explains(name+", no cookie", bare.login(body()), cookieless, "no_prelogin_cookie")
+		late := body()
+		w.clock.add(w.store.NonceLife() + time.Millisecond)
+		explains(name+", late, no cookie", bare.login(late), cookieless, "")
 		bare.nonce()
-		equal(t, name+", with a cookie", bare.login(body()).wants(401, refused).text("detail"), plain)
+		explains(name+", with a cookie", bare.login(body()), plain, "")
 		spoken := body()
 		spoken["transport"] = "bearer"
-		equal(t, name+", bearer", w.script().login(spoken).wants(401, refused).text("detail"), plain)
+		explains(name+", bearer", w.script().login(spoken), plain, "")
 	}
 	for _, line := range w.lines("request") {
 		if line["problem"] != nil {

@@ -120,6 +120,9 @@ func (x *exchange) signIn(try attempt) (session.Grant, error) {
 	if failed, ok := errors.AsType[*loginError](err); ok {
 		failed.transport = try.client.Transport
 		failed.cookieless = failed.transport == session.Cookie && try.browser == ""
+		// The cookie lives twice as long as the nonce.
+		age := x.api.now().Sub(try.message.IssuedAt.Instant())
+		failed.recent = age <= x.api.store.NonceLife()
 		x.countFailure()
 	}
 	return g, err
