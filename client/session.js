@@ -6,7 +6,7 @@ import { baseOf, json, originOf, partsOf, plainFetch, request, send, sendOwn } f
 import { createState, isBrowser } from './state.js'
 import { createTokens } from './tokens.js'
 
-/** @import { Options, Pair, Snapshot, Tokens, User } from './types.js' */
+/** @import { Options, Pair, Snapshot, Tokens } from './types.js' */
 
 /**
  * What has happened to a call so far.
@@ -284,24 +284,32 @@ export function createSession(options, hooks) {
   }
 
   /**
-   * Begins a session after a login.
+   * Sends a signed message for a sign-in, and begins its session. The server
+   * ends the session that this client has: its cookies or its token go along.
    *
-   * @param {Tokens} grant
+   * @param {object} login
+   * @returns {Promise<Tokens>}
    */
-  async function begin(grant) {
+  async function begin(login) {
+    const answer = await sendOwn(options, '/auth/login', json('POST', login), await tokens.get())
+    await checkCookies(answer)
+    const grant = await (await check(answer)).json()
     await tokens.write(grant)
     changed(grant.expiresIn)
-    await checkCookies()
-    const user = /** @type {User} */ (grant.user)
-    show({ status: 'signedIn', user, session: grant.session }, grant.expiresIn)
+    if (!isBearer) await sendOwn(options, '/api/profile').then(checkCookies, () => {})
+    const { user, session, expiresIn } = grant
+    show({ status: 'signedIn', user, session }, expiresIn)
+    return grant
   }
 
-  /** Checks that the browser sends the cookies that a login has set. */
-  async function checkCookies() {
-    if (isBearer) return
-    const answer = await sendOwn(options, '/api/profile').catch(() => undefined)
-    const { code } = answer ? await readProblem(answer) : {}
-    if (code === 'no_credentials') {
+  /**
+   * Checks that the browser sends the cookies that were set before.
+   *
+   * @param {Response} answer
+   */
+  async function checkCookies(answer) {
+    const { code, reason } = await readProblem(answer)
+    if (code === 'no_credentials' || reason === 'no_prelogin_cookie') {
       throw new LatchkeyError('cookies_blocked', 401, { detail: COOKIES_BLOCKED })
     }
   }

@@ -1,7 +1,7 @@
 // Signed messages: sign-in and step-up.
 
 import { LatchkeyError, check } from './errors.js'
-import { json, request, sendOwn } from './sending.js'
+import { request } from './sending.js'
 import { accountOf, signWith } from './wallets.js'
 
 /** @import { Grant, Offer, Options, Provider, Signed, Signer, Wallet } from './types.js' */
@@ -164,10 +164,7 @@ export function createSigning(options, session, watch) {
    */
   async function logIn({ message, signature }) {
     if (prepared?.message === message) prepared = undefined
-    const body = json('POST', { message, signature, transport, deviceName })
-    const answer = await check(await sendOwn(options, '/auth/login', body))
-    const grant = await answer.json()
-    await session.begin(grant)
+    const grant = await session.begin({ message, signature, transport, deviceName })
     return withoutTokens(grant)
   }
 

@@ -1,8 +1,10 @@
 // What the tests share: a local server, browsers, wallets, and a fake API.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { hexToString } from 'viem'
@@ -12,11 +14,15 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 /** Is the origin of the pages in the tests. */
 export const PAGE = 'http://localhost:5173'
 
-/** Returns the path of the local server, which LATCHKEY_SERVER may name. */
+/**
+ * Returns the path of the local server, which LATCHKEY_SERVER names. Without it
+ * the server is built, for this process alone, so it is never an earlier one.
+ */
 function binary() {
-  const path = process.env.LATCHKEY_SERVER ?? `${root}build/client/local`
-  if (process.env.LATCHKEY_SERVER || existsSync(path)) return path
-  mkdirSync(`${root}build/client`, { recursive: true })
+  if (process.env.LATCHKEY_SERVER) return process.env.LATCHKEY_SERVER
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-server-'))
+  process.on('exit', () => rmSync(folder, { recursive: true }))
+  const path = process.env.LATCHKEY_SERVER = join(folder, 'local')
   const env = { ...process.env, CGO_ENABLED: '0' }
   execFileSync('go', ['build', '-o', path, './local'], { cwd: root, env, stdio: 'inherit' })
   return path
@@ -61,6 +67,8 @@ export function createBrowser({ userAgent = 'Mozilla/5.0 (X11; Linux x86_64) Fir
     log: [],
     /** Replaces a request, if it returns or throws something. */
     intercept: undefined,
+    /** Says whether the cookies of an answer are not kept, by its path. */
+    isBlocked: () => false,
     async fetch(input, init = {}) {
       const request = new Request(input, init)
       const headers = new Headers(request.headers)
@@ -72,8 +80,9 @@ export function createBrowser({ userAgent = 'Mozilla/5.0 (X11; Linux x86_64) Fir
       }
       const send = () => fetch(new Request(request, { headers }))
       const answer = await browser.intercept?.(request, send) ?? await send()
-      if (isWithCookies) answer.headers.getSetCookie().forEach(keepCookie)
-      browser.log.push(`${request.method} ${new URL(request.url).pathname} ${answer.status}`)
+      const { pathname } = new URL(request.url)
+      if (isWithCookies && !browser.isBlocked(pathname)) answer.headers.getSetCookie().forEach(keepCookie)
+      browser.log.push(`${request.method} ${pathname} ${answer.status}`)
       return answer
     },
     count: entry => browser.log.filter(line => line.startsWith(entry)).length,

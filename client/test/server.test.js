@@ -245,20 +245,39 @@ test('a wallet on a chain that is not accepted signs for one that is', async t =
   assert.equal(client.getSnapshot().session.chainId, 8453)
 })
 
-test('a sign-in that leaves no cookie is cookies_blocked', async t => {
-  openPage(t)
-  const { client, browser } = open(t)
-  browser.intercept = async (request, send) => {
-    const answer = await send()
-    return request.url.endsWith('/auth/login') ? new Response(answer.body, { status: answer.status }) : answer
-  }
-  await assert.rejects(client.signIn(createWallet()), error => {
-    assert.ok(error instanceof LatchkeyError)
-    assert.equal(error.code, 'cookies_blocked')
-    assert.match(error.detail, /registrable domain/)
-    return true
+for (const [name, isBlocked] of [
+  ['the cookies of a login', path => path === '/auth/login'],
+  ['any cookie', () => true],
+]) {
+  test(`a sign-in in a browser that does not keep ${name} is cookies_blocked`, async t => {
+    openPage(t)
+    const { client, browser } = open(t)
+    browser.isBlocked = isBlocked
+    const wallet = createWallet()
+    await assert.rejects(client.signIn(wallet), error => {
+      assert.ok(error instanceof LatchkeyError)
+      assert.equal(error.code, 'cookies_blocked')
+      assert.match(error.detail, /registrable domain.*frame.*private window/)
+      return true
+    })
+    assert.notEqual(client.getSnapshot().status, 'signedIn')
+    browser.isBlocked = () => false
+    assert.equal((await client.signIn(wallet)).user.address, wallet.address)
   })
-  assert.notEqual(client.getSnapshot().status, 'signedIn')
+}
+
+test('a new sign-in ends the session of the tab, also that of another account', async t => {
+  openPage(t)
+  for (const transport of ['cookie', 'bearer']) {
+    const { client, wallet } = await signedIn(t, { transport })
+    const first = client.getSnapshot().session.id
+    await client.signIn(wallet)
+    assert.deepEqual((await client.sessions()).sessions.map(s => s.current), [true], transport)
+    await client.signIn(createWallet())
+    const { client: other } = await signedIn(t, { transport, wallet })
+    const { sessions } = await other.sessions()
+    assert.deepEqual([sessions.length, sessions[0].id === first], [1, false], transport)
+  }
 })
 
 test('a failed sign-in says so, with the id of the request', async t => {

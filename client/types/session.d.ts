@@ -18,7 +18,7 @@ export function createSession(options: Options, hooks: {
     };
     call: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
     markUsed: () => void;
-    begin: (grant: Tokens) => Promise<void>;
+    begin: (login: object) => Promise<Tokens>;
     confirm: (signed: {
         message: string;
         signature: string;
