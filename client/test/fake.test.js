@@ -105,6 +105,8 @@ for (const [name, method, first, repeated] of [
   ['a read after a 503', 'GET', busy(503, 'unavailable'), true],
   ['a read after a 429', 'GET', busy(429, 'rate_limited'), true],
   ['a change after our 429', 'POST', busy(429, 'rate_limited'), true],
+  ['a read after a 429 of API Gateway', 'GET', busy(429), true],
+  ['a change after a 429 of API Gateway', 'POST', busy(429), false],
   ['a change after a 503', 'POST', busy(503, 'unavailable'), false],
   ['a read without Retry-After', 'GET', () => problem(503, 'unavailable'), false],
   ['a read after an hour', 'GET', () => problem(503, 'unavailable', {}, { 'retry-after': '3600' }), false],
@@ -114,8 +116,10 @@ for (const [name, method, first, repeated] of [
     const { api, client } = await signedIn(t, { [`${method} /thing`]: series(first, () => answer({})) })
     const call = client.fetch('/thing', { method })
     await settle()
+    t.mock.timers.tick(2999)
+    await settle()
     assert.equal(api.count(`${method} /thing`), 1)
-    t.mock.timers.tick(3000)
+    t.mock.timers.tick(1)
     await settle()
     assert.equal(api.count(`${method} /thing`), repeated ? 2 : 1)
     assert.equal((await call).ok, repeated)
@@ -142,6 +146,13 @@ test('Retry-After: an abort ends the wait', async t => {
   await settle()
   controller.abort()
   await assert.rejects(call, { name: 'AbortError' })
+})
+
+test('Retry-After: a body that cannot be sent twice does not wait', async t => {
+  useClock(t)
+  const { client } = await signedIn(t, { 'POST /thing': busy(429, 'rate_limited') })
+  const body = (async function* () { yield new Uint8Array(3) })()
+  assert.equal((await client.fetch('/thing', { method: 'POST', body, duplex: 'half' })).status, 429)
 })
 
 test('a sign-in, a step-up and a sign-out are not repeated by themselves', async t => {
@@ -174,12 +185,110 @@ test('after a 503 of a sign-in retry() sends the same signed message', async t =
 
 test('other failures of a sign-in have no retry, and the next one has a new message', async t => {
   openPage(t)
-  const { api, client } = open(t, { 'POST /auth/login': series(() => problem(401, 'login_failed'), () => answer(login())) })
+  const { api, client } = open(t, {
+    'POST /auth/login': series(() => problem(401, 'login_failed'), () => answer(login())),
+  })
   await client.prepare(signer)
   const error = await client.signIn(signer).catch(e => e)
   assert.equal(error.retry, undefined)
   await client.signIn(signer)
   assert.equal(api.count('GET /auth/nonce'), 2)
+})
+
+test('sign-ins at the same time share one attempt, and a later one does not', async t => {
+  openPage(t)
+  const { api, client } = open(t)
+  let signatures = 0
+  const counted = () => ({ ...signer, sign: async () => `0x${++signatures}` })
+  const [a, b] = await Promise.all([client.signIn(counted()), client.signIn(counted())])
+  assert.equal(a, b)
+  assert.deepEqual([signatures, api.count('POST /auth/login')], [1, 1])
+  await client.signIn(counted())
+  assert.deepEqual([signatures, api.count('POST /auth/login')], [2, 2])
+})
+
+test('a rejected signature leaves its nonce for the next try, another failure does not', async t => {
+  openPage(t)
+  const { api, client } = open(t)
+  const failing = error => ({ ...signer, sign: () => Promise.reject(error) })
+  await client.prepare(signer)
+  await assert.rejects(client.signIn(failing(Object.assign(new Error('no'), { code: 4001 }))), { code: 4001 })
+  await client.signIn(signer)
+  assert.equal(api.count('GET /auth/nonce'), 1)
+  await assert.rejects(client.signIn(failing(new Error('closed'))), { message: 'closed' })
+  await client.signIn(signer)
+  assert.equal(api.count('GET /auth/nonce'), 3)
+})
+
+test('the nonce of a message that was signed already is not used again', async t => {
+  openPage(t)
+  const { api, client } = open(t)
+  const { message } = await client.prepare(signer)
+  await client.signIn({ message, signature: '0x00' })
+  await client.signIn(signer)
+  assert.equal(api.count('GET /auth/nonce'), 2)
+})
+
+test('a message that was prepared for another account or chain is not used', async t => {
+  openPage(t)
+  const { api, client } = open(t)
+  await client.prepare({ address: '0x00000000000000000000000000000000000000b2', chainId: 1 })
+  await client.signIn(signer)
+  await client.prepare({ ...signer, chainId: 8453 })
+  await client.signIn(signer)
+  assert.equal(api.count('GET /auth/nonce'), 4)
+})
+
+test('a message that was prepared is not used after the wallet has switched', async t => {
+  const { api, client } = await signedIn(t)
+  const wallet = createWallet()
+  client.watch(wallet)
+  await client.prepare(signer)
+  wallet.switchTo(['0x00000000000000000000000000000000000000b2'])
+  wallet.sign = async () => '0x00'
+  await client.signIn(wallet)
+  assert.equal(api.count('GET /auth/nonce'), 2)
+})
+
+test('a message that could not be prepared is requested again', async t => {
+  openPage(t)
+  const { client } = open(t, { 'GET /auth/nonce': series(unreachable, nonce) })
+  await assert.rejects(client.prepare(signer), { code: 'network_error' })
+  assert.ok((await client.prepare(signer)).message)
+})
+
+test('after prepare the wallet is called in the click itself', async t => {
+  openPage(t)
+  const { client } = open(t)
+  await client.prepare(signer)
+  let isCalled = false
+  const signingIn = client.signIn({ ...signer, sign: async () => { isCalled = true; return '0x00' } })
+  assert.ok(isCalled)
+  await signingIn
+})
+
+test('a chain that is not accepted is replaced by the first that is', async t => {
+  openPage(t)
+  const { api, client } = open(t, {
+    'GET /auth/nonce': request => /chainId=137/.test(request.url) ? problem(400, 'invalid_request') : nonce(),
+  })
+  await client.signIn({ ...signer, chainId: 137 })
+  assert.match(api.requests[2].request.url, /chainId=1$/)
+  api.routes['GET /auth/nonce'] = () => problem(503, 'unavailable')
+  await assert.rejects(client.signIn(signer), { code: 'unavailable' })
+  assert.equal(api.count('GET /auth/nonce'), 4, 'only an answer that refuses the chain')
+})
+
+test('a provider is asked for its account, and signs the server’s message in hex', async t => {
+  openPage(t)
+  const { api, client } = open(t)
+  const asked = []
+  const answers = { eth_requestAccounts: [USER.address], eth_chainId: '0x1', personal_sign: '0x00' }
+  await client.signIn({ request: async call => { asked.push(call); return answers[call.method] } })
+  const { message } = await nonce().json()
+  assert.deepEqual(asked.at(-1).params, [`0x${Buffer.from(message).toString('hex')}`, USER.address])
+  const { body } = api.requests.find(r => r.name === 'POST /auth/login')
+  assert.equal(JSON.parse(body).message, message)
 })
 
 test('two wallets at the same time do not sign the same nonce', async t => {
@@ -202,11 +311,78 @@ test('a message that was prepared long ago is not used', async t => {
   assert.equal(api.count('GET /auth/nonce'), 2)
 })
 
+// --- Step-up ---
+
+/** Opens a page whose calls need a step-up until there was one. */
+function needsStepUp(t, onStepUp) {
+  let isDone = false
+  return signedIn(t, {
+    'GET /thing': () => isDone ? answer({}) : problem(401, 'step_up_required'),
+    'POST /auth/step-up': () => { isDone = true; return answer(grant()) },
+  }, { onStepUp })
+}
+
+test('step-up: calls at the same time share one question to the user, and are repeated', async t => {
+  let asked = 0
+  const { api, client } = await needsStepUp(t, async confirm => { asked++; await confirm(signer) })
+  const answers = await Promise.all([client.fetch('/thing'), client.fetch('/thing')])
+  assert.deepEqual(answers.map(({ status }) => status), [200, 200])
+  assert.deepEqual([asked, api.count('POST /auth/step-up'), api.count('GET /thing')], [1, 1, 4])
+})
+
+test('step-up: the wallet is called in the click itself', async t => {
+  const { client } = await needsStepUp(t, async confirm => {
+    let isCalled = false
+    const confirming = confirm({ sign: async () => { isCalled = true; return '0x00' } })
+    assert.ok(isCalled)
+    await confirming
+  })
+  assert.equal((await client.fetch('/thing')).status, 200)
+})
+
+test('step-up: a second click does not use the same nonce', async t => {
+  const { api, client } = await needsStepUp(t, async confirm => {
+    await confirm({ sign: () => Promise.reject(new Error('closed')) }).catch(() => {})
+    await confirm(signer)
+  })
+  assert.equal((await client.fetch('/thing')).status, 200)
+  assert.equal(api.count('GET /auth/nonce'), 2)
+})
+
+test('step-up: if the user declines, the call is not repeated', async t => {
+  const { api, client } = await needsStepUp(t, () => {})
+  assert.equal((await client.fetch('/thing')).status, 401)
+  assert.equal(api.count('GET /thing'), 1)
+  assert.equal(client.getSnapshot().status, 'signedIn')
+})
+
+test('step-up: a call asks once', async t => {
+  let asked = 0
+  const { api, client } = await signedIn(t, {
+    'GET /thing': () => problem(401, 'step_up_required'), 'POST /auth/step-up': () => answer(grant()),
+  }, { onStepUp: confirm => { asked++; return confirm(signer) } })
+  assert.equal((await client.fetch('/thing')).status, 401)
+  assert.deepEqual([asked, api.count('GET /thing')], [1, 2])
+})
+
+test('step-up: a call that was sent before one does not ask for another', async t => {
+  const late = pending()
+  const { client } = await signedIn(t, {
+    'GET /thing': series(() => late.promise, () => answer({})), 'POST /auth/step-up': () => answer(grant()),
+  }, { onStepUp: () => assert.fail('the user was asked') })
+  const call = client.fetch('/thing')
+  await settle()
+  await client.stepUp(signer)
+  late.resolve(problem(401, 'step_up_required'))
+  assert.equal((await call).status, 200)
+})
+
 // --- Decisions by code ---
 
 test('a bare 401 decides nothing', async t => {
   useClock(t)
-  const { api, client } = await signedIn(t, { 'GET /thing': () => answer({ message: 'Unauthorized' }, { status: 401 }) })
+  const bare = () => answer({ message: 'Unauthorized' }, { status: 401 })
+  const { api, client } = await signedIn(t, { 'GET /thing': bare })
   t.mock.timers.tick(60_000)
   assert.equal((await client.fetch('/thing')).status, 401)
   assert.equal(api.count('POST /auth/refresh'), 0)
@@ -230,11 +406,12 @@ test('a refused refresh does not decide: another tab may have renewed the cookie
 })
 
 test('a refused refresh and a refused call: the session is over, with the reason', async t => {
-  const { client } = await signedIn(t, {
+  const { api, client } = await signedIn(t, {
     'GET /thing': expired, 'POST /auth/refresh': () => problem(401, 'session_ended', { reason: 'idle_timeout' }),
   })
   await client.fetch('/thing')
   assert.deepEqual(client.getSnapshot(), { status: 'signedOut', reason: 'idle_timeout' })
+  assert.equal(api.count('POST /auth/refresh'), 1)
 })
 
 test('two calls that learn of the end leave its reason', async t => {
@@ -260,12 +437,17 @@ test('a late answer about an earlier session does not sign out', async t => {
   assert.equal(client.getSnapshot().status, 'signedIn')
 })
 
-test('a body that cannot be sent twice is not repeated', async t => {
-  const { api, client } = await signedIn(t, { 'POST /thing': expired })
-  const body = new ReadableStream({ start(c) { c.enqueue(new Uint8Array(3)); c.close() } })
-  assert.equal((await client.fetch('/thing', { method: 'POST', body, duplex: 'half' })).status, 401)
-  assert.deepEqual([api.count('POST /thing'), api.count('POST /auth/refresh')], [1, 1])
-})
+for (const [name, bodyOf] of [
+  ['a stream', () => new ReadableStream({ start(c) { c.enqueue(new Uint8Array(3)); c.close() } })],
+  ['an async iterable', async function* () { yield new Uint8Array(3) }],
+]) {
+  test(`${name} cannot be sent twice and is not repeated`, async t => {
+    const { api, client } = await signedIn(t, { 'POST /thing': expired })
+    const init = { method: 'POST', body: bodyOf(), duplex: 'half' }
+    assert.equal((await client.fetch('/thing', init)).status, 401)
+    assert.deepEqual([api.count('POST /thing'), api.count('POST /auth/refresh')], [1, 1])
+  })
+}
 
 test('a Request with a body is repeated with its body', async t => {
   const { api, client } = await signedIn(t, { 'POST /thing': series(expired, () => answer({})) })
@@ -275,7 +457,21 @@ test('a Request with a body is repeated with its body', async t => {
   assert.deepEqual(sent.map(r => [r.body, r.request.headers.get('x-own')]), [['text', '1'], ['text', '1']])
 })
 
+test('an error has the code, status, detail, request id and reason of the answer', async t => {
+  const facts = { detail: 'no', requestId: 'r1', reason: 'evicted' }
+  const { api, client } = await signedIn(t, { 'GET /api/sessions': () => problem(401, 'session_ended', facts) })
+  await assert.rejects(client.sessions(), { name: 'LatchkeyError', code: 'session_ended', status: 401, ...facts })
+  api.routes['GET /api/sessions'] = () => answer({ message: 'Too Many Requests' }, { status: 429 })
+  await assert.rejects(client.sessions(), { code: 'http_429', status: 429, detail: 'Too Many Requests' })
+})
+
 // --- Origins ---
+
+test('a URL that begins with two slashes is not a path of the API', async t => {
+  const { api, client } = await signedIn(t)
+  await assert.rejects(client.fetch('//evil.example/thing'), TypeError) // Node has no base for it
+  assert.deepEqual(api.requests, [])
+})
 
 for (const [name, options, origin, hasCredentials] of [
   ['the API', {}, URL_OF_API, true],
@@ -311,7 +507,9 @@ test('no redirect is followed with a token, a device id or a secret body', async
 })
 
 test('tokens are never in a URL', async t => {
-  const { api, client } = await signedIn(t, { 'GET /thing': series(expired, () => answer({})) }, { transport: 'bearer' })
+  const { api, client } = await signedIn(t, {
+    'GET /thing': series(expired, () => answer({})),
+  }, { transport: 'bearer' })
   await client.fetch('/thing')
   await client.signOut()
   assert.deepEqual(api.requests.filter(r => /lk[ar]_/.test(r.request.url)), [])
@@ -347,7 +545,17 @@ for (const [name, deny] of [
 
 test('guarded: a 403 of the API’s own kind is left alone', async t => {
   useClock(t)
-  const { api, client } = await signedIn(t, { 'GET /orders': denial(403, { error: 'no', message: 'x' }) }, { guarded: [ORDERS] })
+  const own = denial(403, { error: 'no', message: 'x' })
+  const { api, client } = await signedIn(t, { 'GET /orders': own }, { guarded: [ORDERS] })
+  t.mock.timers.tick(60_000)
+  await client.fetch(`${ORDERS}/orders`)
+  assert.equal(api.requests.length, 1)
+})
+
+test('guarded: a 404 of API Gateway is left alone', async t => {
+  useClock(t)
+  const none = denial(404, { message: 'Not Found' })
+  const { api, client } = await signedIn(t, { 'GET /orders': none }, { guarded: [ORDERS] })
   t.mock.timers.tick(60_000)
   await client.fetch(`${ORDERS}/orders`)
   assert.equal(api.requests.length, 1)
@@ -366,6 +574,24 @@ test('guarded: if the session is over, the state says so', async t => {
 })
 
 // --- Refreshes ---
+
+test('calls at the same time share one refresh, and one that was sent before does not refresh', async t => {
+  const late = pending()
+  const { api, client } = await signedIn(t, {
+    'GET /thing': series(() => late.promise, expired, expired, () => answer({})),
+  })
+  const calls = [1, 2, 3].map(() => client.fetch('/thing'))
+  await Promise.all(calls.slice(1))
+  late.resolve(expired())
+  assert.deepEqual((await Promise.all(calls)).map(({ status }) => status), [200, 200, 200])
+  assert.equal(api.count('POST /auth/refresh'), 1)
+})
+
+test('without a token nothing is refreshed', async t => {
+  const { api, client } = open(t, { 'GET /thing': expired }, { transport: 'bearer' })
+  await client.fetch('/thing')
+  assert.equal(api.count('POST /auth/refresh'), 0)
+})
 
 test('a sign-out while a refresh is under way wins', async t => {
   for (const transport of ['cookie', 'bearer']) {
@@ -395,6 +621,22 @@ test('a sign-out while a refresh is under way leaves no token in the store', asy
   await settle()
   await client.signOut()
   late.resolve(answer(grant()))
+  await call
+  assert.equal(store.values.size, 0)
+})
+
+test('a sign-out while the store is read leaves no token in it', async t => {
+  const reading = pending()
+  const store = createStore()
+  const { client } = await signedIn(t, {
+    'GET /thing': expired,
+    'POST /auth/refresh': () => { store.get = () => reading.promise; return answer(grant()) },
+  }, { transport: 'bearer', storage: store })
+  const [before] = store.values.values()
+  const call = client.fetch('/thing')
+  await settle()
+  await client.signOut()
+  reading.resolve(before)
   await call
   assert.equal(store.values.size, 0)
 })
@@ -429,6 +671,63 @@ test('the store is read before a refresh', async t => {
   store.values.set(key, JSON.stringify({ accessToken: 'lka_other', refreshToken: 'lkr_other' }))
   assert.equal((await client.fetch('/thing')).status, 200)
   assert.equal(api.count('POST /auth/refresh'), 0)
+})
+
+test('a reload finds the tokens in the store, and without any asks nobody', async t => {
+  const store = createStore()
+  const options = { transport: 'bearer', storage: store }
+  await signedIn(t, {}, options)
+  for (const [status, requests] of [['signedIn', 1], ['signedOut', 0]]) {
+    const { api, client } = open(t, {}, options)
+    client.subscribe(() => {})
+    await settle()
+    assert.deepEqual([client.getSnapshot().status, api.requests.length], [status, requests])
+    store.values.clear()
+  }
+})
+
+test('the end of a session leaves the tokens that another tab has stored since', async t => {
+  const store = createStore()
+  const { client } = await signedIn(t, {
+    'GET /thing': () => problem(401, 'session_ended', { reason: 'evicted' }),
+  }, { transport: 'bearer', storage: store })
+  const [key] = store.values.keys()
+  const others = JSON.stringify({ accessToken: 'lka_other', refreshToken: 'lkr_other' })
+  store.values.set(key, others)
+  await client.fetch('/thing')
+  assert.equal(store.values.get(key), others)
+})
+
+test('tabs with a store use the tokens of the last refresh', async t => {
+  const store = createStore()
+  const options = { transport: 'bearer', storage: store }
+  const { client } = await signedIn(t, { 'GET /thing': series(expired, () => answer({})) }, options)
+  const other = open(t, {}, options)
+  other.client.subscribe(() => {})
+  await settle()
+  await client.fetch('/thing')
+  await settle()
+  await other.client.fetch('/thing')
+  const { accessToken } = JSON.parse([...store.values.values()][0])
+  assert.equal(other.api.requests.at(-1).request.headers.get('authorization'), `Bearer ${accessToken}`)
+})
+
+test('a step-up waits for a refresh', async t => {
+  const late = pending()
+  const { api, client } = await signedIn(t, {
+    'GET /thing': series(expired, () => answer({})), 'POST /auth/refresh': () => late.promise,
+    'POST /auth/step-up': () => answer(grant()),
+  }, { transport: 'bearer' })
+  const call = client.fetch('/thing')
+  await settle()
+  const steppingUp = client.stepUp(signer)
+  await settle()
+  assert.equal(api.count('POST /auth/step-up'), 0)
+  const next = grant()
+  late.resolve(answer(next))
+  await Promise.all([call, steppingUp])
+  const [{ body }] = api.requests.filter(r => r.name === 'POST /auth/step-up')
+  assert.equal(JSON.parse(body).refreshToken, next.refreshToken)
 })
 
 test('a step-up and a refresh do not cross', async t => {
@@ -475,6 +774,29 @@ test('refresh ahead: only if the page was used since the last refresh', async t 
   assert.equal(api.count('POST /auth/refresh'), 2, 'a call was made')
 })
 
+test('refresh ahead: a click counts, and a short token has its own time', async t => {
+  useClock(t)
+  const { api, page } = await signedIn(t, { 'POST /auth/login': () => answer({ ...login(), expiresIn: 60 }) })
+  page.emit('pointerdown')
+  t.mock.timers.tick(47_999)
+  await settle()
+  assert.equal(api.count('POST /auth/refresh'), 0)
+  t.mock.timers.tick(1)
+  await settle()
+  assert.equal(api.count('POST /auth/refresh'), 1)
+})
+
+test('refresh ahead: a refusal is in the state', async t => {
+  useClock(t)
+  const ended = () => problem(401, 'session_ended', { reason: 'revoked' })
+  const { api, client, page } = await signedIn(t, { 'POST /auth/refresh': ended })
+  api.routes['GET /api/profile'] = ended
+  page.emit('keydown')
+  t.mock.timers.tick(840_000)
+  await settle()
+  assert.deepEqual(client.getSnapshot(), { status: 'signedOut', reason: 'revoked' })
+})
+
 test('sleep: the timer that fires late does not refresh, the first token_expired does', async t => {
   useClock(t)
   const { api, client } = await signedIn(t, { 'GET /thing': series(() => answer({}), expired, () => answer({})) })
@@ -502,6 +824,18 @@ test('a snapshot is the same object until it changes', async t => {
   assert.equal(changes, 1)
 })
 
+test('an answer that is older than a sign-in does not overwrite it', async t => {
+  openPage(t)
+  const late = pending()
+  const { client } = open(t, { 'GET /api/profile': series(() => late.promise, profile) })
+  client.subscribe(() => {})
+  await settle()
+  await client.signIn(signer)
+  late.resolve(answer({ user: { ...USER, id: 'u0' }, session: { id: 's0' } }))
+  await settle()
+  assert.equal(client.getSnapshot().user.id, USER.id)
+})
+
 test('an answer that says the same changes nothing', async t => {
   const { client, page } = await signedIn(t)
   const reload = async () => {
@@ -527,6 +861,24 @@ test('StrictMode: mounting twice asks once, and leaves one listener', async t =>
   assert.equal(changes, 1)
 })
 
+test('a second subscriber starts nothing, and the first of two stops nothing', async t => {
+  const { api, client, stop } = await signedIn(t)
+  let changes = 0
+  const count = () => changes++
+  const stopFirst = client.subscribe(count)
+  client.subscribe(count)
+  await settle()
+  assert.deepEqual(api.requests, [])
+  stop()
+  stopFirst()
+  const other = open(t).client
+  other.subscribe(() => {})
+  await settle()
+  await other.signOut()
+  await settle()
+  assert.deepEqual([client.getSnapshot().status, changes], ['signedOut', 1])
+})
+
 test('the last subscriber stops timers and the channel', async t => {
   useClock(t)
   const { api, client, page, stop } = await signedIn(t)
@@ -544,15 +896,30 @@ test('the last subscriber stops timers and the channel', async t => {
   assert.equal(client.getSnapshot().status, 'signedIn', 'it does not listen')
 })
 
+test('the last subscriber stops what would ask again', async t => {
+  useClock(t)
+  const page = openPage(t)
+  const { api, client } = open(t, { 'GET /api/profile': unreachable })
+  const stop = client.subscribe(() => {})
+  await settle()
+  stop()
+  t.mock.timers.tick(10_000)
+  page.emit('pageshow', { persisted: true })
+  await settle()
+  assert.equal(api.count('GET /api/profile'), 1)
+})
+
 test('dispose ends all', async t => {
   const { api, client, page } = await signedIn(t)
   const found = []
   client.wallets(wallet => found.push(wallet))
+  client.subscribe(() => assert.fail('a subscriber was called'))
   client.dispose()
   client.subscribe(() => {})
   page.emit('eip6963:announceProvider', { detail: { info: { uuid: '1' }, provider: {} } })
   await settle()
   assert.deepEqual([found, api.requests], [[], []])
+  await client.signOut()
 })
 
 test('on a server the state is loading, nothing starts and nothing is kept', async t => {
@@ -593,6 +960,32 @@ test('several APIs on one page do not share state, channel or store', async t =>
   assert.deepEqual([a.getSnapshot().status, b.getSnapshot().status], ['signedOut', 'signedIn'])
 })
 
+test('tabs have the same state, and each the account of its own wallet', async t => {
+  useClock(t)
+  openPage(t)
+  const a = open(t, { 'GET /thing': series(expired, () => answer({})) })
+  const b = open(t)
+  a.client.subscribe(() => {})
+  b.client.subscribe(() => {})
+  await settle()
+  await a.client.signOut()
+  await settle()
+  assert.deepEqual(b.client.getSnapshot(), { status: 'signedOut', reason: 'logged_out' })
+  const wallet = createWallet()
+  wallet.sign = async () => '0x00'
+  await a.client.signIn(wallet)
+  wallet.switchTo(['0x00000000000000000000000000000000000000b2'])
+  await a.client.fetch('/thing')
+  await settle()
+  const { otherAccount, ...common } = a.client.getSnapshot()
+  assert.ok(otherAccount)
+  assert.deepEqual(b.client.getSnapshot(), common)
+  await b.client.fetch('/thing')
+  t.mock.timers.tick(840_000)
+  await settle()
+  assert.equal(b.api.count('POST /auth/refresh'), 1, 'it knows when the token expires')
+})
+
 test('bearer in memory: only the fact of a sign-out is broadcast', async t => {
   openPage(t)
   const heard = []
@@ -611,6 +1004,7 @@ test('bearer in memory: only the fact of a sign-out is broadcast', async t => {
   await new Promise(resolve => setTimeout(resolve, 50))
   assert.deepEqual(heard, [{ status: 'signedOut' }])
   assert.equal(other.client.getSnapshot().status, 'signedIn', 'its session is its own')
+  assert.equal(other.api.count('GET /api/profile'), 1, 'but it asks whether that has ended too')
 })
 
 test('with a store no token is broadcast', async t => {
@@ -649,6 +1043,9 @@ test('the back/forward cache: pagehide closes the channel, pageshow asks the ser
     'GET /api/profile': series(profile, profile, () => problem(401, 'session_ended', { reason: 'revoked' })),
   })
   assert.equal(open, 1)
+  page.emit('pageshow', { persisted: false })
+  await settle()
+  assert.deepEqual(api.requests, [])
   page.emit('pagehide')
   assert.equal(open, 0)
   page.emit('pageshow', { persisted: true })
@@ -671,6 +1068,8 @@ test('a change of the account is in the state, a change of the chain is not', as
   assert.ok(client.getSnapshot().otherAccount, 'a locked wallet has no other account')
   wallet.switchTo([USER.address.toLowerCase()])
   assert.equal(client.getSnapshot().otherAccount, undefined)
+  wallet.switchChain('0x89')
+  assert.equal(client.getSnapshot().otherAccount, undefined)
   assert.equal(client.getSnapshot().status, 'signedIn')
   assert.deepEqual(api.requests, [])
   assert.equal(wallet.listeners.size, 1)
@@ -681,7 +1080,8 @@ test('a change of the account is in the state, a change of the chain is not', as
 test('wallets are found by EIP-6963, also late ones, each once', async t => {
   const page = openPage(t)
   const { client } = open(t)
-  const announce = uuid => page.emit('eip6963:announceProvider', { detail: { info: { uuid, name: uuid }, provider: {} } })
+  const announce = uuid =>
+    page.emit('eip6963:announceProvider', { detail: { info: { uuid, name: uuid }, provider: {} } })
   addEventListener('eip6963:requestProvider', () => announce('early'))
   const controller = new AbortController()
   const found = []
@@ -693,6 +1093,14 @@ test('wallets are found by EIP-6963, also late ones, each once', async t => {
   controller.abort()
   announce('too late')
   assert.deepEqual(found, ['early', 'late'])
+})
+
+test('wallets without a function to call leaves no listener', t => {
+  openPage(t)
+  const { client } = open(t)
+  const [added, removed] = ['addEventListener', 'removeEventListener'].map(name => t.mock.method(globalThis, name).mock)
+  assert.deepEqual(client.wallets(), [])
+  assert.deepEqual([added.callCount(), removed.callCount()], [1, 1])
 })
 
 test('a session that requires a step-up at the start is signed out with that reason', async t => {
@@ -711,6 +1119,48 @@ test('a session that requires a step-up at the start is signed out with that rea
 test('a step-up without a wallet says so', async t => {
   const { client } = open(t)
   await assert.rejects(client.stepUp(), { code: 'no_wallet' })
+})
+
+test('cookies_blocked: the browser keeps no cookie of a login, or none at all', async t => {
+  for (const routes of [
+    { 'GET /api/profile': () => problem(401, 'no_credentials') },
+    { 'POST /auth/login': () => problem(401, 'login_failed', { reason: 'no_prelogin_cookie' }) },
+  ]) {
+    openPage(t)
+    const { client } = open(t, routes)
+    await assert.rejects(client.signIn(signer), { code: 'cookies_blocked', detail: /domain.*frame.*private/ })
+    assert.notEqual(client.getSnapshot().status, 'signedIn')
+  }
+})
+
+test('a sign-in whose cookies cannot be checked has succeeded', async t => {
+  openPage(t)
+  const { client } = open(t, { 'GET /api/profile': unreachable })
+  await client.signIn(signer)
+  assert.equal(client.getSnapshot().status, 'signedIn')
+})
+
+test('a new sign-in presents the token of the session that it replaces', async t => {
+  const { api, client } = await signedIn(t, {}, { transport: 'bearer' })
+  await client.signIn(signer)
+  const { request, body } = api.requests.find(r => r.name === 'POST /auth/login')
+  assert.match(request.headers.get('authorization'), /^Bearer lka_/)
+  assert.doesNotMatch(body, /lk[ar]_/)
+})
+
+test('the end of the own session is in the state', async t => {
+  const ok = () => new Response(null, { status: 204 })
+  const { client } = await signedIn(t, { 'DELETE /api/sessions/s1': ok, 'DELETE /api/sessions/s2': ok })
+  await client.endSession('s2')
+  assert.equal(client.getSnapshot().status, 'signedIn')
+  await client.endSession('s1')
+  assert.deepEqual(client.getSnapshot(), { status: 'signedOut', reason: 'revoked' })
+})
+
+test('a sign-out of every session says so to the API', async t => {
+  const { api, client } = await signedIn(t)
+  await client.signOut({ everywhere: true })
+  assert.equal(JSON.parse(api.requests[0].body).everywhere, true)
 })
 
 test('a sign-out that finds no session is done', async t => {

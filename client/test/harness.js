@@ -98,7 +98,8 @@ export function createBrowser({ userAgent = 'Mozilla/5.0 (X11; Linux x86_64) Fir
 /** Is an injected wallet with a key of its own, as an EIP-1193 provider. */
 export function createWallet() {
   let account = privateKeyToAccount(generatePrivateKey())
-  const listeners = new Set()
+  const listeners = new Set() // to accountsChanged
+  const others = new Set()
   const wallet = {
     address: account.address,
     chainId: 1,
@@ -117,10 +118,11 @@ export function createWallet() {
       wallet.signed.push(message)
       return account.signMessage({ message })
     },
-    on(event, listener) { if (event === 'accountsChanged') listeners.add(listener) },
+    on(event, listener) { (event === 'accountsChanged' ? listeners : others).add(listener) },
     removeListener(event, listener) { listeners.delete(listener) },
     listeners,
     switchTo(accounts) { for (const listener of listeners) listener(accounts) },
+    switchChain(id) { for (const listener of others) listener(id) },
   }
   return wallet
 }
@@ -164,7 +166,9 @@ export async function settle() {
   for (let i = 0; i < 20; i++) await new Promise(resolve => setImmediate(resolve))
 }
 
-export const USER = { id: 'u1', address: '0x00000000000000000000000000000000000000A1', roles: ['user'], permissions: [] }
+export const USER = {
+  id: 'u1', address: '0x00000000000000000000000000000000000000A1', roles: ['user'], permissions: [],
+}
 
 /**
  * Answers like the API, from a table of functions by method and path. With
@@ -179,6 +183,7 @@ export function createFakeAPI(isBearer, routes) {
       const { pathname } = new URL(request.url)
       const name = `${request.method} ${pathname}`
       fake.requests.push({ name, request, body: await request.clone().text() })
+      if (fake.requests.length > 100) throw new Error('the client repeats without end')
       const route = fake.routes[name]
       if (!route) return problem(404, 'not_found')
       const answered = await route(request)

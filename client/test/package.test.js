@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import { mutate } from './mutants.js'
+import { mutations } from './mutations.js'
 
 const client = fileURLToPath(new URL('..', import.meta.url))
 const manifest = JSON.parse(await readFile(join(client, 'package.json'), 'utf8'))
@@ -52,6 +54,15 @@ test('the core is at most 5 KB, minified and gzipped', async t => {
   assert.ok(size <= MAX_BYTES, `${size} bytes`)
 })
 
+test('the lines of all mutations are as they stand', async () => {
+  for (const mutation of mutations) {
+    const text = await readFile(join(client, mutation.file), 'utf8')
+    assert.notEqual(mutate(text, mutation), text, mutation.promise)
+  }
+  const promises = mutations.map(({ promise }) => promise)
+  assert.deepEqual(promises.filter((promise, i) => promises.indexOf(promise) !== i), [])
+})
+
 test('no file of the package imports anything but its own files and React', async () => {
   for (const name of (await readdir(client)).filter(name => name.endsWith('.js'))) {
     const text = await readFile(join(client, name), 'utf8')
@@ -75,7 +86,8 @@ test('the types are those that tsc writes', async () => {
   const names = (await readdir(out)).sort()
   assert.deepEqual((await readdir(join(client, 'types'))).sort(), names, 'run npm run types')
   for (const name of names) {
-    const [own, written] = await Promise.all([join(client, 'types', name), join(out, name)].map(path => readFile(path, 'utf8')))
+    const [own, written] = await Promise.all([join(client, 'types', name), join(out, name)]
+      .map(path => readFile(path, 'utf8')))
     assert.equal(own, written, `${name}: run npm run types`)
   }
 })

@@ -119,7 +119,8 @@ for (const transport of ['cookie', 'bearer']) {
       assert.deepEqual(value, {})
       const changed = await client.preferences.patch({ theme: 'dark' }, etag)
       assert.deepEqual(changed.value, { theme: 'dark' })
-      await assert.rejects(client.preferences.patch({ theme: 'light' }, etag), { code: 'precondition_failed', status: 412 })
+      const late = client.preferences.patch({ theme: 'light' }, etag)
+      await assert.rejects(late, { code: 'precondition_failed', status: 412 })
 
       const tag = await client.state.set('draft', { a: 1 }, { ttl: 60, ifNoneMatch: '*' })
       assert.deepEqual(await client.state.get('draft'), { value: { a: 1 }, etag: tag })
