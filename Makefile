@@ -35,14 +35,26 @@ test: ## run all tests, with the race detector
 	done
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 		echo "no chromium found: apt-get install chromium (or brew install chromium); tests that need it are skipped, in CI they fail"
-	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
-		echo "no node and npm found: apt-get install nodejs npm (or brew install node); tests of wallets in JavaScript are skipped, in CI they fail"; \
-	elif ! test client/node_modules/.package-lock.json -nt client/package-lock.json; then \
-		npm ci --prefix client --no-audit --no-fund --loglevel error || \
-			echo "npm ci failed in client; tests of wallets in JavaScript are skipped, in CI they fail"; \
+	@if ! $(has_node); then \
+		echo "no node 20 and npm found: apt-get install nodejs npm (or brew install node); tests of wallets in JavaScript and of the client are skipped, in CI they fail"; \
+	else \
+		$(install_packages) || echo "npm ci failed in client; tests of wallets in JavaScript and of the client are skipped, in CI they fail"; \
 	fi
 	go test -race -shuffle=on -timeout 30m ./shared/session ./... # the longest first
 	@cat build/test/reports/*.txt
+	@$(test_client)
+
+# Reports whether there is Node, as client/package.json requires it.
+has_node = { command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; } >/dev/null 2>&1
+
+has_packages     = test client/node_modules/.package-lock.json -nt client/package-lock.json
+install_packages = { $(has_packages) || npm ci --prefix client --no-audit --no-fund --loglevel error; }
+
+# In CI it fails without Node. What the tests print is shown if one fails.
+test_client = if test "$$CI" = true || { $(has_node) && $(has_packages); }; then \
+	echo "npm test --prefix client"; mkdir -p build/test; \
+	if npm test --prefix client >build/test/client.log 2>&1; then grep -E '^[^ ]+ pass [0-9]+$$' build/test/client.log; \
+	else cat build/test/client.log; exit 1; fi; fi
 
 soak: ## use a cluster of each engine, for SOAK=10m in all, with a fault every second or two, and check every answer
 	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/test/faults -soak $(SOAK) && cat build/test/reports/soak-*.txt
@@ -56,10 +68,13 @@ build: ## compile every function for both architectures into build/<architecture
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build $(BUILD_FLAGS) -o "$$out" "./$$folder"; \
 	done; done
 
-lint: ## check formatting, Go, both templates (cfn-lint, for every CacheMode, a durable one and contract wallets) and the shell files
-	@unformatted=$$(gofmt -l functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
+lint: ## check formatting, Go, the client's types, both templates (cfn-lint, for every CacheMode, a durable one and contract wallets) and the shell files
+	@unformatted=$$(gofmt -l client/*.go functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
+	@$(has_node) || { echo "node 20 and npm are needed: apt-get install nodejs npm"; exit 1; }
+	@$(install_packages)
+	npm run lint --prefix client
 	@command -v cfn-lint >/dev/null || { echo "cfn-lint is needed: pip install cfn-lint"; exit 1; }
 	@set -e; for mode in serverless replication-group existing '$(DURABLE)' '$(CONTRACTS)'; do \
 		echo "cfn-lint template.yaml, CacheMode=$$mode"; cfn-lint --parameters CacheMode=$$mode -- template.yaml; \
