@@ -5,8 +5,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLatchkey } from '../latchkey.js'
 import {
-  USER, answer, createFakeAPI, createWallet, grant, login, openPage, problem, settle,
-} from './harness.js'
+  USER, answer, createFakeAPI, createProvider, grant, login, openPage, problem, settle,
+} from './fakes.js'
 
 const URL_OF_API = 'https://api.example.com'
 const profile = () => answer({ user: USER, session: { id: 's1' }, preferences: {} })
@@ -241,11 +241,10 @@ test('a message that was prepared for another account or chain is not used', asy
 
 test('a message that was prepared is not used after the wallet has switched', async t => {
   const { api, client } = await signedIn(t)
-  const wallet = createWallet()
+  const wallet = createProvider()
   client.watch(wallet)
   await client.prepare(signer)
   wallet.switchTo(['0x00000000000000000000000000000000000000b2'])
-  wallet.sign = async () => '0x00'
   await client.signIn(wallet)
   assert.equal(api.count('GET /auth/nonce'), 2)
 })
@@ -295,8 +294,7 @@ test('two wallets at the same time do not sign the same nonce', async t => {
   openPage(t)
   const { api, client } = open(t)
   await client.prepare(signer)
-  const wallet = createWallet()
-  wallet.sign = async () => '0x00'
+  const wallet = createProvider()
   await Promise.all([client.signIn(signer), client.signIn(wallet)])
   assert.equal(api.count('GET /auth/nonce'), 2)
 })
@@ -971,8 +969,7 @@ test('tabs have the same state, and each the account of its own wallet', async t
   await a.client.signOut()
   await settle()
   assert.deepEqual(b.client.getSnapshot(), { status: 'signedOut', reason: 'logged_out' })
-  const wallet = createWallet()
-  wallet.sign = async () => '0x00'
+  const wallet = createProvider()
   await a.client.signIn(wallet)
   wallet.switchTo(['0x00000000000000000000000000000000000000b2'])
   await a.client.fetch('/thing')
@@ -1056,8 +1053,7 @@ test('the back/forward cache: pagehide closes the channel, pageshow asks the ser
 
 test('a change of the account is in the state, a change of the chain is not', async t => {
   const { client, api } = await signedIn(t)
-  const wallet = createWallet()
-  wallet.sign = async () => '0x00'
+  const wallet = createProvider()
   await client.signIn(wallet)
   assert.equal(client.getSnapshot().otherAccount, undefined)
   api.requests.length = 0

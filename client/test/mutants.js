@@ -12,6 +12,10 @@ import { mutations } from './mutations.js'
 const client = fileURLToPath(new URL('..', import.meta.url))
 const MAX_MS = 120_000
 
+// What the TAP reporter prints.
+const FAILURE = /^ *not ok [^]*?^ *\.\.\.$/m
+const PASSED = /^# fail 0\n# cancelled 0$/m
+
 /** Returns the text of a file with the lines of a mutation replaced. */
 export function mutate(text, { file, line, weakened }) {
   const [lines, wanted] = [text, line].map(own => own.split('\n'))
@@ -32,17 +36,20 @@ async function copy() {
   return folder
 }
 
-/** Runs a test file in a folder, and returns how many tests passed and failed. */
-function runTests(folder, name, pattern) {
+/**
+ * Runs a test file in a folder, and returns what it prints. With isQuick it ends
+ * at the first failure. A test that started a server must stop it itself.
+ */
+function runTests(folder, name, { pattern, isQuick = false } = {}) {
   const only = pattern ? ['--test-name-pattern', pattern] : []
   const child = spawn(process.execPath, ['--test-reporter', 'tap', ...only, `test/${name}.test.js`],
     { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'], timeout: MAX_MS })
   let output = ''
-  child.stdout.on('data', text => { output += text })
-  const count = name => Number(new RegExp(`^# ${name} (\\d+)$`, 'm').exec(output)?.[1] ?? NaN)
-  return new Promise(resolve => child.on('close', () => {
-    resolve({ passed: count('pass'), failed: count('fail') + count('cancelled'), output })
-  }))
+  child.stdout.on('data', text => {
+    output += text
+    if (isQuick && FAILURE.test(output)) child.kill()
+  })
+  return new Promise(resolve => child.on('close', () => resolve(output)))
 }
 
 /** Tests one mutation, and returns `caught` or what is wrong. */
@@ -51,9 +58,11 @@ async function test(mutation) {
   try {
     const path = join(folder, mutation.file)
     await writeFile(path, mutate(await readFile(path, 'utf8'), mutation))
-    const { passed, failed } = await runTests(folder, mutation.by ?? 'fake', mutation.test)
-    if (failed > 0 && (passed > 0 || mutation.test)) return 'caught'
-    return failed === 0 ? 'SURVIVED' : 'BROKEN: no test passes, or they do not end'
+    const { by = 'fake', test: pattern } = mutation
+    const output = await runTests(folder, by, { pattern, isQuick: by === 'fake' })
+    const [failure] = FAILURE.exec(output) ?? []
+    if (failure) return /is not defined/.test(failure) ? `BROKEN: ${failure}` : 'caught'
+    return PASSED.test(output) ? 'SURVIVED' : 'BROKEN: the tests do not run to their end'
   } catch (error) {
     return `BROKEN: ${error.message}`
   } finally {
@@ -66,8 +75,8 @@ async function main(words) {
   const chosen = mutations.filter(({ promise, file }) =>
     !words.length || words.some(word => `${file} ${promise}`.includes(word)))
   for (const name of new Set(chosen.map(({ by = 'fake' }) => by))) {
-    const { failed, output } = await runTests(client, name)
-    if (failed !== 0) {
+    const output = await runTests(client, name)
+    if (!PASSED.test(output)) {
       console.log(`${output}\nwithout a mutation a test of ${name}.test.js does not pass`)
       return 1
     }

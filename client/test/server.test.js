@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { LatchkeyError, createLatchkey } from '../latchkey.js'
-import { PAGE, createBrowser, createWallet, openPage, reach, startServer } from './harness.js'
+import { PAGE, createBrowser, createWallet, openPage, problem, reach, settle, startServer } from './harness.js'
 
 let server, short
 
@@ -32,6 +32,18 @@ async function signedIn(t, options = {}) {
   await reach(tab.client, 'signedOut')
   await tab.client.signIn(wallet)
   return { ...tab, wallet }
+}
+
+/** Makes the next call need a refresh, and sends that by a function. */
+function expireOnce(browser, refresh) {
+  let isExpired = false
+  browser.intercept = (request, send) => {
+    const { pathname } = new URL(request.url)
+    if (pathname === '/auth/refresh') return refresh(send)
+    if (pathname !== '/api/sessions' || isExpired) return undefined
+    isExpired = true
+    return problem(401, 'token_expired')
+  }
 }
 
 for (const transport of ['cookie', 'bearer']) {
@@ -67,6 +79,44 @@ for (const transport of ['cookie', 'bearer']) {
       assert.deepEqual(calls.map(answer => answer.status), [200, 200, 200])
       assert.equal(browser.count('POST /auth/refresh'), 1)
       assert.equal(client.getSnapshot().status, 'signedIn')
+    })
+
+    test('the answer of a refresh is lost: the next has the same successor', async t => {
+      openPage(t)
+      const { client, browser } = await signedIn(t, { transport })
+      let sent = 0
+      expireOnce(browser, async send => {
+        const answer = await send()
+        if (!sent++) throw new TypeError('fetch failed')
+        return answer
+      })
+      assert.equal((await client.fetch('/api/sessions')).status, 200)
+      assert.deepEqual([sent, client.getSnapshot().status], [2, 'signedIn'])
+      assert.equal((await client.fetch('/api/profile')).status, 200)
+    })
+
+    test('a sign-out while a refresh is under way wins', async t => {
+      openPage(t)
+      const { client, browser } = await signedIn(t, { transport })
+      expireOnce(browser, async send => {
+        const answer = await send()
+        await client.signOut()
+        return answer
+      })
+      assert.equal((await client.fetch('/api/sessions')).status, 401)
+      assert.deepEqual(client.getSnapshot(), { status: 'signedOut', reason: 'logged_out' })
+      assert.equal((await client.fetch('/api/profile')).status, 401)
+    })
+
+    test('offline is not signed out', async t => {
+      openPage(t)
+      const { client, browser } = await signedIn(t, { transport })
+      browser.intercept = () => { throw new TypeError('fetch failed') }
+      await assert.rejects(client.fetch('/api/profile'))
+      await assert.rejects(client.signOut(), { code: 'network_error' })
+      assert.equal(client.getSnapshot().status, 'signedIn')
+      browser.intercept = undefined
+      assert.equal((await client.fetch('/api/profile')).status, 200)
     })
 
     test('the session is ended elsewhere', async t => {
@@ -183,6 +233,25 @@ test('two tabs refresh at once', async t => {
   const answers = await Promise.all([client, other].map(tab => tab.fetch('/api/profile')))
   assert.deepEqual(answers.map(answer => answer.status), [200, 200])
   assert.deepEqual([client, other].map(tab => tab.getSnapshot().status), ['signedIn', 'signedIn'])
+})
+
+test('two APIs on one page do not share a session', async t => {
+  openPage(t)
+  const { client: a, browser } = await signedIn(t)
+  const { client: b } = open(t, { at: short, browser })
+  await reach(b, 'signedOut')
+  const wallet = createWallet()
+  await b.signIn(wallet)
+  await a.signOut()
+  assert.equal((await b.fetch('/api/profile')).status, 200)
+  assert.deepEqual([a.getSnapshot().status, b.getSnapshot().user.address], ['signedOut', wallet.address])
+})
+
+test('on a server nothing starts', async t => {
+  const { client, browser } = open(t)
+  client.subscribe(() => {})
+  await settle()
+  assert.deepEqual([client.getSnapshot(), browser.log], [{ status: 'loading' }, []])
 })
 
 test('tabs see a sign-in and a sign-out of each other', async t => {
