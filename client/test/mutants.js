@@ -61,7 +61,9 @@ async function test(mutation) {
     const { by = 'fake', test: pattern } = mutation
     const output = await runTests(folder, by, { pattern, isQuick: by === 'fake' })
     const [failure] = FAILURE.exec(output) ?? []
-    if (failure) return /is not defined/.test(failure) ? `BROKEN: ${failure}` : 'caught'
+    const [, unknown] = /(\w+) is not defined/.exec(failure) ?? []
+    if (unknown && mutation.weakened.includes(unknown)) return `BROKEN: ${unknown} is not defined`
+    if (failure) return 'caught'
     return PASSED.test(output) ? 'SURVIVED' : 'BROKEN: the tests do not run to their end'
   } catch (error) {
     return `BROKEN: ${error.message}`

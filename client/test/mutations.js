@@ -347,7 +347,7 @@ state('nothing starts after dispose',
   "if (running || !isBrowser()) return")
 state('nothing starts on a server',
   "if (running || disposed.signal.aborted || !isBrowser()) return",
-  "if (running || disposed.signal.aborted || !globalThis.addEventListener) return")
+  "if (running || disposed.signal.aborted) return")
 state('it stops at the last subscriber',
   "if (subscribers.delete(own) && !subscribers.size) stop()",
   "subscribers.delete(own)")
