@@ -92,7 +92,12 @@ func run(
 		return err
 	}
 	defer s.schedules.stop() // before the connections to Redis are closed
-	return serve(ctx, service.API.OnlyLocalHosts(s.handler), cfg.Port, func() {
+	files, err := clientFiles()
+	if err != nil {
+		return err
+	}
+	handler := service.API.OnlyLocalHosts(withFiles(files, s.handler))
+	return serve(ctx, handler, cfg.Port, func() {
 		fmt.Fprintln(out, ready(cfg, s.guards))
 		s.schedules.start()
 	})
