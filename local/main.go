@@ -20,11 +20,13 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"latchkey/local/gateway"
+	"latchkey/local/page"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
@@ -92,12 +94,11 @@ func run(
 		return err
 	}
 	defer s.schedules.stop() // before the connections to Redis are closed
-	files, err := clientFiles()
+	handler, err := page.New(cfg, time.Now, s.handler)
 	if err != nil {
 		return err
 	}
-	handler := service.API.OnlyLocalHosts(withFiles(files, s.handler))
-	return serve(ctx, handler, cfg.Port, func() {
+	return serve(ctx, service.API.OnlyLocalHosts(handler), cfg.Port, func() {
 		fmt.Fprintln(out, ready(cfg, s.guards))
 		s.schedules.start()
 	})
@@ -230,7 +231,8 @@ func ready(cfg config.Config, guards bool) string {
 	if guards {
 		line += " The authorizer guards an example API at " + url + protectedPrefix + "/orders."
 	}
-	return line + " Try: curl '" + url + "/auth/nonce?transport=bearer'"
+	return line + " Open " + url + "/ in a browser, or try: curl '" + url +
+		"/auth/nonce?transport=bearer'"
 }
 
 func readTemplate(path string) (*gateway.Template, error) {

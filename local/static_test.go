@@ -69,13 +69,16 @@ func TestStatic_client(t *testing.T) {
 		}
 		sameHeaders(t, path, got.Header, map[string]string{
 			"Content-Type": "text/javascript; charset=utf-8", "Access-Control-Allow-Origin": "*",
-			"Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff",
+			"Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-cache",
+			"X-Content-Type-Options": "nosniff",
 		})
 		etag := got.Header.Get("ETag")
-		if again, body := ask(t, "GET", s.url+path, "If-None-Match", etag); again.StatusCode != http.StatusNotModified || body != "" || len(etag) < 10 {
+		again, body := ask(t, "GET", s.url+path, "If-None-Match", etag)
+		if again.StatusCode != http.StatusNotModified || body != "" || len(etag) < 10 {
 			t.Errorf("%s with the ETag %s: %d, %q", path, etag, again.StatusCode, body)
 		}
-		if head, body := ask(t, "HEAD", s.url+path); head.StatusCode != http.StatusOK || body != "" || head.Header.Get("ETag") != etag {
+		head, body := ask(t, "HEAD", s.url+path)
+		if head.StatusCode != http.StatusOK || body != "" || head.Header.Get("ETag") != etag {
 			t.Errorf("HEAD %s: %d, %q", path, head.StatusCode, body)
 		}
 	}
@@ -96,7 +99,8 @@ func TestStatic_nothingElse(t *testing.T) {
 			t.Errorf("%s: %d, %q", at, got.StatusCode, body)
 		}
 	}
-	if got, body := ask(t, "GET", s.url+"/latchkey.js", "Host", "rebound.example"); got.StatusCode != http.StatusMisdirectedRequest || strings.Contains(body, "export") {
+	got, body := ask(t, "GET", s.url+"/latchkey.js", "Host", "rebound.example")
+	if got.StatusCode != http.StatusMisdirectedRequest || strings.Contains(body, "export") {
 		t.Errorf("by another name: %d, %q", got.StatusCode, body)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package page
 
 import (
 	"bytes"
@@ -63,18 +63,5 @@ func forEveryPage(file http.Handler) http.Handler {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
 		file.ServeHTTP(w, r)
-	})
-}
-
-// withFiles serves a GET or HEAD of the path of a file with it, and everything
-// else with next.
-func withFiles(files map[string]http.Handler, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		file, ok := files[r.URL.Path]
-		if ok && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-			file.ServeHTTP(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
 	})
 }
