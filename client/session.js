@@ -36,8 +36,10 @@ export function createSession(options, hooks) {
   const base = baseOf(options)
   const isBearer = options.transport === 'bearer'
   const isShared = !isBearer || !!options.storage
-  const tokens = createTokens(isBearer ? options.storage : undefined, `latchkey:${base}`)
-  const state = createState(`latchkey:${base}`, {
+  const name = `latchkey:${base}`
+  const tokens = createTokens(isBearer ? options.storage : undefined, name)
+  // A page may have one client of each transport, whose sessions are two.
+  const state = createState(isBearer ? name : `${name} cookie`, {
     start() {
       schedule()
       hooks.start()

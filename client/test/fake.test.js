@@ -1025,6 +1025,21 @@ test('with a store no token is broadcast', async t => {
   assert.doesNotMatch(JSON.stringify(heard), /lk[ar]_/)
 })
 
+test('clients of both transports in one browser have two sessions', async t => {
+  openPage(t)
+  const { client: cookie } = open(t)
+  const { client: bearer } = open(t, {}, { transport: 'bearer' })
+  const { client: stored } = open(t, {}, { transport: 'bearer', storage: createStore() })
+  for (const client of [cookie, bearer, stored]) client.subscribe(() => {})
+  await settle()
+  await cookie.signIn(signer)
+  await bearer.signIn(signer)
+  await bearer.signOut()
+  await new Promise(resolve => setTimeout(resolve, 50))
+  assert.equal(cookie.getSnapshot().status, 'signedIn', 'a bearer session has ended')
+  assert.equal(stored.getSnapshot().status, 'signedOut', 'the cookie is not in its store')
+})
+
 test('without BroadcastChannel tabs are on their own', async t => {
   const own = globalThis.BroadcastChannel
   delete globalThis.BroadcastChannel
