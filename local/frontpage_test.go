@@ -245,6 +245,28 @@ func TestPage_otherDevice(t *testing.T) {
 	await(t, tab, "document.querySelector('#must-sign').hidden && document.activeElement.id === 'signed-in-title'")
 }
 
+// A session that began without a device id is not bound to one, and the page says so.
+func TestPage_otherPagesSession(t *testing.T) {
+	s := start(t)
+	tab := browser(t)
+	open(t, tab, s.url+"/")
+	evaluate[bool](t, tab, `(async () => {
+		const { createLatchkey } = await import('/latchkey.js')
+		const sign = async message => {
+			const answer = await fetch('/throw-away-wallet', {
+				method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({message})})
+			return (await answer.json()).signature
+		}
+		await createLatchkey({url: location.origin}).signIn({address: document.body.dataset.wallet, chainId: 1, sign})
+		return true
+	})()`)
+	if err := chromedp.Do(tab, chromedp.Reload()); err != nil {
+		t.Fatal(err)
+	}
+	press(t, tab, "#other-device")
+	says(t, tab, "#other-device-result", "The server let it pass.")
+}
+
 // After a reload of a session that must sign, the dialog comes at once, and Escape leaves the session as it is.
 func TestPage_reloadBeforeStepUp(t *testing.T) {
 	s := start(t)

@@ -41,7 +41,8 @@ const usage = `Usage: local [-template file]
 Serves the whole API on this machine, at PORT (3000). If REDIS_HOST is not set, it
 starts an embedded Redis. docs/configuration.md lists all variables.
 
-Any page on localhost may sign in, on every port, unless SIWE_DOMAINS is set.
+Open http://localhost:3000/ in a browser to try it. Any page on localhost may sign
+in, on every port, unless SIWE_DOMAINS is set.
 
 By default there is no admin. To make a wallet an admin, run
 ADMIN_ADDRESSES=0x... make run with its address. "go run ./local/sign new" makes a

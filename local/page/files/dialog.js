@@ -8,7 +8,7 @@ const dialog = /** @type {HTMLDialogElement} */ (byId('step-up-dialog'))
 /**
  * Asks the user to sign, and returns when that is done or declined.
  *
- * @param {import('/client/types.js').OnStepUp extends (confirm: infer C) => unknown ? C : never} confirm
+ * @param {Parameters<import('/client/types.js').OnStepUp>[0]} confirm
  * @param {import('./wallets.js').Choice} [known] the user's wallet, if it is known
  * @returns {Promise<void>}
  */

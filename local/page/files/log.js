@@ -114,7 +114,9 @@ function part(title, headers, body) {
   const node = element('div', {}, element('h3', {}, title))
   if (lines.length) node.append(code(lines.join('\n')))
   if (body) node.append(code(hideToken(pretty(body))))
-  if (!lines.length && !body) node.append(element('p', { className: 'hint' }, 'No headers and no body of its own.'))
+  if (!lines.length && !body) {
+    node.append(element('p', { className: 'hint' }, 'No headers and no body of its own.'))
+  }
   return node
 }
 

@@ -5,7 +5,9 @@ import { createLatchkey } from '/latchkey.js'
 import { askToSign } from './dialog.js'
 import { byId, element, hide, onClick } from './dom.js'
 import { clearLog, loggedFetch } from './log.js'
-import { shortened, showEvents, showPanels, showSession, showSessions, showTimes } from './panels.js'
+import {
+  shortened, showEvents, showPanels, showSession, showSessions, showTimes,
+} from './panels.js'
 import { findWallets, keepChoice, throwAway, walletButton, walletOf } from './wallets.js'
 import { reasonInWords } from './words.js'
 
@@ -14,8 +16,10 @@ const url = location.origin
 // --- The clients ---
 
 /** Returns a new device id. */
-const newDeviceId = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('')
+function newDeviceId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16))
+  return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')
+}
 
 // A session that begins with a device id is bound to it.
 const deviceId = localStorage.getItem('latchkey:device') ?? newDeviceId()
@@ -54,7 +58,11 @@ const latchkey = createLatchkey({
 // The guarded example takes bearer tokens alone. Nobody subscribes to this
 // client, so it is on its own, and asks nothing by itself.
 const bearer = createLatchkey({
-  url, transport: 'bearer', guarded: [url], deviceName: 'Bearer client of the page', fetch: loggedFetch('bearer client'),
+  url,
+  transport: 'bearer',
+  guarded: [url],
+  deviceName: 'Bearer client of the page',
+  fetch: loggedFetch('bearer client'),
 })
 
 /** Returns who is signed in. */
@@ -94,9 +102,10 @@ function leave(now) {
 
 function showStatus() {
   const user = userNow()
+  const isLoading = latchkey.getSnapshot().status === 'loading'
   const [kind, text] = user && mustSign ? ['warn', 'Signature required'] :
     user ? ['good', `Signed in as ${shortened(user.address)}`] :
-      latchkey.getSnapshot().status === 'loading' ? ['idle', 'Asking the server'] : ['idle', 'Signed out']
+      ['idle', isLoading ? 'Asking the server' : 'Signed out']
   hide(byId('must-sign'), !mustSign, 'signed-in-title')
   const status = byId('status')
   status.dataset.kind = kind
@@ -153,7 +162,7 @@ onClick(byId('switch'), byId('switch-result'), () => signIn(myWallet()))
 /** Returns the wallet of the user. */
 function myWallet() {
   const choice = walletOf(userNow())
-  if (!choice) throw new Error('The wallet of this session is not here. Sign out, and in again with a wallet that is.')
+  if (!choice) throw new Error('The wallet of this session is not here. Sign out, and in again.')
   return choice
 }
 
@@ -165,7 +174,9 @@ function myWallet() {
 async function accepted(answer) {
   const body = await answer.json()
   if (answer.ok) return body
-  if (body.code === 'step_up_required') throw new Error('401 step_up_required: the server waits for your signature.')
+  if (body.code === 'step_up_required') {
+    throw new Error('401 step_up_required: the server waits for your signature.')
+  }
   throw new Error(`${answer.status} ${body.code ?? ''}: ${body.detail ?? body.message}`)
 }
 
@@ -208,7 +219,8 @@ onAction('other-device', async () => {
   otherDevice = newDeviceId()
   await accepted(await latchkey.fetch('/api/profile'))
   return stepUps > before ? 'You signed, and the client repeated the call.' :
-    'The server let it pass. Either DEVICE_POLICY is not step_up, or the session began in a page that sends no device id.'
+    'The server let it pass. Either DEVICE_POLICY is not step_up, ' +
+      'or the session began in a page that sends no device id.'
 })
 
 onAction('guarded', async () => {
@@ -220,12 +232,14 @@ onAction('guarded', async () => {
     throw new Error('The session of the bearer client has ended. Call again, and it signs in anew.')
   }
   const { orders } = await accepted(answer)
-  return `200: the example knows who you are, and has ${orders.length === 1 ? 'an order' : `${orders.length} orders`} of yours.`
+  const count = orders.length === 1 ? 'an order' : `${orders.length} orders`
+  return `200: the example knows who you are, and has ${count} of yours.`
 })
 
 onAction('end-others', async () => {
   const ended = await latchkey.endOtherSessions()
-  return ended === 0 ? 'There is no other session.' : ended === 1 ? 'One other session has ended.' : `${ended} other sessions have ended.`
+  if (ended === 0) return 'There is no other session.'
+  return ended === 1 ? 'One other session has ended.' : `${ended} other sessions have ended.`
 })
 
 onAction('sign-out', () => latchkey.signOut())

@@ -36,8 +36,8 @@ export function showSession({ user, session, otherAccount }) {
   byId('address').textContent = user.address
   byId('swatch').style.setProperty('--hue', String(parseInt(user.address.slice(2, 8), 16) % 360))
   byId('switched').hidden = !otherAccount
-  byId('switched-text').textContent = otherAccount ?
-    `Your wallet has switched to ${shortened(otherAccount)}. This session is still the account's above.` : ''
+  byId('switched-text').textContent = !otherAccount ? '' :
+    `Your wallet has switched to ${shortened(otherAccount)}. This session is still of the one above.`
   byId('facts').replaceChildren(
     fact('Access token expires in', '', 'access-left'),
     fact('Fresh signature counts for', '', 'elevated-left'),
@@ -84,8 +84,9 @@ export function showSessions(sessions, end) {
     const title = element('h3', {}, device.name)
     if (current) title.append(' ', element('span', { className: 'tag' }, 'this session'))
     if (stepUpRequired) title.append(' ', element('span', { className: 'tag warn' }, 'must sign'))
-    const row = element('li', { className: 'row' }, element('div', {}, title, element('p', { className: 'hint' },
-      [transport, ip, `seen ${timeOfDay(lastSeenAt)}`].filter(Boolean).join(' · '))))
+    const hint = [transport, ip, `seen ${timeOfDay(lastSeenAt)}`].filter(Boolean).join(' · ')
+    const row = element('li', { className: 'row' },
+      element('div', {}, title, element('p', { className: 'hint' }, hint)))
     if (current) return row
     const button = element('button', { type: 'button', className: 'secondary' }, 'End')
     button.ariaLabel = `End the session of ${device.name}, seen ${timeOfDay(lastSeenAt)}`

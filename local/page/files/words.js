@@ -3,17 +3,17 @@
 const REASONS = {
   logged_out: 'You signed out.',
   idle_timeout: 'Nobody used the session for too long.',
-  absolute_timeout: 'The session reached its longest time. Every session ends then, however much it is used.',
+  absolute_timeout: 'The session reached its longest time, at which every session ends.',
   evicted: 'You signed in on more devices than the server allows, so it ended the oldest session.',
   revoked: 'You ended this session from another device.',
   revoked_by_admin: 'An administrator ended the session.',
-  refresh_reused: 'An old refresh token was used again. It may have been stolen, so the session ended.',
+  refresh_reused: 'An old refresh token was used again. It may be stolen, so the session ended.',
   hijack_suspected: 'The session was used from another device or network, so it ended.',
   account_blocked: 'An administrator blocked the account.',
   account_erased: 'The account was erased.',
   store_reset: 'The server has lost its data, so all sessions ended.',
   wallet_changed: 'The contract wallet no longer accepts the signature.',
-  step_up_required: 'The session lives, but the server wants a fresh signature. Sign in again to go on.',
+  step_up_required: 'The server wants a fresh signature for this session. Sign in again to go on.',
 }
 
 /** @param {string} reason why a session has ended */
@@ -60,5 +60,6 @@ export function timeUntil(time) {
   if (seconds <= 0) return ''
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60]
   const rest = String(seconds % 60).padStart(2, '0')
-  return hours ? `${hours} h ${String(minutes).padStart(2, '0')} min` : minutes ? `${minutes} min ${rest} s` : `${seconds} s`
+  if (hours) return `${hours} h ${String(minutes).padStart(2, '0')} min`
+  return minutes ? `${minutes} min ${rest} s` : `${seconds} s`
 }
