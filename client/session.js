@@ -40,7 +40,8 @@ export function createSession(options, hooks) {
   const tokens = createTokens(isBearer ? options.storage : undefined, name)
   // A page may have one client of each transport, whose sessions are two.
   const state = createState(isBearer ? name : `${name} cookie`, {
-    start() {
+    start(isRestored) {
+      if (isRestored) loading = undefined // its answer may be an old one
       schedule()
       hooks.start()
       load()
@@ -70,6 +71,9 @@ export function createSession(options, hooks) {
   let refreshing
   /** @type {Promise<void> | undefined} */
   let loading
+  // The last question who is signed in. Only its answer counts.
+  /** @type {object | undefined} */
+  let lastQuestion
   /** @type {Promise<unknown> | undefined} */
   let steppingUp
 
@@ -380,9 +384,11 @@ export function createSession(options, hooks) {
   async function ask() {
     if (isBearer && !await tokens.get()) return end()
     const before = state.getSnapshot()
+    const question = lastQuestion = {}
     const answer = await call('/api/profile')
     const { user, session, code } = await readProblem(answer)
-    if (state.getSnapshot() !== before) return // a refresh, a sign-in or another tab was newer
+    // A refresh, a sign-in, another tab or another question was newer.
+    if (question !== lastQuestion || before !== state.getSnapshot()) return
     if (answer.ok) state.set({ status: 'signedIn', user, session })
     else if (code === 'step_up_required') state.set({ status: 'signedOut', reason: code })
   }

@@ -11,10 +11,11 @@ export const isBrowser = () => typeof location === 'object'
 /**
  * Holds the snapshot, its subscribers, and the channel to other tabs. Between
  * the first subscriber and the last it listens and calls the hooks. On a server
- * it never does.
+ * it never does. It calls start again, with true, if the browser has restored
+ * the page from its back/forward cache.
  *
  * @param {string} channelName
- * @param {{ start(): void, stop(): void, input(): void,
+ * @param {{ start(isRestored?: boolean): void, stop(): void, input(): void,
  *   receive(message: any): void }} hooks
  */
 export function createState(channelName, hooks) {
@@ -49,7 +50,7 @@ export function createState(channelName, hooks) {
     addEventListener('pageshow', event => {
       if (!(/** @type {any} */ (event).persisted)) return
       openChannel()
-      hooks.start()
+      hooks.start(true)
     }, options)
   }
 

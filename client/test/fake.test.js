@@ -1071,6 +1071,32 @@ test('the back/forward cache: pagehide closes the channel, pageshow asks the ser
   assert.deepEqual(client.getSnapshot(), { status: 'signedOut', reason: 'revoked' })
 })
 
+for (const [name, last, want] of [
+  ['ended', () => problem(401, 'session_ended', { reason: 'revoked' }), 'revoked'],
+  ['changed hands', () => answer({ user: { ...USER, id: 'u2' }, session: { id: 's2' } }), 's2'],
+]) {
+  test(`the back/forward cache: the session has ${name}, and an earlier question is open`, async t => {
+    const [first, second] = [pending(), pending()]
+    const { api, page, client } = await signedIn(t, {
+      'GET /api/profile': series(profile, profile, () => first.promise, () => second.promise),
+    })
+    const restore = async () => {
+      page.emit('pagehide')
+      page.emit('pageshow', { persisted: true })
+      await settle()
+    }
+    await restore()
+    await restore()
+    assert.equal(api.count('GET /api/profile'), 2)
+    first.resolve(answer({ user: { ...USER, roles: ['new'] }, session: { id: 's1' } }))
+    await settle()
+    second.resolve(last())
+    await settle()
+    const { reason, session } = client.getSnapshot()
+    assert.equal(reason ?? session.id, want)
+  })
+}
+
 test('a change of the account is in the state, a change of the chain is not', async t => {
   const { client, api } = await signedIn(t)
   const wallet = createProvider()
