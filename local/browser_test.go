@@ -18,10 +18,16 @@ import (
 )
 
 // browserPatience bounds what a test does in a browser, with its start.
-const browserPatience = 2 * time.Minute
+const browserPatience = 5 * time.Minute
 
 // browser starts Chromium until the test ends. To it, the hosts of the names lead to this machine.
 func browser(t *testing.T, names ...string) context.Context {
+	t.Helper()
+	return browserOf(t, t.TempDir(), names...)
+}
+
+// browserOf starts Chromium as browser does, with the settings of a user whose data are in a folder.
+func browserOf(t *testing.T, folder string, names ...string) context.Context {
 	t.Helper()
 	var rules []string
 	for _, name := range names {
@@ -29,7 +35,7 @@ func browser(t *testing.T, names ...string) context.Context {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(findChromium(t)), chromedp.Flag("host-resolver-rules", strings.Join(rules, ",")),
-		chromedp.UserDataDir(t.TempDir())) // as root it runs without its sandbox
+		chromedp.UserDataDir(folder)) // as root it runs without its sandbox
 	patient, cancel := context.WithTimeout(t.Context(), browserPatience)
 	t.Cleanup(cancel)
 	process, end := chromedp.NewExecAllocator(patient, options...)
