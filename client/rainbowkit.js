@@ -53,9 +53,17 @@ export function createRainbowKitAdapter(latchkey, account = () => ({})) {
 /**
  * Returns the status that RainbowKitAuthenticationProvider takes.
  *
+ * RainbowKit signs out if the wallet changes its account, but not if it did
+ * that while no page was open. Pass the wallet's address, and another account
+ * than the session's is not authenticated.
+ *
  * @param {Snapshot} snapshot
+ * @param {string} [address] of the connected wallet, if there is one
  */
-export function rainbowKitStatus({ status }) {
-  if (status === 'loading') return status
-  return status === 'signedIn' ? 'authenticated' : 'unauthenticated'
+export function rainbowKitStatus(snapshot, address) {
+  if (snapshot.status === 'loading') return 'loading'
+  if (snapshot.status === 'signedOut') return 'unauthenticated'
+  const own = snapshot.user.address
+  const isOwn = !address || address.toLowerCase() === own.toLowerCase()
+  return isOwn ? 'authenticated' : 'unauthenticated'
 }

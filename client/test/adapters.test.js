@@ -80,8 +80,18 @@ test('RainbowKit: nothing rejects while the server is away', async t => {
 })
 
 test('RainbowKit: status', () => {
-  assert.deepEqual(['loading', 'signedOut', 'signedIn'].map(status => rainbowKitStatus({ status })),
+  const user = { address: createWallet().address }
+  assert.deepEqual(['loading', 'signedOut', 'signedIn'].map(status => rainbowKitStatus({ status, user })),
     ['loading', 'unauthenticated', 'authenticated'])
+})
+
+test('RainbowKit: another account of the wallet than the session is not authenticated', () => {
+  const { address } = createWallet()
+  const signedIn = { status: 'signedIn', user: { address } }
+  for (const own of [address, address.toLowerCase(), undefined]) {
+    assert.equal(rainbowKitStatus(signedIn, own), 'authenticated')
+  }
+  assert.equal(rainbowKitStatus(signedIn, createWallet().address), 'unauthenticated')
 })
 
 /** Signs in as AppKit's SIWXUtil.requestSignMessage does. */

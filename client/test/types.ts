@@ -75,7 +75,8 @@ export function show(snapshot: Snapshot = latchkey.getSnapshot()): string {
 }
 
 export function Status(): string {
-  const status: 'loading' | 'authenticated' | 'unauthenticated' = rainbowKitStatus(useLatchkey(latchkey))
+  const status: 'loading' | 'authenticated' | 'unauthenticated' =
+    rainbowKitStatus(useLatchkey(latchkey), '0x')
   return status
 }
 

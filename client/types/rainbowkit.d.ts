@@ -27,9 +27,14 @@ export function createRainbowKitAdapter(latchkey: Latchkey, account?: () => Acco
 /**
  * Returns the status that RainbowKitAuthenticationProvider takes.
  *
+ * RainbowKit signs out if the wallet changes its account, but not if it did
+ * that while no page was open. Pass the wallet's address, and another account
+ * than the session's is not authenticated.
+ *
  * @param {Snapshot} snapshot
+ * @param {string} [address] of the connected wallet, if there is one
  */
-export function rainbowKitStatus({ status }: Snapshot): "loading" | "authenticated" | "unauthenticated";
+export function rainbowKitStatus(snapshot: Snapshot, address?: string): "loading" | "unauthenticated" | "authenticated";
 export type Account = {
     address?: string;
     chainId?: number;
