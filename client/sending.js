@@ -9,14 +9,6 @@ import { waitToRepeat } from './requests.js'
 export const originOf = url => new URL(url, globalThis.location?.href).origin
 
 /**
- * Returns what a Request holds. A URL and a string have nothing of it.
- *
- * @param {RequestInfo | URL} input
- * @returns {Partial<Request>}
- */
-export const partsOf = input => /** @type {any} */ (input)
-
-/**
  * @param {string} method
  * @param {unknown} body
  * @param {Record<string, string>} [headers]
@@ -49,7 +41,7 @@ export const plainFetch = (options, input, init) => (options.fetch ?? fetch)(inp
  */
 export async function send(options, input, init, pair, isOwn) {
   const isBearer = options.transport === 'bearer'
-  const headers = new Headers(init.headers ?? partsOf(input).headers)
+  const headers = new Headers(init.headers ?? /** @type {Partial<Request>} */ (input).headers)
   if (pair) headers.set('Authorization', `Bearer ${pair.accessToken}`)
   if (options.deviceId) headers.set('X-Device-Id', options.deviceId)
   const isConfined = isOwn || isBearer || options.deviceId

@@ -2,7 +2,7 @@
 
 import { LatchkeyError, check, isBareDenial, readProblem } from './errors.js'
 import { isRepeatable, waitToRepeat } from './requests.js'
-import { baseOf, json, originOf, partsOf, plainFetch, request, send, sendOwn } from './sending.js'
+import { baseOf, json, originOf, plainFetch, request, send, sendOwn } from './sending.js'
 import { createState, isBrowser } from './state.js'
 import { createTokens } from './tokens.js'
 
@@ -26,7 +26,7 @@ const RECENT_MS = 60_000
 const LATE_MS = 10_000
 const RETRY_LOADING_MS = 10_000
 const COOKIES_BLOCKED =
-  'the browser kept no cookie: use one registrable domain, no frame, no private window'
+  'the browser kept no cookie: use one domain, no frame, no private window'
 
 /**
  * @param {Options} options
@@ -36,10 +36,10 @@ export function createSession(options, hooks) {
   const base = baseOf(options)
   const isBearer = options.transport === 'bearer'
   const isShared = !isBearer || !!options.storage
-  const name = `latchkey:${base}`
+  const name = 'latchkey:' + base
   const tokens = createTokens(isBearer ? options.storage : undefined, name)
   // A page may have one client of each transport, whose sessions are two.
-  const state = createState(isBearer ? name : `${name} cookie`, {
+  const state = createState(isBearer ? name : name + ' cookie', {
     start(isRestored) {
       if (isRestored) loading = undefined // its answer may be an old one
       schedule()
@@ -99,7 +99,8 @@ export function createSession(options, hooks) {
    * @returns {Promise<Response>}
    */
   async function call(input, init = {}) {
-    const request = partsOf(input)
+    // A URL and a string have nothing of what a Request holds.
+    const request = /** @type {Partial<Request>} */ (input)
     const url = request.url ?? String(input).replace(/^\/(?!\/)/, base + '/')
     const origin = originOf(url)
     const guarded = isGuarded(origin)

@@ -397,10 +397,13 @@ state('messages of other tabs are received',
   "channel.onmessage = event => hooks.receive(event.data)",
   "")
 session('the channel is that of one API',
-  "const state = createState(`latchkey:${base}`, {",
-  "const state = createState('latchkey', {")
+  "const state = createState(isBearer ? name : name + ' cookie', {",
+  "const state = createState(isBearer ? 'latchkey' : 'latchkey cookie', {")
+session('a client with cookies and one with tokens are two',
+  "const state = createState(isBearer ? name : name + ' cookie', {",
+  "const state = createState(name, {")
 session('the store is that of one API',
-  "const tokens = createTokens(isBearer ? options.storage : undefined, `latchkey:${base}`)",
+  "const tokens = createTokens(isBearer ? options.storage : undefined, name)",
   "const tokens = createTokens(isBearer ? options.storage : undefined, 'latchkey')")
 session('a change is sent to other tabs',
   "state.publish({ ...common, expiresIn })",
@@ -427,7 +430,13 @@ session('a page that loads offline asks again',
   "if (is('loading') && state.isRunning()) loadTimer = setTimeout(load, RETRY_LOADING_MS)",
   "")
 session('the first answer does not overwrite a newer state',
-  "if (state.getSnapshot() !== before) return // a refresh, a sign-in or another tab was newer",
+  "if (question !== lastQuestion || before !== state.getSnapshot()) return",
+  "if (question !== lastQuestion) return")
+session('only the answer to the last question counts',
+  "if (question !== lastQuestion || before !== state.getSnapshot()) return",
+  "if (before !== state.getSnapshot()) return")
+session('a page from the back/forward cache asks anew',
+  "if (isRestored) loading = undefined // its answer may be an old one",
   "")
 session('a session that requires a step-up at the start is signed out with that reason',
   "else if (code === 'step_up_required') state.set({ status: 'signedOut', reason: code })",

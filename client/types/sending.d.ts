@@ -29,7 +29,6 @@ export function sendOwn(options: Options, path: string, init?: RequestInit, pair
  */
 export function request(options: Options, path: string, init?: RequestInit): Promise<Response>;
 export function originOf(url: string): string;
-export function partsOf(input: RequestInfo | URL): Partial<Request>;
 export function json(method: string, body: unknown, headers?: Record<string, string>): RequestInit;
 export function baseOf({ url }: Options): string;
 export function plainFetch(options: Options, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
