@@ -27,10 +27,10 @@ import (
 	"latchkey/local/test/redistest"
 )
 
-// injected is what a test adds to a page before it loads: an EIP-6963 wallet,
+// dappScript is what a test adds to a page before it loads: an EIP-6963 wallet,
 // whose calls the page's server answers, and a record of how the page was
 // shown.
-const injected = `(() => {
+const dappScript = `(() => {
 	const makeWallet = name => {
 		const listeners = []
 		const provider = {
@@ -298,7 +298,7 @@ func (d *dapp) openAt(t *testing.T, host string) *browserTab {
 	ctx, end := chromedp.NewContext(d.browser)
 	t.Cleanup(end)
 	p := &browserTab{ctx, d}
-	send(t, p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: injected})
+	send(t, p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: dappScript})
 	open(t, p, "http://"+host+":"+d.port+"/")
 	return p
 }
@@ -319,17 +319,6 @@ func send[P, R any](t *testing.T, p *browserTab, c cdp.Command[P, R], params P) 
 	if _, err := chromedp.Call(p, c, params); err != nil {
 		t.Fatalf("%s: %v", c.Method, err)
 	}
-}
-
-// evaluate runs JavaScript in the page and returns its value. It awaits a
-// promise.
-func evaluate[T any](t *testing.T, p *browserTab, script string) T {
-	t.Helper()
-	got, err := chromedp.Run(p, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
-	if err != nil {
-		t.Fatalf("%s: %v", script, err)
-	}
-	return got
 }
 
 // press presses a button with the keyboard, as soon as the page has it. Unlike

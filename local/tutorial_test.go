@@ -73,8 +73,8 @@ func TestTutorial_node(t *testing.T) {
 		t.Skip(missing)
 	}
 	folder := t.TempDir()
-	link(t, filepath.Join(packages, "viem"), folder, "node_modules", "viem")
-	link(t, filepath.Dir(packages), folder, "node_modules", "@latchkey", "client")
+	linkFolder(t, filepath.Join(packages, "viem"), folder, "node_modules", "viem")
+	linkFolder(t, filepath.Dir(packages), folder, "node_modules", "@latchkey", "client")
 	code := []byte(codeIn(t, "In JavaScript", "js"))
 	if err := os.WriteFile(filepath.Join(folder, "tour.mjs"), code, 0o600); err != nil {
 		t.Fatal(err)
@@ -94,8 +94,8 @@ func TestTutorial_node(t *testing.T) {
 	}
 }
 
-// link makes a symbolic link at a path to a folder.
-func link(t *testing.T, to string, path ...string) {
+// linkFolder makes a symbolic link at a path to a folder.
+func linkFolder(t *testing.T, to string, path ...string) {
 	t.Helper()
 	at := filepath.Join(path...)
 	if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {

@@ -327,7 +327,7 @@ for (const [name, isBlocked] of [
     await assert.rejects(client.signIn(wallet), error => {
       assert.ok(error instanceof LatchkeyError)
       assert.equal(error.code, 'cookies_blocked')
-      assert.match(error.detail, /registrable domain.*frame.*private window/)
+      assert.match(error.detail, /one domain.*frame.*private window/)
       return true
     })
     assert.notEqual(client.getSnapshot().status, 'signedIn')
