@@ -32,11 +32,10 @@ export class LatchkeyError extends Error {
   /**
    * @param {string} code
    * @param {number} [status] of the answer, or 0 if there was none
-   * @param {{ detail?: string, requestId?: string, reason?: string }} [facts]
-   * @param {unknown} [cause]
+   * @param {{ detail?: string, requestId?: string, reason?: string, cause?: unknown }} [facts]
    */
-  constructor(code, status = 0, facts = {}, cause) {
-    super(`${code}: ${facts.detail}`, { cause })
+  constructor(code, status = 0, facts = {}) {
+    super(facts.detail ? `${code}: ${facts.detail}` : code, facts)
     this.code = code
     this.status = status
     Object.assign(this, facts)
@@ -73,6 +72,14 @@ export async function check(answer) {
   if (answer.ok) return answer
   throw await errorOf(answer)
 }
+
+/**
+ * Reports whether the API has refused the credentials. A 401 without a code is
+ * of something before the API, and decides nothing.
+ *
+ * @param {LatchkeyError} error
+ */
+export const isRefusal = ({ status, code }) => status === 401 && code !== 'http_401'
 
 /**
  * Reports whether an answer is a denial of API Gateway itself, which has a

@@ -16,15 +16,11 @@ export { LatchkeyError } from './errors.js'
  * @returns {Latchkey}
  */
 export function createLatchkey(options) {
-  const session = createSession(options, {
-    stepUp: () => signing.ask(),
-    start: () => watcher.start(),
-    stop: () => watcher.stop(),
-  })
   const watcher = createWatcher(account => {
-    signing.forget()
+    if (account) signing.forget()
     session.switchAccount(account)
   })
+  const session = createSession(options, watcher, () => signing.ask())
   const signing = createSigning(options, session, watcher.watch)
   const { state } = session
   /** @type {Latchkey['fetch']} */
@@ -32,20 +28,14 @@ export function createLatchkey(options) {
     session.markUsed()
     return session.call(input, init)
   }
-  const resources = createResources(call)
 
   return {
-    ...resources,
+    ...createResources(call),
     fetch: call,
     prepare: signing.prepare,
     signIn: signing.signIn,
     stepUp: signing.stepUp,
     signOut: session.signOut,
-    async endSession(id) {
-      await resources.endSession(id)
-      const now = state.getSnapshot()
-      if ('session' in now && now.session.id === id) await session.end('revoked')
-    },
     wallets: (found, { signal = state.disposed } = {}) => wallets(found, signal),
     watch: watcher.watch,
     getSnapshot: state.getSnapshot,

@@ -47,9 +47,9 @@ export function createResources(send) {
 
   /** @type {Preferences} */
   const preferences = {
-    get: async () => versioned(await request('/api/preferences')),
-    patch: async (changes, etag = '*') =>
-      versioned(await request('/api/preferences', json('PATCH', changes, { 'If-Match': etag }))),
+    get: () => request('/api/preferences').then(versioned),
+    patch: (changes, etag = '*') =>
+      request('/api/preferences', json('PATCH', changes, { 'If-Match': etag })).then(versioned),
   }
 
   /** @type {SessionState} */

@@ -5,8 +5,13 @@ import { waitToRepeat } from './requests.js'
 
 /** @import { Options, Pair } from './types.js' */
 
-/** @param {string} url */
-export const originOf = url => new URL(url, globalThis.location?.href).origin
+/**
+ * Returns a URL as it is checked and then fetched. With fetch alone, a `<base>`
+ * of the page would lead it elsewhere.
+ *
+ * @param {string} url
+ */
+export const absolute = url => new URL(url, globalThis.location?.href)
 
 /**
  * @param {string} method
@@ -63,9 +68,9 @@ export async function send(options, input, init, pair, isOwn) {
  */
 export async function sendOwn(options, path, init = {}, pair) {
   try {
-    return await send(options, baseOf(options) + path, init, pair, true)
+    return await send(options, absolute(baseOf(options) + path).href, init, pair, true)
   } catch (cause) {
-    throw new LatchkeyError('network_error', 0, { detail: 'lost' }, cause)
+    throw new LatchkeyError('network_error', 0, { detail: 'no answer, or refused by CORS', cause })
   }
 }
 

@@ -1,8 +1,8 @@
 // One session: its calls, its refreshes, and how it begins and ends.
 
-import { LatchkeyError, check, isBareDenial, readProblem } from './errors.js'
+import { LatchkeyError, check, errorOf, isBareDenial, isRefusal, readProblem } from './errors.js'
 import { isRepeatable, waitToRepeat } from './requests.js'
-import { baseOf, json, originOf, plainFetch, request, send, sendOwn } from './sending.js'
+import { baseOf, json, absolute, plainFetch, request, send, sendOwn } from './sending.js'
 import { createState, isBrowser } from './state.js'
 import { createTokens } from './tokens.js'
 
@@ -26,13 +26,14 @@ const RECENT_MS = 60_000
 const LATE_MS = 10_000
 const RETRY_LOADING_MS = 10_000
 const COOKIES_BLOCKED =
-  'the browser kept no cookie: use one domain, no frame, no private window'
+  'no cookie was kept: use one domain, no frame, no private window'
 
 /**
  * @param {Options} options
- * @param {{ stepUp(): Promise<boolean>, start(): void, stop(): void }} hooks
+ * @param {{ start(): void, stop(): void }} watcher of the wallet's account
+ * @param {() => Promise<boolean>} stepUp asks the user, and returns whether it was done
  */
-export function createSession(options, hooks) {
+export function createSession(options, watcher, stepUp) {
   const base = baseOf(options)
   const isBearer = options.transport === 'bearer'
   const isShared = !isBearer || !!options.storage
@@ -43,13 +44,13 @@ export function createSession(options, hooks) {
     start(isRestored) {
       if (isRestored) loading = undefined // its answer may be an old one
       schedule()
-      hooks.start()
+      watcher.start()
       load()
     },
     stop() {
       clearTimeout(timer)
       clearTimeout(loadTimer)
-      hooks.stop()
+      watcher.stop()
     },
     input: markUsed,
     receive,
@@ -75,7 +76,10 @@ export function createSession(options, hooks) {
   /** @type {object | undefined} */
   let lastQuestion
   /** @type {Promise<unknown> | undefined} */
-  let steppingUp
+  let replacing
+  // The account to which the wallet has switched.
+  /** @type {string | undefined} */
+  let walletAccount
 
   function markUsed() { isUsed = true }
 
@@ -86,9 +90,6 @@ export function createSession(options, hooks) {
   const isInert = () => !isBearer && !isBrowser()
 
   // --- Calls, and what their answers ask for ---
-
-  /** @param {string} origin */
-  const isGuarded = origin => options.guarded?.map(originOf).includes(origin)
 
   /**
    * Sends a call. If the answer says how the call can succeed, it does that and
@@ -102,9 +103,9 @@ export function createSession(options, hooks) {
     // A URL and a string have nothing of what a Request holds.
     const request = /** @type {Partial<Request>} */ (input)
     const url = request.url ?? String(input).replace(/^\/(?!\/)/, base + '/')
-    const origin = originOf(url)
-    const guarded = isGuarded(origin)
-    if (origin !== originOf(base) && !guarded) return plainFetch(options, input, init)
+    const { href, origin } = absolute(url)
+    const guarded = options.guarded?.includes(origin)
+    if (origin !== absolute(base).origin && !guarded) return plainFetch(options, input, init)
     const { method = request.method ?? 'GET', signal = request.signal } = init
     /** @type {Attempt} */
     const attempt = {
@@ -113,7 +114,7 @@ export function createSession(options, hooks) {
     }
     for (;;) {
       attempt.sent = version
-      const answer = await send(options, request.clone?.() ?? url, init, await tokens.get())
+      const answer = await send(options, request.clone?.() ?? href, init, await tokens.get())
       if (answer.ok || isInert() || !await remedy(attempt, answer)) return answer
       if (!attempt.isRepeatable) return answer
     }
@@ -127,15 +128,14 @@ export function createSession(options, hooks) {
    */
   async function remedy(attempt, answer) {
     const problem = await readProblem(answer)
-    switch (problem.code) {
-      case 'token_expired':
-        return renew(attempt)
-      case 'step_up_required':
-        return once(attempt, 'step-up') && (attempt.sent !== version || hooks.stepUp())
-      case 'session_ended':
-      case 'invalid_token':
-      case 'no_credentials':
-        return conclude(attempt, problem.reason)
+    // The same code with another status is another API's.
+    const code = answer.status === 401 && problem.code
+    if (code === 'token_expired') return renew(attempt)
+    if (code === 'step_up_required') {
+      return once(attempt, 'step-up') && (attempt.sent !== version || stepUp())
+    }
+    if (/^(session_ended|invalid_token|no_credentials)$/.test(code)) {
+      return conclude(attempt, problem.reason)
     }
     if (attempt.guarded && isBareDenial(answer, problem)) return renewGuarded(attempt)
     return waitToRepeat(answer, problem.code, attempt)
@@ -161,7 +161,7 @@ export function createSession(options, hooks) {
     if (!once(attempt, 'refresh')) return false
     if (attempt.sent === version) {
       await refresh().catch(error => {
-        if (error.status !== 401) throw error
+        if (!isRefusal(error)) throw error
         attempt.refusal = error
       })
     }
@@ -197,7 +197,7 @@ export function createSession(options, hooks) {
   }
 
   async function rotate() {
-    await steppingUp?.catch(() => {})
+    await replacing?.catch(() => {})
     const started = version
     const isCurrent = () => version === started
     const before = await tokens.get()
@@ -261,7 +261,8 @@ export function createSession(options, hooks) {
   function accept({ session, expiresIn }) {
     changed(expiresIn)
     const now = state.getSnapshot()
-    if ('user' in now) show({ ...now, session }, expiresIn)
+    // Another page of this site may have signed in: the cookies are then its.
+    if ('user' in now && now.session.id === session.id) show({ ...now, session }, expiresIn)
     else load()
   }
 
@@ -271,11 +272,19 @@ export function createSession(options, hooks) {
    */
   function show(next, expiresIn) {
     if (isInert()) return
+    if (isShared) state.publish({ ...next, expiresIn })
+    set(next)
+  }
+
+  /**
+   * Sets the state, with the account of this tab's wallet if that is another.
+   *
+   * @param {any} next
+   */
+  function set({ otherAccount, ...next }) {
+    const isSame = walletAccount?.toLowerCase() === next.user?.address.toLowerCase()
+    if (walletAccount && next.user && !isSame) next.otherAccount = walletAccount
     state.set(next)
-    if (isShared) {
-      const { otherAccount, ...common } = /** @type {any} */ (next)
-      state.publish({ ...common, expiresIn })
-    }
   }
 
   /**
@@ -287,7 +296,20 @@ export function createSession(options, hooks) {
     if (!isShared) return is('signedIn') && load() // this tab's session is its own
     tokens.forget()
     changed(expiresIn)
-    state.set(next)
+    set(next)
+  }
+
+  /**
+   * Runs what replaces the tokens by a signed message. It waits for a refresh,
+   * and refreshes wait for it: an answer that is overtaken would bring the
+   * tokens before it back.
+   *
+   * @param {() => Promise<Tokens>} run
+   * @returns {Promise<Tokens>}
+   */
+  async function exclusively(run) {
+    while (refreshing) await refreshing.catch(() => {})
+    return replacing = run()
   }
 
   /**
@@ -295,19 +317,20 @@ export function createSession(options, hooks) {
    * ends the session that this client has: its cookies or its token go along.
    *
    * @param {object} login
-   * @returns {Promise<Tokens>}
    */
-  async function begin(login) {
+  const begin = login => exclusively(async () => {
     const answer = await sendOwn(options, '/auth/login', json('POST', login), await tokens.get())
     await checkCookies(answer)
     const grant = await (await check(answer)).json()
-    await tokens.write(grant)
-    changed(grant.expiresIn)
-    if (!isBearer) await sendOwn(options, '/api/profile').then(checkCookies, () => {})
     const { user, session, expiresIn } = grant
-    show({ status: 'signedIn', user, session }, expiresIn)
+    await tokens.write(grant)
+    changed(expiresIn)
+    const own = version
+    if (!isBearer) await sendOwn(options, '/api/profile').then(checkCookies, () => {})
+    // A sign-out in the meantime wins, and so does a later sign-in.
+    if (version === own) show({ status: 'signedIn', user, session }, expiresIn)
     return grant
-  }
+  })
 
   /**
    * Checks that the browser sends the cookies that were set before.
@@ -330,41 +353,36 @@ export function createSession(options, hooks) {
   async function end(reason, isSignOut = false) {
     const held = await tokens.get()
     changed()
-    show({ status: 'signedOut', reason })
     if (isSignOut && !isShared) state.publish({ status: 'signedOut' })
-    await tokens.clear(isSignOut ? undefined : held)
+    const cleared = tokens.clear(isSignOut ? undefined : held) // even if a subscriber throws
+    show({ status: 'signedOut', reason })
+    await cleared
   }
 
   /** @param {{ everywhere?: boolean }} [options] */
   async function signOut({ everywhere = false } = {}) {
+    await replacing?.catch(() => {}) // so that the sign-out is of what came of it
     const pair = await tokens.get()
     const body = json('POST', { everywhere, refreshToken: pair?.refreshToken })
     const answer = await sendOwn(options, '/auth/logout', body)
-    const hasEnded = answer.status === 401
+    const hasEnded = isRefusal(await errorOf(answer))
     if (answer.ok || hasEnded) await end('logged_out', true)
     if (everywhere || !hasEnded) await check(answer)
   }
 
   /**
-   * Sends a signed message for a step-up. Refreshes wait for it, because it
-   * makes the tokens before it invalid.
+   * Sends a signed message for a step-up.
    *
    * @param {{ message: string, signature: string }} signed
-   * @returns {Promise<Tokens>}
    */
-  async function confirm(signed) {
-    while (refreshing) await refreshing.catch(() => {})
-    const sending = (async () => {
-      const refreshToken = (await tokens.get())?.refreshToken
-      const body = json('POST', { ...signed, refreshToken })
-      const answer = await sendOwn(options, '/auth/step-up', body)
-      const grant = await (await check(answer)).json()
-      await tokens.write(grant)
-      accept(grant)
-      return grant
-    })()
-    return steppingUp = sending
-  }
+  const confirm = signed => exclusively(async () => {
+    const refreshToken = (await tokens.get())?.refreshToken
+    const body = json('POST', { ...signed, refreshToken })
+    const grant = await (await check(await sendOwn(options, '/auth/step-up', body))).json()
+    await tokens.write(grant)
+    accept(grant)
+    return grant
+  })
 
   // --- The first state ---
 
@@ -383,23 +401,20 @@ export function createSession(options, hooks) {
   }
 
   async function ask() {
-    if (isBearer && !await tokens.get()) return end()
-    const before = state.getSnapshot()
     const question = lastQuestion = {}
-    const answer = await call('/api/profile')
-    const { user, session, code } = await readProblem(answer)
+    const before = state.getSnapshot()
+    const isOut = isBearer && !await tokens.get()
+    const { user, session, code } = isOut ? {} : await readProblem(await call('/api/profile'))
     // A refresh, a sign-in, another tab or another question was newer.
     if (question !== lastQuestion || before !== state.getSnapshot()) return
-    if (answer.ok) state.set({ status: 'signedIn', user, session })
-    else if (code === 'step_up_required') state.set({ status: 'signedOut', reason: code })
+    if (session) set({ status: 'signedIn', user, session })
+    if (isOut || code === 'step_up_required') set({ status: 'signedOut', reason: code })
   }
 
-  /** @param {string} account to which the wallet has switched */
+  /** @param {string} [account] to which the wallet has switched; missing if it is not known */
   function switchAccount(account) {
-    const now = state.getSnapshot()
-    if (!('user' in now)) return
-    const isSame = account.toLowerCase() === now.user.address.toLowerCase()
-    state.set({ ...now, otherAccount: isSame ? undefined : account })
+    walletAccount = account
+    set(state.getSnapshot())
   }
 
   return {

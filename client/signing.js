@@ -20,19 +20,21 @@ const USER_REJECTED = 4001 // of EIP-1193
 // default, and the user needs time.
 const USABLE_MS = 120_000
 
-/**
- * Lets calls with the same key at the same time share one attempt.
- *
- * @template T
- */
+/** Lets calls with the same key at the same time share one attempt. */
 function createShared() {
-  /** @type {Map<unknown, Promise<T>>} */
   const attempts = new Map()
-  return (/** @type {unknown} */ key, /** @type {() => Promise<T>} */ run) => {
+  /**
+   * @template T
+   * @param {unknown} key
+   * @param {() => Promise<T>} run
+   * @returns {Promise<T>}
+   */
+  const share = (key, run) => {
     const shared = attempts.get(key) ?? run().finally(() => attempts.delete(key))
     attempts.set(key, shared)
     return shared
   }
+  return share
 }
 
 /**
@@ -47,7 +49,7 @@ async function withRetry(run) {
   } catch (error) {
     const failure = /** @type {LatchkeyError} */ (error)
     if (failure?.status === 503) failure.retry = () => withRetry(run)
-    throw failure
+    throw error
   }
 }
 
@@ -64,14 +66,14 @@ const withoutTokens = ({ user, session, evicted }) => ({ user, session, evicted 
  */
 export function createSigning(options, session, watch) {
   const { transport = 'cookie', deviceName } = options
-  const shareSignIn = /** @type {typeof createShared<Grant>} */ (createShared)()
-  const shareStepUp = /** @type {typeof createShared<Grant>} */ (createShared)()
+  const share = createShared()
   /** @type {Prepared | undefined} */
   let prepared
-  /** @type {Promise<boolean> | undefined} */
-  let asking
   /** @type {Wallet | undefined} */
   let lastWallet
+  // The message that a wallet has been given, until it switches to another account.
+  /** @type {Prepared | undefined} */
+  let given
 
   /** @param {Wallet} wallet */
   function use(wallet) {
@@ -121,9 +123,8 @@ export function createSigning(options, session, watch) {
    */
   function prepare(account) {
     if (prepared && isPrepared(account)) return prepared
-    const { address, chainId } = account
     /** @type {Prepared} */
-    const own = { address, chainId, offer: requestOffer(account), usableUntil: Infinity }
+    const own = { ...account, offer: requestOffer(account), usableUntil: Infinity }
     own.offer.then(({ message }) => {
       own.message = message
       own.usableUntil = Date.now() + USABLE_MS
@@ -147,12 +148,13 @@ export function createSigning(options, session, watch) {
     const own = prepared?.message && isPrepared(wallet) ? prepared :
       prepare('request' in wallet ? await accountOf(wallet) : wallet)
     const message = own.message ?? (await own.offer).message
-    forget(own)
+    forget(given = own)
     try {
       return { message, signature: await signWith(wallet, message) }
     } catch (error) {
       // The nonce of a message that was not signed is unused.
-      if (/** @type {any} */ (error)?.code === USER_REJECTED) prepared ??= own
+      const isRejected = /** @type {any} */ (error)?.code === USER_REJECTED
+      if (isRejected && given === own) prepared ??= own
       throw error
     }
   }
@@ -176,7 +178,7 @@ export function createSigning(options, session, watch) {
     const isSigned = 'signature' in who
     if (!isSigned) use(who)
     const key = isSigned ? who.message : 'request' in who ? who : keyOf(who)
-    return shareSignIn(key, async () => {
+    return share(key, async () => {
       const signed = isSigned ? who : await sign(who)
       return withRetry(() => logIn(signed))
     })
@@ -198,7 +200,7 @@ export function createSigning(options, session, watch) {
   async function stepUp(wallet = lastWallet, ready) {
     if (!wallet) throw new LatchkeyError('no_wallet', 0, { detail: 'pass a wallet' })
     use(wallet)
-    return shareStepUp(wallet, async () => {
+    return share(stepUp, async () => {
       const message = ready ?? await requestStepUp()
       const signature = await signWith(wallet, message)
       return withRetry(async () => withoutTokens(await session.confirm({ message, signature })))
@@ -229,8 +231,8 @@ export function createSigning(options, session, watch) {
     signIn,
     stepUp: (/** @type {Wallet | undefined} */ wallet) => stepUp(wallet),
     /** Calls at the same time share one question to the user. */
-    ask: () => asking ??= askUser().finally(() => { asking = undefined }),
+    ask: () => share(askUser, askUser),
     /** Forgets a message that is for another account. */
-    forget: () => forget(prepared),
+    forget: () => { given = prepared = undefined },
   }
 }

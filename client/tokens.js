@@ -16,7 +16,8 @@ export function createTokens(storage, key) {
   async function read() {
     if (!storage) return held
     const text = await storage.get(key)
-    return (held = typeof text === 'string' ? JSON.parse(text) : undefined)
+    // Text that is not JSON is no pair.
+    return (held = await new Response(/** @type {any} */ (text)).json().catch(() => {}))
   }
 
   /** @param {Partial<Pair>} grant which has no tokens with cookies */

@@ -68,7 +68,8 @@ export async function accountOf(provider) {
  * Listens to the account of one provider while it is started. The chain does
  * not matter: a session belongs to an account.
  *
- * @param {(address: string) => void} changed
+ * @param {(address?: string) => void} changed gets nothing if another provider
+ *   is listened to
  */
 export function createWatcher(changed) {
   /** @type {Provider | undefined} */
@@ -86,7 +87,11 @@ export function createWatcher(changed) {
     if (started) provider?.on?.('accountsChanged', listener)
   }
   return {
-    watch: (/** @type {Provider} */ next) => set(next),
+    /** Listens to this provider alone. */
+    watch(/** @type {Provider} */ next) {
+      if (next !== provider) changed()
+      set(next)
+    },
     start: () => set(provider, true),
     stop: () => set(provider, false),
   }

@@ -478,7 +478,8 @@ test('a URL that begins with two slashes is not a path of the API', async t => {
 
 for (const [name, options, origin, hasCredentials] of [
   ['the API', {}, URL_OF_API, true],
-  ['a guarded origin', { guarded: ['https://orders.example.com/v1'] }, 'https://orders.example.com', true],
+  ['a guarded origin', { guarded: ['https://orders.example.com'] }, 'https://orders.example.com', true],
+  ['what only begins like a guarded origin', { guarded: ['https://orders.example.com/v1', '*', ''] }, 'https://orders.example.com', false],
   ['a foreign origin', { guarded: ['https://orders.example.com'] }, 'https://evil.example', false],
   ['an origin that begins alike', {}, `${URL_OF_API}.evil.example`, false],
   ['another port', {}, `${URL_OF_API}:8443`, false],
@@ -1003,7 +1004,7 @@ test('bearer in memory: only the fact of a sign-out is broadcast', async t => {
   await other.client.signIn(signer)
   await client.fetch('/thing')
   await client.signOut()
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await settle()
   assert.deepEqual(heard, [{ status: 'signedOut' }])
   assert.equal(other.client.getSnapshot().status, 'signedIn', 'its session is its own')
   assert.equal(other.api.count('GET /api/profile'), 1, 'but it asks whether that has ended too')
@@ -1020,8 +1021,8 @@ test('with a store no token is broadcast', async t => {
   await settle()
   await client.signIn(signer)
   await client.signOut()
-  await new Promise(resolve => setTimeout(resolve, 50))
-  assert.deepEqual(heard.map(message => message.status), ['signedOut', 'signedIn', 'signedOut'])
+  await settle()
+  assert.deepEqual(heard.map(message => message.status), ['signedIn', 'signedOut'])
   assert.doesNotMatch(JSON.stringify(heard), /lk[ar]_/)
 })
 
@@ -1035,7 +1036,7 @@ test('clients of both transports in one browser have two sessions', async t => {
   await cookie.signIn(signer)
   await bearer.signIn(signer)
   await bearer.signOut()
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await settle()
   assert.equal(cookie.getSnapshot().status, 'signedIn', 'a bearer session has ended')
   assert.equal(stored.getSnapshot().status, 'signedOut', 'the cookie is not in its store')
 })
@@ -1190,15 +1191,6 @@ test('a new sign-in presents the token of the session that it replaces', async t
   assert.doesNotMatch(body, /lk[ar]_/)
 })
 
-test('the end of the own session is in the state', async t => {
-  const ok = () => new Response(null, { status: 204 })
-  const { client } = await signedIn(t, { 'DELETE /api/sessions/s1': ok, 'DELETE /api/sessions/s2': ok })
-  await client.endSession('s2')
-  assert.equal(client.getSnapshot().status, 'signedIn')
-  await client.endSession('s1')
-  assert.deepEqual(client.getSnapshot(), { status: 'signedOut', reason: 'revoked' })
-})
-
 test('a sign-out of every session says so to the API', async t => {
   const { api, client } = await signedIn(t)
   await client.signOut({ everywhere: true })
@@ -1210,4 +1202,217 @@ test('a sign-out that finds no session is done', async t => {
   await client.signOut()
   assert.equal(client.getSnapshot().status, 'signedOut')
   await assert.rejects(client.signOut({ everywhere: true }), { code: 'invalid_token' })
+})
+
+// --- Answers that come late, or from something else ---
+
+test('a bare 401 of a refresh or a sign-out is not the API’s, and ends nothing', async t => {
+  const bare = () => Response.json({ message: 'Unauthorized' }, { status: 401 })
+  for (const transport of ['cookie', 'bearer']) {
+    const { client } = await signedIn(t, {
+      'GET /thing': expired, 'POST /auth/refresh': bare, 'POST /auth/logout': bare,
+    }, { transport })
+    await assert.rejects(client.fetch('/thing'), { code: 'http_401', status: 401, message: 'http_401: Unauthorized' })
+    assert.equal(client.getSnapshot().status, 'signedIn')
+    await assert.rejects(client.signOut(), { code: 'http_401' })
+    assert.equal(client.getSnapshot().status, 'signedIn')
+  }
+})
+
+test('a code of another status decides nothing', async t => {
+  for (const [status, code] of [
+    [422, 'invalid_token'], [404, 'session_ended'], [400, 'no_credentials'], [500, 'token_expired'], [502, 'step_up_required'],
+  ]) {
+    let asked = false
+    const { api, client } = await signedIn(t, { 'POST /thing': () => problem(status, code) }, { onStepUp: () => { asked = true } })
+    assert.equal((await client.fetch('/thing', { method: 'POST' })).status, status)
+    assert.deepEqual([client.getSnapshot().status, api.requests.length, asked], ['signedIn', 1, false], code)
+  }
+})
+
+test('a page that is no answer of the API signs nobody in', async t => {
+  openPage(t)
+  const html = () => new Response('<html>', { headers: { 'content-type': 'text/html' } })
+  const { client } = open(t, { 'GET /api/profile': html })
+  client.subscribe(() => {})
+  await settle()
+  assert.deepEqual(client.getSnapshot(), { status: 'loading' })
+})
+
+test('if another page of the site has signed in, a refresh shows whose session it is', async t => {
+  const other = { ...USER, id: 'u2', address: '0x00000000000000000000000000000000000000B2' }
+  const { api, client } = await signedIn(t, { 'GET /thing': series(expired, () => answer({})) })
+  api.routes['POST /auth/refresh'] = () => answer(grant({ session: { id: 's2' } }))
+  api.routes['GET /api/profile'] = () => answer({ user: other, session: { id: 's2' } })
+  await client.fetch('/thing')
+  await settle()
+  assert.equal(client.getSnapshot().user.id, 'u2')
+})
+
+test('a sign-out while a sign-in looks for its cookies wins', async t => {
+  openPage(t)
+  const check = pending()
+  const { api, client } = open(t, { 'GET /api/profile': () => problem(401, 'no_credentials') })
+  client.subscribe(() => {})
+  await settle()
+  api.routes['GET /api/profile'] = () => check.promise
+  const signIn = client.signIn(signer)
+  await settle()
+  const signOut = client.signOut()
+  await settle()
+  check.resolve(profile())
+  await Promise.all([signIn, signOut])
+  assert.deepEqual(client.getSnapshot(), { status: 'signedOut', reason: 'logged_out' })
+  assert.deepEqual(api.requests.map(r => r.name).slice(-2), ['GET /api/profile', 'POST /auth/logout'])
+})
+
+test('another tab that signs out while a sign-in looks for its cookies wins', async t => {
+  openPage(t)
+  const check = pending()
+  const { api, client } = open(t)
+  client.subscribe(() => {})
+  await settle()
+  api.routes['GET /api/profile'] = () => check.promise
+  const signIn = client.signIn(signer)
+  await settle()
+  const channel = new BroadcastChannel(`latchkey:${URL_OF_API} cookie`)
+  t.after(() => channel.close())
+  channel.postMessage({ status: 'signedOut', reason: 'logged_out' })
+  await settle()
+  check.resolve(profile())
+  await signIn
+  assert.deepEqual(client.getSnapshot(), { status: 'signedOut', reason: 'logged_out' })
+})
+
+test('a sign-in waits for a refresh, and a refresh for a sign-in', async t => {
+  const held = pending()
+  const { api, client } = await signedIn(t, { 'GET /thing': series(expired, () => answer({})) })
+  api.routes['POST /auth/refresh'] = () => held.promise
+  const call = client.fetch('/thing')
+  await settle()
+  const signIn = client.signIn(signer)
+  await settle()
+  assert.equal(api.count('POST /auth/login'), 0, 'the refresh is under way')
+  held.resolve(answer(grant()))
+  await Promise.all([call, signIn])
+
+  const late = pending()
+  api.routes['POST /auth/login'] = () => late.promise
+  api.routes['POST /auth/refresh'] = () => answer(grant())
+  api.routes['GET /thing'] = series(expired, () => answer({}))
+  api.requests.length = 0
+  const again = client.signIn(signer)
+  await settle()
+  const second = client.fetch('/thing')
+  await settle()
+  assert.equal(api.count('POST /auth/refresh'), 0, 'the sign-in is under way')
+  late.resolve(answer(login()))
+  await Promise.all([again, second])
+})
+
+test('the account of the wallet stays in the state when other tabs and the server say who is signed in', async t => {
+  const provider = createProvider()
+  const { client, page } = await signedIn(t)
+  await client.signIn(provider)
+  const other = '0x00000000000000000000000000000000000000B2'
+  provider.switchTo([other])
+  assert.equal(client.getSnapshot().otherAccount, other)
+  const channel = new BroadcastChannel(`latchkey:${URL_OF_API} cookie`)
+  t.after(() => channel.close())
+  channel.postMessage({ status: 'signedIn', user: USER, session: { id: 's1', n: 'next' }, expiresIn: 900 })
+  await settle()
+  assert.deepEqual([client.getSnapshot().session.n, client.getSnapshot().otherAccount], ['next', other])
+  page.emit('pagehide')
+  page.emit('pageshow', { persisted: true })
+  await settle()
+  assert.equal(client.getSnapshot().otherAccount, other)
+  client.watch(createProvider())
+  assert.equal('otherAccount' in client.getSnapshot(), false, 'of another wallet it is not known')
+  client.watch(provider)
+  provider.switchTo([USER.address.toLowerCase()])
+  assert.equal('otherAccount' in client.getSnapshot(), false)
+})
+
+test('a switch of the account while a sign-in is under way is in the state', async t => {
+  openPage(t)
+  const late = pending()
+  const provider = createProvider()
+  const { client } = open(t, { 'POST /auth/login': () => late.promise })
+  client.subscribe(() => {})
+  await settle()
+  const signIn = client.signIn(provider)
+  await settle()
+  provider.switchTo(['0x00000000000000000000000000000000000000B2'])
+  late.resolve(answer(login()))
+  await signIn
+  assert.equal(client.getSnapshot().otherAccount, '0x00000000000000000000000000000000000000B2')
+})
+
+test('a message that a wallet declined is not offered after it has switched to another account', async t => {
+  const { client } = await signedIn(t)
+  const prompt = pending()
+  const provider = createProvider()
+  provider.sign = () => prompt.promise
+  const signIn = client.signIn(provider)
+  await settle()
+  provider.switchTo(['0x00000000000000000000000000000000000000B2'])
+  prompt.reject(Object.assign(new Error('rejected'), { code: 4001 }))
+  await assert.rejects(signIn, { code: 4001 })
+  provider.calls.length = 0
+  client.signIn(provider).catch(() => {})
+  await settle()
+  assert.equal(provider.calls[0], 'eth_requestAccounts')
+})
+
+test('what a subscriber throws does not keep the tokens in the store', async t => {
+  openPage(t)
+  const storage = createStore()
+  const { client } = open(t, {}, { transport: 'bearer', storage })
+  await client.signIn(signer)
+  client.subscribe(() => { if (client.getSnapshot().status === 'signedOut') throw new Error('render failed') })
+  await assert.rejects(client.signOut(), { message: 'render failed' })
+  await settle()
+  assert.equal(storage.values.size, 0)
+})
+
+test('a store whose text is no pair holds no tokens', async t => {
+  openPage(t)
+  const storage = createStore()
+  const { client } = open(t, {}, { transport: 'bearer', storage })
+  storage.values.set(`latchkey:${URL_OF_API}`, 'not json')
+  client.subscribe(() => {})
+  await settle()
+  assert.equal(client.getSnapshot().status, 'signedOut')
+  await client.signIn(signer)
+  assert.equal(client.getSnapshot().status, 'signedIn')
+})
+
+test('a tab that finds no tokens does not remove those of another tab', async t => {
+  openPage(t)
+  const storage = createStore()
+  const slow = pending()
+  const { client: first } = open(t, {}, { transport: 'bearer', storage })
+  const { client: second } = open(t, {}, { transport: 'bearer', storage: { ...storage, get: () => slow.promise } })
+  second.subscribe(() => {})
+  await settle()
+  await first.signIn(signer)
+  slow.resolve(null)
+  await settle()
+  assert.equal(storage.values.size, 1)
+})
+
+test('a relative address is the page’s own, whatever its base element says', async t => {
+  openPage(t)
+  const seen = []
+  const fetch = async input => { seen.push(input); return profile() }
+  const client = createLatchkey({ url: '/v1/', fetch })
+  t.after(client.dispose)
+  await client.fetch('/thing')
+  await client.sessions()
+  assert.deepEqual(seen, ['http://localhost:5173/v1/thing', 'http://localhost:5173/v1/api/sessions?'])
+})
+
+test('an error without a detail has its code alone', async t => {
+  const { client } = open(t, { 'GET /auth/nonce': () => new Response('<html>', { status: 502 }) })
+  await assert.rejects(client.prepare(signer), { message: 'http_502', code: 'http_502', status: 502, detail: undefined })
 })

@@ -33,17 +33,20 @@ signing('after prepare the wallet is called in the click itself',
   "const message = own.message ?? (await own.offer).message",
   "const { message } = await own.offer")
 signing('two sign-ins at the same time do not sign the same nonce',
-  "forget(own)",
-  "")
+  "forget(given = own)",
+  "given = own")
 signing('a nonce is not used again after its login',
   "if (prepared?.message === message) prepared = undefined",
   "")
 signing('a rejected signature leaves its nonce for the next try',
-  "if (/** @type {any} */ (error)?.code === USER_REJECTED) prepared ??= own",
+  "if (isRejected && given === own) prepared ??= own",
   "")
 signing('a failure that is not a rejection does not leave its nonce',
-  "if (/** @type {any} */ (error)?.code === USER_REJECTED) prepared ??= own",
-  "prepared ??= own")
+  "if (isRejected && given === own) prepared ??= own",
+  "if (given === own) prepared ??= own")
+signing('a message that was declined is not offered after a switch of the account',
+  "if (isRejected && given === own) prepared ??= own",
+  "if (isRejected) prepared ??= own")
 signing('a message that was prepared long ago is not used',
   "const isPrepared = account => prepared && Date.now() < prepared.usableUntil &&",
   "const isPrepared = account => prepared &&")
@@ -134,35 +137,38 @@ sending('no redirect is followed with a device id',
   "const isConfined = isOwn || isBearer || options.deviceId",
   "const isConfined = isOwn || isBearer")
 sending('a lost answer is a network_error',
-  "throw new LatchkeyError('network_error', 0, { detail: 'lost' }, cause)",
+  "throw new LatchkeyError('network_error', 0, { detail: 'no answer, or refused by CORS', cause })",
   "throw cause")
 
 const session = inFile('session.js')
 
 session('other origins get no credentials',
-  "if (origin !== originOf(base) && !guarded) return plainFetch(options, input, init)",
+  "if (origin !== absolute(base).origin && !guarded) return plainFetch(options, input, init)",
   "if (!origin) return plainFetch(options, input, init)")
 session('guarded origins get the credentials',
-  "const isGuarded = origin => options.guarded?.map(originOf).includes(origin)",
-  "const isGuarded = origin => false")
+  "const guarded = options.guarded?.includes(origin)",
+  "const guarded = false")
 session('token_expired is refreshed and repeated',
-  "return renew(attempt)",
-  "return false")
+  "if (code === 'token_expired') return renew(attempt)",
+  "")
 session('a call is refreshed and repeated once',
   "if (!once(attempt, 'refresh')) return false",
   "")
 session('a bare 401 decides nothing',
-  "switch (problem.code) {",
-  "switch (problem.code ?? (answer.status === 401 ? 'token_expired' : '')) {")
+  "const code = answer.status === 401 && problem.code",
+  "const code = problem.code ?? (answer.status === 401 ? 'token_expired' : '')")
+session('a code of another status decides nothing',
+  "const code = answer.status === 401 && problem.code",
+  "const { code } = problem")
 session('step_up_required asks the page',
-  "return once(attempt, 'step-up') && (attempt.sent !== version || hooks.stepUp())",
+  "return once(attempt, 'step-up') && (attempt.sent !== version || stepUp())",
   "return false")
 session('a call asks for one step-up',
-  "return once(attempt, 'step-up') && (attempt.sent !== version || hooks.stepUp())",
-  "return attempt.sent !== version || hooks.stepUp()")
+  "return once(attempt, 'step-up') && (attempt.sent !== version || stepUp())",
+  "return attempt.sent !== version || stepUp()")
 session('a call that was sent before a step-up does not ask for another',
-  "return once(attempt, 'step-up') && (attempt.sent !== version || hooks.stepUp())",
-  "return once(attempt, 'step-up') && hooks.stepUp()")
+  "return once(attempt, 'step-up') && (attempt.sent !== version || stepUp())",
+  "return once(attempt, 'step-up') && stepUp()")
 session('session_ended is in the state, with its reason',
   "return conclude(attempt, problem.reason)",
   "return conclude(attempt)")
@@ -176,8 +182,8 @@ session('a body that cannot be sent twice is not repeated',
   "if (!attempt.isRepeatable) return answer",
   "")
 session('a Request is repeated with its body',
-  "const answer = await send(options, request.clone?.() ?? url, init, await tokens.get())",
-  "const answer = await send(options, request.clone ? request : url, init, await tokens.get())")
+  "const answer = await send(options, request.clone?.() ?? href, init, await tokens.get())",
+  "const answer = await send(options, request.clone ? request : href, init, await tokens.get())")
 session('a path is one of the API',
   "const url = request.url ?? String(input).replace(/^\\/(?!\\/)/, base + '/')",
   "const url = request.url ?? String(input)")
@@ -191,7 +197,7 @@ signing('a second click does not use the same nonce',
   "ready = undefined",
   "")
 signing('calls at the same time share one question to the user',
-  "ask: () => asking ??= askUser().finally(() => { asking = undefined }),",
+  "ask: () => share(askUser, askUser),",
   "ask: askUser,")
 signing('a step-up that the user declines is not repeated',
   "return isDone",
@@ -239,8 +245,8 @@ session('a sign-out is not repeated by itself',
   "const answer = await sendOwn(options, '/auth/logout', body)",
   "const answer = await request(options, '/auth/logout', body)")
 session('a step-up is not repeated by itself',
-  "const answer = await sendOwn(options, '/auth/step-up', body)",
-  "const answer = await request(options, '/auth/step-up', body)")
+  "const grant = await (await check(await sendOwn(options, '/auth/step-up', body))).json()",
+  "const grant = await (await check(await request(options, '/auth/step-up', body))).json()")
 
 // --- Guarded APIs ---
 
@@ -285,10 +291,10 @@ session('a sign-out while a refresh is under way wins',
   "const isCurrent = () => version === started",
   "const isCurrent = () => true")
 session('being offline, or a 503, is not being signed out',
-  "if (error.status !== 401) throw error",
+  "if (!isRefusal(error)) throw error",
   "")
 session('a refused refresh does not decide: the repeated call does',
-  "if (error.status !== 401) throw error",
+  "if (!isRefusal(error)) throw error",
   "throw error")
 session('a refused refresh and a refused call are the end',
   "if (attempt.refusal) return conclude(attempt, attempt.refusal.reason)",
@@ -325,7 +331,7 @@ session('a refusal ahead of expiry is in the state',
   "await refresh().catch(error => { if (error.status === 401) return load() })",
   "await refresh().catch(() => {})")
 session('a refresh waits for a step-up',
-  "await steppingUp?.catch(() => {})",
+  "await replacing?.catch(() => {})",
   "")
 session('a step-up waits for a refresh',
   "while (refreshing) await refreshing.catch(() => {})",
@@ -367,10 +373,10 @@ session('the refresh ahead ends with the last subscriber',
   "clearTimeout(timer)\nclearTimeout(loadTimer)",
   "clearTimeout(loadTimer)")
 session('the wait to ask again ends with the last subscriber',
-  "clearTimeout(loadTimer)\nhooks.stop()",
-  "hooks.stop()")
+  "clearTimeout(loadTimer)\nwatcher.stop()",
+  "watcher.stop()")
 session('the wallet is not watched after the last subscriber',
-  "clearTimeout(loadTimer)\nhooks.stop()",
+  "clearTimeout(loadTimer)\nwatcher.stop()",
   "clearTimeout(loadTimer)")
 state('after dispose nobody is called',
   "subscribers.clear()",
@@ -383,7 +389,7 @@ state('pagehide closes the channel',
   "")
 state('pageshow opens the channel again',
   "if (!(/** @type {any} */ (event).persisted)) return",
-  "return hooks.start()")
+  "return watcher.start()")
 state('pageshow from the back/forward cache asks the server again',
   "if (!(/** @type {any} */ (event).persisted)) return",
   "return openChannel()")
@@ -406,17 +412,23 @@ session('the store is that of one API',
   "const tokens = createTokens(isBearer ? options.storage : undefined, name)",
   "const tokens = createTokens(isBearer ? options.storage : undefined, 'latchkey')")
 session('a change is sent to other tabs',
-  "state.publish({ ...common, expiresIn })",
+  "if (isShared) state.publish({ ...next, expiresIn })",
   "")
-session('the account of the wallet of one tab is not sent to others',
-  "state.publish({ ...common, expiresIn })",
-  "state.publish({ ...next, expiresIn })")
+session('each tab has the account of its own wallet',
+  "function set({ otherAccount, ...next }) {",
+  "function set(next) {")
+session('the account of the wallet stays when another tab says who is signed in',
+  "changed(expiresIn)\nset(next)",
+  "changed(expiresIn)\nstate.set(next)")
+wallets('of another wallet the account is not known',
+  "if (next !== provider) changed()",
+  "")
 session('what other tabs send is the state',
-  "changed(expiresIn)\nstate.set(next)",
+  "changed(expiresIn)\nset(next)",
   "changed(expiresIn)")
 session('what other tabs send sets the time of the next refresh',
-  "changed(expiresIn)\nstate.set(next)",
-  "state.set(next)")
+  "changed(expiresIn)\nset(next)",
+  "set(next)")
 session('on a server nothing is kept between requests',
   "if (isInert()) return",
   "")
@@ -439,16 +451,16 @@ session('a page from the back/forward cache asks anew',
   "if (isRestored) loading = undefined // its answer may be an old one",
   "")
 session('a session that requires a step-up at the start is signed out with that reason',
-  "else if (code === 'step_up_required') state.set({ status: 'signedOut', reason: code })",
-  "")
+  "if (isOut || code === 'step_up_required') set({ status: 'signedOut', reason: code })",
+  "if (isOut) set({ status: 'signedOut', reason: code })")
 session('another account of the wallet is in the state, and the own one is not',
-  "state.set({ ...now, otherAccount: isSame ? undefined : account })",
-  "state.set({ ...now, otherAccount: account })")
+  "if (walletAccount && next.user && !isSame) next.otherAccount = walletAccount",
+  "if (walletAccount && next.user) next.otherAccount = walletAccount")
 session('another account of the wallet does not sign out',
-  "state.set({ ...now, otherAccount: isSame ? undefined : account })",
-  "isSame ? state.set({ ...now, otherAccount: undefined }) : signOut()")
+  "walletAccount = account\nset(state.getSnapshot())",
+  "if (account) signOut()")
 inFile('latchkey.js')('a message for the account before is not used after a switch',
-  "signing.forget()",
+  "if (account) signing.forget()",
   "")
 
 // --- Tokens ---
@@ -460,8 +472,8 @@ session('bearer in memory: only a sign-out is sent to other tabs',
   "if (isSignOut && !isShared) state.publish({ status: 'signedOut' })",
   "if (!isShared) state.publish({ status: 'signedOut' })")
 session('bearer in memory: nothing else is sent to other tabs',
-  "if (isShared) {",
-  "{")
+  "if (isShared) state.publish({ ...next, expiresIn })",
+  "state.publish({ ...next, expiresIn })")
 session('bearer in memory: a sign-out of another tab does not sign out',
   "if (!isShared) return is('signedIn') && load() // this tab's session is its own",
   "")
@@ -503,8 +515,8 @@ session('a new sign-in ends the session before',
   "const answer = await sendOwn(options, '/auth/login', json('POST', login), await tokens.get())",
   "const answer = await sendOwn(options, '/auth/login', json('POST', login))")
 session('a page that has no token asks nobody',
-  "if (isBearer && !await tokens.get()) return end()",
-  "")
+  "const isOut = isBearer && !await tokens.get()",
+  "const isOut = false")
 session('without a token nothing is refreshed',
   "if (isBearer && !pair) throw new LatchkeyError('no_credentials', 401)",
   "")
@@ -535,15 +547,11 @@ session('a sign-out that fails is not one',
 session('a sign-out can be of every session',
   "const body = json('POST', { everywhere, refreshToken: pair?.refreshToken })",
   "const body = json('POST', { refreshToken: pair?.refreshToken })")
-inFile('latchkey.js')('the end of the own session is in the state',
-  "if ('session' in now && now.session.id === id) await session.end('revoked')",
-  "")
-
 const resources = inFile('resources.js')
 
 resources('a change of preferences has If-Match',
-  "versioned(await request('/api/preferences', json('PATCH', changes, { 'If-Match': etag }))),",
-  "versioned(await request('/api/preferences', json('PATCH', changes))),",
+  "request('/api/preferences', json('PATCH', changes, { 'If-Match': etag })).then(versioned),",
+  "request('/api/preferences', json('PATCH', changes)).then(versioned),",
   { by: 'server', test: 'sessions, activity' })
 resources('a change of state can have conditions',
   "given({ 'If-Match': ifMatch, 'If-None-Match': ifNoneMatch })",
@@ -605,3 +613,30 @@ inFile('viem.js')('viem: the wallet client signs for its own account',
   "const account = client.account ?? (await client.getAddresses())[0]",
   "const account = (await client.getAddresses())[0]",
   { by: 'adapters', test: 'viem' })
+
+// --- Answers that come late, or from something else ---
+
+errors('a bare 401 of a refresh or a sign-out ends nothing',
+  "export const isRefusal = ({ status, code }) => status === 401 && code !== 'http_401'",
+  "export const isRefusal = ({ status }) => status === 401")
+errors('an error without a detail has its code alone',
+  "super(facts.detail ? `${code}: ${facts.detail}` : code, facts)",
+  "super(`${code}: ${facts.detail}`, facts)")
+session('a page that is no answer of the API signs nobody in',
+  "if (session) set({ status: 'signedIn', user, session })",
+  "set({ status: 'signedIn', user, session })")
+session('a refresh shows whose session it is',
+  "if ('user' in now && now.session.id === session.id) show({ ...now, session }, expiresIn)",
+  "if ('user' in now) show({ ...now, session }, expiresIn)")
+session('what another tab says while a sign-in looks for its cookies wins',
+  "if (version === own) show({ status: 'signedIn', user, session }, expiresIn)",
+  "show({ status: 'signedIn', user, session }, expiresIn)")
+session('a sign-out while a sign-in is under way wins',
+  "await replacing?.catch(() => {}) // so that the sign-out is of what came of it",
+  "")
+tokens('a store whose text is no pair holds no tokens',
+  "return (held = await new Response(/** @type {any} */ (text)).json().catch(() => {}))",
+  "return (held = await new Response(/** @type {any} */ (text)).json())")
+sending('a relative address is the page’s own',
+  "return await send(options, absolute(baseOf(options) + path).href, init, pair, true)",
+  "return await send(options, baseOf(options) + path, init, pair, true)")

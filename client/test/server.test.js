@@ -183,6 +183,7 @@ for (const transport of ['cookie', 'bearer']) {
       openPage(t)
       const { client } = await signedIn(t, { transport })
       await client.endSession(client.getSnapshot().session.id)
+      await assert.rejects(client.sessions(), { code: 'session_ended', reason: 'revoked' })
       assert.deepEqual(client.getSnapshot(), { status: 'signedOut', reason: 'revoked' })
     })
 

@@ -22,14 +22,14 @@ export class LatchkeyError extends Error {
     /**
      * @param {string} code
      * @param {number} [status] of the answer, or 0 if there was none
-     * @param {{ detail?: string, requestId?: string, reason?: string }} [facts]
-     * @param {unknown} [cause]
+     * @param {{ detail?: string, requestId?: string, reason?: string, cause?: unknown }} [facts]
      */
     constructor(code: string, status?: number, facts?: {
         detail?: string;
         requestId?: string;
         reason?: string;
-    }, cause?: unknown);
+        cause?: unknown;
+    });
     /** @type {string | undefined} */
     detail: string | undefined;
     /** @type {string | undefined} */
@@ -51,5 +51,6 @@ export class LatchkeyError extends Error {
     status: number;
 }
 export function readProblem(answer: Response): Promise<Record<string, any>>;
+export function isRefusal({ status, code }: LatchkeyError): boolean;
 export function isBareDenial({ status }: Response, problem: Record<string, any>): boolean;
 import type { Grant } from './types.js';

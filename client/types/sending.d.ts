@@ -28,7 +28,7 @@ export function sendOwn(options: Options, path: string, init?: RequestInit, pair
  * @param {RequestInit} [init]
  */
 export function request(options: Options, path: string, init?: RequestInit): Promise<Response>;
-export function originOf(url: string): string;
+export function absolute(url: string): URL;
 export function json(method: string, body: unknown, headers?: Record<string, string>): RequestInit;
 export function baseOf({ url }: Options): string;
 export function plainFetch(options: Options, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;

@@ -1,12 +1,12 @@
 /**
  * @param {Options} options
- * @param {{ stepUp(): Promise<boolean>, start(): void, stop(): void }} hooks
+ * @param {{ start(): void, stop(): void }} watcher of the wallet's account
+ * @param {() => Promise<boolean>} stepUp asks the user, and returns whether it was done
  */
-export function createSession(options: Options, hooks: {
-    stepUp(): Promise<boolean>;
+export function createSession(options: Options, watcher: {
     start(): void;
     stop(): void;
-}): {
+}, stepUp: () => Promise<boolean>): {
     state: {
         getSnapshot: () => Snapshot;
         isRunning: () => boolean;
@@ -27,7 +27,7 @@ export function createSession(options: Options, hooks: {
     signOut: ({ everywhere }?: {
         everywhere?: boolean;
     }) => Promise<void>;
-    switchAccount: (account: string) => void;
+    switchAccount: (account?: string) => void;
 };
 /**
  * What has happened to a call so far.

@@ -31,10 +31,12 @@ export function accountOf(provider: Provider): Promise<{
  * Listens to the account of one provider while it is started. The chain does
  * not matter: a session belongs to an account.
  *
- * @param {(address: string) => void} changed
+ * @param {(address?: string) => void} changed gets nothing if another provider
+ *   is listened to
  */
-export function createWatcher(changed: (address: string) => void): {
-    watch: (next: Provider) => void;
+export function createWatcher(changed: (address?: string) => void): {
+    /** Listens to this provider alone. */
+    watch(next: Provider): void;
     start: () => void;
     stop: () => void;
 };
