@@ -23,8 +23,6 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-
-	"latchkey/local/test/redistest"
 )
 
 // dappScript is what a test adds to a page before it loads: an EIP-6963 wallet,
@@ -270,13 +268,12 @@ func count(lines []string, line string) (n int) {
 	return n
 }
 
-// startWithLog runs the program as start does, and its log goes to a writer.
+// startWithLog runs the program as start does, and its log also goes to a
+// writer.
 func startWithLog(t *testing.T, log io.Writer, variables ...string) *server {
 	t.Helper()
-	port := redistest.FreePort(t)
-	s := &server{url: fmt.Sprintf("http://localhost:%d", port)}
-	s.command = command(append(variables, fmt.Sprintf("PORT=%d", port))...)
-	s.command.Stderr = log
+	s := newServer(t, variables...)
+	s.command.Stderr = io.MultiWriter(&s.errs, log)
 	s.begin(t)
 	return s
 }

@@ -56,12 +56,20 @@ func start(t *testing.T, variables ...string) *server {
 // this one.
 func startIn(t *testing.T, folder string, variables ...string) *server {
 	t.Helper()
+	s := newServer(t, variables...)
+	s.command.Dir = folder
+	s.begin(t)
+	return s
+}
+
+// newServer prepares the program on a free port. It keeps what the program
+// writes to standard error.
+func newServer(t *testing.T, variables ...string) *server {
+	t.Helper()
 	port := redistest.FreePort(t)
 	s := &server{url: fmt.Sprintf("http://localhost:%d", port)}
 	s.command = command(append(variables, fmt.Sprintf("PORT=%d", port))...)
-	s.command.Dir = folder
 	s.command.Stderr = &s.errs
-	s.begin(t)
 	return s
 }
 

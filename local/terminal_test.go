@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"unsafe"
-
-	"latchkey/local/test/redistest"
 )
 
 // terminal opens a terminal: what is written to its end can be read from the
@@ -64,12 +62,8 @@ func get(t *testing.T, method, url string, headers ...string) {
 // do. Nothing that a client sends forges one.
 func TestMain_terminal(t *testing.T) {
 	screen, stderr := terminal(t)
-	c := command("SESSION_TIMEOUT=5")
-	s := &server{command: c}
-	port := redistest.FreePort(t)
-	s.url = fmt.Sprintf("http://localhost:%d", port)
-	c.Env = append(c.Env, fmt.Sprintf("PORT=%d", port))
-	c.Stderr = stderr
+	s := newServer(t, "SESSION_TIMEOUT=5")
+	s.command.Stderr = stderr
 	s.begin(t)
 	w := newWallet(t)
 
