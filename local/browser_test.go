@@ -20,6 +20,9 @@ import (
 // browserPatience bounds what a test does in a browser, with its start.
 const browserPatience = 5 * time.Minute
 
+// pagePatience bounds what a page does next.
+const pagePatience = 30 * time.Second
+
 // browser starts Chromium until the test ends. To it, the hosts of the names lead to this machine.
 func browser(t *testing.T, names ...string) context.Context {
 	t.Helper()
@@ -83,10 +86,109 @@ func fetchIn(t *testing.T, tab context.Context, url, options string) served {
 	return got
 }
 
+// send sends a command of the DevTools protocol to a tab.
+func send[P, R any](t *testing.T, tab context.Context, c cdp.Command[P, R], params P) {
+	t.Helper()
+	if _, err := chromedp.Call(tab, c, params); err != nil {
+		t.Fatalf("%s: %v", c.Method, err)
+	}
+}
+
+// addScript adds a script to every page that the tab opens. It runs before the page's own.
+func addScript(t *testing.T, tab context.Context, source string) {
+	t.Helper()
+	send(t, tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source})
+}
+
+// walletScript has a function for the requests of wallets, and the name of the first. In the page, test.wallet is that
+// wallet, and test.makeWallet adds another. They announce themselves as EIP-6963 says, and emit events.
+const walletScript = `(() => {
+	const request = %s
+	const makeWallet = name => {
+		const listeners = []
+		const provider = {
+			request,
+			on: (event, listener) => { listeners.push({ event, listener }) },
+			removeListener(event, listener) {
+				const at = listeners.findIndex(one => one.event === event && one.listener === listener)
+				if (at >= 0) listeners.splice(at, 1)
+			},
+		}
+		const icon = 'data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
+		const detail = Object.freeze({ info: { uuid: name, name, icon, rdns: name }, provider })
+		const announce = () => dispatchEvent(new CustomEvent('eip6963:announceProvider', { detail }))
+		addEventListener('eip6963:requestProvider', announce)
+		announce()
+		return { emit: (event, value) => listeners.forEach(one => { if (one.event === event) one.listener(value) }) }
+	}
+	window.test = { makeWallet, wallet: makeWallet(%q) }
+})()`
+
+// addWallet adds a wallet to every page that the tab opens. A JavaScript function answers its requests.
+func addWallet(t *testing.T, tab context.Context, name, request string) {
+	t.Helper()
+	addScript(t, tab, fmt.Sprintf(walletScript, request, name))
+}
+
 func open(t *testing.T, tab context.Context, url string) {
 	t.Helper()
 	if err := chromedp.Do(tab, chromedp.Navigate(url)); err != nil {
 		t.Fatalf("opening %s: %v", url, err)
+	}
+}
+
+// evaluate returns what an expression is in the page.
+func evaluate[T any](t *testing.T, tab context.Context, expression string) T {
+	t.Helper()
+	got, err := chromedp.Run(tab, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return got
+}
+
+// shownBy returns the text that the page shows.
+func shownBy(t *testing.T, tab context.Context) string {
+	t.Helper()
+	return evaluate[string](t, tab, "document.body.innerText")
+}
+
+// await waits until an expression is true in the page. If it stays false, the test fails with what the page shows. It
+// does not use [chromedp.Poll], which loses a page that the browser has restored.
+func await(t *testing.T, tab context.Context, expression string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(tab, pagePatience)
+	defer cancel()
+	script := fmt.Sprintf(`(async () => {
+		while (!(%s)) await new Promise(resolve => setTimeout(resolve, 50))
+		return true
+	})()`, expression)
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise)); err != nil {
+		t.Errorf("awaiting %s: %v", expression, err)
+		t.Fatalf("the page shows:\n%s", shownBy(t, tab))
+	}
+}
+
+// says waits until the element that a selector finds is visible and has these texts.
+func says(t *testing.T, tab context.Context, selector string, texts ...string) {
+	t.Helper()
+	wanted, err := json.Marshal(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const isShown = `(node => node?.checkVisibility() && %s.every(text => node.textContent.includes(text)))` +
+		`(document.querySelector(%q))`
+	await(t, tab, fmt.Sprintf(isShown, wanted, selector))
+}
+
+// press clicks on an element as a person does.
+func press(t *testing.T, tab context.Context, selector string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(tab, pagePatience)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
+		t.Errorf("pressing %s: %v", selector, err)
+		t.Fatalf("the page shows:\n%s", shownBy(t, tab))
 	}
 }
 
@@ -109,13 +211,7 @@ func TestBrowser_rebinding(t *testing.T) {
 	s := start(t)
 	own := strings.Replace(s.url, "localhost", attacker, 1)
 	// The attacker's own page came without our policy, before the name led here.
-	withoutPolicy := func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, target, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true})
-		return chromedp.Void{}, err
-	}
-	if err := chromedp.Do(tab, withoutPolicy); err != nil {
-		t.Fatal(err)
-	}
+	send(t, tab, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true})
 	open(t, tab, own+"/health")
 	for _, path := range []string{"/auth/nonce", "/health", "/protected/orders"} {
 		got := fetchIn(t, tab, own+path, "{}")

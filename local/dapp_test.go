@@ -25,37 +25,18 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// dappScript is what a test adds to a page before it loads: an EIP-6963 wallet,
-// whose calls the page's server answers, and a record of how the page was
-// shown.
-const dappScript = `(() => {
-	const makeWallet = name => {
-		const listeners = []
-		const provider = {
-			async request(call) {
-				const isInClick = navigator.userActivation.isActive
-				const answer = await fetch('/wallet', { method: 'POST', body: JSON.stringify({ ...call, isInClick }) })
-				const { result, error } = await answer.json()
-				if (error) throw Object.assign(new Error(error.message), error)
-				return result
-			},
-			on: (event, listener) => { listeners.push({ event, listener }) },
-			removeListener(event, listener) {
-				const at = listeners.findIndex(one => one.event === event && one.listener === listener)
-				if (at >= 0) listeners.splice(at, 1)
-			},
-		}
-		const info = { uuid: name, name, icon: 'data:image/svg+xml,', rdns: 'example.test' }
-		const detail = Object.freeze({ info, provider })
-		const announce = () => dispatchEvent(new CustomEvent('eip6963:announceProvider', { detail }))
-		addEventListener('eip6963:requestProvider', announce)
-		announce()
-		return { emit: (event, value) => listeners.forEach(one => { if (one.event === event) one.listener(value) }) }
-	}
-	const restored = []
-	addEventListener('pageshow', event => { restored.push(event.persisted) })
-	window.test = { makeWallet, restored, wallet: makeWallet('Test Wallet') }
-})()`
+// dappRequest has the page's server answer the calls of an injected wallet.
+const dappRequest = `async call => {
+	const isInClick = navigator.userActivation.isActive
+	const answer = await fetch('/wallet', { method: 'POST', body: JSON.stringify({ ...call, isInClick }) })
+	const { result, error } = await answer.json()
+	if (error) throw Object.assign(new Error(error.message), error)
+	return result
+}`
+
+// pageShowScript records how the page was shown.
+const pageShowScript = `window.restored = []
+	addEventListener('pageshow', event => { restored.push(event.persisted) })`
 
 // walletCall is a call of the injected wallet.
 type walletCall struct {
@@ -295,7 +276,8 @@ func (d *dapp) openAt(t *testing.T, host string) *browserTab {
 	ctx, end := chromedp.NewContext(d.browser)
 	t.Cleanup(end)
 	p := &browserTab{ctx, d}
-	send(t, p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: dappScript})
+	addScript(t, p, pageShowScript)
+	addWallet(t, p, "Test Wallet", dappRequest)
 	open(t, p, "http://"+host+":"+d.port+"/")
 	return p
 }
@@ -308,14 +290,6 @@ func (d *dapp) openSignedIn(t *testing.T) *browserTab {
 	p.press(t, "Sign in with Test Wallet")
 	p.shows(t, "who", `"status": "signedIn"`, d.wallet.address)
 	return p
-}
-
-// send sends a command of the DevTools protocol to a tab.
-func send[P, R any](t *testing.T, p *browserTab, c cdp.Command[P, R], params P) {
-	t.Helper()
-	if _, err := chromedp.Call(p, c, params); err != nil {
-		t.Fatalf("%s: %v", c.Method, err)
-	}
 }
 
 // press presses a button with the keyboard, as soon as the page has it. Unlike
@@ -334,39 +308,15 @@ func (p *browserTab) press(t *testing.T, text string) {
 	}
 }
 
-// pagePatience bounds what a page does next.
-const pagePatience = 30 * time.Second
-
 // shows awaits that the element with an id has these texts.
 func (p *browserTab) shows(t *testing.T, id string, texts ...string) {
 	t.Helper()
-	wanted, err := json.Marshal(texts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.await(t, fmt.Sprintf("%s.every(text => document.getElementById(%q).textContent.includes(text))", wanted, id))
+	says(t, p, "#"+id, texts...)
 }
 
-// await awaits that an expression is true. It asks at each change of the page.
-// It does not use [chromedp.Poll], which loses a page that the browser has
-// restored.
 func (p *browserTab) await(t *testing.T, expression string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(p, pagePatience)
-	defer cancel()
-	script := fmt.Sprintf(`new Promise(resolve => {
-		const check = () => { if (%s) resolve(true) }
-		new MutationObserver(check).observe(document, { subtree: true, childList: true, characterData: true })
-		check()
-	})`, expression)
-	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise)); err != nil {
-		t.Fatalf("awaiting %s: %v\nthe page: %s", expression, err, p.text(t))
-	}
-}
-
-func (p *browserTab) text(t *testing.T) string {
-	t.Helper()
-	return evaluate[string](t, p, "document.body.innerText")
+	await(t, p, expression)
 }
 
 // callUntil calls the API past the client until the answer has a code.
@@ -397,7 +347,7 @@ func (p *browserTab) hold(t *testing.T, pattern string) (await func() (release f
 		select {
 		case <-paused:
 		case <-time.After(pagePatience):
-			t.Fatalf("no request for %s\nthe page: %s", pattern, p.text(t))
+			t.Fatalf("no request for %s\nthe page: %s", pattern, shownBy(t, p))
 		}
 		return func() { send(t, p, fetch.Disable, cdp.Empty{}) } // which lets all go
 	}

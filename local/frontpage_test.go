@@ -11,46 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
-
-// await waits until an expression is true in the page. If it stays false, the test fails with what the page shows.
-func await(t *testing.T, tab context.Context, expression string) {
-	t.Helper()
-	often := chromedp.WithPollingInterval(50 * time.Millisecond)
-	if err := chromedp.Do(tab, chromedp.Poll[chromedp.Void](expression, often)); err == nil {
-		return
-	}
-	t.Fatalf("%s is not true. The page shows:\n%s", expression, evaluate[string](t, tab, "document.body.innerText"))
-}
-
-// says waits until the element that a selector finds is visible and has the text.
-func says(t *testing.T, tab context.Context, selector, text string) {
-	t.Helper()
-	const isShown = `(node => node?.checkVisibility() && node.textContent.includes(%q))(document.querySelector(%q))`
-	await(t, tab, fmt.Sprintf(isShown, text, selector))
-}
-
-// press clicks on an element as a person does.
-func press(t *testing.T, tab context.Context, selector string) {
-	t.Helper()
-	if err := chromedp.Do(tab, chromedp.Click(chromedp.CSS(selector))); err != nil {
-		t.Fatalf("pressing %s: %v", selector, err)
-	}
-}
-
-// evaluate returns what an expression is in the page.
-func evaluate[T any](t *testing.T, tab context.Context, expression string) T {
-	t.Helper()
-	got, err := chromedp.Run(tab, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
-	if err != nil {
-		t.Fatalf("%s: %v", expression, err)
-	}
-	return got
-}
 
 // requests returns the log that the page shows, the oldest first, as "GET /path 200 code".
 func requests(t *testing.T, tab context.Context) []string {
@@ -317,57 +280,27 @@ func TestPage_expiry(t *testing.T) {
 	inOrder(t, tab, "POST /auth/refresh 200", "GET /api/profile 200")
 }
 
-// injected is a wallet of the browser. It announces itself when it is asked, another one later, and signs with the
-// throw-away key, unless it declines.
-const injected = `
-	const listeners = []
-	const sign = async message => {
-		const answer = await fetch('/throw-away-wallet', {
-			method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({message})})
-		return (await answer.json()).signature
-	}
-	const provider = {
-		on: (event, listener) => event === 'accountsChanged' && listeners.push(listener),
-		removeListener() {},
-		async request({method, params}) {
-			if (method === 'eth_requestAccounts') return [document.body.dataset.wallet]
-			if (method === 'eth_chainId') return '0x1'
-			if (method !== 'personal_sign') throw Object.assign(new Error('unsupported'), {code: 4200})
-			if (window.declines) throw Object.assign(new Error('User rejected.'), {code: 4001})
-			const bytes = Uint8Array.from(params[0].slice(2).match(/../g), byte => parseInt(byte, 16))
-			return sign(new TextDecoder().decode(bytes))
-		},
-	}
-	const icon = 'data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
-	const announce = (name, rdns) => dispatchEvent(new CustomEvent('eip6963:announceProvider', {
-		detail: Object.freeze({provider, info: {uuid: rdns, name, rdns, icon}})}))
-	addEventListener('eip6963:requestProvider', () => announce('Injected <b>Wallet</b>', 'example.injected'))
-	window.announceLate = () => announce('Late Wallet', 'example.late')
-	window.switchTo = address => listeners.forEach(listener => listener([address]))
-`
-
-// addWallet adds the wallet to every page of the tab.
-func addWallet(t *testing.T, tab context.Context) {
-	t.Helper()
-	err := chromedp.Do(tab, func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument,
-			page.AddScriptToEvaluateOnNewDocumentParams{Source: injected})
-		return chromedp.Void{}, err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+// throwAwayRequest has an injected wallet sign with the throw-away key, unless it declines.
+const throwAwayRequest = `async ({method, params}) => {
+	if (method === 'eth_requestAccounts') return [document.body.dataset.wallet]
+	if (method === 'eth_chainId') return '0x1'
+	if (method !== 'personal_sign') throw Object.assign(new Error('unsupported'), {code: 4200})
+	if (window.declines) throw Object.assign(new Error('User rejected.'), {code: 4001})
+	const bytes = Uint8Array.from(params[0].slice(2).match(/../g), byte => parseInt(byte, 16))
+	const body = JSON.stringify({message: new TextDecoder().decode(bytes)})
+	const headers = {'Content-Type': 'application/json'}
+	return (await (await fetch('/throw-away-wallet', {method: 'POST', headers, body})).json()).signature
+}`
 
 func TestPage_injectedWallet(t *testing.T) {
 	s := start(t)
 	tab := browser(t)
 	console := watchConsole(tab)
-	addWallet(t, tab)
+	addWallet(t, tab, "Injected <b>Wallet</b>", throwAwayRequest)
 	open(t, tab, s.url+"/")
 	says(t, tab, "#wallets", "Injected <b>Wallet</b>") // as text
 	await(t, tab, "document.querySelector('#no-wallets').hidden && document.querySelector('#wallets img').naturalWidth")
-	evaluate[bool](t, tab, "announceLate()")
+	evaluate[bool](t, tab, "!!test.makeWallet('Late Wallet')")
 	says(t, tab, "#wallets li:nth-child(2)", "Late Wallet")
 
 	evaluate[bool](t, tab, "window.declines = true")
@@ -392,7 +325,7 @@ func TestPage_injectedWallet(t *testing.T) {
 	says(t, tab, "#status", "Signed in as 0x")
 	press(t, tab, "#step-up")
 	says(t, tab, "#step-up-result", "Stepped up")
-	evaluate[bool](t, tab, "(switchTo('0x00000000219ab540356cBB839Cbe05303d7705Fa'), true)")
+	evaluate[bool](t, tab, "test.wallet.emit('accountsChanged', ['0x00000000219ab540356cBB839Cbe05303d7705Fa']), true")
 	says(t, tab, "#switched", "Your wallet has switched to 0x0000…05Fa")
 	says(t, tab, "#status", "Signed in as 0x")
 	console.checkNone(t, tab)

@@ -194,7 +194,7 @@ func testSignOutInAnotherTab(t *testing.T, start func(...string) *dapp) {
 	if !slices.Equal(after, []string{"POST /auth/logout 204", lastRequest}) {
 		t.Errorf("the sign-out has led to %q", after)
 	}
-	if got := evaluate[int](t, other, "test.restored.length"); got != 1 {
+	if got := evaluate[int](t, other, "restored.length"); got != 1 {
 		t.Error("the other tab was loaded again")
 	}
 }
@@ -246,7 +246,7 @@ func testBackForwardCache(t *testing.T, start func(...string) *dapp) {
 	other.shows(t, "who", `"status": "signedIn"`) // the restored page speaks to other tabs again, and they to it
 	other.press(t, "Sign out")
 	one.shows(t, "who", `"status": "signedOut"`, "logged_out")
-	if got := evaluate[[]bool](t, one, "test.restored"); !slices.Equal(got, []bool{false, true, true}) {
+	if got := evaluate[[]bool](t, one, "restored"); !slices.Equal(got, []bool{false, true, true}) {
 		t.Errorf("the page was shown with persisted %v: the browser did not restore it", got)
 	}
 }
