@@ -178,7 +178,7 @@ func TestThrowAway_signs(t *testing.T) {
 	}
 }
 
-// Whoever asks: only a page of this server's own origin gets a signature.
+// Only a page of this server's own origin gets a signature.
 func TestThrowAway_otherPages(t *testing.T) {
 	w := newWorld(t)
 	message := w.offer(host, w.wallet)
@@ -196,7 +196,7 @@ func TestThrowAway_otherPages(t *testing.T) {
 	}
 }
 
-// Whatever the page wants signed: only a message that this server made for it gets a signature.
+// Only a message that this server made for the page gets a signature.
 func TestThrowAway_otherMessages(t *testing.T) {
 	w := newWorld(t)
 	made := "this server did not make the message"
@@ -316,7 +316,9 @@ func TestPage_files(t *testing.T) {
 			t.Errorf("%s: %d %v", m[1], status, header)
 		}
 	}
-	for _, path := range []string{"/page/", "/page/index.html", "/page/page.go", "/page/nothing.js"} {
+	for _, path := range []string{
+		"/page/", "/page/index.html", "/page/tsconfig.json", "/page/page.go", "/page/nothing.js",
+	} {
 		if status, _, _ := w.serve(httptest.NewRequest("GET", "http://"+host+path, nil)); status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, status)
 		}
@@ -348,7 +350,7 @@ func TestPage_refusedOrigin(t *testing.T) {
 			t.Errorf("%v at %s: %s", c.variables, c.host, regexp.MustCompile(`(?s)<main>.*?<div`).FindString(text))
 		}
 	}
-	// A Host is text in the page, whatever it has.
+	// The Host is escaped in the page.
 	if text := newWorld(t, "SIWE_DOMAINS", "localhost:5173").open(`a"><script>b`); strings.Contains(text, "<script>b") {
 		t.Error("a Host can write HTML")
 	}

@@ -26,7 +26,7 @@ export function askToSign(confirm, known) {
   }))
   output.textContent = ''
   dialog.showModal()
-  byId('dialog-wallets').querySelector('button').focus()
+  byId('dialog-wallets').querySelector('button')?.focus()
   return new Promise(resolve => dialog.addEventListener('close', () => resolve(), { once: true }))
 }
 

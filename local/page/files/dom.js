@@ -1,7 +1,7 @@
 // What the page needs of the DOM. Text is always set as text, never as HTML.
 
-/** @param {string} id */
-export const byId = id => document.getElementById(id)
+/** @param {string} id of an element that the page has */
+export const byId = id => /** @type {HTMLElement} */ (document.getElementById(id))
 
 /**
  * Makes an element with properties and children. Strings become text.
@@ -55,7 +55,7 @@ export function onClick(button, output, run) {
     button.ariaBusy = 'true'
     showResult(output, '')
     try {
-      showResult(output, await run() ?? '')
+      showResult(output, await run() || '')
     } catch (error) {
       showError(output, error)
     } finally {
@@ -75,7 +75,8 @@ function showError(output, error) {
   const again = element('button', { type: 'button', className: 'quiet' }, 'Send it again')
   again.addEventListener('click', () => {
     showResult(output, 'Sending the same signed message again', 'busy')
-    error.retry().then(() => showResult(output, ''), failure => showError(output, failure))
+    error.retry().then(() => showResult(output, ''),
+      (/** @type {any} */ failure) => showError(output, failure))
   })
   output.append(' ', again)
 }

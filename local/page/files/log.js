@@ -39,7 +39,7 @@ export function loggedFetch(who, onAnswer = () => {}) {
   }
 }
 
-/** Lists nothing any more. */
+/** Empties the log. */
 export function clearLog() {
   byId('log').replaceChildren()
   byId('log-empty').hidden = false
@@ -80,7 +80,7 @@ function addEntry(who, request, body) {
   entry.dataset.kind = 'busy'
   const log = byId('log')
   log.prepend(element('li', {}, entry))
-  while (log.childElementCount > MAX_ENTRIES) log.lastElementChild.remove()
+  while (log.childElementCount > MAX_ENTRIES) log.lastElementChild?.remove()
   byId('log-empty').hidden = true
   return {
     /**

@@ -48,7 +48,7 @@ const latchkey = createLatchkey({
   onStepUp: confirm => askToSign(confirm, walletOf(userNow())),
   fetch(input, init) {
     if (!otherDevice || String(input) !== `${url}/api/profile`) return logged(input, init)
-    const headers = new Headers(init.headers)
+    const headers = new Headers(init?.headers)
     headers.set('X-Device-Id', otherDevice)
     otherDevice = ''
     return logged(input, { ...init, headers })
@@ -78,7 +78,7 @@ let shownId = ''
 function render() {
   const now = latchkey.getSnapshot()
   if (now.status === 'signedIn') showSession(now)
-  else leave(now)
+  else showSignedOut(now)
   showPanels(now.status)
   showStatus()
   showTime()
@@ -88,8 +88,13 @@ function render() {
   reload().catch(() => {})
 }
 
-/** @param {import('/client/types.js').Snapshot} now */
-function leave(now) {
+/**
+ * Shows that nobody is signed in, with the reason if a session has ended, and
+ * signs out the bearer client.
+ *
+ * @param {import('/client/types.js').Snapshot} now
+ */
+function showSignedOut(now) {
   const { reason = '' } = /** @type {{ reason?: string }} */ (now)
   byId('ended').hidden = !reason
   byId('ended').textContent = reason && reasonInWords(reason)
@@ -184,7 +189,7 @@ async function accepted(answer) {
  * Has a button do something to the session, and then shows what has changed.
  *
  * @param {string} id
- * @param {() => Promise<string>} run
+ * @param {() => Promise<string | void>} run
  */
 function onAction(id, run) {
   onClick(byId(id), byId(`${id}-result`), async () => {

@@ -20,13 +20,13 @@ const fetchSignature = loggedFetch('throw-away wallet')
 /**
  * The throw-away wallet. The server has its key, and signs.
  *
- * @type {Choice}
+ * @type {Choice & { wallet: import('/client/types.js').Signer }}
  */
 export const throwAway = {
   id: 'throw-away',
   name: 'the throw-away wallet',
   wallet: {
-    address: document.body.dataset.wallet,
+    address: document.body.dataset.wallet ?? '',
     chainId: 1,
     async sign(message) {
       const answer = await fetchSignature('/throw-away-wallet', {

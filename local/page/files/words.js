@@ -1,5 +1,6 @@
 // What codes and times mean in words.
 
+/** @type {Record<string, string>} */
 const REASONS = {
   logged_out: 'You signed out.',
   idle_timeout: 'Nobody used the session for too long.',
@@ -19,6 +20,7 @@ const REASONS = {
 /** @param {string} reason why a session has ended */
 export const reasonInWords = reason => REASONS[reason] ?? `The server says: ${reason}.`
 
+/** @type {Record<string, string>} */
 const EVENTS = {
   login: 'Signed in',
   refresh: 'Refreshed',
