@@ -1,6 +1,6 @@
-// Package page serves what the local server has for browsers: the modules of the
-// JavaScript client, and a page at / that tries the server with them. The page
-// has a throw-away wallet. Nothing that is deployed has any of this.
+// Package page serves what the local server has for browsers: the modules of
+// the JavaScript client, and a page at / that tries the server with them. The
+// page has a throw-away wallet. Nothing that is deployed has any of this.
 package page
 
 import (
@@ -128,7 +128,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		"Refused": refusedPage(h.cfg, strings.ToLower(r.Host)),
 	})
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
 		return
 	}
 	for name, value := range headers {
@@ -156,9 +156,9 @@ func refusedPage(cfg config.Config, host string) string {
 	return ""
 }
 
-// prefersHTML reports whether an Accept header names text/html, and nothing that
-// it prefers (RFC 9110, section 12.5.1). Browsers do that when they open a page.
-// "*/*", as of curl and fetch, does not name it.
+// prefersHTML reports whether an Accept header names text/html, and nothing
+// that it prefers (RFC 9110, section 12.5.1). Browsers do that when they open a
+// page. "*/*", as of curl and fetch, does not name it.
 func prefersHTML(accept string) bool {
 	html, best := 0.0, 0.0
 	for part := range strings.SplitSeq(accept, ",") {

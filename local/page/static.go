@@ -22,8 +22,8 @@ func newStaticFile(body []byte, contentType string) staticFile {
 	return staticFile{body, contentType, fmt.Sprintf(`"%.16x"`, sha256.Sum256(body))}
 }
 
-// ServeHTTP implements [http.Handler]. Browsers keep the file, and ask each time
-// whether it is still the same.
+// ServeHTTP implements [http.Handler]. Browsers keep the file, and ask each
+// time whether it is still the same.
 func (f staticFile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", f.contentType)
@@ -35,8 +35,8 @@ func (f staticFile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const javaScript = "text/javascript; charset=utf-8"
 
-// clientFiles returns the modules of the client by path, and /latchkey.js, which
-// is the one to import.
+// clientFiles returns the modules of the client by path, and /latchkey.js,
+// which is the one to import.
 func clientFiles() (map[string]http.Handler, error) {
 	files := map[string]http.Handler{
 		"/latchkey.js": forEveryPage(newStaticFile(

@@ -105,7 +105,8 @@ func (t *throwAway) addOffer(message string) {
 	t.offers = append(t.offers, offer{message, m.ExpirationTime.Instant()})
 }
 
-// hasOffer reports whether this server made the message, and it has not expired.
+// hasOffer reports whether this server made the message, and it has not
+// expired.
 func (t *throwAway) hasOffer(message string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
