@@ -200,7 +200,7 @@ func TestPage_otherDevice(t *testing.T) {
 		"POST /auth/step-up 200", "GET /api/profile 200")
 	says(t, tab, "#event-list", "Used from another device: step_up_required")
 
-	// Who has declined can sign later.
+	// A user who declined can sign later.
 	press(t, tab, "#other-device")
 	press(t, tab, "#dialog-cancel")
 	press(t, tab, "#sign")
@@ -230,7 +230,7 @@ func TestPage_otherPagesSession(t *testing.T) {
 	says(t, tab, "#other-device-result", "The server let it pass.")
 }
 
-// After a reload of a session that must sign, the dialog comes at once, and Escape leaves the session as it is.
+// After a reload of a session that must sign, the dialog comes at once, and a signature continues the session.
 func TestPage_reloadBeforeStepUp(t *testing.T) {
 	s := start(t)
 	tab := browser(t)
