@@ -13,6 +13,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"latchkey/shared/session"
 )
 
 // requests returns the log that the page shows, the oldest first, as "GET /path 200 code".
@@ -412,6 +414,39 @@ func TestPage_refused(t *testing.T) {
 	says(t, tab, "#refused", "SIWE_DOMAINS=localhost:5173,"+strings.TrimPrefix(s.url, "http://")+" make run")
 	press(t, tab, "#throw-away")
 	says(t, tab, "#sign-in-result", "the message is for localhost:5173, and this page is at")
+}
+
+// The page has words for each reason and each type of event. It shows those of a later version as they are.
+func TestPage_words(t *testing.T) {
+	s := start(t)
+	tab := browser(t)
+	open(t, tab, s.url+"/")
+	words := func(call string) string {
+		t.Helper()
+		return evaluate[string](t, tab, "import('/page/words.js').then(words => words."+call+")")
+	}
+	var reasons, types []string
+	for r := session.Reason(1); r.String() != session.Reason(0).String(); r++ {
+		reasons = append(reasons, r.String())
+	}
+	for e := session.EventType(1); e.String() != session.EventType(0).String(); e++ {
+		types = append(types, e.String())
+	}
+	if !slices.Contains(reasons, "wallet_changed") || !slices.Contains(types, "preferences.changed") {
+		t.Errorf("the reasons are %q, and the types of events %q", reasons, types)
+	}
+	for _, reason := range append(reasons, "later_reason") {
+		asItIs := "The server says: " + reason + "."
+		if got := words(fmt.Sprintf("reasonInWords(%q)", reason)); (got == asItIs) != (reason == "later_reason") {
+			t.Errorf("the page shows the reason %s as %q", reason, got)
+		}
+	}
+	for _, kind := range append(types, "later.event") {
+		got := words(fmt.Sprintf("eventInWords({type: %q, outcome: 'success'})", kind))
+		if (got == kind) != (kind == "later.event") {
+			t.Errorf("the page shows the event %s as %q", kind, got)
+		}
+	}
 }
 
 // Only browsers get the page. To everybody else the path does not exist.
