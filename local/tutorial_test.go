@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"latchkey/local/test/report"
 )
 
 // codeIn returns the first code block of a section of the tutorial in a language.
@@ -66,15 +68,11 @@ func TestTutorial_node(t *testing.T) {
 		_, err = os.Stat(filepath.Join(packages, "viem"))
 	}
 	if err != nil {
-		const missing = "no node found, or not the packages in client: install Node and npm, and run npm ci in client"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
+		report.Missing(t, "no node found, or not the packages in client: install Node and npm, and run npm ci in client")
 	}
 	folder := t.TempDir()
-	linkFolder(t, filepath.Join(packages, "viem"), folder, "node_modules", "viem")
-	linkFolder(t, filepath.Dir(packages), folder, "node_modules", "@latchkey", "client")
+	link(t, filepath.Join(packages, "viem"), folder, "node_modules", "viem")
+	link(t, filepath.Dir(packages), folder, "node_modules", "@latchkey", "client")
 	code := []byte(codeIn(t, "In JavaScript", "js"))
 	if err := os.WriteFile(filepath.Join(folder, "tour.mjs"), code, 0o600); err != nil {
 		t.Fatal(err)
@@ -94,8 +92,8 @@ func TestTutorial_node(t *testing.T) {
 	}
 }
 
-// linkFolder makes a symbolic link at a path to a folder.
-func linkFolder(t *testing.T, to string, path ...string) {
+// link makes a symbolic link at a path.
+func link(t *testing.T, to string, path ...string) {
 	t.Helper()
 	at := filepath.Join(path...)
 	if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {

@@ -1,5 +1,6 @@
 // Package report saves what a test wants to report, so that make can print it:
-// go test does not print the output of packages that pass.
+// go test does not print the output of packages that pass. It also ends tests
+// whose programs are missing.
 package report
 
 import (

@@ -20,6 +20,7 @@ import (
 	"latchkey/local/test/evm"
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
+	"latchkey/local/test/report"
 )
 
 const (
@@ -41,22 +42,11 @@ const howToGetNode = "no node found, or not the packages in client: install Node
 func need(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
-		missing(t, howToGetNode)
+		report.Missing(t, howToGetNode)
 	}
 	if _, err := os.Stat(filepath.Join(packages, ".package-lock.json")); err != nil {
-		missing(t, howToGetNode)
+		report.Missing(t, howToGetNode)
 	}
-}
-
-// missing ends a test: as a failure in CI, and otherwise as a skip that says so
-// on standard error too.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	fmt.Fprintln(os.Stderr, what+"; tests of wallets in JavaScript are skipped")
-	t.Skip(what)
 }
 
 // Wallets sign in with viem: on two EVMs, with two engines of Redis.
@@ -74,7 +64,7 @@ func TestWallets(t *testing.T) {
 	})
 	t.Run("anvil", func(t *testing.T) {
 		if _, err := os.Stat(anvil); err != nil {
-			missing(t, "no anvil among the packages in client: it is for Linux on x86-64 only")
+			report.Missing(t, "no anvil among the packages in client: it is for Linux on x86-64 only")
 		}
 		r := redistest.Server(t)
 		host, port, err := net.SplitHostPort(r.Addr)
