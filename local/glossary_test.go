@@ -89,23 +89,15 @@ type declared struct {
 }
 
 func TestGlossary(t *testing.T) {
-	seen := 0
+	seen := map[string]int{} // by extension
 	walk(t, func(file string) {
-		// An operation is the term for what a linearizability checker orders.
-		operations := strings.HasPrefix(file, "local/test/history/")
 		if strings.Contains(file, "testdata/") {
 			return
 		}
-		var all []declared
-		switch filepath.Ext(file) {
-		case ".go":
-			all = declaredInGo(t, file)
-		case ".lua":
-			all = declaredInLua(read(t, file), file)
-		}
-		seen += len(all)
+		all := declaredIn(t, file)
+		seen[filepath.Ext(file)] += len(all)
 		for _, d := range all {
-			if name := strings.ToLower(d.name); operations && (name == "op" || name == "operation") {
+			if isTerm(file, strings.ToLower(d.name)) {
 				continue
 			}
 			if word, instead := retiredIn(d, strings.HasSuffix(file, "_test.go")); word != "" {
@@ -113,9 +105,39 @@ func TestGlossary(t *testing.T) {
 			}
 		}
 	})
-	if seen < 5000 {
-		t.Errorf("only %d identifiers were looked at", seen)
+	for extension, least := range map[string]int{".go": 5000, ".lua": 500, ".js": 500} {
+		if seen[extension] < least {
+			t.Errorf("only %d identifiers of %s files were looked at", seen[extension], extension)
+		}
 	}
+}
+
+// declaredIn lists what a file declares, if it is Go, a script for Redis, or
+// JavaScript that is served.
+func declaredIn(t *testing.T, file string) []declared {
+	t.Helper()
+	folder := filepath.ToSlash(filepath.Dir(file))
+	switch ext := filepath.Ext(file); {
+	case ext == ".go":
+		return declaredInGo(t, file)
+	case ext == ".lua":
+		return declaredInLua(read(t, file), file)
+	case ext == ".js" && (folder == "client" || folder == "local/page/files"):
+		return declaredInJavaScript(read(t, file), file)
+	}
+	return nil
+}
+
+// isTerm reports whether a word that is retired elsewhere is the right one in a
+// file.
+func isTerm(file, word string) bool {
+	switch word {
+	case "op", "operation": // what a linearizability checker orders
+		return strings.HasPrefix(file, "local/test/history/")
+	case "held": // the tokens that a client holds
+		return file == "client/session.js" || file == "client/tokens.js"
+	}
+	return false
 }
 
 // retiredIn returns the retired word that an identifier is or has in it. In tests
@@ -229,4 +251,70 @@ func declaredInLua(text, file string) (all []declared) {
 		}
 	}
 	return all
+}
+
+var (
+	javaScriptComment  = regexp.MustCompile(`/\*[\s\S]*?\*/|(?m:^\s*//.*$)`)
+	javaScriptFunction = regexp.MustCompile(`(?:function|class)\s+(\w+)` +
+		`|(?:const|let)\s+(\w+)\s*=\s*(?:async\s*)?(?:\([^()]*\)|\w+)\s*=>`)
+	javaScriptMethod = regexp.MustCompile(`(?m)^\s+(?:async\s+)?(\w+)\(([^()]*)\)\s*\{$`)
+	javaScriptNames  = regexp.MustCompile(`(?:const|let)\s+(\w+|\{[^{}]*\}|\[[^\[\]]*\])\s*(?:=|of|(?m:$))` +
+		`|function\s*\w*\(([^()]*)\)|\(([^()]*)\)\s*=>|(\w+)\s*=>`)
+	javaScriptKeyword = regexp.MustCompile(`^(?:if|for|while|switch|catch)$`)
+)
+
+// declaredInJavaScript lists what a module declares.
+func declaredInJavaScript(text, file string) (all []declared) {
+	add := func(function bool, names string) {
+		for name := range strings.SplitSeq(names, ",") {
+			name, _, _ = strings.Cut(name, "=") // without its default
+			name = name[strings.LastIndex(name, ":")+1:]
+			if name = strings.Trim(name, "{}[]. \n"); name != "" {
+				all = append(all, declared{name, function, file})
+			}
+		}
+	}
+	code := javaScriptComment.ReplaceAllString(text, "")
+	for _, m := range javaScriptFunction.FindAllStringSubmatch(code, -1) {
+		add(true, m[1]+m[2])
+	}
+	for _, m := range javaScriptMethod.FindAllStringSubmatch(code, -1) {
+		if !javaScriptKeyword.MatchString(m[1]) {
+			add(true, m[1])
+			add(false, m[2])
+		}
+	}
+	for _, m := range javaScriptNames.FindAllStringSubmatch(code, -1) {
+		add(false, m[1]+m[2]+m[3]+m[4])
+	}
+	return all
+}
+
+// Every way to declare a name in JavaScript is seen.
+func TestGlossary_javaScript(t *testing.T) {
+	const module = `
+// const comment = 1
+/* const another = 2 */
+export async function one(first, { second: third, fourth = 4 }) {
+  let fifth
+  for (const sixth of first) if (sixth) seventh(sixth)
+  const { eighth, ...ninth } = third
+  return {
+    async tenth(eleventh) {
+    },
+  }
+}
+const twelfth = async thirteenth => fourth
+export class fourteenth {}
+`
+	var names, functions []string
+	for _, d := range declaredInJavaScript(module, "module.js") {
+		if d.function {
+			functions = append(functions, d.name)
+		}
+		names = append(names, d.name)
+	}
+	same(t, "the functions", functions, "want", []string{"one", "tenth", "twelfth", "fourteenth"})
+	want := "one first third fourth fifth sixth eighth ninth tenth eleventh twelfth thirteenth fourteenth"
+	same(t, "the names", names, "want", strings.Fields(want))
 }
