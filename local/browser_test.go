@@ -76,7 +76,8 @@ type served struct {
 func fetchIn(t *testing.T, tab context.Context, url, options string) served {
 	t.Helper()
 	call := fmt.Sprintf(`fetch(%q, {credentials: 'include', ...%s})
-		.then(async answer => ({status: answer.status, body: await answer.json().catch(() => null)}), fault => ({error: String(fault)}))`, url, options)
+		.then(async answer => ({status: answer.status, body: await answer.json().catch(() => null)}),
+			fault => ({error: String(fault)}))`, url, options)
 	got, err := chromedp.Run(tab, chromedp.Evaluate[served](call, chromedp.EvalAwaitPromise))
 	if err != nil {
 		t.Fatalf("%s: %v", url, err)
@@ -201,8 +202,8 @@ func frontend(t *testing.T) string {
 	return s.URL[strings.LastIndexByte(s.URL, ':')+1:]
 }
 
-// DNS rebinding: a browser takes a page of an attacker's name for one of this server's own, because the name leads here. The
-// page can read what the server answers; it gets nothing but the refusal.
+// DNS rebinding: a browser takes a page of an attacker's name for one of this server's own, because the name leads
+// here. The page can read what the server answers; it gets nothing but the refusal.
 func TestBrowser_rebinding(t *testing.T) {
 	const attacker = "rebound.example"
 	tab := browser(t, attacker)
@@ -217,7 +218,8 @@ func TestBrowser_rebinding(t *testing.T) {
 			t.Errorf("a page of %s got %+v of %s", own, got, path)
 		}
 	}
-	if got := fetchIn(t, tab, own+"/auth/login", `{method: 'POST', headers: {'content-type': 'application/json'}, body: '{}'}`); got.Status != http.StatusMisdirectedRequest {
+	const post = `{method: 'POST', headers: {'content-type': 'application/json'}, body: '{}'}`
+	if got := fetchIn(t, tab, own+"/auth/login", post); got.Status != http.StatusMisdirectedRequest {
 		t.Errorf("its login got %+v", got)
 	}
 	// By the server's real name it is a page of another site, which reads nothing.
@@ -231,14 +233,19 @@ func TestBrowser_twoNames(t *testing.T) {
 	s, port := start(t), frontend(t)
 	tab := browser(t, "*.localhost")
 	_, api, _ := strings.Cut(s.url, "localhost:")
+	const openAt = "open the page at http://localhost:"
 	for page, says := range map[string]string{
-		"http://127.0.0.1:" + port:     "open the page at http://localhost:" + port + ", or call the API at http://127.0.0.1:" + api,
-		"http://app.localhost:" + port: "open the page at http://localhost:" + port + ", or call the API at http://app.localhost:" + api,
+		"http://127.0.0.1:" + port:     openAt + port + ", or call the API at http://127.0.0.1:" + api,
+		"http://app.localhost:" + port: openAt + port + ", or call the API at http://app.localhost:" + api,
 	} {
 		open(t, tab, page)
-		for path, status := range map[string]int{"/auth/nonce": http.StatusForbidden, "/api/profile": http.StatusUnauthorized} {
+		for path, status := range map[string]int{
+			"/auth/nonce": http.StatusForbidden, "/api/profile": http.StatusUnauthorized,
+		} {
 			got := fetchIn(t, tab, s.url+path, "{}")
-			if detail := fmt.Sprint(got.Body["detail"]); got.Status != status || !strings.Contains(detail, "browsers keep the cookies back") || !strings.HasSuffix(detail, says) {
+			detail := fmt.Sprint(got.Body["detail"])
+			isExplained := strings.Contains(detail, "browsers keep the cookies back") && strings.HasSuffix(detail, says)
+			if got.Status != status || !isExplained {
 				t.Errorf("%s got %+v of %s, want the words %q", page, got, path, says)
 			}
 		}
@@ -261,7 +268,8 @@ func TestBrowser_signIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		body := w.run(string(offer), "login", "-transport", "cookie")
-		login := fetchIn(t, tab, api+"/auth/login", fmt.Sprintf("{method: 'POST', headers: {'content-type': 'application/json'}, body: %q}", body))
+		post := fmt.Sprintf("{method: 'POST', headers: {'content-type': 'application/json'}, body: %q}", body)
+		login := fetchIn(t, tab, api+"/auth/login", post)
 		if login.Status != http.StatusOK {
 			t.Fatalf("%s signs in: %+v", page, login)
 		}
@@ -288,7 +296,8 @@ func TestBrowser_missing(t *testing.T) {
 		}
 	}
 	ci, makefile := read(t, ".ci/run"), read(t, "Makefile")
-	if !strings.Contains(ci, "\nlacks chromium chromium\n") || !strings.Contains(makefile, "no chromium found: apt-get install chromium") {
+	if !strings.Contains(ci, "\nlacks chromium chromium\n") ||
+		!strings.Contains(makefile, "no chromium found: apt-get install chromium") {
 		t.Error(".ci/run does not install chromium, or make test does not say that it is missing")
 	}
 }

@@ -74,7 +74,8 @@ func newDapp(t *testing.T, browser context.Context, w *wallet, variables ...stri
 	t.Helper()
 	d := &dapp{log: newRequestLog(), wallet: w, browser: browser}
 	files := map[string]string{
-		"/": codeIn(t, "In a browser", "html"), "/app.js": codeIn(t, "In a browser", "js"), "/elsewhere": "<!doctype html>",
+		"/": codeIn(t, "In a browser", "html"), "/app.js": codeIn(t, "In a browser", "js"),
+		"/elsewhere": "<!doctype html>",
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wallet" {

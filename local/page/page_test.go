@@ -319,7 +319,8 @@ func TestPage_files(t *testing.T) {
 	for _, path := range []string{
 		"/page/", "/page/index.html", "/page/tsconfig.json", "/page/page.go", "/page/nothing.js",
 	} {
-		if status, _, _ := w.serve(httptest.NewRequest("GET", "http://"+host+path, nil)); status != http.StatusNotFound {
+		status, _, _ := w.serve(httptest.NewRequest("GET", "http://"+host+path, nil))
+		if status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
