@@ -53,7 +53,7 @@ install_packages = { $(has_packages) || npm ci --prefix client --no-audit --no-f
 # In CI it fails without Node. What the tests print is shown if one fails.
 test_client = if test "$$CI" = true || { $(has_node) && $(has_packages); }; then \
 	echo "npm test --prefix client"; mkdir -p build/test; \
-	if npm test --prefix client >build/test/client.log 2>&1; then grep -E '^[^ ]+ pass [0-9]+$$' build/test/client.log; \
+	if FORCE_COLOR=0 npm test --prefix client >build/test/client.log 2>&1; then grep -E '^[^ ]+ pass [0-9]+$$' build/test/client.log; \
 	else cat build/test/client.log; exit 1; fi; fi
 
 soak: ## use a cluster of each engine, for SOAK=10m in all, with a fault every second or two, and check every answer

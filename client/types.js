@@ -8,8 +8,8 @@
  *   `https://api.example.com`; a path may follow
  * @property {'cookie' | 'bearer'} [transport] `cookie` is the default, and the
  *   right one for browsers
- * @property {string[]} [guarded] origins of other APIs that Latchkey guards.
- *   They get the credentials too
+ * @property {string[]} [guarded] origins of other APIs that Latchkey guards,
+ *   such as `https://orders.example.com`. They get the credentials too
  * @property {string} [deviceId] is sent as `X-Device-Id` with every request
  * @property {string} [deviceName] names the session in the list of sessions
  * @property {Storage} [storage] lets tabs share one session of the bearer
@@ -88,13 +88,18 @@
  * @property {string} uri
  * @property {string} version
  * @property {string} statement
- * @property {number[]} chainIds
+ * @property {number[]} chainIds chains that the server accepts
  */
 
 /**
+ * An account. Times are RFC 3339 in UTC.
+ *
  * @typedef {object} User
- * @property {string} id
+ * @property {string} id never changes
  * @property {string} address
+ * @property {string} account the address, or for a contract wallet its CAIP-10
+ *   account id
+ * @property {'eoa' | 'contract'} wallet
  * @property {string[]} roles
  * @property {string[]} permissions
  * @property {string} createdAt
@@ -124,11 +129,11 @@
  * @typedef {object} Grant
  * @property {Session} session
  * @property {User} [user]
- * @property {string[]} [evicted]
+ * @property {string[]} [evicted] ids of the sessions that this sign-in ended
  */
 
 /**
- * The answer of a login, a refresh or a step-up.
+ * The answer of a login, a refresh or a step-up. `expiresIn` is in seconds.
  *
  * @typedef {Grant & { expiresIn: number, accessToken?: string, refreshToken?: string }} Tokens
  */

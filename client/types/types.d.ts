@@ -13,8 +13,8 @@ export type Options = {
      */
     transport?: "cookie" | "bearer" | undefined;
     /**
-     * origins of other APIs that Latchkey guards.
-     * They get the credentials too
+     * origins of other APIs that Latchkey guards,
+     * such as `https://orders.example.com`. They get the credentials too
      */
     guarded?: string[] | undefined;
     /**
@@ -117,11 +117,26 @@ export type Offer = {
     uri: string;
     version: string;
     statement: string;
+    /**
+     * chains that the server accepts
+     */
     chainIds: number[];
 };
+/**
+ * An account. Times are RFC 3339 in UTC.
+ */
 export type User = {
+    /**
+     * never changes
+     */
     id: string;
     address: string;
+    /**
+     * the address, or for a contract wallet its CAIP-10
+     * account id
+     */
+    account: string;
+    wallet: "eoa" | "contract";
     roles: string[];
     permissions: string[];
     createdAt: string;
@@ -153,10 +168,13 @@ export type Session = {
 export type Grant = {
     session: Session;
     user?: User | undefined;
+    /**
+     * ids of the sessions that this sign-in ended
+     */
     evicted?: string[] | undefined;
 };
 /**
- * The answer of a login, a refresh or a step-up.
+ * The answer of a login, a refresh or a step-up. `expiresIn` is in seconds.
  */
 export type Tokens = Grant & {
     expiresIn: number;
