@@ -286,7 +286,7 @@ func TestTutorial_noCookies(t *testing.T) {
 	d := newDapp(t, browserOf(t, folder), newWallet(t))
 	p := d.open(t)
 	p.press(t, "Sign in with Test Wallet")
-	p.shows(t, "result", "cookies_blocked: the browser kept no cookie")
+	p.shows(t, "result", "cookies_blocked: no cookie was kept")
 	p.shows(t, "who", `"status": "signedOut"`)
 	d.served(t, map[string]int{"POST /auth/login 401 login_failed": 1})
 }

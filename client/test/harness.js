@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { PAGE, createProvider } from './fakes.js'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
+// A copy of this folder, which has no server beside it, has LATCHKEY_ROOT.
+const root = process.env.LATCHKEY_ROOT ?? fileURLToPath(new URL('../..', import.meta.url))
 
 export * from './fakes.js'
 

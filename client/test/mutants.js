@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { mutations } from './mutations.js'
 
 const client = fileURLToPath(new URL('..', import.meta.url))
+const env = { ...process.env, LATCHKEY_ROOT: fileURLToPath(new URL('../..', import.meta.url)) }
 const MAX_MS = 120_000
 
 // What the TAP reporter prints.
@@ -43,7 +44,7 @@ async function copy() {
 function runTests(folder, name, { pattern, isQuick = false } = {}) {
   const only = pattern ? ['--test-name-pattern', pattern] : []
   const child = spawn(process.execPath, ['--test-reporter', 'tap', ...only, `test/${name}.test.js`],
-    { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'], timeout: MAX_MS })
+    { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'], timeout: MAX_MS })
   let output = ''
   child.stdout.on('data', text => {
     output += text
