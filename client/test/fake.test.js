@@ -995,7 +995,9 @@ test('bearer in memory: only the fact of a sign-out is broadcast', async t => {
   const channel = new BroadcastChannel(`latchkey:${URL_OF_API}`)
   channel.onmessage = event => heard.push(event.data)
   t.after(() => channel.close())
-  const { client } = open(t, { 'GET /thing': series(expired, () => answer({})) }, { transport: 'bearer' })
+  const { client } = open(t, {
+    'GET /thing': series(expired, () => answer({})), 'GET /ended': () => problem(401, 'session_ended', { reason: 'revoked' }),
+  }, { transport: 'bearer' })
   const other = open(t, {}, { transport: 'bearer' })
   client.subscribe(() => {})
   other.client.subscribe(() => {})
@@ -1003,6 +1005,11 @@ test('bearer in memory: only the fact of a sign-out is broadcast', async t => {
   await client.signIn(signer)
   await other.client.signIn(signer)
   await client.fetch('/thing')
+  await client.fetch('/ended')
+  assert.equal(client.getSnapshot().reason, 'revoked')
+  await settle()
+  assert.deepEqual(heard, [], 'the end of a session that is its own')
+  await client.signIn(signer)
   await client.signOut()
   await settle()
   assert.deepEqual(heard, [{ status: 'signedOut' }])

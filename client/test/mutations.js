@@ -389,7 +389,7 @@ state('pagehide closes the channel',
   "")
 state('pageshow opens the channel again',
   "if (!(/** @type {any} */ (event).persisted)) return",
-  "return watcher.start()")
+  "return hooks.start()")
 state('pageshow from the back/forward cache asks the server again',
   "if (!(/** @type {any} */ (event).persisted)) return",
   "return openChannel()")
