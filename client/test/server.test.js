@@ -175,6 +175,7 @@ for (const transport of ['cookie', 'bearer']) {
       const tag = await client.state.set('draft', { a: 1 }, { ttl: 60, ifNoneMatch: '*' })
       assert.deepEqual(await client.state.get('draft'), { value: { a: 1 }, etag: tag })
       assert.equal((await client.state.list()).keys[0].key, 'draft')
+      await assert.rejects(client.state.set('draft', 1, { ifNoneMatch: '*' }), { code: 'precondition_failed' })
       await client.state.remove('draft', { ifMatch: tag })
       assert.equal(await client.state.get('draft'), undefined)
     })
