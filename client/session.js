@@ -243,7 +243,7 @@ export function createSession(options, watcher, stepUp) {
   /**
    * The credentials have changed.
    *
-   * @param {number} [expiresIn] seconds; missing if there are none any more
+   * @param {number} [expiresIn] seconds; left out at the end of a session
    */
   function changed(expiresIn = 0) {
     version++

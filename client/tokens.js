@@ -1,5 +1,5 @@
 // The tokens of the bearer transport: in memory, or in a store that tabs share.
-// With cookies there are none.
+// With cookies it holds nothing.
 
 /** @import { Pair, Storage } from './types.js' */
 

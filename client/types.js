@@ -25,8 +25,8 @@
  * return promises.
  *
  * @typedef {object} Storage
- * @property {(key: string) => unknown} get returns a string, or null or
- *   undefined if there is none
+ * @property {(key: string) => unknown} get returns a string; null or undefined
+ *   if the key is missing
  * @property {(key: string, value: string) => unknown} set
  * @property {(key: string) => unknown} remove
  */

@@ -5,7 +5,7 @@
 /**
  * Returns the wallets that have announced themselves by EIP-6963. It calls
  * found once for each, also for those that announce themselves later, until the
- * signal is aborted. On a server there are none.
+ * signal is aborted. On a server it returns an empty list.
  *
  * @param {(wallet: AnnouncedWallet) => void} [found]
  * @param {AbortSignal} [signal]

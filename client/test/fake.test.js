@@ -171,7 +171,7 @@ test('a sign-in, a step-up and a sign-out are not repeated by themselves', async
   }
   const posts = api.requests.map(r => r.name).filter(name => name.startsWith('POST'))
   assert.deepEqual(posts, ['POST /auth/login', 'POST /auth/step-up', 'POST /auth/logout'])
-  assert.equal(client.getSnapshot().status, 'signedIn', 'a sign-out that failed is none')
+  assert.equal(client.getSnapshot().status, 'signedIn', 'a failed sign-out does not sign out')
 })
 
 test('after a 503 of a sign-in retry() sends the same signed message', async t => {

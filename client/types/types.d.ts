@@ -47,8 +47,8 @@ export type Options = {
  */
 export type Storage = {
     /**
-     * returns a string, or null or
-     * undefined if there is none
+     * returns a string; null or undefined
+     * if the key is missing
      */
     get: (key: string) => unknown;
     set: (key: string, value: string) => unknown;
