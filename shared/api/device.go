@@ -55,7 +55,8 @@ func (x *exchange) clientOver(transport session.Transport) (session.Client, erro
 		device.ID = ids[0]
 	}
 	return session.Client{
-		IP: x.info.SourceIP, Device: device, Transport: transport, NotEvaluated: x.bare,
+		IP: x.info.SourceIP, Device: device, Transport: transport,
+		NotEvaluated: x.bare, NoNetwork: x.bare && !x.info.SourceIP.IsValid(),
 		// A browser's WebSocket cannot send the header.
 		NoDeviceID:     x.handshake && device.ID == "",
 		NoPolicyResult: transport == session.Cookie && withoutScript(x.r.Header),

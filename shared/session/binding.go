@@ -40,8 +40,8 @@ func (s *Store) bindingOf(key seal.KeyID, id token.ID, client Client) (clientBin
 	return clientBinding{
 		bare: [bindingHashSize]byte(bare), full: [bindingHashSize]byte(full),
 		network:      [bindingHashSize]byte(network),
-		notEvaluated: client.NotEvaluated, noNetwork: client.NotEvaluated && !client.IP.IsValid(),
-		noID: client.NoDeviceID, noResult: client.NoPolicyResult,
+		notEvaluated: client.NotEvaluated, noNetwork: client.NoNetwork,
+		noID: client.NoDeviceID, noResult: client.NoPolicyResult || client.ReadOnly,
 	}, nil
 }
 
@@ -61,14 +61,20 @@ func (c clientBinding) withoutID(e entry, bound, presented Device) clientBinding
 	return c
 }
 
-// refuses reports whether a policy refuses a client for which no policy result
-// may be recorded.
+// refuses reports whether a policy refuses a client, if no policy result may be
+// recorded for it.
 func (s *Store) refuses(e entry, c clientBinding) bool {
 	refuse := func(policy Policy, bound, presented [bindingHashSize]byte) bool {
 		return policy > PolicyLog && presented != bound
 	}
-	return c.noResult && (refuse(s.opts.DevicePolicy, e.device, c.device(e.flags)) ||
-		refuse(s.opts.NetworkPolicy, e.network, c.network))
+	return c.presentsDevice(e) && refuse(s.opts.DevicePolicy, e.device, c.device(e.flags)) ||
+		!c.noNetwork && refuse(s.opts.NetworkPolicy, e.network, c.network)
+}
+
+// presentsDevice reports whether a request presents what a session's device is
+// compared with.
+func (c clientBinding) presentsDevice(e entry) bool {
+	return !c.notEvaluated && !(c.noID && e.flags&flagDeviceID != 0)
 }
 
 // policies returns the policies for device and network as scripts take them.
@@ -142,7 +148,6 @@ func (s *Store) changed(e entry, c clientBinding) bool {
 		}
 		return true
 	}
-	presented := !c.notEvaluated && !(c.noID && e.flags&flagDeviceID != 0)
-	return presented && mustRecord(s.opts.DevicePolicy, e.device, e.lastDevice, c.device(e.flags)) ||
+	return c.presentsDevice(e) && mustRecord(s.opts.DevicePolicy, e.device, e.lastDevice, c.device(e.flags)) ||
 		!c.noNetwork && mustRecord(s.opts.NetworkPolicy, e.network, e.lastNetwork, c.network)
 }

@@ -85,7 +85,7 @@ func testDamagedBeside(t *testing.T, w *world, emitted *journal, key string) {
 		return err
 	})
 	changed(session.EventPreferences, func() error {
-		a, old, err := w.ValidateWithPreferences(ctx, g.AccessToken, session.Client{Transport: session.Cookie, NotEvaluated: true})
+		a, old, err := w.ValidateWithPreferences(ctx, g.AccessToken, session.Client{Transport: session.Cookie, NotEvaluated: true, NoNetwork: true})
 		must(t, err)
 		_, err = w.SetPreferences(ctx, a, old, []byte(`{"a":1}`), session.Actor{})
 		return err

@@ -24,6 +24,8 @@ var (
 	ErrNonceExpired = errors.New("nonce expired: request a new one")
 	// ErrNonceSpent says that a nonce was used before.
 	ErrNonceSpent = errors.New("nonce already used: request a new one")
+	// ErrTicketUsed says that a ticket was used before.
+	ErrTicketUsed = errors.New("ticket already used: request a new one")
 	// ErrBlocked says that the account is blocked: its logins are refused.
 	ErrBlocked = errors.New("account blocked")
 	// ErrSessionLimit says that the account is at its session limit, and that

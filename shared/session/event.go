@@ -11,23 +11,24 @@ type EventType byte
 
 // The types of events.
 const (
-	EventLogin       EventType = iota + 1
-	EventRefresh               // a rotation; a repeat emits no event
-	EventEnded                 // a session ended, see Reason
-	EventStepUp                // a fresh signature for a live session
-	EventDevice                // the device changed; see Event.PolicyResult
-	EventNetwork               // the network changed; see Event.PolicyResult
-	EventRoles                 // roles were set
-	EventBlocked               // the account was blocked
-	EventUnblocked             // the account was unblocked
-	EventErased                // the account was erased
-	EventPreferences           // preferences were changed
+	EventLogin        EventType = iota + 1
+	EventRefresh                // a rotation; a repeat emits no event
+	EventEnded                  // a session ended, see Reason
+	EventStepUp                 // a fresh signature for a live session
+	EventDevice                 // the device changed; see Event.PolicyResult
+	EventNetwork                // the network changed; see Event.PolicyResult
+	EventRoles                  // roles were set
+	EventBlocked                // the account was blocked
+	EventUnblocked              // the account was unblocked
+	EventErased                 // the account was erased
+	EventPreferences            // preferences were changed
+	EventTicketReused           // a ticket was presented a second time
 )
 
 var eventTypes = [...]string{
 	"unknown", "login", "refresh", "session.ended", "step_up", "device.changed",
 	"network.changed", "roles.changed", "account.blocked", "account.unblocked",
-	"account.erased", "preferences.changed",
+	"account.erased", "preferences.changed", "ticket.reused",
 }
 
 // String returns the type's name as clients and logs see it.
@@ -59,11 +60,16 @@ type Event struct {
 	Actor Actor
 }
 
-// Outcome returns the event's outcome in one word: "success", or "allowed" or
-// "step_up_required" for a changed device or network. If such a change ended
-// the session, there is only the event of that end.
+// Outcome returns the event's outcome in one word: "success", "denied" for a
+// ticket that was presented a second time, or "allowed" or "step_up_required"
+// for a changed device or network. If such a change ended the session, there is
+// only the event of that end.
 func (e Event) Outcome() string {
-	if e.Type != EventDevice && e.Type != EventNetwork {
+	switch e.Type {
+	case EventDevice, EventNetwork:
+	case EventTicketReused:
+		return "denied"
+	default:
 		return "success"
 	}
 	if e.PolicyResult == PolicyStepUp {

@@ -54,6 +54,7 @@ func (s *Store) Stored(ctx context.Context, u token.UserID) (Stored, error) {
 
 // RecordKey and PayloadKey name a session's two keys, NonceKey and AttemptsKey a nonce's, SummaryKey what health reads.
 func (s *Store) RecordKey(id token.ID) string    { return s.recordKey(id.User) }
+func (s *Store) TicketsKey(id token.ID) string   { return s.ticketsKey(id) }
 func (s *Store) PayloadKey(id token.ID) string   { return s.payloadKey(id) }
 func (s *Store) NonceKey(nonce string) string    { return s.nonceKey(nonce) }
 func (s *Store) AttemptsKey(nonce string) string { return s.attemptsKey(nonce) }

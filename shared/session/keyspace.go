@@ -19,6 +19,7 @@ import (
 //	prefix:{b3f}:u<user id>          the subject's record
 //	prefix:{b3f}:s<session>          a session's sealed payload
 //	prefix:{b3f}:d<session>          a session's state
+//	prefix:{b3f}:k<session>          a session's tickets, kept for two minutes
 //	prefix:{b3f}:p<user id>          the subject's preferences
 //	prefix:{b3f}:a<user id>          the subject's activity
 //	prefix:{b3f}:o<idempotency key>  a reply, kept for five minutes
@@ -124,6 +125,12 @@ func (s *Store) payloadKey(id token.ID) string {
 }
 func (s *Store) stateKey(id token.ID) string {
 	return s.partition(id.User) + "d" + string(id.Session[:])
+}
+
+// ticketsKey returns the key of a session's tickets. A session's end leaves it to
+// its TTL: nothing opens with a ticket alone.
+func (s *Store) ticketsKey(id token.ID) string {
+	return s.partition(id.User) + "k" + string(id.Session[:])
 }
 
 // ownKeys returns the keys of what belongs to a session and ends with it:

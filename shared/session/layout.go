@@ -141,6 +141,12 @@ var layouts = []layout{
 		{"idem", script.KeySize, false},
 		{"sealed", 0, false},
 	}},
+	{name: "ticket", fields: []layoutField{
+		{"expires", 6, true},
+		{"access", token.HashSize, false},  // of the token that asked for it
+		{"used_by", token.HashSize, false}, // zero if unused
+		{"reused", 1, true},                // 1 if that is recorded
+	}},
 	{name: "item", fields: []layoutField{ // of a session's state
 		{"expires", 6, true},
 		{"size", 4, true},
@@ -274,7 +280,8 @@ var constants = sync.OnceValue(func() map[string]string {
 		"EVENT_DEVICE": int(EventDevice), "EVENT_NETWORK": int(EventNetwork),
 		"EVENT_ROLES": int(EventRoles), "EVENT_BLOCKED": int(EventBlocked),
 		"EVENT_UNBLOCKED": int(EventUnblocked), "EVENT_ERASED": int(EventErased),
-		"EVENT_PREFERENCES": int(EventPreferences),
+		"EVENT_PREFERENCES":   int(EventPreferences),
+		"EVENT_TICKET_REUSED": int(EventTicketReused),
 
 		"OFF": int(PolicyOff), "LOG": int(PolicyLog), "STEP_UP": int(PolicyStepUp),
 		"REVOKE": int(PolicyRevoke), "STEP_UP_REQUIRED": flagStepUpRequired,
@@ -290,6 +297,7 @@ var constants = sync.OnceValue(func() map[string]string {
 		"COUNTERS_SIZE": countersSize, "CHAIN_SIZE": chainSize, "CELL_SIZE": hourlyCountSize,
 		"RATE_SIZE": sizeOf("rate"), "ATTEMPT_SIZE": sizeOf("attempt"),
 		"PROOF_HEAD": sizeOf("proof"), "STATE_FIELD_SIZE": stateFieldSize,
+		"TICKET_SIZE": sizeOf("ticket"),
 		"PROOF_RETRY": proofRetry,
 		"PART_HEAD":   sizeOf("part"), "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
 		"ENDED_KEPT": endedKept, "ENDED_MAX": endedMax, "EVENTS_READ_AGAIN": eventsReadAgain,

@@ -18,7 +18,7 @@ import (
 )
 
 // scriptsOfStory is how many scripts the story runs.
-const scriptsOfStory = 31
+const scriptsOfStory = 34
 
 // story is one of each operation, on the given store; a step is the time that passes between them.
 func story(t *testing.T, w *world, s *session.Store) {
@@ -44,6 +44,12 @@ func story(t *testing.T, w *world, s *session.Store) {
 	if !read.Session.LastSeenAt.Equal(w.clock.now()) {
 		t.Error("not touched")
 	}
+	ticket, _, err := s.IssueTicket(ctx, read, all[3].AccessToken)
+	must(t, err)
+	_, err = s.UseTicket(ctx, ticket, use("once"), handshake(laptop))
+	must(t, err)
+	_, err = s.UseTicket(ctx, ticket, use("again"), handshake(laptop))
+	wants(t, err, session.ErrTicketUsed)
 	next, err := s.Refresh(ctx, all[3].RefreshToken, laptop)
 	must(t, err)
 	if next.Repeated {

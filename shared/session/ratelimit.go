@@ -16,10 +16,12 @@ import (
 // except that the nonce of a key's login or step-up is spent, and the attempt of
 // a contract's is counted.
 type RateError struct {
-	// Name is the name of the rate limit: nonce, login or refresh.
+	// Name is the name of the rate limit: nonce, login, refresh or ticket.
 	Name string
-	// Limit is how many requests a minute are allowed, and how many at once.
-	Limit int
+	// Limit is how many requests are allowed within Window, and how many at
+	// once.
+	Limit  int
+	Window time.Duration
 	// Retry is how long to wait until the next request would pass.
 	Retry time.Duration
 }
@@ -34,6 +36,7 @@ const (
 	nonceRate   = "nonce"
 	loginRate   = "login"
 	refreshRate = "refresh"
+	ticketRate  = "ticket"
 )
 
 // siteFactor is how many times the rate limit of an IPv6 /64 its /48 has. A
@@ -99,7 +102,8 @@ func (r rateLimit) refusal(wait int64) error {
 		return ErrDamaged
 	}
 	return &RateError{
-		Name: r.name, Limit: r.sizes[0], Retry: time.Duration(wait) * time.Millisecond,
+		Name: r.name, Limit: r.sizes[0], Window: time.Minute,
+		Retry: time.Duration(wait) * time.Millisecond,
 	}
 }
 

@@ -95,7 +95,7 @@ func TestLimit_burstThenOneEachInterval(t *testing.T) {
 		}
 		before := w.dump()
 		_, _, err := w.IssueNonce(ctx, from("192.0.2.1"))
-		want := session.RateError{Name: "nonce", Limit: fewNonces, Retry: 10 * time.Second}
+		want := session.RateError{Name: "nonce", Limit: fewNonces, Window: time.Minute, Retry: 10 * time.Second}
 		if got := limited(t, err, "nonce"); got != want {
 			t.Errorf("told %+v, want %+v", got, want)
 		}
@@ -340,7 +340,7 @@ func TestLimit_names(t *testing.T) {
 		if !passed {
 			t.Fatal("the logins counted as nonces")
 		}
-		want := session.RateError{Name: "login", Limit: fewLogins, Retry: 20 * time.Second}
+		want := session.RateError{Name: "login", Limit: fewLogins, Window: time.Minute, Retry: 20 * time.Second}
 		if got := limited(t, w.SpendNonce(ctx, nonce, stepUp), "login"); got != want {
 			t.Errorf("told %+v, want %+v", got, want)
 		}

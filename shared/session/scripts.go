@@ -31,6 +31,7 @@ var libraries = []library{
 	{"change", []string{"record", "events", "counters", "index"}},
 	{"end_session", []string{"change"}},
 	{"roles", []string{"bytes"}},
+	{"access", []string{"bytes"}},
 	{"renewal", []string{"bytes"}},
 	{"binding", []string{"events"}},
 	{"rate_limit", []string{"bytes"}},
@@ -45,7 +46,7 @@ type library struct {
 
 var (
 	createScript  = newScript("create", "subject", "change", "rate_limit", "proof")
-	touchScript   = newScript("touch", "subject", "end_session", "renewal", "binding")
+	touchScript   = newScript("touch", "subject", "end_session", "access", "renewal", "binding")
 	refreshScript = newScript("refresh", "subject", "end_session", "renewal", "binding",
 		"rate_limit", "proof")
 	stepUpScript         = newScript("step_up", "subject", "change", "renewal", "proof")
@@ -64,6 +65,8 @@ var (
 	beginAttemptScript   = newScript("begin_attempt", "bytes")
 	abandonAttemptScript = newScript("abandon_attempt", "bytes")
 	proofScript          = newScript("proof", "proof")
+	issueTicketScript    = newScript("issue_ticket", "call", "record", "access")
+	useTicketScript      = newScript("use_ticket", "subject", "record", "events", "access")
 	rateLimitScript      = newScript("rate_limit", "rate_limit")
 	sweepScript          = newScript("sweep", "change")
 	forgetScript         = newScript("forget", "change")

@@ -21,6 +21,7 @@ var scripts = map[string]*script.Script{
 	"rate_limit":  rateLimitScript, "recount": recountScript, "refresh": refreshScript,
 	"revoke": revokeScript, "revoke_all": revokeAllScript, "roles": rolesScript,
 	"spend_nonce": spendNonceScript, "begin_attempt": beginAttemptScript, "abandon_attempt": abandonAttemptScript, "proof": proofScript, "state_delete": stateDeleteScript, "state_put": statePutScript,
+	"issue_ticket": issueTicketScript, "use_ticket": useTicketScript,
 	"step_up": stepUpScript, "sweep": sweepScript, "touch": touchScript, "migrate": migrateScript,
 }
 

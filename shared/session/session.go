@@ -109,11 +109,13 @@ type Client struct {
 	// IP is the address that the gateway saw, or the zero value if it saw none.
 	IP     netip.Addr
 	Device Device
-	// NotEvaluated says that the request could not have presented a device. The
-	// device is then not compared, and without an IP the network is not,
-	// either. A request that could have presented a device but did not counts
-	// as another device. Only the authorizer sets it, for TOKEN events.
+	// NotEvaluated says that it is not known which device the request came from:
+	// the device is not compared. A request that could have presented a device
+	// but did not counts as another device.
 	NotEvaluated bool
+	// NoNetwork says that it is not known which network the request came from:
+	// the network is not compared.
+	NoNetwork bool
 	// NoDeviceID says that the request could not have presented a device id,
 	// such as the WebSocket handshake of a browser. If the session is bound to
 	// a device id, a validation then compares the rest of the device.
@@ -123,7 +125,13 @@ type Client struct {
 	// records no step-up and ends nothing for it. If a policy would have, it
 	// returns [ErrStepUp]. A refresh ignores it: it requires an allowed page.
 	NoPolicyResult bool
-	Transport      Transport
+	// ReadOnly says that a validation changes nothing: it records no activity
+	// and no change of device or network, and ends nothing. If a policy would
+	// require a step-up or end the session, it returns [ErrStepUp]. If Redis has
+	// lost a write of the session, it returns [ErrTokenExpired]: the refresh
+	// that follows ends the session.
+	ReadOnly  bool
+	Transport Transport
 }
 
 // Actor is who asks for a change, as the activity of the changed account shows

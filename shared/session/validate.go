@@ -70,6 +70,9 @@ func (s *Store) validate(
 		return Access{}, nil, err
 	}
 	if t.Generation() > e.generation {
+		if client.ReadOnly {
+			return Access{}, nil, ErrTokenExpired // the refresh will end the session
+		}
 		return Access{}, nil, s.reset(ctx, t, client)
 	}
 	if err := s.checkAccess(*e, t, client.Transport, now); err != nil {
@@ -81,7 +84,8 @@ func (s *Store) validate(
 	}
 	// e points into rec, so that a list of all sessions shows this one as it is
 	// now.
-	if *e, p, err = s.recordActivity(ctx, t, *e, p, client, now); err != nil {
+	by := presenter{Token: t, client: client}
+	if *e, p, err = s.recordActivity(ctx, by, *e, p, now); err != nil {
 		return Access{}, nil, err
 	}
 	return rec.access(t.ID().User, *e, p), values[2:], nil
@@ -163,24 +167,42 @@ func (s *Store) checkAccess(e entry, t token.Token, transport Transport, now tim
 	return nil
 }
 
+// presenter is a client with the token that it presents: an access token, or a
+// ticket with the hash of the access token that asked for it.
+type presenter struct {
+	Token  token.Token
+	access []byte // of a ticket
+	client Client
+}
+
+// accessHash returns the hash of the access token.
+func (by presenter) accessHash(s *Store) ([]byte, error) {
+	if by.access != nil {
+		return by.access, nil
+	}
+	return by.Token.Hash(s.keys)
+}
+
 // recordActivity records activity, or a change of device or network, if either
 // is due. It returns the session as it is afterwards. It returns [ErrStepUp] if
-// a change must not be recorded and must not pass either.
+// a change must not be recorded and must not pass either. For a client that is
+// only read for it records nothing.
 func (s *Store) recordActivity(
-	ctx context.Context, t token.Token, e entry, p payload, client Client, now time.Time,
+	ctx context.Context, by presenter, e entry, p payload, now time.Time,
 ) (entry, payload, error) {
-	caller, err := s.bindingOf(t.KeyID(), t.ID(), client)
+	caller, err := s.bindingOf(by.Token.KeyID(), by.Token.ID(), by.client)
 	if err != nil {
 		return e, p, err
 	}
-	caller = caller.withoutID(e, p.device, client.Device)
-	if s.refuses(e, caller) {
+	caller = caller.withoutID(e, p.device, by.client.Device)
+	if caller.noResult && s.refuses(e, caller) {
 		return e, p, ErrStepUp
 	}
-	if e.seen.Add(s.opts.Touch).After(now) && !s.changed(e, caller) {
+	quiet := e.seen.Add(s.opts.Touch).After(now) && !s.changed(e, caller)
+	if quiet || by.client.ReadOnly {
 		return e, p, nil
 	}
-	return s.touch(ctx, t, e, p, client, caller)
+	return s.touch(ctx, by, e, p, caller)
 }
 
 // touch records activity and the result of the binding check. The script checks
@@ -188,14 +210,14 @@ func (s *Store) recordActivity(
 // step-up has superseded the token meanwhile, the token does not gain what the
 // signature gave, and its client is not compared with the new binding.
 func (s *Store) touch(
-	ctx context.Context, t token.Token, e entry, p payload, client Client, caller clientBinding,
+	ctx context.Context, by presenter, e entry, p payload, caller clientBinding,
 ) (entry, payload, error) {
-	hash, err := t.Hash(s.keys)
+	hash, err := by.accessHash(s)
 	if err != nil {
 		return e, p, err
 	}
-	id := t.ID()
-	c := s.newTransaction(id.User, client.Actor())
+	id := by.Token.ID()
+	c := s.newTransaction(id.User, by.client.Actor())
 	c.keys = s.ownKeys(id)
 	c.args = []any{
 		id.Session[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(),
@@ -215,7 +237,7 @@ func (s *Store) touch(
 	}
 	after, err := decodeEntry(r.Text(1))
 	if err == nil && after.lastNetwork != e.lastNetwork {
-		p = s.updateLastIP(ctx, id, after, p, client.IP)
+		p = s.updateLastIP(ctx, id, after, p, by.client.IP)
 	}
 	return after, p, err
 }

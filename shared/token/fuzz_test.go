@@ -37,7 +37,7 @@ func FuzzParseToken(f *testing.F) {
 	f.Add("lka_")
 	f.Add("lkr_" + strings.Repeat("A", 119))
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, kind := range []token.Kind{token.Access, token.Refresh} {
+		for _, kind := range []token.Kind{token.Access, token.Refresh, token.Ticket} {
 			read, err := token.Parse(ring, kind, text)
 			if err != nil {
 				continue
@@ -74,7 +74,7 @@ func FuzzParseID(f *testing.F) {
 	})
 }
 
-var tokenLike = regexp.MustCompile(`lk[ar]_[A-Za-z0-9_-]{22}`)
+var tokenLike = regexp.MustCompile(`lk[art]_[A-Za-z0-9_-]{22}|lks_[A-Za-z0-9_-]{43}`)
 
 // A text holds a token where it has the form of one anywhere, and always where it has a real one.
 func FuzzContainedIn(f *testing.F) {
@@ -83,6 +83,7 @@ func FuzzContainedIn(f *testing.F) {
 	f.Add("polka_dots", "lka_")
 	f.Add("lka_lkr_lka_", "=")
 	f.Add("lkr_"+strings.Repeat("A", 22), "")
+	f.Add("walks_", token.NewServiceKey()[3:])
 	f.Add("lka_"+strings.Repeat("-", 21)+".", "lkr_"+strings.Repeat("_", 21)+"\xff")
 	f.Fuzz(func(t *testing.T, before, after string) {
 		if got, want := token.ContainedIn(before+after), tokenLike.MatchString(before+after); got != want {

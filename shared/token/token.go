@@ -27,6 +27,7 @@ type Kind string
 const (
 	Access  Kind = "lka_"
 	Refresh Kind = "lkr_"
+	Ticket  Kind = "lkt_" // opens a session once
 )
 
 // A token is written as its kind and base64url of
@@ -158,27 +159,40 @@ func (t Token) context(kind Kind) []byte {
 
 // HasKind reports whether text begins like a token of any kind.
 func HasKind(text string) bool {
-	return strings.HasPrefix(text, string(Access)) || strings.HasPrefix(text, string(Refresh))
+	return strings.HasPrefix(text, string(Access)) || strings.HasPrefix(text, string(Refresh)) ||
+		strings.HasPrefix(text, string(Ticket))
 }
 
-// ContainedIn reports whether text contains something that looks like a token,
-// authentic or not: a kind, followed by more than is found in words such as
-// polka_dots. It keeps tokens out of logs.
+// ContainedIn reports whether text contains something that looks like a token or
+// a service key, authentic or not: a prefix, followed by more than is found in
+// words such as polka_dots. It keeps them out of logs.
 func ContainedIn(text string) bool {
-	for _, kind := range []Kind{Access, Refresh} {
-		for rest, found := text, true; found; {
-			if _, rest, found = strings.Cut(rest, string(kind)); found && looksEncoded(rest) {
-				return true
-			}
+	return contains(text, string(Access), halfSecret) ||
+		contains(text, string(Refresh), halfSecret) ||
+		contains(text, string(Ticket), halfSecret) ||
+		contains(text, ServiceKeyPrefix, wholeSecret)
+}
+
+// Characters of base64url that make a text look like a token. A prefix such as
+// that of service keys ends many words, so a whole secret must follow it.
+const (
+	halfSecret  = 22
+	wholeSecret = 43
+)
+
+// contains reports whether a prefix in text is followed by as many characters of
+// base64url.
+func contains(text, prefix string, enough int) bool {
+	for rest, found := text, true; found; {
+		if _, rest, found = strings.Cut(rest, prefix); found && looksEncoded(rest, enough) {
+			return true
 		}
 	}
 	return false
 }
 
-// looksEncoded reports whether text begins with as much base64url as half a
-// secret has.
-func looksEncoded(text string) bool {
-	const enough = 22
+// looksEncoded reports whether text begins with as many characters of base64url.
+func looksEncoded(text string, enough int) bool {
 	outside := func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
 			r == '-' || r == '_')

@@ -16,12 +16,12 @@ import (
 )
 
 func TestHasKind(t *testing.T) {
-	for _, text := range []string{"lka_", "lkr_x", "lka_lkr_"} {
+	for _, text := range []string{"lka_", "lkr_x", "lkt_x", "lka_lkr_"} {
 		if !token.HasKind(text) {
 			t.Errorf("%q begins like no token", text)
 		}
 	}
-	for _, text := range []string{"", "lka", "LKA_x", " lka_x", "xlkr_x", "lkb_x", "\"lka_x\""} {
+	for _, text := range []string{"", "lka", "LKA_x", " lka_x", "xlkr_x", "lkb_x", "lks_x", "\"lka_x\""} {
 		if token.HasKind(text) {
 			t.Errorf("%q begins like a token", text)
 		}
@@ -34,12 +34,13 @@ func TestContainedIn(t *testing.T) {
 	for _, text := range []string{
 		access, refresh, "Bearer " + access, "x=" + refresh + "&y", access[:26],
 		"polka_dots and " + access, "lka_" + access, "lka_short lkr_" + strings.Repeat("A", 22),
+		"x lkt_" + strings.Repeat("A", 22), "?q=" + token.NewServiceKey(), "walks_home with " + token.NewServiceKey() + "!",
 	} {
 		if !token.ContainedIn(text) {
 			t.Errorf("%q is not seen", text)
 		}
 	}
-	for _, text := range []string{"", "lka_", "polka_dots", "lka_secret", "lkr_" + strings.Repeat("A", 21), "lka_ " + strings.Repeat("A", 40), "LKA_" + strings.Repeat("A", 40)} {
+	for _, text := range []string{"", "lka_", "polka_dots", "lka_secret", "lkr_" + strings.Repeat("A", 21), "lka_ " + strings.Repeat("A", 40), "LKA_" + strings.Repeat("A", 40), "talks_about_some_things_that_matter", "lks_" + strings.Repeat("A", 42)} {
 		if token.ContainedIn(text) {
 			t.Errorf("%q looks like a token", text)
 		}

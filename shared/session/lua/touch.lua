@@ -24,14 +24,6 @@ local interval, idle, policies = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 local devices, network, hash, grace = ARGV[11], ARGV[12], ARGV[13], tonumber(ARGV[14])
 local now = change.now
 
--- isGood reports whether an access token with that hash is valid: the current
--- one until it expires, the one before until the end of the grace at most.
-local function isGood(entry)
-  if hash == get(entry, F.access) then return now < number(entry, F.access_end) end
-  return hash == get(entry, F.former_access)
-    and now < math.min(number(entry, F.former_access_end), number(entry, F.rotated) + grace)
-end
-
 local raw = redis.call('GET', change.record)
 local at, reply = findLive(raw, session, now, change.idem)
 if not at then
@@ -39,7 +31,7 @@ if not at then
   return reply
 end
 local before = get(raw, at, F.entry)
-if not isGood(before) then
+if not isGoodAccess(before, hash, grace, now) then
   emitAgain(change)
   return {EXPIRED}
 end
