@@ -36,11 +36,17 @@ func (x *exchange) admit(rt *route) error {
 		!slices.Contains(x.permissions(x.roles(x.access.User)), wanted) {
 		return forbidden("the account lacks a permission that this request requires", wanted)
 	}
-	if rt.fresh && !x.api.now().Before(x.access.Session.ElevatedUntil) {
-		return fail(codeStepUp, "the request requires a recent login or step-up: step up and retry")
+	if rt.fresh && !x.isFresh() {
+		return errNotFresh
 	}
 	return nil
 }
+
+var errNotFresh = fail(codeStepUp,
+	"the request requires a recent login or step-up: step up and retry")
+
+// isFresh reports whether the login or the last step-up of the session is recent.
+func (x *exchange) isFresh() bool { return x.api.now().Before(x.access.Session.ElevatedUntil) }
 
 // open reads the session of the access credential into the exchange. If the
 // credential is a cookie and the method is not safe, it first checks the

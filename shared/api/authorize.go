@@ -31,9 +31,11 @@ type Guarded struct {
 	// outlives every check, and the browser's same-origin policy does not apply
 	// to it. So with a cookie it must have the Origin of an allowed page.
 	Handshake bool
-	// Offered is the token that a handshake sends beside its subprotocol; empty
-	// if it sends none.
+	// Offered is the token or the ticket that a handshake sends beside its
+	// subprotocol; empty if it sends none.
 	Offered string
+	// Connection is the gateway's id of the WebSocket that a handshake opens.
+	Connection string
 	// Bare says that nothing but the Authorization header is known of the
 	// request. Then neither device nor network is compared.
 	Bare bool
@@ -90,7 +92,10 @@ var errIdentity = errors.New(
 func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, decision Decision) {
 	r := &http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}
 	x := a.newExchange(ctx, r, g.Info, eventAuthorize)
-	x.bare, x.handshake = g.Bare, g.Handshake
+	// A browser's WebSocket cannot send a device id.
+	x.unknown = unknowns{
+		device: g.Bare, deviceID: g.Handshake, network: g.Bare && !g.Info.SourceIP.IsValid(),
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			who, decision = Identity{}, x.deny(&panicError{p, debug.Stack()})
@@ -110,29 +115,52 @@ func (x *exchange) authorize(g Guarded) (Identity, error) {
 	if g.Info.Malformed {
 		return Identity{}, invalid("the event is malformed")
 	}
-	if err := x.findGuarded(g); err != nil {
+	if err := x.openGuarded(g); err != nil {
 		return Identity{}, err
 	}
-	if g.Handshake && x.presented.cookie[sessionCookie] != "" {
-		if err := x.checkHandshake(); err != nil {
-			return Identity{}, err
-		}
-	}
-	if err := x.open(member); err != nil {
+	roles, permissions, err := x.permit(g.Permissions)
+	if err != nil {
 		return Identity{}, err
-	}
-	roles := x.roles(x.access.User)
-	permissions := x.permissions(roles)
-	for _, wanted := range g.Permissions {
-		// An admin has every permission, also one that no configured role
-		// grants.
-		if !slices.Contains(permissions, wanted) && !slices.Contains(roles, session.RoleAdmin) {
-			return Identity{}, forbidden(
-				"the account lacks a permission that this request requires", wanted)
-		}
 	}
 	who := identityOf(x.access.Session, roles, permissions)
 	return who, who.check()
+}
+
+// openGuarded finds the credential and opens its session. A browser sends its
+// cookies with a handshake to the API's own host whether or not the page wants
+// that, so they do not count beside a ticket.
+func (x *exchange) openGuarded(g Guarded) error {
+	if err := x.findGuarded(g); err != nil {
+		return err
+	}
+	if g.offersTicket() {
+		return x.openTicket(g.Offered, g.Connection)
+	}
+	if g.Handshake && x.presented.cookie[sessionCookie] != "" {
+		if err := x.checkHandshake(); err != nil {
+			return err
+		}
+	}
+	return x.open(member)
+}
+
+func (g Guarded) offersTicket() bool {
+	return g.Handshake && strings.HasPrefix(g.Offered, string(token.Ticket))
+}
+
+// permit returns the roles and permissions of the session's account, or an error
+// if it lacks a permission that is wanted. An admin has every permission, also
+// one that no configured role grants.
+func (x *exchange) permit(wanted []string) (roles, permissions []string, err error) {
+	roles = x.roles(x.access.User)
+	permissions = x.permissions(roles)
+	for _, one := range wanted {
+		if !slices.Contains(permissions, one) && !slices.Contains(roles, session.RoleAdmin) {
+			return nil, nil, forbidden(
+				"the account lacks a permission that this request requires", one)
+		}
+	}
+	return roles, permissions, nil
 }
 
 // findGuarded finds the credential. It searches the query for our tokens by
@@ -145,7 +173,8 @@ func (x *exchange) findGuarded(g Guarded) error {
 	if err := x.findCredentials(); err != nil || g.Offered == "" {
 		return err
 	}
-	if x.presented.bearer != "" || x.presented.cookie[sessionCookie] != "" {
+	byCookie := x.presented.cookie[sessionCookie] != "" && !g.offersTicket()
+	if x.presented.bearer != "" || byCookie {
 		return ambiguous("both the subprotocol and a header have a credential: send one")
 	}
 	x.presented.bearer = g.Offered

@@ -37,6 +37,11 @@ func (x *exchange) findCredentials() (err error) {
 	if p.bearer, err = bearerToken(x.r.Header); err != nil {
 		return err
 	}
+	return p.check()
+}
+
+// check refuses credentials of both transports.
+func (p *presented) check() error {
 	if p.bearer != "" && p.cookie[sessionCookie] != "" {
 		return ambiguous("both a bearer token and a session cookie were sent: send one")
 	}

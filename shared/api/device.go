@@ -55,10 +55,9 @@ func (x *exchange) clientOver(transport session.Transport) (session.Client, erro
 		device.ID = ids[0]
 	}
 	return session.Client{
-		IP: x.info.SourceIP, Device: device, Transport: transport,
-		NotEvaluated: x.bare, NoNetwork: x.bare && !x.info.SourceIP.IsValid(),
-		// A browser's WebSocket cannot send the header.
-		NoDeviceID:     x.handshake && device.ID == "",
+		IP: x.info.SourceIP, Device: device, Transport: transport, ReadOnly: x.readOnly,
+		NotEvaluated: x.unknown.device, NoNetwork: x.unknown.network,
+		NoDeviceID:     x.unknown.deviceID && device.ID == "",
 		NoPolicyResult: transport == session.Cookie && withoutScript(x.r.Header),
 	}, nil
 }

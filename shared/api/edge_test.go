@@ -129,6 +129,7 @@ func (w *world) routes() map[string]http.Handler {
 	return map[string]http.Handler{
 		"GET /health": w.api.Health(), "HEAD /health": w.api.Health(), "GET /auth/nonce": w.api.Nonce(), "POST /auth/login": w.api.Login(),
 		"POST /auth/refresh": w.api.Refresh(), "POST /auth/logout": w.api.Logout(), "POST /auth/step-up": w.api.StepUp(),
+		"POST /auth/validate": w.api.Validate(), "POST /auth/ticket": w.api.Ticket(),
 		"GET /api/profile": w.api.Profile(), "DELETE /api/profile": w.api.EraseProfile(),
 		"GET /api/preferences": w.api.Preferences(), "PATCH /api/preferences": w.api.ChangePreferences(),
 		"GET /api/state": w.api.ListState(), "GET /api/state/{key}": w.api.GetState(),

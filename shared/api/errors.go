@@ -172,6 +172,7 @@ var sentinels = []struct {
 	{wallet.ErrMalformed, codeInvalidRequest, ""},
 	{token.ErrInvalid, codeInvalidToken,
 		"the token is not valid, or its session is unknown: sign in again"},
+	{session.ErrTicketUsed, codeInvalidToken, "the ticket was used before: request a new one"},
 	{session.ErrTokenExpired, codeTokenExpired, "the access token has expired: refresh it"},
 	{session.ErrStepUp, codeStepUp, "the device or network of the session changed: step up"},
 	{session.ErrBlocked, codeAccountBlocked, "the account is blocked"},
@@ -223,13 +224,18 @@ func (x *exchange) writeProblem(p *problem, err error) {
 	if p.forget && !x.linked() {
 		x.forgetCookies()
 	}
+	text, _ := json.Marshal(x.problemBody(p)) // strings and numbers always encode
+	x.write(p.code.status, "application/problem+json", text)
+}
+
+// problemBody returns the members of a problem.
+func (x *exchange) problemBody(p *problem) map[string]any {
 	body := map[string]any{
 		"type": "about:blank", "title": http.StatusText(p.code.status), "status": p.code.status,
 		"code": p.code.name, "detail": p.detail, "requestId": x.id,
 	}
 	maps.Copy(body, p.members)
-	text, _ := json.Marshal(body) // strings and numbers always encode
-	x.write(p.code.status, "application/problem+json", text)
+	return body
 }
 
 // retryAfter is the Retry-After of a 503, in seconds.

@@ -27,6 +27,9 @@ const (
 	eventStepUp  eventType = "step_up"
 	// eventAuthorize is a refused request to a guarded API.
 	eventAuthorize eventType = "authorize"
+	// eventValidate is a request to a backend that it was told to refuse, or a
+	// refused request of that backend.
+	eventValidate eventType = "validate"
 )
 
 // The outcomes of a request. Policy results have others; see [session.Event].

@@ -23,6 +23,7 @@ type route struct {
 	method  string
 	head    bool        // whether HEAD is answered like GET, without the body
 	session sessionRule // which session it requires
+	service bool        // whether it requires a service key, and no session
 	needs   permission  // required beside a live session; empty means none
 	fresh   bool        // whether it requires a recent login or step-up
 	query   []string    // the names of the parameters that its query may have
@@ -80,10 +81,7 @@ func (x *exchange) check(rt *route, in any) error {
 	if err := x.parseQuery(rt.ignores); err != nil {
 		return err
 	}
-	if err := x.findCredentials(); err != nil {
-		return err
-	}
-	if err := x.admit(rt); err != nil {
+	if err := x.authenticate(rt); err != nil {
 		return err
 	}
 	if !rt.ignores {
@@ -102,6 +100,19 @@ func (x *exchange) check(rt *route, in any) error {
 	return rt.target(x)
 }
 
+// authenticate finds the credentials of a request, and checks that they are what
+// the route requires. A route for backends ignores cookies, which are none of
+// theirs.
+func (x *exchange) authenticate(rt *route) error {
+	if rt.service {
+		return x.findService()
+	}
+	if err := x.findCredentials(); err != nil {
+		return err
+	}
+	return x.admit(rt)
+}
+
 // exchange is one request and its answer.
 type exchange struct {
 	api   *API
@@ -112,8 +123,9 @@ type exchange struct {
 	began time.Time
 
 	failed    eventType // see route
-	bare      bool      // see Guarded
-	handshake bool      // see Guarded
+	unknown   unknowns  // of a request to another API
+	readOnly  bool      // whether a validation must change nothing
+	service   string    // the backend that sends it; empty if none does
 	presented presented
 	query     url.Values
 	page      page   // of a list
@@ -205,6 +217,9 @@ func (x *exchange) complete() {
 		slog.Int("status", x.sent),
 		slog.Float64("durationMs", milliseconds(x.api.now().Sub(x.began))),
 		slog.String("ip", ipText(x.info.SourceIP)),
+	}
+	if x.service != "" {
+		attrs = append(attrs, slog.String("service", x.service))
 	}
 	if x.code != (code{}) {
 		attrs = append(attrs, slog.String("code", x.code.name))

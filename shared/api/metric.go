@@ -26,7 +26,8 @@ const (
 	// WrongChains counts RPC URLs that serve another chain than the configured
 	// one, at most once a minute for each.
 	WrongChains Metric = "WrongChains"
-	// Denials counts denials by the authorizer that are not faults.
+	// Denials counts denials by the authorizer that are not faults, and requests
+	// to backends that these were told to refuse.
 	// Unauthorized counts requests without credentials that it answered with an
 	// error.
 	Denials      Metric = "Denied"

@@ -29,6 +29,7 @@ func (p protected) String() string { return p.method + " " + p.path }
 // protectedRoutes are all that want a session.
 var protectedRoutes = []protected{
 	{method: "GET", path: "/api/profile"},
+	{method: "POST", path: "/auth/ticket"},
 	{method: "GET", path: "/api/preferences"},
 	{method: "PATCH", path: "/api/preferences", body: map[string]any{"theme": "dark"}, header: http.Header{"If-Match": {"*"}}},
 	{method: "GET", path: "/api/state"},
@@ -75,7 +76,7 @@ func TestProtected_complete(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	tested := map[string]bool{
 		"GET /health": true, "HEAD /health": true, "GET /auth/nonce": true, "POST /auth/login": true, "POST /auth/refresh": true, "POST /auth/logout": true,
-		"POST /auth/step-up": true,
+		"POST /auth/step-up": true, "POST /auth/validate": true,
 	}
 	for _, p := range protectedRoutes {
 		path, _, _ := strings.Cut(p.path, "?")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -763,6 +764,61 @@ func TestInvoke_countsRefusals(t *testing.T) {
 		w.refused("ended", "logged_out", newEvent(t, s).bearer(g.AccessToken))
 		if !strings.Contains(w.log.text(), `"userId":"`+g.Session.ID.User.String()+`","sessionId":"`+g.Session.ID.String()) {
 			t.Errorf("whose it was is not in %s", w.log.text())
+		}
+	})
+}
+
+// A ticket opens one WebSocket with the session of the page that asked for it, whatever cookies the browser sends along.
+func TestInvoke_ticket(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g, other := w.signIn(alice, session.Cookie), w.signIn(bob, session.Cookie)
+		ticket := func() string {
+			t.Helper()
+			a, err := w.store.Validate(ctx, g.AccessToken, session.Client{IP: netip.MustParseAddr(clientIP), Device: session.Device{Browser: "curl"}, Transport: session.Cookie})
+			must(t, err)
+			text, _, err := w.store.IssueTicket(ctx, a, g.AccessToken)
+			must(t, err)
+			return text
+		}
+		offer := func(ticket, connection string) event {
+			return newEvent(t, webSocket).header("Sec-WebSocket-Protocol", "latchkey, "+ticket).set(connection, "requestContext", "connectionId")
+		}
+		one := ticket()
+		got := w.wants("a ticket", "allow", offer(one, "first="))
+		if got.context["sessionId"] != g.Session.ID.String() || got.context["address"] != alice.Hex() {
+			t.Errorf("context %v", got.context)
+		}
+		w.wants("the gateway's own retry", "allow", offer(one, "first="))
+		w.refused("a second use", "invalid_token", offer(one, "second="))
+		w.refused("a third use", "invalid_token", offer(one, "third="))
+		if n := strings.Count(w.log.text(), `"type":"ticket.reused"`); n != 1 {
+			t.Errorf("%d events in %s", n, w.log.text())
+		}
+		w.wants("beside its cookie", "allow", offer(ticket(), "a=").cookie("__Host-session="+g.AccessToken))
+		w.wants("beside another's cookie, from a foreign page", "allow", offer(ticket(), "b=").cookie("__Host-session="+other.AccessToken).header("Origin", "https://evil.example"))
+		w.refused("beside a header", "invalid_request", offer(ticket(), "c=").bearer(other.AccessToken))
+		w.refused("in a header", "invalid_token", newEvent(t, webSocket).bearer(ticket()))
+		w.refused("in an HTTP request", "no_credentials", newEvent(t, restRequest).header("Sec-WebSocket-Protocol", "latchkey, "+ticket()))
+		w.refused("in an HTTP request's header", "invalid_token", newEvent(t, http2).bearer(ticket()))
+		w.refused("in the URL", "invalid_request", newEvent(t, webSocket).set(map[string]any{"t": ticket()}, "queryStringParameters"))
+
+		two := ticket()
+		for _, connection := range []any{nil, ""} { // without an id each event is a use of its own
+			outcome := map[any]string{nil: "allow", "": "deny"}[connection]
+			w.wants(fmt.Sprint("no connection id ", connection), outcome, newEvent(t, webSocket).header("Sec-WebSocket-Protocol", "latchkey, "+two).set(connection, "requestContext", "connectionId"))
+		}
+		three := ticket()
+		w.refused("another device", "step_up_required", offer(three, "d=").header("User-Agent", "Mozilla/5.0 (Windows NT 10.0) Firefox/144.0"))
+		w.refused("after that", "invalid_token", offer(three, "e="))
+
+		g = w.signIn(alice, session.Cookie)
+		four := ticket()
+		_, err := w.store.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
+		must(t, err)
+		w.refused("after the logout", "logged_out", offer(four, "f="))
+		if strings.Contains(w.log.text(), "lkt_") {
+			t.Error("a ticket is in the log")
 		}
 	})
 }

@@ -46,9 +46,10 @@ type event struct {
 	MultiQuery   map[string][]string `json:"multiValueQueryStringParameters"`
 
 	Context *struct {
-		RequestID string `json:"requestId"`
-		EventType string `json:"eventType"` // WebSocket
-		HTTP      struct {
+		RequestID    string `json:"requestId"`
+		EventType    string `json:"eventType"`    // WebSocket
+		ConnectionID string `json:"connectionId"` // WebSocket
+		HTTP         struct {
 			Method   string `json:"method"`
 			SourceIP string `json:"sourceIp"`
 		} `json:"http"` // format 2.0
@@ -152,6 +153,7 @@ func (e *event) guarded(s shape, rules []Rule) api.Guarded {
 	}
 	if g.Handshake {
 		g.Offered, errOffered = offered(g.Header["Sec-Websocket-Protocol"])
+		g.Connection = e.Context.ConnectionID
 	}
 	permissions, errWanted := e.wanted(s, rules)
 	g.Permissions = permissions

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
 	"latchkey/shared/lambdahttp"
+	"latchkey/shared/token"
 )
 
 // hot is a function without the process around it: an event in, a response out,
@@ -27,11 +29,18 @@ import (
 type hot struct {
 	b       testing.TB
 	service *boot.Service
+	key     string // of a backend
 }
 
 func newHot(b testing.TB, variables ...string) hot {
 	b.Helper()
+	key := token.NewServiceKey()
+	hash, err := token.ServiceKeyHash(key)
+	if err != nil {
+		b.Fatal(err)
+	}
 	env := map[string]string{
+		"SERVICE_KEYS":                fmt.Sprintf("orders=%x", hash),
 		"RATE_LIMIT_NONCE_PER_MINUTE": "0", "RATE_LIMIT_LOGIN_PER_MINUTE": "0", "RATE_LIMIT_REFRESH_PER_MINUTE": "0",
 	}
 	for _, pair := range variables {
@@ -51,7 +60,7 @@ func newHot(b testing.TB, variables ...string) hot {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = service.Close() })
-	return hot{b, service}
+	return hot{b, service, key}
 }
 
 // serves is the function of a route.
@@ -192,6 +201,35 @@ func bearing(method, path, token string) lambdatest.Event {
 	return e
 }
 
+// asked is the event of a backend's question about a request with an access token.
+func (h hot) asked(accessToken string) lambdatest.Event {
+	of := browserHeaders()
+	e := posted("/auth/validate", map[string]any{"token": accessToken, "userAgent": of["user-agent"], "ip": "203.0.113.7"})
+	e.Headers = map[string]string{"content-type": "application/json", "authorization": "Bearer " + h.key, "user-agent": "Go-http-client/2.0"}
+	return e
+}
+
+// connects is the event of a WebSocket that is opened with a ticket.
+func (h hot) connects(of tokens) []byte {
+	h.b.Helper()
+	var issued struct{ Ticket string }
+	answer := h.ask(h.serves((*api.API).Ticket), bearing("POST", "/auth/ticket", of.AccessToken).JSON(h.b), http.StatusOK)
+	if err := json.Unmarshal([]byte(answer.Body), &issued); err != nil {
+		h.b.Fatal(err)
+	}
+	headers := browserHeaders("sec-websocket-protocol", "latchkey, "+issued.Ticket)
+	event, err := json.Marshal(map[string]any{
+		"type": "REQUEST", "methodArn": "arn:aws:execute-api:eu-central-1:123456789012:abcdef1234/prod/$connect", "headers": headers,
+		"requestContext": map[string]any{
+			"eventType": "CONNECT", "requestId": "r=", "connectionId": issued.Ticket[4:20], "identity": map[string]any{"sourceIp": "203.0.113.7"},
+		},
+	})
+	if err != nil {
+		h.b.Fatal(err)
+	}
+	return event
+}
+
 // asks is the event of an authorizer of an HTTP API, payload format 2.0.
 func (h hot) asks(n int) [][]byte {
 	text := string(bearing("GET", "/orders", h.session().AccessToken).JSON(h.b))
@@ -218,6 +256,14 @@ func (h hot) paths() []path {
 		{"authorizer", h.authorizes(), h.asks, `"isAuthorized":true`, 135},
 		{"profile", h.serves((*api.API).Profile), h.same(bearing("GET", "/api/profile", h.session().AccessToken)), ok, 169},
 		{"profile-by-cookie", h.serves((*api.API).Profile), h.same(h.browses()), ok, 184},
+		{"validate", h.serves((*api.API).Validate), h.same(h.asked(h.session().AccessToken)), `\"active\":true`, 200},
+		{"ticket", h.serves((*api.API).Ticket), h.ofSessions(func(of tokens) lambdatest.Event {
+			return bearing("POST", "/auth/ticket", of.AccessToken)
+		}), ok, 219},
+		{"handshake", h.authorizes(), func(n int) [][]byte {
+			logins, f := h.logins(n, n), h.serves((*api.API).Login)
+			return repeat(n, func(i int) []byte { return h.connects(tokensOf(h.b, h.ask(f, logins[i], http.StatusOK))) })
+		}, `"Effect":"Allow"`, 192},
 		{"nonce", h.serves((*api.API).Nonce), h.same(nonceEvent("")), ok, 142},
 		{"login", h.serves((*api.API).Login), func(n int) [][]byte { return h.logins(n, 1+n/25) }, ok, 427},
 		{"refresh", h.serves((*api.API).Refresh), h.ofSessions(func(of tokens) lambdatest.Event {

@@ -104,6 +104,7 @@ func TestVariables_contract(t *testing.T) {
 		{"ADMIN_ADDRESSES", "none"},
 		{"ROLES", "{}"},
 		{"AUTHORIZER_PERMISSIONS", "none"},
+		{"SERVICE_KEYS", "none"},
 		{"AUDIT_LOG_ENABLED", "true"},
 		{"LOG_FORMAT", "json (local, on a terminal: text)"},
 		{"HEALTH_DETAILS", "false (local: true)"},

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
 	"net"
@@ -108,6 +109,7 @@ var samples = map[string][]string{
 	"ETHEREUM_MULTICALL":        {`{"1":"0xcA11bde05977b3631167028862bE2a173976CA11"}`},
 	"SIGNATURE_VERIFIER_ARN":    {verifierARN, verifierARN + ":live"},
 	"WALLET_RECHECK_MINUTES":    {"0", "0.5"},
+	"SERVICE_KEYS":              {"orders=" + strings.Repeat("0a", 32), "a=" + strings.Repeat("1", 64) + ", a=" + strings.Repeat("2", 64)},
 	"AUTHORIZER_PERMISSIONS":    {"GET /orders*=orders:read, POST /orders=orders:write", "GET /a%20b=a"},
 }
 
@@ -115,7 +117,16 @@ var samples = map[string][]string{
 // mistake.
 var mayBeSecret = []string{
 	"SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "SESSION_KEYS_SECRET_ARN", "REDIS_HOST", "REDIS_PASSWORD", "REDIS_PASSWORD_SECRET_ARN",
-	"ORIGIN_VERIFY_SECRET", "ORIGIN_VERIFY_SECRET_ARN", "ETHEREUM_RPC", "ETHEREUM_RPC_SECRET_ARN", "ETHEREUM_MULTICALL",
+	"SERVICE_KEYS", "ORIGIN_VERIFY_SECRET", "ORIGIN_VERIFY_SECRET_ARN", "ETHEREUM_RPC", "ETHEREUM_RPC_SECRET_ARN", "ETHEREUM_MULTICALL",
+}
+
+// areServices holds that the services are the items, in their order.
+func areServices(c config.Config, v string) bool {
+	var all []string
+	for _, s := range c.API.Services {
+		all = append(all, fmt.Sprintf("%s=%x", s.Name, s.Hash))
+	}
+	return slices.Equal(all, items(v)) && !strings.Contains(v, "lks_")
 }
 
 // checkRefusal holds a refusal against what it may tell. Other is that of
@@ -199,6 +210,7 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"ADMIN_ADDRESSES":               areAdmins,
 	"ROLES":                         areRoles,
 	"AUTHORIZER_PERMISSIONS":        areRules,
+	"SERVICE_KEYS":                  areServices,
 	"AUDIT_LOG_ENABLED":             func(c config.Config, v string) bool { return isFlag(c.API.AuditLog, v) },
 	"HEALTH_DETAILS":                func(c config.Config, v string) bool { return isFlag(c.API.HealthDetails, v) },
 	"ORIGIN_VERIFY_SECRET":          areOriginValues,

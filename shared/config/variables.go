@@ -120,6 +120,8 @@ var variables = []variable{
 		meaning: "JSON from role name to what it grants: `{\"editor\":{\"permissions\":[\"posts:write\"],\"maxSessions\":3}}`. See [Roles and permissions](api.md#roles-and-permissions). At most 2048 bytes."},
 	{name: "AUTHORIZER_PERMISSIONS", set: setAuthorizerPermissions,
 		meaning: "Permissions that the authorizer requires for routes of the APIs that it guards, such as `GET /orders*=orders:read,POST /orders=orders:write`. See [Permissions by route](authorizer.md#permissions-by-route)."},
+	{name: "SERVICE_KEYS", set: setServiceKeys,
+		meaning: "Backends that may [ask who is calling](backends.md), as `name=SHA-256 of its service key`, comma separated. A name may have two keys while it rotates. `make service-key NAME=orders` makes a key and prints both."},
 	{name: "AUDIT_LOG_ENABLED", unset: "true", set: flag(func(c *Config) *bool { return &c.API.AuditLog }),
 		meaning: "Write a log line for every change and every refusal."},
 	{name: "LOG_FORMAT", unset: "json", note: "local, on a terminal: text", set: setLogFormat,
