@@ -23,6 +23,8 @@ var handlers = map[string]func(*api.API) http.Handler{
 	"LogOutFunction":            (*api.API).Logout,
 	"GetProfileFunction":        (*api.API).Profile,
 	"StepUpFunction":            (*api.API).StepUp,
+	"IssueTicketFunction":       (*api.API).Ticket,
+	"ValidateSessionFunction":   (*api.API).Validate,
 	"EraseProfileFunction":      (*api.API).EraseProfile,
 	"GetPreferencesFunction":    (*api.API).Preferences,
 	"ChangePreferencesFunction": (*api.API).ChangePreferences,
