@@ -65,7 +65,7 @@ func hasNodes(way string) bool { return is(way, "nodes", "durable nodes", "given
 func TestStack_functions(t *testing.T) {
 	each(t, func(t *testing.T, s stack, way string) {
 		functions := s.of("AWS::Lambda::Function")
-		if want := map[string]int{"existing keys": 29, "contract wallets": 31}; len(functions) != cmp.Or(want[way], 30) {
+		if want := map[string]int{"existing keys": 31, "contract wallets": 33}; len(functions) != cmp.Or(want[way], 32) {
 			t.Errorf("%d functions", len(functions))
 		}
 		logged := map[string]bool{}
@@ -245,14 +245,17 @@ func texts(n node, name string) []string {
 	return found
 }
 
-// nonceMinutes is a variable that only stands in the functions that read it.
-const nonceMinutes = "SIWE_NONCE_MINUTES"
+// readers are the functions that read a variable which stands in them alone.
+var readers = map[string][]string{
+	"SIWE_NONCE_MINUTES": {"IssueNonceFunction", "LogInFunction", "StepUpFunction"},
+	"SERVICE_KEYS":       {"ValidateSessionFunction"},
+}
 
 func TestStack_environment(t *testing.T) {
 	var want []string
 	for _, v := range config.Variables() {
 		ofLocal := []string{"PORT", "LOG_FORMAT", "CORS_ALLOW_HEADERS"} // the local server's alone
-		if !slices.Contains(slices.Concat(ofLocal, ofContracts, []string{nonceMinutes}), v.Name) {
+		if !slices.Contains(slices.Concat(ofLocal, ofContracts), v.Name) && readers[v.Name] == nil {
 			want = append(want, v.Name)
 		}
 	}
@@ -286,9 +289,10 @@ func TestStack_environment(t *testing.T) {
 					t.Errorf("%s has no variable %s", id, name)
 				}
 			}
-			reads := slices.Contains([]string{"IssueNonceFunction", "LogInFunction", "StepUpFunction"}, id)
-			if has := variables.at(nonceMinutes).value != nil; has != reads {
-				t.Errorf("%s has the variable %s: %t", id, nonceMinutes, has)
+			for name, functions := range readers {
+				if has := variables.at(name).value != nil; has != slices.Contains(functions, id) {
+					t.Errorf("%s has the variable %s: %t", id, name, has)
+				}
 			}
 			// Secrets are fetched, not told.
 			expect(t, id, variables, map[string]string{"SESSION_SECRET": "", "SESSION_ENCRYPTION_KEY": "", "ORIGIN_VERIFY_SECRET": "", "APP_ENV": "production"})
@@ -471,11 +475,12 @@ func TestStack_ownNetwork(t *testing.T) {
 }
 
 func TestStack_api(t *testing.T) {
-	s := deploy(t, "SiweDomains=a.example.com,b.example.com", "ThrottleRate=7", "ThrottleBurst=8", "LoginThrottleRate=3", "LoginThrottleBurst=4")
+	s := deploy(t, "SiweDomains=a.example.com,b.example.com", "ThrottleRate=7", "ThrottleBurst=8", "LoginThrottleRate=3", "LoginThrottleBurst=4",
+		"ValidateThrottleRate=5", "ValidateThrottleBurst=6")
 	_, stage := s.one(t, "AWS::ApiGatewayV2::Stage")
 	expect(t, "the stage", stage, map[string]string{
 		"DefaultRouteSettings": `{"ThrottlingBurstLimit":"8","ThrottlingRateLimit":"7"}`,
-		"RouteSettings":        `{"POST /auth/login":{"ThrottlingBurstLimit":"4","ThrottlingRateLimit":"3"}}`,
+		"RouteSettings":        `{"POST /auth/login":{"ThrottlingBurstLimit":"4","ThrottlingRateLimit":"3"},"POST /auth/validate":{"ThrottlingBurstLimit":"6","ThrottlingRateLimit":"5"}}`,
 	})
 	var line map[string]string
 	if err := json.Unmarshal([]byte(stage.at("AccessLogSettings", "Format").String()), &line); err != nil {
