@@ -3,6 +3,7 @@ package history
 import (
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"latchkey/shared/session"
 	"latchkey/shared/token"
@@ -29,7 +30,22 @@ type purse struct {
 	// sessions has these sessions in the order of their first pair.
 	newest   map[int]int
 	sessions []int
+	// tickets are in the order in which they were handed out.
+	tickets []*handedTicket
 }
+
+// handedTicket is a ticket that was handed out.
+type handedTicket struct {
+	number, session int
+	text            string
+	expires         time.Duration
+	at              time.Time // of this machine's clock
+	use             int       // the last one, or 0
+}
+
+// ticketsLive is how long a ticket is drawn after it was handed out. Redis
+// keeps it for two minutes of its own clock, which the model knows nothing of.
+const ticketsLive = 45 * time.Second
 
 func newBook() *book {
 	return &book{
@@ -94,10 +110,10 @@ func (p *purse) put(h tokenPair) {
 	}
 }
 
-// draw returns a pair that was handed out for an account. Most are recent, as
-// those of a client. Some are old, as those of a thief or of a tab that slept.
-// It is not ok if nothing was handed out.
-func (b *book) draw(account int, random *rand.Rand) (h tokenPair, ok bool) {
+// draw returns a pair that was handed out for an account. Most are of the
+// recent ones, as those of a client. Some are old, as those of a thief or of a
+// tab that slept. It is not ok if nothing was handed out.
+func (b *book) draw(account, recent int, random *rand.Rand) (h tokenPair, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := b.purse(account).all
@@ -107,7 +123,52 @@ func (b *book) draw(account int, random *rand.Rand) (h tokenPair, ok bool) {
 	if random.IntN(8) == 0 {
 		return all[random.IntN(len(all))], true
 	}
-	return all[len(all)-1-random.IntN(min(len(all), 5))], true
+	return all[len(all)-1-random.IntN(min(len(all), recent))], true
+}
+
+// takeTicket records a ticket that a call was granted.
+func (b *book) takeTicket(c Call, text string, expires time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.purse(c.Account)
+	p.tickets = append(p.tickets, &handedTicket{
+		number: c.Number, session: c.Session, text: text, expires: expires, at: time.Now(),
+	})
+}
+
+// ticket returns the text of the ticket that a call presents.
+func (b *book) ticket(c Call) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range b.purse(c.Account).tickets {
+		if t.number == c.Ticket {
+			return t.text
+		}
+	}
+	return ""
+}
+
+// drawTicket sets which ticket of the account a call uses: one of the last two
+// that were handed out, and seven times in eight one that does not expire
+// before soonest. One time in four it repeats the last use of it. It reports
+// whether there is such a ticket.
+func (b *book) drawTicket(c *Call, soonest time.Duration, random *rand.Rand) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all, back := b.purse(c.Account).tickets, random.IntN(8)/7
+	old, again := random.IntN(8) == 0, random.IntN(4) == 0
+	if len(all) == 0 {
+		return false
+	}
+	t := all[len(all)-1-min(back, len(all)-1)]
+	if time.Since(t.at) >= ticketsLive || t.expires < soonest && !old {
+		return false
+	}
+	if t.use == 0 || !again {
+		t.use = c.Number
+	}
+	c.Session, c.Ticket, c.Use = t.session, t.number, t.use
+	return true
 }
 
 // last returns the newest pair of every session of an account.

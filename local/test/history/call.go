@@ -28,6 +28,11 @@ const (
 	Block
 	Unblock
 	SetRoles
+
+	ReadOnly    // validates an access token, and records no activity
+	IssueTicket // uses an access token
+	UseTicket   // uses a ticket, and records no activity
+
 	Sweep     // what the sweeper does to the account
 	ReadRoles // the roles that a validation returns, as it found them first
 
@@ -40,7 +45,8 @@ const (
 
 var kinds = [...]string{
 	"nothing", "log in", "validate", "refresh", "log out", "revoke all", "revoke others", "block",
-	"unblock", "set roles", "sweep", "read roles", "read account", "read activity",
+	"unblock", "set roles", "validate read-only", "issue a ticket", "use a ticket",
+	"sweep", "read roles", "read account", "read activity",
 }
 
 // String returns the kind in words.
@@ -67,10 +73,17 @@ type Call struct {
 	Presented int
 	// Roles are the roles that SetRoles gives, separated by commas.
 	Roles string
+	// Ticket is the number of the operation that issued the ticket that is used.
+	// Use identifies the use. Who repeats a use has the same Use again.
+	Ticket, Use int
 }
 
 // ErrEnded stands for every [session.EndedError]. The answer has its fields.
 var ErrEnded = errors.New("session ended")
+
+// ErrTickets stands for the [session.RateError] of a session that has too many
+// tickets.
+var ErrTickets = errors.New("too many tickets")
 
 // Answer is the answer to an operation. Fields that do not apply are zero.
 type Answer struct {
@@ -78,7 +91,8 @@ type Answer struct {
 	Lost bool
 	// Refused is the error: one of package session, or ErrEnded.
 	Refused error
-	// Reason, At and ByThis belong to ErrEnded.
+	// Reason, At and ByThis belong to ErrEnded. At is also when a ticket that
+	// was issued expires, and of ErrTickets when the next one may be issued.
 	Reason session.Reason
 	At     time.Duration
 	ByThis bool
@@ -128,8 +142,11 @@ func (c Call) String() string {
 	if c.Session != 0 {
 		fmt.Fprintf(&b, " s%d", c.Session)
 	}
-	if c.Kind == Validate || c.Kind == Refresh {
+	switch c.Kind {
+	case Validate, Refresh, ReadOnly, IssueTicket:
 		fmt.Fprintf(&b, " g%d", c.Generation)
+	case UseTicket:
+		fmt.Fprintf(&b, " of #%d, use %d", c.Ticket, c.Use)
 	}
 	if c.Presented != 0 {
 		fmt.Fprintf(&b, " in place of s%d", c.Presented)
@@ -149,6 +166,8 @@ func (a Answer) String() string {
 		return fmt.Sprintf("ends it: %v at %v", a.Reason, a.At)
 	case errors.Is(a.Refused, ErrEnded):
 		return fmt.Sprintf("ended before: %v at %v", a.Reason, a.At)
+	case errors.Is(a.Refused, ErrTickets):
+		return fmt.Sprintf("%v until %v", a.Refused, a.At)
 	case a.Refused != nil:
 		return a.Refused.Error()
 	}
@@ -158,6 +177,7 @@ func (a Answer) String() string {
 			parts = append(parts, fmt.Sprintf(format, args...))
 		}
 	}
+	say(a.At != 0, "until %v", a.At)
 	say(a.Facts.Session != 0, "g%d, %v", a.Generation, a.Facts)
 	say(a.Repeated, "repeated")
 	say(len(a.Evicted) > 0, "evicted %v", a.Evicted)

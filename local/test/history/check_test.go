@@ -3,6 +3,7 @@ package history_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,6 +81,23 @@ func call(kind history.Kind, number int, now time.Duration) history.Call {
 	return history.Call{Kind: kind, Session: number, Now: now}
 }
 
+func readOnly(number, generation int, now time.Duration) history.Call {
+	return history.Call{Kind: history.ReadOnly, Session: number, Generation: generation, Now: now}
+}
+
+// issue asks for the ticket that a use names by this number.
+func issue(ticket, number, generation int, now time.Duration) history.Call {
+	return history.Call{
+		Kind: history.IssueTicket, Number: ticket, Session: number, Generation: generation, Now: now,
+	}
+}
+
+func use(ticket, number, use int, now time.Duration) history.Call {
+	return history.Call{Kind: history.UseTicket, Ticket: ticket, Session: number, Use: use, Now: now}
+}
+
+func until(at time.Duration) history.Answer { return history.Answer{At: at} }
+
 func setRoles(roles string) history.Call { return history.Call{Kind: history.SetRoles, Roles: roles} }
 
 func shows(number int, created, seen time.Duration) history.Answer {
@@ -125,7 +143,9 @@ func op(c history.Call, a history.Answer) history.Operation {
 }
 
 func TestCheck_decides(t *testing.T) {
-	for rule, c := range judged {
+	all := maps.Clone(judged)
+	maps.Copy(all, judgedTickets)
+	for rule, c := range all {
 		t.Run(rule, func(t *testing.T) {
 			s := begun()
 			c.kept(s)

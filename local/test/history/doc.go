@@ -35,9 +35,9 @@
 // Clocks are simulated. A common clock moves on at each operation, and each
 // client's clock differs from it by up to Skew. So deadlines, grace and touch
 // interval are met within a second of real time. The real time of an operation
-// or a fault does not count on these clocks. Only the reply cache of Redis
-// lives in real time. It keeps the reply to a repeated operation for five
-// minutes, so Patience must be well below that.
+// or a fault does not count on these clocks. Only the reply cache and the
+// tickets of Redis live in real time. It keeps the reply to a repeated operation
+// for five minutes, and a ticket for two, so Patience must be well below that.
 //
 // Each history has its own accounts. So several drivers, and any number of
 // histories, can share a prefix. Fifty to a hundred operations of an account

@@ -154,7 +154,7 @@ func (h *run) client(ctx context.Context, n int) {
 		if !ok {
 			return
 		}
-		c.Now = skew + h.tick(between(random, 0, h.config.Step))
+		c.Now = skew + h.tick(between(random, 0, h.stepOf(c)))
 		fault := NoFault
 		if random.Float64() < h.config.Faults {
 			fault = Fault(1 + random.IntN(int(RunTwice)))
@@ -162,6 +162,15 @@ func (h *run) client(ctx context.Context, n int) {
 		h.record(ctx, n, c, fault)
 		last = c
 	}
+}
+
+// stepOf returns the most that the clock moves on before a call. Who has a
+// ticket uses it soon.
+func (h *run) stepOf(c Call) time.Duration {
+	if c.Kind == UseTicket {
+		return h.config.Step / 10
+	}
+	return h.config.Step
 }
 
 // tick moves the common clock on and returns it.
@@ -178,8 +187,8 @@ var weights = []struct {
 	kind   Kind
 	weight int
 }{
-	{LogIn, 18}, {Validate, 30}, {Refresh, 30}, {LogOut, 5}, {RevokeAll, 2}, {RevokeOthers, 3},
-	{Block, 1}, {Unblock, 5}, {SetRoles, 6},
+	{LogIn, 16}, {Validate, 20}, {Refresh, 25}, {LogOut, 4}, {RevokeAll, 2}, {RevokeOthers, 3},
+	{Block, 1}, {Unblock, 4}, {SetRoles, 5}, {ReadOnly, 8}, {IssueTicket, 7}, {UseTicket, 5},
 }
 
 // audible returns the accounts that have fewer lost attempts than the bound.
@@ -205,8 +214,13 @@ func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
 		}
 		n -= w.weight
 	}
-	pair, ok := h.book.draw(c.Account, random)
-	needsToken := []Kind{Validate, Refresh, LogOut, RevokeOthers}
+	h.chooseTicket(&c, random, last)
+	recent := 5
+	if c.Kind == IssueTicket {
+		recent = 1
+	}
+	pair, ok := h.book.draw(c.Account, recent, random)
+	needsToken := []Kind{Validate, ReadOnly, Refresh, LogOut, RevokeOthers, IssueTicket}
 	if !ok && slices.Contains(needsToken, c.Kind) {
 		c.Kind = LogIn
 	}
@@ -219,12 +233,29 @@ func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
 		}
 	case SetRoles:
 		c.Roles = [...]string{"", "editor", "editor,auditor"}[random.IntN(3)]
-	case Validate, Refresh:
+	case Validate, ReadOnly, Refresh, IssueTicket:
 		c.Session, c.Generation = pair.session, pair.generation
 	case LogOut, RevokeOthers:
 		c.Session = pair.session
 	}
 	return c, true
+}
+
+// chooseTicket often makes a client use a ticket if the last thing it did was
+// to ask for one or to use one: a ticket does not live for long. If there is
+// none the client asks for one, or validates if it has just done that.
+func (h *run) chooseTicket(c *Call, random *rand.Rand, last Call) {
+	recent := last.Kind == IssueTicket || last.Kind == UseTicket
+	if recent && random.IntN(4) > 0 {
+		c.Kind, c.Account = UseTicket, last.Account
+	}
+	switch {
+	case c.Kind != UseTicket, h.book.drawTicket(c, h.tick(0), random):
+	case last.Kind == IssueTicket:
+		c.Kind = Validate
+	default:
+		c.Kind = IssueTicket
+	}
 }
 
 // chooseLogin sometimes repeats the login that the client has just done, and

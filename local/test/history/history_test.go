@@ -122,7 +122,8 @@ func logProgress(t *testing.T, did history.Progress) {
 	t.Helper()
 	for _, kind := range []history.Kind{
 		history.LogIn, history.Validate, history.Refresh, history.LogOut, history.RevokeAll, history.RevokeOthers, history.Block,
-		history.Unblock, history.SetRoles, history.ReadAccount, history.ReadActivity,
+		history.Unblock, history.SetRoles, history.ReadOnly, history.IssueTicket, history.UseTicket, history.ReadAccount,
+		history.ReadActivity,
 	} {
 		if did.Operations[kind] == 0 {
 			t.Errorf("nobody did %v", kind)
@@ -130,7 +131,7 @@ func logProgress(t *testing.T, did history.Progress) {
 	}
 	for _, answer := range []string{
 		"", "evicted", "refresh_reused", "revoked", "logged_out", "idle_timeout", "account_blocked", session.ErrBlocked.Error(),
-		session.ErrTokenExpired.Error(), session.ErrNonceSpent.Error(),
+		session.ErrTokenExpired.Error(), session.ErrNonceSpent.Error(), session.ErrTicketUsed.Error(),
 	} {
 		if did.Answers[answer] == 0 {
 			t.Errorf("nobody was answered %q", answer)

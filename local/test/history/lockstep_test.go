@@ -24,6 +24,8 @@ type lockstep struct {
 	asked *int
 	// tokens are those that were handed out: session and generation.
 	tokens [][2]int
+	// tickets are the uses of each ticket that was handed out, of which the last was asked for.
+	tickets []history.Call
 	// login is the last that was asked for.
 	login history.Call
 	// answers counts those of all sequences by what they refuse, or why a session is over.
@@ -32,6 +34,7 @@ type lockstep struct {
 
 // do has both do what is asked for, under a fault, and compares what they say.
 func (l *lockstep) do(t *rapid.T, c history.Call, fault history.Fault) {
+	t.Helper()
 	*l.asked++
 	c.Account, c.Number = l.account, *l.asked
 	c.Now = l.clock + time.Duration(rapid.IntRange(-30, 30).Draw(t, "skew"))*time.Second
@@ -53,6 +56,9 @@ func (l *lockstep) do(t *rapid.T, c history.Call, fault history.Fault) {
 	}
 	if got.Refused == nil && (c.Kind == history.LogIn || c.Kind == history.Refresh) {
 		l.tokens = append(l.tokens, [2]int{c.Session, got.Generation})
+	}
+	if got.Refused == nil && c.Kind == history.IssueTicket {
+		l.tickets = append(l.tickets, history.Call{Kind: history.UseTicket, Session: c.Session, Ticket: c.Number})
 	}
 }
 
@@ -82,15 +88,38 @@ func (l *lockstep) actions() map[string]func(*rapid.T) {
 		return func(t *rapid.T) { l.do(t, history.Call{Kind: kind}, fault(t)) }
 	}
 	validate, refresh, unblock := with(history.Validate), with(history.Refresh), plain(history.Unblock)
+	look, issue := with(history.ReadOnly), with(history.IssueTicket)
 	all := map[string]func(*rapid.T){}
 	for i, action := range []func(*rapid.T){
-		l.logIn, refresh, l.wait, validate, l.logIn, refresh, l.wait, validate, l.logIn, refresh, validate, unblock, l.setRoles,
+		l.logIn, refresh, l.wait, validate, issue, l.useTicket, l.logIn, refresh, l.wait, validate, look, l.useTicket, issue,
+		l.logIn, refresh, validate, unblock, l.setRoles, l.issueMany,
 		with(history.LogOut), with(history.RevokeOthers), with(history.RevokeAll), plain(history.RevokeAll), unblock,
 		plain(history.Block), l.waitLong,
 	} {
 		all[fmt.Sprintf("action %02d", i)] = action
 	}
 	return all
+}
+
+// useTicket is a use of one of the last tickets, or the last use of it again.
+func (l *lockstep) useTicket(t *rapid.T) {
+	if len(l.tickets) == 0 {
+		t.Skip("no ticket was handed out")
+	}
+	back := min(rapid.IntRange(0, 2).Draw(t, "how old"), len(l.tickets)-1)
+	c := &l.tickets[len(l.tickets)-1-back]
+	if c.Use == 0 || rapid.IntRange(0, 2).Draw(t, "again") > 0 {
+		c.Use = *l.asked + 1
+	}
+	l.do(t, *c, fault(t))
+}
+
+// issueMany asks for more tickets than a session may have, of which some may be used.
+func (l *lockstep) issueMany(t *rapid.T) {
+	token := l.token(t)
+	for range session.MaxTickets + 1 {
+		l.do(t, history.Call{Kind: history.IssueTicket, Session: token[0], Generation: token[1]}, history.NoFault)
+	}
 }
 
 // wait draws from around the touch interval and the grace.
@@ -185,13 +214,18 @@ func TestStore_lockstep(t *testing.T) {
 	}
 }
 
-// untold returns the reasons that no answer gave.
-func untold(answers map[string]int) (reasons []session.Reason) {
+// untold returns the refusals and the reasons that no answer gave.
+func untold(answers map[string]int) (reasons []string) {
+	for _, refused := range []error{session.ErrTokenExpired, session.ErrTicketUsed, history.ErrTickets} {
+		if answers[refused.Error()+" "+session.Reason(0).String()] == 0 {
+			reasons = append(reasons, refused.Error())
+		}
+	}
 	for _, reason := range []session.Reason{
 		session.LoggedOut, session.IdleTimeout, session.Evicted, session.Revoked, session.RefreshReused, session.AccountBlocked,
 	} {
 		if answers["session ended "+reason.String()] == 0 {
-			reasons = append(reasons, reason)
+			reasons = append(reasons, reason.String())
 		}
 	}
 	return reasons

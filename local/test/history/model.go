@@ -32,7 +32,7 @@ func (m *Model) Apply(c Call) Answer {
 	switch c.Kind {
 	case LogIn:
 		return m.logIn(c)
-	case Validate:
+	case Validate, ReadOnly:
 		return m.validate(c)
 	case Refresh:
 		return m.refresh(c)
@@ -42,6 +42,10 @@ func (m *Model) Apply(c Call) Answer {
 		return m.revoke(c)
 	case Block, Unblock, SetRoles:
 		return m.once(c, func() int { m.change(c); return 0 })
+	case IssueTicket:
+		return m.issueTicket(c)
+	case UseTicket:
+		return m.useTicket(c)
 	case Sweep:
 		m.endSessions(c, 0, func(s liveSession) bool { return s.expired(c.Now) })
 		return Answer{}
@@ -105,23 +109,20 @@ func (m *Model) logIn(c Call) Answer {
 // validate checks an access token. Activity moves the idle end, and is recorded
 // at most once in each touch interval. The token of the previous generation is
 // valid until the end of the grace. An older one is expired; it is never
-// treated as theft.
+// treated as theft. A read-only validation gives the same answer, but changes
+// nothing.
 func (m *Model) validate(c Call) Answer {
 	s, refusal := m.open(c)
 	if s == nil {
 		return refusal
 	}
-	end := s.accessEnd
-	if c.Generation == s.generation-1 {
-		end = min(s.formerEnd, s.rotated+m.rules.Grace)
-	}
 	switch {
-	case c.Generation > s.generation:
+	case c.Generation > s.generation && c.Kind == Validate:
 		return m.endOne(c, session.StoreReset)
-	case c.Generation < s.generation-1, c.Now >= end:
+	case c.Now >= m.accessEnd(*s, c.Generation):
 		return Answer{Refused: session.ErrTokenExpired}
 	}
-	if s.seen+m.rules.Touch <= c.Now {
+	if s.seen+m.rules.Touch <= c.Now && c.Kind == Validate {
 		s.seen, s.idle = c.Now, m.slid(*s, c.Now)
 	}
 	return Answer{Facts: s.facts(), Roles: m.roles}
@@ -270,6 +271,7 @@ func (m *Model) endSessions(c Call, reason session.Reason, picked func(liveSessi
 		return true
 	})
 	if len(m.live) < before {
+		m.tickets = slices.DeleteFunc(m.tickets, func(t ticket) bool { return m.find(t.session) < 0 })
 		m.tidy(c.Now)
 	}
 	return n

@@ -41,6 +41,12 @@ var visitor = session.Client{
 	Device:    session.Device{Browser: "Firefox", OS: "Linux", Class: session.Desktop},
 }
 
+// observer is the same client for those who only read: of an operation that one
+// does, everything happens at one moment.
+var observer = session.Client{
+	Transport: visitor.Transport, Device: visitor.Device, ReadOnly: true,
+}
+
 // NewRunner returns a runner. The client must not have been used yet and must
 // not retry on its own; the runner adds a hook to it. The options are the
 // rules, with a prefix that only this runner uses. Their session limits must
@@ -80,6 +86,7 @@ func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
 	}
 	a, err := r.do(t.in(ctx), r.Store(c.Now), c)
 	var over *session.EndedError
+	var rate *session.RateError
 	switch {
 	case errors.Is(err, session.ErrUnavailable):
 		a = Answer{Lost: true}
@@ -87,6 +94,8 @@ func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
 		a = Answer{
 			Refused: ErrEnded, Reason: over.Reason, At: over.At.Sub(begin), ByThis: over.ByThis,
 		}
+	case errors.As(err, &rate):
+		a = Answer{Refused: ErrTickets, At: c.Now + rate.Retry}
 	case err != nil:
 		a = Answer{Refused: plain(err)}
 	}
@@ -104,7 +113,7 @@ func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
 func plain(err error) error {
 	for _, known := range []error{
 		token.ErrInvalid, session.ErrTokenExpired, session.ErrBlocked, session.ErrSessionLimit,
-		session.ErrNonceSpent,
+		session.ErrNonceSpent, session.ErrTicketUsed,
 	} {
 		if errors.Is(err, known) && !errors.Is(err, session.ErrDamaged) {
 			return known
@@ -125,7 +134,10 @@ func (r *Runner) do(ctx context.Context, s *session.Store, c Call) (Answer, erro
 		if err == nil && r.state {
 			storeState(ctx, s, a)
 		}
-		return Answer{Facts: r.book.facts(a.Session), Roles: joined(a.User)}, err
+		return r.opened(a), err
+	case ReadOnly:
+		a, err := s.Validate(ctx, pair.AccessToken, observer)
+		return r.opened(a), err
 	case Refresh:
 		g, err := s.Refresh(ctx, pair.RefreshToken, visitor)
 		return r.granted(c, g, err)
@@ -140,8 +152,36 @@ func (r *Runner) do(ctx context.Context, s *session.Store, c Call) (Answer, erro
 	case RevokeOthers:
 		n, err := s.RevokeOthers(ctx, id, session.Revoked, visitor.Actor())
 		return Answer{Count: n}, err
+	case IssueTicket:
+		return r.issueTicket(ctx, s, c, pair)
+	case UseTicket:
+		a, err := s.UseTicket(ctx, r.book.ticket(c), useOf(c), observer)
+		return r.opened(a), err
 	}
 	return r.administer(ctx, s, c)
+}
+
+// opened returns what a token or a ticket has opened.
+func (r *Runner) opened(a session.Access) Answer {
+	return Answer{Facts: r.book.facts(a.Session), Roles: joined(a.User)}
+}
+
+func (r *Runner) issueTicket(
+	ctx context.Context, s *session.Store, c Call, pair session.Grant,
+) (Answer, error) {
+	access := session.Access{Session: session.Session{ID: pair.Session.ID}}
+	text, expires, err := s.IssueTicket(ctx, access, pair.AccessToken)
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{At: expires.Sub(begin)}
+	r.book.takeTicket(c, text, a.At)
+	return a, nil
+}
+
+func useOf(c Call) (use session.TicketUse) {
+	binary.BigEndian.PutUint64(use[:], uint64(c.Use))
+	return use
 }
 
 // storeState stores state in a session, so that there is something that must

@@ -20,6 +20,7 @@ type state struct {
 	live      []liveSession // in the order of their logins
 	ended     []ended       // in the order of their ends
 	answers   []answer      // sorted by operation
+	tickets   []ticket      // of live sessions, sorted by operation
 	events    int
 	digest    uint64 // of all events; the same for every order of them
 	log       *logged
@@ -42,6 +43,16 @@ type ended struct {
 }
 
 type answer struct{ number, count int }
+
+// ticket is a ticket of a session. One that was dropped is unknown. If it was
+// used, it stays used, even if a repeat of its issue comes late.
+type ticket struct {
+	number              int // of the operation that issued it
+	session, generation int // of the access token that asked for it
+	expires             time.Duration
+	usedBy              int // 0 if nobody has used it
+	reused, dropped     bool
+}
 
 type logged struct {
 	Event
@@ -67,7 +78,7 @@ var digests = maphash.MakeSeed()
 func (m *Model) clone() *Model {
 	c := *m
 	c.live, c.ended = slices.Clone(m.live), slices.Clone(m.ended)
-	c.answers = slices.Clone(m.answers)
+	c.answers, c.tickets = slices.Clone(m.answers), slices.Clone(m.tickets)
 	return &c
 }
 
@@ -75,7 +86,8 @@ func (m *Model) clone() *Model {
 func (m *Model) equal(o *Model) bool {
 	return m.blocked == o.blocked && m.blockedAt == o.blockedAt && m.roles == o.roles &&
 		m.events == o.events && m.digest == o.digest && slices.Equal(m.live, o.live) &&
-		slices.Equal(m.ended, o.ended) && slices.Equal(m.answers, o.answers)
+		slices.Equal(m.ended, o.ended) && slices.Equal(m.answers, o.answers) &&
+		slices.Equal(m.tickets, o.tickets)
 }
 
 // hash returns the same number for equal states.
@@ -83,6 +95,9 @@ func (m *Model) hash() uint64 {
 	h := m.digest ^ maphash.Comparable(digests, m.roles)
 	for _, s := range m.live {
 		h = h*31 + maphash.Comparable(digests, s)
+	}
+	for _, t := range m.tickets {
+		h = h*31 + maphash.Comparable(digests, t)
 	}
 	return h
 }
@@ -170,6 +185,13 @@ func (m *Model) recall(number int) *ended {
 	return &m.ended[i]
 }
 
+// findTicket returns where the ticket of an operation is in the list, or would
+// be, and whether it is there.
+func (m *Model) findTicket(number int) (int, bool) {
+	byNumber := func(t ticket, op int) int { return cmp.Compare(t.number, op) }
+	return slices.BinarySearchFunc(m.tickets, number, byNumber)
+}
+
 func (m *Model) emit(e Event) {
 	m.events++
 	m.digest += e.digest()
@@ -180,6 +202,19 @@ func (m *Model) emit(e Event) {
 // earlier than before, and never later than the absolute end.
 func (m *Model) slid(s liveSession, now time.Duration) time.Duration {
 	return max(s.idle, min(now+m.rules.Idle, s.absolute))
+}
+
+// accessEnd returns when the access token of a generation expires. The previous
+// one is valid until the end of the grace at the latest. An older one, or one
+// that the session does not have, expired long ago.
+func (m *Model) accessEnd(s liveSession, generation int) time.Duration {
+	switch generation {
+	case s.generation:
+		return s.accessEnd
+	case s.generation - 1:
+		return min(s.formerEnd, s.rotated+m.rules.Grace)
+	}
+	return longAgo
 }
 
 func (s liveSession) expired(now time.Duration) bool { return now >= s.idle || now >= s.absolute }
