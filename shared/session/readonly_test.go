@@ -21,44 +21,49 @@ func readOnly(c session.Client) session.Client {
 // policy. What it does know is compared as in any request, and nothing is written.
 func TestValidate_readOnly(t *testing.T) {
 	for _, policy := range []session.Policy{session.PolicyOff, session.PolicyLog, session.PolicyStepUp, session.PolicyRevoke} {
-		redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-			var emitted []session.Event
-			w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = policy, policy })
-			own := laptop
-			own.Device.ID = "an id"
-			g, err := w.Create(ctx, w.login(alice, own))
-			must(t, err)
-			w.clock.add(time.Minute) // activity would be due
-			emitted = nil
-			before := w.dump()
-			strict := policy > session.PolicyLog
-			for known := range 8 {
-				device, id, network := known&1 != 0, known&2 != 0, known&4 != 0
-				for _, c := range []struct {
-					name     string
-					client   session.Client
-					compared bool
-				}{
-					{"own", own, false},
-					{"another device", withDevice(own, phone.Device, own.Device.ID), device},
-					{"another id", withDevice(own, own.Device, "another"), device && id},
-					{"another network", withIP(own, phone), network},
-				} {
-					got, err := w.Validate(ctx, g.AccessToken, omitting(readOnly(c.client), device, id, network))
-					if refused := c.compared && strict; errors.Is(err, session.ErrStepUp) != refused || !refused && err != nil {
-						t.Errorf("%v, device %v, id %v, network %v, %s: %v", policy, device, id, network, c.name, err)
-					} else if !refused && got.Session.ID != g.Session.ID {
-						t.Errorf("it opens %v", got.Session.ID)
-					}
-				}
-			}
-			if !same(before, w.dump()) || len(emitted) > 0 {
-				t.Errorf("%v: something was written, %+v emitted", policy, emitted)
-			}
-			_, err = w.Validate(ctx, g.AccessToken, own)
-			must(t, err)
+		t.Run(policy.String(), func(t *testing.T) {
+			redistest.Each(t, func(t *testing.T, r redistest.Redis) { testReadOnly(t, r, policy) })
 		})
 	}
+}
+
+func testReadOnly(t *testing.T, r redistest.Redis, policy session.Policy) {
+	t.Helper()
+	var emitted []session.Event
+	w := newWorld(t, r, listening(&emitted), func(o *session.Options) { o.DevicePolicy, o.NetworkPolicy = policy, policy })
+	own := laptop
+	own.Device.ID = "an id"
+	g, err := w.Create(ctx, w.login(alice, own))
+	must(t, err)
+	w.clock.add(time.Minute) // activity would be due
+	emitted = nil
+	before := w.dump()
+	strict := policy > session.PolicyLog
+	for known := range 8 {
+		device, id, network := known&1 != 0, known&2 != 0, known&4 != 0
+		for _, c := range []struct {
+			name     string
+			client   session.Client
+			compared bool
+		}{
+			{"own", own, false},
+			{"another device", withDevice(own, phone.Device, own.Device.ID), device},
+			{"another id", withDevice(own, own.Device, "another"), device && id},
+			{"another network", withIP(own, phone), network},
+		} {
+			got, err := w.Validate(ctx, g.AccessToken, omitting(readOnly(c.client), device, id, network))
+			if refused := c.compared && strict; errors.Is(err, session.ErrStepUp) != refused || !refused && err != nil {
+				t.Errorf("%v, device %v, id %v, network %v, %s: %v", policy, device, id, network, c.name, err)
+			} else if !refused && got.Session.ID != g.Session.ID {
+				t.Errorf("it opens %v", got.Session.ID)
+			}
+		}
+	}
+	if !same(before, w.dump()) || len(emitted) > 0 {
+		t.Errorf("%v: something was written, %+v emitted", policy, emitted)
+	}
+	_, err = w.Validate(ctx, g.AccessToken, own)
+	must(t, err)
 }
 
 func withDevice(c session.Client, d session.Device, id string) session.Client {

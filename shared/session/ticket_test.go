@@ -103,6 +103,31 @@ func TestTicket_race(t *testing.T) {
 	})
 }
 
+// A lost reply changes nothing: the tenth ticket is issued, a use opens the session, and a second use is told once.
+func TestTicket_lostReply(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		var emitted []session.Event
+		w := newWorld(t, r, listening(&emitted))
+		g := w.signIn(alice, laptop)
+		a := w.opens(g)
+		for range session.MaxTickets - 1 {
+			w.ticketOf(g)
+		}
+		var lost atomic.Int64
+		s := w.on(w.losing(&lost), w.clock)
+		ticket, _, err := s.IssueTicket(ctx, a, g.AccessToken)
+		must(t, err)
+		emitted = nil
+		_, err = s.UseTicket(ctx, ticket, use("first"), handshake(laptop))
+		must(t, err)
+		_, err = s.UseTicket(ctx, ticket, use("second"), handshake(laptop))
+		wants(t, err, session.ErrTicketUsed)
+		if n := lost.Load(); n != 3 || len(emitted) != 1 || emitted[0].Type != session.EventTicketReused {
+			t.Errorf("%d replies were lost, %+v emitted", n, emitted)
+		}
+	})
+}
+
 // A ticket stops working with its session, at a step-up, when its access token ends, and after half a minute.
 func TestTicket_end(t *testing.T) {
 	for name, c := range map[string]struct {
