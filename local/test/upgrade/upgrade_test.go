@@ -39,6 +39,11 @@ func TestUpgrade(t *testing.T) {
 					t.Run(transport, func(t *testing.T) { testContracts(t, old, current, transport) })
 				}
 			})
+			t.Run("tickets", func(t *testing.T) {
+				for _, transport := range []string{"bearer", "cookie"} {
+					t.Run(transport, func(t *testing.T) { testTickets(t, old, current, transport) })
+				}
+			})
 			t.Run("soak", func(t *testing.T) { testSoak(t, old, current) })
 		})
 	}
