@@ -184,9 +184,10 @@ func TestEndSession_overAlready(t *testing.T) {
 // What a route costs in trips to Redis: the session is read once, and each change is one more.
 func TestRoundTrips_protected(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-		root, alice := newAccount(t), newAccount(t)
+		root, alice, key := newAccount(t), newAccount(t), token.NewServiceKey()
 		counting := redistest.Counting(t, r)
-		w := newWorldOn(t, r, counting, func(w *world) { w.cfg.Admins = []token.Account{token.KeyAccount(root.address)} })
+		w := newWorldOn(t, r, counting, services(key), func(w *world) { w.cfg.Admins = []token.Account{token.KeyAccount(root.address)} })
+		b := w.backend(key)
 		admin, c, other := w.script(), w.script(), w.script()
 		roundTrips := func(what string, want int, status int, do func() answer) {
 			t.Helper()
@@ -204,6 +205,8 @@ func TestRoundTrips_protected(t *testing.T) {
 			if i == 0 {
 				run = func(_ string, _, _ int, do func() answer) { do() }
 			}
+			run("validate", 1, 200, func() answer { return b.validate(map[string]any{"token": c.access}) })
+			run("ticket", 2, 200, func() answer { return c.ask("POST", "/auth/ticket", nil) })
 			run("list", 2, 200, func() answer { return c.ask("GET", "/api/sessions", nil) })
 			run("end one", 2, 204, func() answer { return c.ask("DELETE", "/api/sessions/"+id, nil) })
 			run("end another's", 1, 404, func() answer { return c.ask("DELETE", "/api/sessions/"+strings.Repeat("A", 43), nil) })
