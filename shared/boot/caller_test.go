@@ -137,6 +137,14 @@ func (c *caller) stepUpBody() string {
 	return object("message", c.message, "signature", c.signature)
 }
 
+// validateBody is what a backend that got a request of the caller sends.
+func (c *caller) validateBody() string {
+	if c.transport == "cookie" {
+		return object("cookie", strings.Join(c.jar(), "; "), "method", "GET")
+	}
+	return object("token", c.AccessToken)
+}
+
 func (c *caller) refreshBody() string {
 	if c.transport == "cookie" {
 		return ""

@@ -30,6 +30,7 @@ func TestInvoke_concurrent(t *testing.T) {
 	w.read(callers)
 	w.renew(callers)
 	w.authorize(callers)
+	w.connect(callers)
 	w.administer(callers, targets)
 	w.end(callers)
 	w.sweep()
@@ -78,6 +79,8 @@ var reads = []call{
 	{function: "get-profile", status: http.StatusOK, tells: func(c *caller) []string {
 		return []string{c.address(), c.user, c.session, c.mark("device"), c.mark("theme")}
 	}},
+	{function: "validate-session", status: http.StatusOK, service: true, body: (*caller).validateBody,
+		tells: func(c *caller) []string { return []string{`"active":true`, c.address(), c.user, c.session} }},
 	{function: "get-preferences", status: http.StatusOK, tells: marked("theme")},
 	{function: "get-state", status: http.StatusOK, value: mark("form"), tells: marked("step")},
 	{function: "list-state", status: http.StatusOK, tells: marked("form")},
@@ -261,6 +264,42 @@ func (w *crowd) guarded(c *caller, shape map[string]any, forged bool) []byte {
 		w.t.Fatal(err)
 	}
 	return payload
+}
+
+// connect gives every caller a ticket, and asks the authorizer about a WebSocket
+// with it, twice: the gateway may repeat its question.
+func (w *crowd) connect(callers []*caller) {
+	w.t.Helper()
+	f := w.service.WithKeyRefresh(authorizer.New(w.service.API, nil))
+	events := make([][]byte, len(callers))
+	answers := w.all(callers, call{function: "issue-ticket", status: http.StatusOK})
+	for i, r := range answers {
+		var issued struct{ Ticket string }
+		if err := json.Unmarshal([]byte(r.Body), &issued); err != nil {
+			w.t.Fatal(err)
+		}
+		payload, err := json.Marshal(map[string]any{
+			"type": "REQUEST", "methodArn": guardedARN + "$connect",
+			"headers": map[string]string{
+				"user-agent": "curl/8.14.1", "sec-websocket-protocol": "latchkey, " + issued.Ticket,
+			},
+			"requestContext": map[string]any{
+				"eventType": "CONNECT", "connectionId": fmt.Sprint("connection-", i),
+				"requestId": w.register(sentEvent{number: i}),
+				"identity":  map[string]string{"sourceIp": "203.0.113.7"},
+			},
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		events[i] = payload
+	}
+	decisions := atOnce(w.t, 2*len(events), func(i int) ([]byte, error) {
+		return f.Invoke(context.Background(), events[i/2])
+	})
+	for i, decision := range decisions {
+		w.checkDecision(callers[i/2], string(decision), false)
+	}
 }
 
 // checkDecision reports a decision of the authorizer that is not about the

@@ -70,7 +70,8 @@ func newCrowd(t *testing.T, admins []*caller) *crowd {
 	embedded.Mini.ClockTTL(false) // it would look at every key at each command
 	cfg := keyedConfig(t, embedded.Addr, "STEP_UP_MINUTES", "60",
 		"ADMIN_ADDRESSES", strings.Join(addresses, ","), "ROLES", "{"+strings.Join(roles, ",")+"}",
-		"RATE_LIMIT_NONCE_PER_MINUTE", "0", "RATE_LIMIT_LOGIN_PER_MINUTE", "0")
+		"RATE_LIMIT_NONCE_PER_MINUTE", "0", "RATE_LIMIT_LOGIN_PER_MINUTE", "0",
+		"SERVICE_KEYS", "orders="+serviceKeyHash(t))
 	cfg.Redis.PoolSize = concurrency
 	out := boot.NewLines(w.output)
 	cfg.API.Metric = lambdahttp.NewMetric(out, "function", w.clock.Now)
@@ -122,6 +123,7 @@ func folders(t *testing.T) (names []string) {
 // nil return nothing.
 type call struct {
 	function string                   // the name of its folder
+	service  bool                     // whether a backend makes it, with its key
 	value    func(c *caller) string   // of the parameter in the path
 	query    func(c *caller) string   // without the question mark
 	body     func(c *caller) string   // JSON
@@ -145,6 +147,9 @@ func (w *crowd) event(c *caller, of call) lambdatest.Event {
 	e := c.request(route, text(of.value, c), text(of.body, c))
 	if strings.HasPrefix(route, http.MethodPatch) {
 		e.Headers["if-match"] = "*"
+	}
+	if of.service {
+		e.Headers["authorization"], e.Cookies = "Bearer "+serviceKey, nil
 	}
 	e.RequestContext.RequestID = w.register(sentEvent{c.number, e.RouteKey, of.status})
 	w.used[of.function] = true

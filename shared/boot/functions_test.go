@@ -2,6 +2,7 @@ package boot_test
 
 import (
 	"crypto/ecdsa"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -22,6 +23,7 @@ import (
 
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
+	"latchkey/shared/token"
 )
 
 // TestFunctions drives each function's binary, built as for Lambda, through the
@@ -44,7 +46,8 @@ func TestFunctions(t *testing.T) {
 	t.Run("unknown variable", func(t *testing.T) { testUnknownVariable(t, binaries) })
 }
 
-var functionNames = append([]string{"authorizer", "check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session", "sweep-sessions"},
+var functionNames = append([]string{"authorizer", "check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session", "sweep-sessions",
+	"validate-session"},
 	memberFunctions()...)
 
 // others are functions that serve no route and no schedule. Each has a test of
@@ -71,6 +74,7 @@ var memberCalls = []memberCall{
 	{"end-session", "DELETE", "/api/sessions/{id}", "unknown", "", http.StatusNotFound},
 	{"end-other-sessions", "DELETE", "/api/sessions", "", "", http.StatusOK},
 	{"list-activity", "GET", "/api/activity", "", "", http.StatusOK},
+	{"issue-ticket", "POST", "/auth/ticket", "", "", http.StatusOK},
 	{"step-up", "POST", "/auth/step-up", "", `{"message":"sign here","signature":"0x00"}`, http.StatusBadRequest},
 	{"count-sessions", "GET", "/api/admin/sessions", "", "", http.StatusForbidden},
 	{"get-user", "GET", "/api/admin/users/{address}", somebody, "", http.StatusForbidden},
@@ -150,6 +154,38 @@ func environment(t testing.TB, r redistest.Redis) []string {
 		"SESSION_SECRET=" + secret, "SESSION_ENCRYPTION_KEY=" + key, "SIWE_DOMAINS=" + host,
 		"REDIS_HOST=" + redisHost, "REDIS_PORT=" + redisPort, "REDIS_KEY_PREFIX=" + r.Prefix,
 		"REDIS_USERNAME=" + r.Username, "REDIS_PASSWORD=" + r.Password,
+		"SERVICE_KEYS=orders=" + serviceKeyHash(t),
+	}
+}
+
+// serviceKey is that of a backend.
+var serviceKey = token.NewServiceKey()
+
+func serviceKeyHash(t testing.TB) string {
+	t.Helper()
+	hash, err := token.ServiceKeyHash(serviceKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(hash[:])
+}
+
+// validate asks about an access token with a service key.
+func (s system) validate(t *testing.T, key, accessToken string) lambdatest.Response {
+	t.Helper()
+	e := lambdatest.NewEvent("POST", "/auth/validate")
+	e.Body, e.Headers["content-type"] = fmt.Sprintf(`{"token":%q}`, accessToken), "application/json"
+	e.Headers["authorization"] = "Bearer " + key
+	return s["validate-session"].invoke(t, e)
+}
+
+// wantActive asserts what a backend is told of an access token.
+func (s system) wantActive(t *testing.T, accessToken string, active bool) {
+	t.Helper()
+	r := s.validate(t, serviceKey, accessToken)
+	wantStatus(t, r, http.StatusOK)
+	if !strings.Contains(r.Body, fmt.Sprintf(`"active":%t`, active)) {
+		t.Fatalf("answered %s, want active %t", r.Body, active)
 	}
 }
 
@@ -298,7 +334,10 @@ func testAnswers(t *testing.T, binaries string) {
 	wantStatus(t, s.profile(t, first.AccessToken), http.StatusOK)
 	second := tokensOf(t, s.refresh(t, first.RefreshToken))
 	wantStatus(t, s.profile(t, second.AccessToken), http.StatusOK)
+	s.wantActive(t, second.AccessToken, true)
+	wantProblem(t, s.validate(t, second.AccessToken, second.AccessToken), http.StatusUnauthorized, "invalid_token")
 	wantStatus(t, s.logout(t, second.AccessToken), http.StatusNoContent)
+	s.wantActive(t, second.AccessToken, false)
 	wantProblem(t, s.profile(t, second.AccessToken), http.StatusUnauthorized, "session_ended")
 	wantProblem(t, s.refresh(t, second.RefreshToken), http.StatusUnauthorized, "session_ended")
 
@@ -323,9 +362,9 @@ func testAnswers(t *testing.T, binaries string) {
 		if _, err := f.Output.Entries(); err != nil {
 			t.Errorf("%s logged %v", f.Name, err)
 		}
-		for _, token := range []string{first.AccessToken, first.RefreshToken, second.AccessToken, second.RefreshToken, third.AccessToken} {
-			if strings.Contains(f.Output.String(), token) {
-				t.Errorf("%s logged a token", f.Name)
+		for _, secret := range []string{first.AccessToken, first.RefreshToken, second.AccessToken, second.RefreshToken, third.AccessToken, serviceKey} {
+			if strings.Contains(f.Output.String(), secret) {
+				t.Errorf("%s logged a token or a key", f.Name)
 			}
 		}
 	}
@@ -345,6 +384,9 @@ func testRedisAway(t *testing.T, binaries string) {
 		"get-profile":     func(t *testing.T) lambdatest.Response { return s.profile(t, before.AccessToken) },
 		"refresh-session": func(t *testing.T) lambdatest.Response { return s.refresh(t, before.RefreshToken) },
 		"log-out":         func(t *testing.T) lambdatest.Response { return s.logout(t, before.AccessToken) },
+		"validate-session": func(t *testing.T) lambdatest.Response {
+			return s.validate(t, serviceKey, before.AccessToken)
+		},
 	}
 	for _, c := range memberCalls {
 		if c.name == "step-up" {
