@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -50,6 +51,7 @@ func answer(err error) (string, error) {
 	for word, known := range map[string]error{
 		"held": session.ErrStepUp, "spent": session.ErrNonceSpent, "expired": session.ErrTokenExpired,
 		"missing": session.ErrNotFound, "precondition": session.ErrPrecondition, "unknown": token.ErrInvalid,
+		"used": session.ErrTicketUsed,
 	} {
 		if errors.Is(err, known) {
 			return word, nil
@@ -88,7 +90,7 @@ func (w *world) isOver(g session.Grant, reason session.Reason) bool {
 	return errors.As(err, &over) && over.Reason == reason
 }
 
-var acts = slices.Concat(loginActs, sessionActs, endActs, accountActs, dataActs)
+var acts = slices.Concat(loginActs, sessionActs, ticketActs, endActs, accountActs, dataActs)
 
 var loginActs = []act{
 	{name: "nonce", answers: []string{"ok"}, needsMemory: true, prepare: func(w *world, _ common.Address) plan {
@@ -181,6 +183,54 @@ var sessionActs = []act{
 			return plan{
 				ask:  func() (string, error) { _, err := w.Validate(ctx, g.AccessToken, moved); return answer(err) },
 				done: func() bool { return slices.Contains(w.kinds(g.User.ID), "network.changed") },
+			}
+		}},
+}
+
+// ticketOf issues a ticket of a session.
+func (w *world) ticketOf(g session.Grant) (string, error) {
+	ticket, _, err := w.IssueTicket(ctx, session.Access{Session: g.Session}, g.AccessToken)
+	return ticket, err
+}
+
+// tickets are those that are stored of a session.
+func (w *world) tickets(g session.Grant) []string {
+	return w.rdb.HVals(ctx, w.key(g.User.ID, "k"+string(g.Session.ID.Session[:]))).Val()
+}
+
+// Two uses of a ticket.
+var firstUse, secondUse = session.TicketUse([]byte("the first of two")), session.TicketUse([]byte("the other of two"))
+
+var ticketActs = []act{
+	{name: "ticket", answers: []string{"ok"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		return plan{
+			ask:  func() (string, error) { _, err := w.ticketOf(g); return answer(err) },
+			done: func() bool { return len(w.tickets(g)) > 0 },
+		}
+	}},
+	{name: "use of a ticket", answers: []string{"ok"}, needsMemory: true, prepare: func(w *world, who common.Address) plan {
+		g := w.signIn(who)
+		ticket, err := w.ticketOf(g)
+		must(w.t, err)
+		return plan{
+			ask: func() (string, error) { _, err := w.UseTicket(ctx, ticket, firstUse, laptop); return answer(err) },
+			done: func() bool {
+				all := w.tickets(g)
+				return len(all) == 1 && strings.Contains(all[0], string(firstUse[:]))
+			},
+		}
+	}},
+	{name: "second use", answers: []string{"used"}, events: []string{"ticket.reused"}, needsMemory: true,
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			ticket, err := w.ticketOf(g)
+			must(w.t, err)
+			_, err = w.UseTicket(ctx, ticket, firstUse, laptop)
+			must(w.t, err)
+			return plan{
+				ask:  func() (string, error) { _, err := w.UseTicket(ctx, ticket, secondUse, phone); return answer(err) },
+				done: func() bool { return slices.Contains(w.kinds(g.User.ID), "ticket.reused") },
 			}
 		}},
 }
