@@ -140,11 +140,11 @@ func TestValidate_inactive(t *testing.T) {
 		b.validate(map[string]any{"token": c.access}).refused(401, "token_expired")
 
 		// As a route of this API answers.
-		own, told := c.profile().object(), b.validate(map[string]any{"token": c.access}).at("problem").(map[string]any)
+		own, quoted := c.profile().object(), b.validate(map[string]any{"token": c.access}).at("problem").(map[string]any)
 		delete(own, "requestId")
-		delete(told, "requestId")
-		if !maps.EqualFunc(own, told, func(a, b any) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
-			t.Errorf("the problem is %v, a route of this API answers %v", told, own)
+		delete(quoted, "requestId")
+		if !maps.EqualFunc(own, quoted, func(a, b any) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
+			t.Errorf("the problem is %v, a route of this API answers %v", quoted, own)
 		}
 		events := 0
 		for _, line := range w.lines("event") {
@@ -211,17 +211,17 @@ func TestValidate_serviceKey(t *testing.T) {
 		w := newWorld(t, r, services(old, next))
 		c := w.script()
 		c.signIn(newAccount(t))
-		var told string
+		var before string
 		for _, text := range []string{c.access, "x", ""} {
 			body := map[string]any{"token": text}
 			w.backend(old).validate(body).wants(200, "")
 			w.backend(next).validate(body).wants(200, "") // both while they rotate
 			for _, wrong := range []string{stranger, old[:46], old + "A", c.access, c.refresh, strings.ToUpper(old), "x"} {
 				got := w.backend(wrong).validate(body).wants(401, "invalid_token")
-				if says := requestID.ReplaceAllString(got.body, ""); told == "" {
-					told = says
-				} else if says != told {
-					t.Errorf("with another key or token it says %s, and %s", says, told)
+				if says := requestID.ReplaceAllString(got.body, ""); before == "" {
+					before = says
+				} else if says != before {
+					t.Errorf("with another key or token it says %s, and %s", says, before)
 				}
 			}
 			w.backend("").validate(body, without("Authorization")).wants(401, "no_credentials")

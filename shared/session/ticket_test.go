@@ -77,11 +77,11 @@ func TestTicket(t *testing.T) {
 // Of a hundred that use one ticket at once, one gets in.
 func TestTicket_race(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		var told atomic.Int64
+		var seen atomic.Int64
 		w := newWorld(t, r, func(o *session.Options) {
 			o.Audit = func(_ context.Context, e session.Event) {
 				if e.Type == session.EventTicketReused {
-					told.Add(1)
+					seen.Add(1)
 				}
 			}
 		})
@@ -97,13 +97,13 @@ func TestTicket_race(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if in.Load() != 1 || used.Load() != 99 || told.Load() != 1 {
-			t.Errorf("%d got in, %d were refused, %d events", in.Load(), used.Load(), told.Load())
+		if in.Load() != 1 || used.Load() != 99 || seen.Load() != 1 {
+			t.Errorf("%d got in, %d were refused, %d events", in.Load(), used.Load(), seen.Load())
 		}
 	})
 }
 
-// A lost reply changes nothing: the tenth ticket is issued, a use opens the session, and a second use is told once.
+// A lost reply changes nothing: the tenth ticket is issued, a use opens the session, and a second use is seen once.
 func TestTicket_lostReply(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var emitted []session.Event
