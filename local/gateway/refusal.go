@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"latchkey/shared/token"
 )
 
 // The codes of log lines about requests that reach no function, or whose answer
@@ -26,8 +28,14 @@ func (g *Gateway) logRefusal(r *http.Request, status int, code, problem string) 
 	g.log.Warn("request refused", attrs...)
 }
 
-// shortened bounds what a client sent.
-func shortened(text string) string { return text[:min(len(text), 256)] }
+// shortened bounds what a client sent. It returns nothing of a text that has a
+// token or a ticket.
+func shortened(text string) string {
+	if token.ContainedIn(text) {
+		return "(has a token)"
+	}
+	return text[:min(len(text), 256)]
+}
 
 // logNoRoute says that no route has the method and path of a request.
 func (g *Gateway) logNoRoute(r *http.Request) {

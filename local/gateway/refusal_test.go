@@ -78,3 +78,22 @@ func TestServe_logsRefusals(t *testing.T) {
 		t.Errorf("a long path: %s", code)
 	}
 }
+
+// A token or a ticket that a client puts into the path or a header is not logged.
+func TestServe_logsNoToken(t *testing.T) {
+	for _, prefix := range []string{"lka_", "lkr_", "lkt_"} {
+		token := prefix + strings.Repeat("A", 120)
+		var log bytes.Buffer
+		g, err := gateway.New(parse(t, template), map[string]lambda.Handler{"EchoFunction": echo, "SlowFunction": echo},
+			gateway.Options{AllowOrigins: []string{origin}, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", "/protected/ws/"+token+"?"+token, nil)
+		r.Header.Set("Origin", "https://"+token)
+		g.ServeHTTP(httptest.NewRecorder(), r)
+		if n := strings.Count(log.String(), "request refused"); n != 2 || strings.Contains(log.String(), token[:20]) {
+			t.Errorf("%d lines: %s", n, &log)
+		}
+	}
+}

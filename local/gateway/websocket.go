@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/coder/websocket"
+)
+
+// The quotas of WebSocket APIs.
+//
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
+const (
+	maxMessage     = 128 << 10 // bytes
+	maxIdle        = 10 * time.Minute
+	maxConnection  = 2 * time.Hour
+	socketPatience = 29 * time.Second // for a function
+)
+
+// WebSocket is a stand-in for a WebSocket API. It asks the authorizer for each
+// handshake, and then calls a function: once for $connect, and for each message
+// with the route $default. The body of the response is sent to the client, as
+// with a route response.
+//
+// It opens a connection only if the authorizer's policy allows it, and only if
+// the function answers $connect with a status below 300. The subprotocol is the
+// one that the function answers.
+//
+// A connection ends when [WebSocket.Close] is called, after two hours, and ten
+// minutes after its last message. It does not have other routes, $disconnect,
+// binary messages, and calls from the backend to a connection.
+type WebSocket struct {
+	authorizer *function
+	function   *function
+	log        *slog.Logger
+	now        func() time.Time
+
+	mu     sync.Mutex // held for open.Add and the call of end
+	open   sync.WaitGroup
+	ending context.Context // done as soon as Close is called
+	end    context.CancelFunc
+}
+
+// NewWebSocket returns the WebSocket API of a function. It uses Authorizer, Log
+// and Now of the options.
+func NewWebSocket(f lambda.Handler, opts Options) *WebSocket {
+	s := &WebSocket{
+		authorizer: newFunction("authorizer", opts.Authorizer, authorizerTimeout),
+		function:   newFunction("WebSocket", f, socketPatience),
+		log:        opts.Log,
+		now:        opts.Now,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.ending, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// Close ends every connection with the status 1001, and waits for that. It
+// refuses later handshakes with 503.
+func (s *WebSocket) Close() {
+	s.mu.Lock()
+	s.end()
+	s.mu.Unlock()
+	s.open.Wait()
+}
+
+// enter reports whether a connection may be opened. If so, the caller must call
+// open.Done.
+func (s *WebSocket) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending.Err() != nil {
+		return false
+	}
+	s.open.Add(1)
+	return true
+}
+
+// ServeHTTP answers a handshake, and serves the connection until it ends.
+func (s *WebSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.enter() {
+		refuseHandshake(w, http.StatusServiceUnavailable)
+		return
+	}
+	defer s.open.Done()
+	c := &connection{WebSocket: s, id: newRequestID(), since: s.now(), handshake: r}
+	subprotocol, status := c.admit(r.Context())
+	if status != 0 {
+		refuseHandshake(w, status)
+		return
+	}
+	c.accept(w, subprotocol)
+}
+
+// admit asks the authorizer and the function. It returns the subprotocol, or
+// the status of a refusal. A request that is not a handshake must not use up a
+// ticket, so it is refused first.
+func (c *connection) admit(ctx context.Context) (subprotocol string, status int) {
+	switch {
+	case !strings.EqualFold(c.handshake.Header.Get("Upgrade"), "websocket"):
+		return "", http.StatusUpgradeRequired
+	case headSize(c.handshake) > maxHead:
+		return "", http.StatusRequestHeaderFieldsTooLarge
+	}
+	if status := c.authorize(ctx); status != 0 {
+		return "", status
+	}
+	return c.connect(ctx)
+}
+
+// refuseHandshake answers as the gateway itself. Browsers do not show the page
+// any of it.
+func refuseHandshake(w http.ResponseWriter, status int) {
+	if status == http.StatusUpgradeRequired {
+		w.Header().Set("Upgrade", "websocket")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"message":%q}`, http.StatusText(status)) // the client may have gone
+}
+
+// accept opens the connection and serves it.
+func (c *connection) accept(w http.ResponseWriter, subprotocol string) {
+	conn, err := websocket.Accept(w, c.handshake, &websocket.AcceptOptions{
+		Subprotocols: []string{subprotocol},
+		// The library would refuse pages of other origins. The authorizer has
+		// decided already: with a cookie it requires the Origin of an allowed
+		// page, and a ticket or token is not something that a browser adds to
+		// the handshake of another page.
+		InsecureSkipVerify: true,
+	})
+	if err != nil {
+		return // answered; the text of the error may have what the client sent
+	}
+	conn.SetReadLimit(maxMessage)
+	ctx, cancel := context.WithTimeout(c.ending, maxConnection)
+	defer cancel()
+	c.open.Go(func() {
+		<-ctx.Done()
+		_ = conn.Close(websocket.StatusGoingAway, "Going away") // it may be closed already
+	})
+	idle := time.AfterFunc(maxIdle, cancel)
+	defer idle.Stop()
+	for c.answerOne(ctx, conn) {
+		idle.Reset(maxIdle)
+	}
+}
+
+// answerOne reads a message and sends the function's answer to it. It returns
+// false if the connection has ended.
+func (c *connection) answerOne(ctx context.Context, conn *websocket.Conn) bool {
+	// A context that ends would cut the connection. Close is called instead.
+	kind, message, err := conn.Read(context.Background())
+	if err != nil {
+		return false
+	}
+	if kind != websocket.MessageText {
+		_ = conn.Close(websocket.StatusUnsupportedData, "send text")
+		return false
+	}
+	answer := c.message(ctx, string(message))
+	return answer == "" || conn.Write(ctx, websocket.MessageText, []byte(answer)) == nil
+}
