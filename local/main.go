@@ -95,12 +95,13 @@ func run(
 		return err
 	}
 	defer s.schedules.stop() // before the connections to Redis are closed
+	defer s.example.close()
 	handler, err := page.New(cfg, time.Now, s.handler)
 	if err != nil {
 		return err
 	}
 	return serve(ctx, service.API.OnlyLocalHosts(handler), cfg.Port, func() {
-		fmt.Fprintln(out, ready(cfg, s.guards))
+		fmt.Fprintln(out, ready(cfg, s.example != nil))
 		s.schedules.start()
 	})
 }
@@ -163,12 +164,12 @@ func embedRedis(cfg *config.Config) (end func(), err error) {
 	return engine.Close, nil
 }
 
-// deployment is what the templates deploy: routes, schedules and, if guards is
-// set, the example of a guarded API.
+// deployment is what the templates deploy: routes, schedules and, if it is not
+// nil, the example of a guarded API.
 type deployment struct {
 	handler   http.Handler
 	schedules *schedules
-	guards    bool
+	example   *protectedAPI
 }
 
 // newDeployment serves the template and the example with these functions.
@@ -191,14 +192,14 @@ func newDeployment(
 		return deployment{}, fmt.Errorf("template.yaml and local/functions.go differ:\n%w", err)
 	}
 	opts.Authorizer = all[guard]
-	example, err := protectedAPI(templatePath, opts)
+	example, err := newProtectedAPI(templatePath, opts)
 	if err != nil {
 		return deployment{}, err
 	}
 	return deployment{
 		handler:   withProtected(handler, example),
 		schedules: newSchedules(template, all, log),
-		guards:    example != nil,
+		example:   example,
 	}, nil
 }
 
@@ -230,7 +231,8 @@ func ready(cfg config.Config, guards bool) string {
 		line += " Generated for this run: " + strings.Join(generated, ", ") + "."
 	}
 	if guards {
-		line += " The authorizer guards an example API at " + url + protectedPrefix + "/orders."
+		line += " The authorizer guards an example API at " + url + protectedPrefix + "/orders," +
+			" and a WebSocket at " + protectedPrefix + "/ws."
 	}
 	return line + " Open " + url + "/ in a browser, or try: curl '" + url +
 		"/auth/nonce?transport=bearer'"

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"latchkey/local/gateway"
+	"latchkey/local/protected-api/echo"
 	"latchkey/local/protected-api/orders"
 )
 
@@ -20,11 +21,18 @@ import (
 // prefix.
 const protectedPrefix = "/protected"
 
-// protectedAPI serves the template of local/protected-api behind the authorizer
-// of the options, to the same pages as the API. The path is relative to the
-// folder of the main template. If there is no such template, it returns nil and
-// no error.
-func protectedAPI(templatePath string, opts gateway.Options) (http.Handler, error) {
+// protectedAPI is the example of a guarded API: an HTTP API, and a WebSocket at
+// the path ws.
+type protectedAPI struct {
+	orders  http.Handler
+	sockets *gateway.WebSocket
+}
+
+// newProtectedAPI serves the template of local/protected-api and the WebSocket
+// behind the authorizer of the options, to the same pages as the API. The path
+// is relative to the folder of the main template. If there is no such template,
+// it returns nil and no error.
+func newProtectedAPI(templatePath string, opts gateway.Options) (*protectedAPI, error) {
 	path := filepath.Join(filepath.Dir(templatePath), "local", "protected-api", "template.yaml")
 	template, err := readTemplate(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,12 +46,19 @@ func protectedAPI(templatePath string, opts gateway.Options) (http.Handler, erro
 	if err != nil {
 		return nil, fmt.Errorf("%s and local/protected.go differ:\n%w", path, err)
 	}
-	return g, nil
+	return &protectedAPI{g, gateway.NewWebSocket(echo.Handler(), opts)}, nil
+}
+
+// close ends all WebSockets.
+func (p *protectedAPI) close() {
+	if p != nil {
+		p.sockets.Close()
+	}
 }
 
 // withProtected serves requests under the prefix with example, if it is not
 // nil, and all others with own.
-func withProtected(own, example http.Handler) http.Handler {
+func withProtected(own http.Handler, example *protectedAPI) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uri, ok := strings.CutPrefix(r.RequestURI, protectedPrefix+"/")
 		if !ok || example == nil {
@@ -53,6 +68,10 @@ func withProtected(own, example http.Handler) http.Handler {
 		inner := *r
 		inner.RequestURI = "/" + uri // the gateway routes by this
 		inner.URL = &url.URL{RawQuery: r.URL.RawQuery}
-		example.ServeHTTP(w, &inner)
+		if path, _, _ := strings.Cut(uri, "?"); path == "ws" {
+			example.sockets.ServeHTTP(w, &inner)
+			return
+		}
+		example.orders.ServeHTTP(w, &inner)
 	})
 }
