@@ -7,7 +7,8 @@
  *
  * The codes are those of the API, and these of the client:
  * `network_error` if no answer arrived, `http_<status>` for an answer without a
- * code, `cookies_blocked` and `no_wallet`.
+ * code, `cookies_blocked`, `no_wallet`, and `socket_closed` for a WebSocket that
+ * did not open.
  */
 export class LatchkeyError extends Error {
   name = 'LatchkeyError'

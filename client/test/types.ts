@@ -4,6 +4,7 @@ import { createLatchkey, LatchkeyError } from '@latchkey/client'
 import { createRainbowKitAdapter, rainbowKitStatus } from '@latchkey/client/rainbowkit'
 import { useLatchkey } from '@latchkey/client/react'
 import { createSIWX } from '@latchkey/client/siwx'
+import { openSocket } from '@latchkey/client/socket'
 import type { Event, Grant, Latchkey, Offer, Session, Snapshot, Storage, Versioned } from '@latchkey/client/types'
 import { signerOf } from '@latchkey/client/viem'
 
@@ -61,6 +62,12 @@ export async function use(): Promise<void> {
   const etag: string = await latchkey.state.set('draft', 1, { ttl: 60, ifMatch: draft?.etag })
   await latchkey.state.remove('draft', { ifMatch: etag })
   console.log((await latchkey.state.list()).used + limit + ended + events.length)
+}
+
+export async function listen(): Promise<void> {
+  const socket: WebSocket = await openSocket(latchkey, 'wss://live.example.com', { protocols: ['chat'] })
+  const again: WebSocket = await openSocket(latchkey, new URL('wss://live.example.com'))
+  console.log(socket.protocol, again.readyState)
 }
 
 export function show(snapshot: Snapshot = latchkey.getSnapshot()): string {
