@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/coder/websocket"
 
 	"latchkey/local/protected-api/echo"
@@ -132,4 +135,141 @@ func (s *server) dialWithHost(t *testing.T, path string, subprotocols, headers [
 		t.Fatal(err)
 	}
 	return nil, response.StatusCode
+}
+
+// openingOf is a script that opens a socket of the example from the page that the browser shows, sends a message and
+// returns the answer with the subprotocol, or "refused".
+const openingOf = `new Promise(resolve => {
+	const socket = new WebSocket(%q, %s)
+	socket.onopen = () => socket.send('hello')
+	socket.onmessage = ({ data }) => { resolve({ protocol: socket.protocol, ...JSON.parse(data) }); socket.close() }
+	socket.onerror = () => resolve({ message: 'refused' })
+})`
+
+// opened is what a page got of a socket.
+type opened struct{ Protocol, UserID, Account, Message string }
+
+// openIn opens a socket in the page that the browser shows, with these subprotocols.
+func openIn(t *testing.T, tab context.Context, s *server, subprotocols ...string) opened {
+	t.Helper()
+	list, err := json.Marshal(append([]string{}, subprotocols...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf(openingOf, strings.Replace(s.url, "http", "ws", 1)+"/protected/ws", list)
+	got, err := chromedp.Run(tab, chromedp.Evaluate[opened](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// signInFrom signs in with cookies from the page that the browser shows, and returns its user.
+func signInFrom(t *testing.T, tab context.Context, w *wallet, s *server) opened {
+	t.Helper()
+	nonce := fetchIn(t, tab, s.url+"/auth/nonce?chainId=1&address="+w.address, "{}")
+	offer, err := json.Marshal(nonce.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := w.run(string(offer), "login", "-transport", "cookie")
+	login := fetchIn(t, tab, s.url+"/auth/login", fmt.Sprintf("{method: 'POST', headers: {'content-type': 'application/json'}, body: %q}", body))
+	user, _ := login.Body["user"].(map[string]any)
+	id, _ := user["id"].(string)
+	if login.Status != http.StatusOK || id == "" || login.Body["accessToken"] != nil {
+		t.Fatalf("signing in: %+v", login)
+	}
+	return opened{UserID: id, Account: w.address, Message: "hello"}
+}
+
+// ticketIn asks for a ticket from the page that the browser shows.
+func ticketIn(t *testing.T, tab context.Context, s *server) string {
+	t.Helper()
+	got := fetchIn(t, tab, s.url+"/auth/ticket", "{method: 'POST'}")
+	ticket, _ := got.Body["ticket"].(string)
+	if got.Status != http.StatusOK || ticket == "" {
+		t.Fatalf("asking for a ticket: %+v", got)
+	}
+	return ticket
+}
+
+// A page whose token no script can read opens a WebSocket with a ticket, once, and not after the logout. The ticket is the
+// credential: a page of another origin that was given one opens the WebSocket, and cannot with the cookies alone.
+func TestBrowser_websocket(t *testing.T) {
+	tab, w, own, other := browser(t), newWallet(t), frontend(t), frontend(t)
+	s := start(t, "SIWE_DOMAINS=localhost:"+own)
+	page, foreign := "http://localhost:"+own, "http://localhost:"+other
+	open(t, tab, page)
+	want := signInFrom(t, tab, w, s)
+	refused := opened{Message: "refused"}
+	withTicket := want
+	withTicket.Protocol = "latchkey"
+
+	one, two := ticketIn(t, tab, s), ticketIn(t, tab, s)
+	if got := openIn(t, tab, s, "latchkey", one); got != withTicket {
+		t.Errorf("with a ticket: %+v, want %+v", got, withTicket)
+	}
+	if got := openIn(t, tab, s, "latchkey", one); got != refused {
+		t.Errorf("with the same ticket: %+v", got)
+	}
+	if got := openIn(t, tab, s); got != want {
+		t.Errorf("with the cookie: %+v, want %+v", got, want)
+	}
+
+	open(t, tab, foreign)
+	for _, subprotocols := range [][]string{nil, {"latchkey"}, {"latchkey", one}} {
+		if got := openIn(t, tab, s, subprotocols...); got != refused {
+			t.Errorf("a foreign page with the subprotocols %q: %+v", subprotocols, got)
+		}
+	}
+	if got := fetchIn(t, tab, s.url+"/auth/ticket", "{method: 'POST'}"); got.Status == http.StatusOK || got.Body["ticket"] != nil {
+		t.Errorf("a foreign page that asks for a ticket: %+v", got)
+	}
+	if got := openIn(t, tab, s, "latchkey", two); got != withTicket {
+		t.Errorf("a foreign page that was given a ticket: %+v, want %+v", got, withTicket)
+	}
+
+	open(t, tab, page)
+	late := ticketIn(t, tab, s)
+	if got := fetchIn(t, tab, s.url+"/auth/logout", "{method: 'POST'}"); got.Status != http.StatusNoContent {
+		t.Fatalf("logout: %+v", got)
+	}
+	if got := openIn(t, tab, s, "latchkey", late); got != refused {
+		t.Errorf("after the logout: %+v", got)
+	}
+	if _, err := s.stop(t, os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	log := s.errs.String()
+	if n := strings.Count(log, `"type":"ticket.reused"`); n != 1 {
+		t.Errorf("%d events of a ticket that was used again", n)
+	}
+	for _, reason := range []string{"origin_not_allowed", "logged_out"} {
+		if !strings.Contains(log, reason) {
+			t.Errorf("nothing was refused with %s", reason)
+		}
+	}
+	if strings.Contains(log, "lkt_") {
+		t.Error("a ticket is in the log")
+	}
+}
+
+// A page opens a WebSocket with the client, in three lines.
+func TestBrowser_openSocket(t *testing.T) {
+	tab, w, s, own := browser(t), newWallet(t), start(t), frontend(t)
+	open(t, tab, "http://localhost:"+own)
+	want := signInFrom(t, tab, w, s)
+	script := fmt.Sprintf(`(async () => {
+		const { createLatchkey } = await import('%[1]s/latchkey.js')
+		const { openSocket } = await import('%[1]s/client/socket.js')
+		const socket = await openSocket(createLatchkey({ url: '%[1]s' }), 'ws' + '%[1]s'.slice(4) + '/protected/ws')
+		return new Promise(resolve => {
+			socket.onmessage = ({ data }) => { resolve({ protocol: socket.protocol, ...JSON.parse(data) }); socket.close() }
+			socket.send('hello')
+		})
+	})()`, s.url)
+	got, err := chromedp.Run(tab, chromedp.Evaluate[opened](script, chromedp.EvalAwaitPromise))
+	if want.Protocol = "latchkey"; err != nil || got != want {
+		t.Errorf("%v: %+v, want %+v", err, got, want)
+	}
 }
