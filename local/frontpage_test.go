@@ -150,6 +150,13 @@ func TestPage_throwAway(t *testing.T) {
 	says(t, tab, "#elevated-left", " min ")
 	inOrder(t, tab, "GET /auth/nonce?purpose=step_up 200", "POST /throw-away-wallet 200", "POST /auth/step-up 200")
 
+	press(t, tab, "#socket")
+	says(t, tab, "#socket-result", `The WebSocket answers "hello" to 0x`)
+	inOrder(t, tab, "POST /auth/ticket 200")
+	if shown := evaluate[string](t, tab, "document.querySelector('#log').textContent"); !strings.Contains(shown, "lkt_") || regexp.MustCompile(`lkt_[\w.-]{10}`).MatchString(shown) {
+		t.Error("the log shows no ticket in short, or one in full")
+	}
+
 	clearLog(t, tab)
 	press(t, tab, "#guarded")
 	says(t, tab, "#guarded-result", "200: the example knows who you are")

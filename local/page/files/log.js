@@ -134,4 +134,4 @@ function pretty(text) {
  *
  * @param {string} text
  */
-const hideToken = text => text.replace(/\blk[ar]_[\w.-]+/g, token => `${token.slice(0, 8)}…`)
+const hideToken = text => text.replace(/\blk[art]_[\w.-]+/g, token => `${token.slice(0, 8)}…`)

@@ -1,6 +1,7 @@
 // The page at / of the local server. It tries what the server does, with the
 // client alone.
 
+import { openSocket } from '/client/socket.js'
 import { createLatchkey } from '/latchkey.js'
 import { askToSign } from './dialog.js'
 import { byId, element, hide, onClick } from './dom.js'
@@ -239,6 +240,18 @@ onAction('guarded', async () => {
   const { orders } = await accepted(answer)
   const count = orders.length === 1 ? 'an order' : `${orders.length} orders`
   return `200: the example knows who you are, and has ${count} of yours.`
+})
+
+onAction('socket', async () => {
+  const socket = await openSocket(latchkey, `${url.replace('http', 'ws')}/protected/ws`)
+  const answer = new Promise((resolve, reject) => {
+    socket.addEventListener('message', ({ data }) => resolve(JSON.parse(data)))
+    socket.addEventListener('close', () => reject(new Error('The server closed the WebSocket.')))
+  })
+  socket.send('hello')
+  const { account, message } = await answer
+  socket.close()
+  return `The WebSocket answers "${message}" to ${shortened(account)}, and is closed again.`
 })
 
 onAction('end-others', async () => {

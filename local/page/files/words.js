@@ -33,6 +33,7 @@ const EVENTS = {
   'account.unblocked': 'Account unblocked',
   'account.erased': 'Account erased',
   'preferences.changed': 'Preferences changed',
+  'ticket.reused': 'A ticket was presented a second time',
 }
 
 /** @param {{ type: string, outcome: string, reason?: string }} event */
