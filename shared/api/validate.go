@@ -16,7 +16,7 @@ type validateBody struct {
 	SecFetchSite *string `json:"secFetchSite"` // the header as it came
 	Method       *string `json:"method"`
 	UserAgent    *string `json:"userAgent"`
-	DeviceID     *string `json:"deviceId"`
+	DeviceID     *string `json:"deviceId"` // empty: the request had none
 	IP           *string `json:"ip"`
 	Permission   *string `json:"permission"`
 	Fresh        *bool   `json:"fresh"`
@@ -98,20 +98,11 @@ func (x *exchange) callerOf(in validateBody) (*exchange, error) {
 		}
 		info.SourceIP = ip
 	}
-	header := http.Header{}
-	for name, value := range map[string]*string{
-		"Cookie": in.Cookie, "Origin": in.Origin, "Sec-Fetch-Site": in.SecFetchSite,
-		"User-Agent": in.UserAgent, "X-Device-Id": in.DeviceID,
-	} {
-		if value != nil {
-			header.Set(name, *value)
-		}
-	}
 	method := http.MethodPost // counts as unsafe
 	if in.Method != nil {
 		method = *in.Method
 	}
-	r := &http.Request{Method: method, URL: new(url.URL), Header: header}
+	r := &http.Request{Method: method, URL: new(url.URL), Header: in.header()}
 	caller := x.api.newExchange(x.r.Context(), r, info, eventValidate)
 	caller.id, caller.about = x.id, slices.Clone(x.about)
 	caller.unknown = unknowns{
@@ -122,6 +113,24 @@ func (x *exchange) callerOf(in validateBody) (*exchange, error) {
 		caller.presented.bearer = *in.Token
 	}
 	return caller, nil
+}
+
+// header returns the headers of the request that a backend asks about, as far as
+// they count.
+func (in validateBody) header() http.Header {
+	header := http.Header{}
+	for name, value := range map[string]*string{
+		"Cookie": in.Cookie, "Origin": in.Origin, "Sec-Fetch-Site": in.SecFetchSite,
+		"User-Agent": in.UserAgent, "X-Device-Id": in.DeviceID,
+	} {
+		if value != nil {
+			header.Set(name, *value)
+		}
+	}
+	if in.DeviceID != nil && *in.DeviceID == "" {
+		header.Del("X-Device-Id") // as in a request of our own without one
+	}
+	return header
 }
 
 // identify finds out who sent the request of this exchange, and whether they may

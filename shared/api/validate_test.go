@@ -284,7 +284,7 @@ func TestValidate_unharmed(t *testing.T) {
 		}
 		agent := c.header.Get("User-Agent")
 		for _, known := range []map[string]any{
-			{"userAgent": agent}, {"userAgent": agent, "deviceId": "an-id"}, {"ip": clientIP}, {"deviceId": "another"},
+			{"userAgent": agent}, {"userAgent": agent, "deviceId": "an-id"}, {"ip": clientIP}, {"deviceId": "another"}, {"deviceId": ""},
 			{"userAgent": agent, "deviceId": "an-id", "ip": clientIP},
 		} {
 			known["token"] = c.access
@@ -292,6 +292,7 @@ func TestValidate_unharmed(t *testing.T) {
 		}
 		for _, other := range []map[string]any{
 			{"userAgent": chrome}, {"userAgent": ""}, {"userAgent": agent, "deviceId": "another"}, {"ip": "198.51.100.1"},
+			{"userAgent": agent, "deviceId": ""}, // the request had none
 		} {
 			other["token"] = c.access
 			b.validate(other).refused(401, "step_up_required")
