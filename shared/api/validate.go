@@ -14,6 +14,7 @@ type validateBody struct {
 	Cookie       *string `json:"cookie"`       // the header as it came
 	Origin       *string `json:"origin"`       // the header as it came
 	SecFetchSite *string `json:"secFetchSite"` // the header as it came
+	SecFetchMode *string `json:"secFetchMode"` // the header as it came
 	Method       *string `json:"method"`
 	UserAgent    *string `json:"userAgent"`
 	DeviceID     *string `json:"deviceId"` // empty: the request had none
@@ -121,7 +122,7 @@ func (in validateBody) header() http.Header {
 	header := http.Header{}
 	for name, value := range map[string]*string{
 		"Cookie": in.Cookie, "Origin": in.Origin, "Sec-Fetch-Site": in.SecFetchSite,
-		"User-Agent": in.UserAgent, "X-Device-Id": in.DeviceID,
+		"Sec-Fetch-Mode": in.SecFetchMode, "User-Agent": in.UserAgent, "X-Device-Id": in.DeviceID,
 	} {
 		if value != nil {
 			header.Set(name, *value)

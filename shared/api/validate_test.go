@@ -313,6 +313,29 @@ func TestValidate_unharmed(t *testing.T) {
 	})
 }
 
+// A page of another site can make a browser send the cookies without X-Device-Id. That neither passes nor harms the
+// session, whether or not the request counts as activity.
+func TestValidate_withoutScript(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		key := token.NewServiceKey()
+		w := newWorld(t, r, services(key), func(w *world) { w.opts.DevicePolicy = session.PolicyRevoke })
+		b, c := w.backend(key), w.browser()
+		c.header.Set("X-Device-Id", "an-id")
+		c.signIn(newAccount(t))
+		body := map[string]any{
+			"cookie": c.cookieHeader(), "method": "GET", "touch": true, "userAgent": c.header.Get("User-Agent"), "deviceId": "",
+		}
+		for _, mode := range []string{"navigate", "no-cors"} {
+			body["secFetchMode"] = mode
+			b.validate(body).refused(401, "step_up_required")
+			c.profile().wants(200, "")
+		}
+		body["secFetchMode"] = "cors" // a script of an allowed page could have sent it
+		b.validate(body).refused(401, "session_ended")
+		c.profile().wants(401, "session_ended")
+	})
+}
+
 // Where Redis cannot be reached the backend gets 503 and denies.
 func TestValidate_unavailable(t *testing.T) {
 	key := token.NewServiceKey()
