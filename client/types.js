@@ -226,4 +226,70 @@
  * @property {() => void} dispose ends everything that was started
  */
 
+/**
+ * What latchkey of `@latchkey/client/server` takes.
+ *
+ * @typedef {object} ServerOptions
+ * @property {string} url the address of the API, such as
+ *   `https://api.example.com`; a path may follow
+ * @property {string | undefined} key the service key of this backend, `lks_…`
+ * @property {string} [trustedAddressHeader] the header in which your proxy sends
+ *   the address of the caller. Without it Latchkey does not compare the network.
+ *   Every request must come through that proxy, or callers choose their address
+ * @property {number} [timeoutSeconds] how long to wait for Latchkey; 3 by
+ *   default. Without an answer the request is refused
+ * @property {number} [cacheSeconds] how long an answer that says who somebody is
+ *   is used again, at most 5; 0 by default. For so long an ended session, a
+ *   blocked account, an expired token and a role that was taken away still pass
+ * @property {(message: string) => void} [log] gets what is wrong with this
+ *   backend or with Latchkey, each message at most once a minute; console.error
+ *   by default. No message has a key or a token
+ * @property {typeof globalThis.fetch} [fetch] is used instead of the global
+ *   fetch
+ */
+
+/**
+ * What a route requires besides a session.
+ *
+ * @typedef {object} Rule
+ * @property {string} [permission] the user must have
+ * @property {boolean} [fresh] whether a login or step-up of the last minutes is
+ *   required
+ * @property {boolean} [touch] whether the request counts as activity, which
+ *   keeps the session alive. A change of the device is then recorded, too
+ */
+
+/**
+ * Who sent a request. `userId` never changes, and names the account.
+ *
+ * @typedef {object} ServerSession
+ * @property {string} userId
+ * @property {string} account
+ * @property {string} address
+ * @property {'eoa' | 'contract'} wallet
+ * @property {number} chainId
+ * @property {string} sessionId
+ * @property {string[]} roles
+ * @property {string[]} permissions
+ * @property {string} expiresAt
+ * @property {string} idleExpiresAt
+ * @property {string} [elevatedUntil]
+ */
+
+/**
+ * Guards the routes of a backend. Its functions need no `this`.
+ *
+ * @typedef {object} Guard
+ * @property {(request: Request, rule?: Rule) => Promise<
+ *   { session: ServerSession, response?: undefined } |
+ *   { session?: undefined, response: Response }>} requireSession returns who sent
+ *   a request, or the response to send instead of the route's own
+ * @property {(rule?: Rule) => (req: any, res: any, next: (error?: any) => void) => void} express
+ *   returns middleware for Express and Connect. It sets `req.latchkey`
+ * @property {(rule?: Rule) => (request: any, reply: any) => Promise<any>} fastify returns a
+ *   hook for Fastify, such as preHandler. It sets `request.latchkey`
+ * @property {(rule?: Rule) => (c: any, next: () => Promise<void>) => Promise<Response | void>} hono
+ *   returns middleware for Hono. It sets the variable `latchkey`
+ */
+
 export {}

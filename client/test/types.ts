@@ -3,9 +3,10 @@
 import { createLatchkey, LatchkeyError } from '@latchkey/client'
 import { createRainbowKitAdapter, rainbowKitStatus } from '@latchkey/client/rainbowkit'
 import { useLatchkey } from '@latchkey/client/react'
+import { latchkey as guardOf } from '@latchkey/client/server'
 import { createSIWX } from '@latchkey/client/siwx'
 import { openSocket } from '@latchkey/client/socket'
-import type { Event, Grant, Latchkey, Offer, Session, Snapshot, Storage, Versioned } from '@latchkey/client/types'
+import type { Event, Grant, Guard, Latchkey, Offer, Rule, ServerSession, Session, Snapshot, Storage, Versioned } from '@latchkey/client/types'
 import { signerOf } from '@latchkey/client/viem'
 
 declare const ethereum: { request(call: { method: string, params?: unknown }): Promise<unknown> }
@@ -89,3 +90,16 @@ export function Status(): string {
 
 export const adapter = createRainbowKitAdapter(latchkey, () => ({ address: '0x', chainId: 1 }))
 export const siwx = createSIWX(latchkey, { isRequired: false })
+
+export async function serve(request: Request): Promise<Response> {
+  const guard: Guard = guardOf({
+    url: 'https://api.example.com', key: undefined, fetch, trustedAddressHeader: 'X-Real-IP',
+    timeoutSeconds: 1, cacheSeconds: 5, log: message => console.log(message),
+  })
+  const rule: Rule = { permission: 'orders:read', fresh: true, touch: false }
+  const { session, response } = await guard.requireSession(request, rule)
+  if (response) return response
+  const who: ServerSession = session
+  console.log([guard.express(rule), guard.fastify(), guard.hono()].length)
+  return new Response(who.userId + who.permissions.join())
+}

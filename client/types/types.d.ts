@@ -338,3 +338,109 @@ export type Latchkey = {
      */
     dispose: () => void;
 };
+/**
+ * What latchkey of `@latchkey/client/server` takes.
+ */
+export type ServerOptions = {
+    /**
+     * the address of the API, such as
+     * `https://api.example.com`; a path may follow
+     */
+    url: string;
+    /**
+     * the service key of this backend, `lks_…`
+     */
+    key: string | undefined;
+    /**
+     * the header in which your proxy sends
+     * the address of the caller. Without it Latchkey does not compare the network.
+     * Every request must come through that proxy, or callers choose their address
+     */
+    trustedAddressHeader?: string | undefined;
+    /**
+     * how long to wait for Latchkey; 3 by
+     * default. Without an answer the request is refused
+     */
+    timeoutSeconds?: number | undefined;
+    /**
+     * how long an answer that says who somebody is
+     * is used again, at most 5; 0 by default. For so long an ended session, a
+     * blocked account, an expired token and a role that was taken away still pass
+     */
+    cacheSeconds?: number | undefined;
+    /**
+     * gets what is wrong with this
+     * backend or with Latchkey, each message at most once a minute; console.error
+     * by default. No message has a key or a token
+     */
+    log?: ((message: string) => void) | undefined;
+    /**
+     * is used instead of the global
+     * fetch
+     */
+    fetch?: typeof fetch | undefined;
+};
+/**
+ * What a route requires besides a session.
+ */
+export type Rule = {
+    /**
+     * the user must have
+     */
+    permission?: string | undefined;
+    /**
+     * whether a login or step-up of the last minutes is
+     * required
+     */
+    fresh?: boolean | undefined;
+    /**
+     * whether the request counts as activity, which
+     * keeps the session alive. A change of the device is then recorded, too
+     */
+    touch?: boolean | undefined;
+};
+/**
+ * Who sent a request. `userId` never changes, and names the account.
+ */
+export type ServerSession = {
+    userId: string;
+    account: string;
+    address: string;
+    wallet: "eoa" | "contract";
+    chainId: number;
+    sessionId: string;
+    roles: string[];
+    permissions: string[];
+    expiresAt: string;
+    idleExpiresAt: string;
+    elevatedUntil?: string | undefined;
+};
+/**
+ * Guards the routes of a backend. Its functions need no `this`.
+ */
+export type Guard = {
+    /**
+     * returns who sent
+     * a request, or the response to send instead of the route's own
+     */
+    requireSession: (request: Request, rule?: Rule) => Promise<{
+        session: ServerSession;
+        response?: undefined;
+    } | {
+        session?: undefined;
+        response: Response;
+    }>;
+    /**
+     *   returns middleware for Express and Connect. It sets `req.latchkey`
+     */
+    express: (rule?: Rule) => (req: any, res: any, next: (error?: any) => void) => void;
+    /**
+     * returns a
+     * hook for Fastify, such as preHandler. It sets `request.latchkey`
+     */
+    fastify: (rule?: Rule) => (request: any, reply: any) => Promise<any>;
+    /**
+     *   returns middleware for Hono. It sets the variable `latchkey`
+     */
+    hono: (rule?: Rule) => (c: any, next: () => Promise<void>) => Promise<Response | void>;
+};
