@@ -16,7 +16,7 @@ DURABLE     := replication-group CacheEngineVersion=9.0 CacheDurability=sync Cac
 CONTRACTS   := serverless EthereumRpcSecretArn=arn:aws:secretsmanager:us-east-1:000000000000:secret:latchkey-rpc-AbCdEf
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak sizes build lint fuzz mutants bench bench-scale cold-start redis sam-local sam-sweep clean
+.PHONY: help run service-key test soak sizes build lint fuzz mutants bench bench-scale cold-start redis sam-local sam-sweep clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | awk '{printf "%-16s", $$1 " " $$2; $$1 = $$2 = ""; print}'
@@ -28,6 +28,10 @@ run: ## serve the API on this machine, on PORT=3000
 	@command -v go >/dev/null || { echo "Go 1.26.8 or later is needed: https://go.dev/dl"; exit 1; }
 	@test -x build/local || echo "compiling; the first time takes a minute" >&2
 	@CGO_ENABLED=0 go build -gcflags='all=-N -l' -o build/local ./local && exec build/local
+
+# NAME comes from the environment, where make puts it: the shell does not read it.
+service-key: ## make the service key of a backend, NAME=orders, and its item for SERVICE_KEYS
+	@go run ./local/service-key "$$NAME"
 
 test: ## run all tests, with the race detector
 	@for engine in redis valkey; do command -v $$engine-server >/dev/null || \

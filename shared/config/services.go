@@ -20,6 +20,21 @@ const (
 
 var serviceName = lazyregexp.New(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
+const serviceNameRule = "has 1 to 32 of a-z, 0-9 and -, and does not begin with -"
+
+// ServiceKeyItem returns the item of SERVICE_KEYS for a service key of the
+// backend name.
+func ServiceKeyItem(name, key string) (string, error) {
+	if !serviceName().MatchString(name) {
+		return "", fmt.Errorf("the name %q is not valid: it %s", name, serviceNameRule)
+	}
+	hash, err := token.ServiceKeyHash(key)
+	if err != nil {
+		return "", fmt.Errorf("hashing the service key: %w", err)
+	}
+	return fmt.Sprintf("%s=%x", name, hash), nil
+}
+
 // setServiceKeys reads the hashes of service keys. No error repeats what may be
 // a key.
 func setServiceKeys(c *Config, value string) error {
@@ -56,7 +71,7 @@ func parseService(item string) (s api.Service, err error) {
 	name, digest, _ := strings.Cut(item, "=")
 	if !serviceName().MatchString(name) {
 		return s, errors.New("has an item without a valid name: write name=SHA-256, where the name " +
-			"has 1 to 32 of a-z, 0-9 and -")
+			serviceNameRule)
 	}
 	raw, err := hex.DecodeString(digest)
 	if err != nil || len(raw) != sha256.Size || hex.EncodeToString(raw) != digest {
