@@ -140,7 +140,7 @@ function createDecider(options) {
       const asked = questionOf(incoming, rule, options.trustedAddressHeader)
       if (!asked) return { refusal: twoTokens }
       const text = JSON.stringify(asked)
-      const known = asked.touch ? undefined : cache.get(text)
+      const known = cache.get(text)
       if (known) return { session: known }
       const askedAt = Date.now()
       const answer = await ask(options, text)

@@ -580,7 +580,7 @@ test('options and rules that are not valid are refused', async () => {
     assert.throws(() => createStandIn(undefined, options), JSON.stringify(options))
   }
   for (const rule of [
-    'orders:read', null, { permision: 'orders:read' }, { permission: undefined }, { permission: '' },
+    'orders:read', null, { permision: 'orders:read' }, { fesh: true }, { permission: undefined }, { permission: '' },
     { permission: ['orders:read'] }, { fresh: 'yes' }, { touch: 1 },
   ]) {
     for (const wrap of ['express', 'fastify', 'hono']) assert.throws(() => guard[wrap](rule), TypeError)

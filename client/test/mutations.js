@@ -9,7 +9,7 @@
  * @property {string} file
  * @property {string} line
  * @property {string} weakened
- * @property {'server' | 'adapters'} [by]
+ * @property {'server' | 'adapters' | 'backend'} [by]
  * @property {string} [test]
  */
 
@@ -19,7 +19,7 @@ export const mutations = []
 /** @param {string} file */
 const inFile = file => (
   /** @type {string} */ promise, /** @type {string} */ line, /** @type {string} */ weakened,
-  /** @type {{ by?: 'server' | 'adapters', test?: string }} */ more = {},
+  /** @type {{ by?: 'server' | 'adapters' | 'backend', test?: string }} */ more = {},
 ) => { mutations.push({ promise, file, line, weakened, ...more }) }
 
 // --- Sign-in ---
@@ -640,3 +640,84 @@ tokens('a store whose text is no pair holds no tokens',
 sending('a relative address is the page’s own',
   "return await send(options, absolute(baseOf(options) + path).href, init, pair, true)",
   "return await send(options, baseOf(options) + path, init, pair, true)")
+// --- Backends ---
+
+const server = inFile('server.js')
+const validation = inFile('validation.js')
+const limited = inFile('limited.js')
+
+/** @param {string} test */
+const byBackend = test => ({ by: /** @type {const} */ ('backend'), test })
+
+server('a caller cannot avoid the comparison of the device by leaving out its user agent',
+  "userAgent: header('user-agent') ?? '',",
+  "userAgent: header('user-agent'),",
+  byBackend('what is asked'))
+server('a caller cannot avoid the comparison of the device id by leaving it out',
+  "deviceId: header('x-device-id') ?? '',",
+  "deviceId: header('x-device-id'),",
+  byBackend('device id is required'))
+server('a handshake with cookies requires an allowed origin',
+  "method: header('upgrade') === undefined ? method : undefined,",
+  "method,",
+  byBackend('express: HEAD'))
+server('of two tokens none counts',
+  "return words[0] === 'bearer' && words.length === 2 ? authorization.trim().split(/\\s+/)[1] : null",
+  "return authorization.trim().split(/\\s+/)[1]",
+  byBackend('express: HEAD'))
+server('headers that Node leaves out count',
+  "const all = rawHeaders.length ? values : [headers[name] ?? []].flat()",
+  "const all = [headers[name] ?? []].flat()",
+  byBackend('express: HEAD'))
+server('an address comes from a header that is trusted alone',
+  "ip: addressHeader && addressOf(addressHeader, header(addressHeader.toLowerCase())),",
+  "ip: addressOf('', header(addressHeader?.toLowerCase() ?? 'x-forwarded-for')),",
+  byBackend('what is asked'))
+server('a key is sent over https',
+  "if (protocol !== 'https:' && !(protocol === 'http:' && isLocal)) {",
+  "if (!protocol) {",
+  byBackend('options and rules'))
+server('a cache of more than five seconds is refused',
+  "if (!(cacheSeconds >= 0 && cacheSeconds <= MAX_CACHE_SECONDS)) {",
+  "if (cacheSeconds < 0) {",
+  byBackend('options and rules'))
+server('a rule that is misspelt opens nothing',
+  "if (!['permission', 'fresh', 'touch'].includes(name)) {",
+  "if (!name) {",
+  byBackend('options and rules'))
+server('the answer to what counts as activity is not cached',
+  "if (!asked.touch) cache.set(text, answer, askedAt)",
+  "cache.set(text, answer, askedAt)",
+  byBackend('the cache has neither'))
+validation('a redirect gets neither key nor token',
+  "redirect: 'manual',",
+  "",
+  byBackend('a redirect gets'))
+validation('only true lets anybody in',
+  "if (content?.active === true && isSession(content)) return content",
+  "if (content?.active && isSession(content)) return content",
+  byBackend('active that is no boolean'))
+validation('a status is not passed on without its problem',
+  "if (content?.active === false && own >= 400 && own <= 499 && problem?.status === own) return content",
+  "if (content?.active === false) return content",
+  byBackend('inactive'))
+validation('an error of fetch is not logged as it is',
+  "throw new Fault(`no answer from ${url}: ${cause?.code ?? name}`)",
+  "throw new Fault(`no answer from ${url}: ${cause?.code ?? name} ${error}`)",
+  byBackend('quotes the key'))
+limited('an answer is not used after its time',
+  "if (found && age >= 0 && age < found.usableMs) return sessionOf(JSON.parse(found.text))",
+  "if (found) return sessionOf(JSON.parse(found.text))",
+  byBackend('an ended session passes'))
+limited('a cached answer does not outlive its session',
+  "const usableMs = Math.min(maxMs, ...ends.map(end => Date.parse(end) - askedAt))",
+  "const usableMs = maxMs",
+  byBackend('no answer outlives'))
+limited('the cache is bounded',
+  "if (answers.size >= MAX_ENTRIES) answers.delete(/** @type {string} */ (answers.keys().next().value))",
+  "",
+  byBackend('the cache is bounded'))
+limited('without the option nothing is cached',
+  "if (!maxMs) return",
+  "maxMs ||= 1000",
+  byBackend('without a cache'))
