@@ -17,8 +17,10 @@ const (
 	// maxRecentTickets bounds the tickets of the last TicketLife, used ones too:
 	// they are stored until then, so that a second use is noticed.
 	maxRecentTickets = 64
-	// ticketsKept is longer than a ticket can be used, by any function's clock.
-	ticketsKept = 2 * time.Minute
+	// ticketKept is how long a ticket is stored: longer than it can be used by any
+	// function's clock. A request that the network repeats within that time
+	// makes no second ticket.
+	ticketKept = 2 * time.Minute
 )
 
 // IssueTicket issues a ticket for the session of an access token: a credential
@@ -47,7 +49,7 @@ func (s *Store) IssueTicket(
 	idem := script.NewIdempotencyKey()
 	r, err := s.run(ctx, issueTicketScript, []string{s.recordKey(id.User), s.ticketsKey(id)},
 		millis(s.now()), idem[:], id.Session[:], hash, accessHash, s.opts.Grace.Milliseconds(),
-		TicketLife.Milliseconds(), MaxTickets, maxRecentTickets, ticketsKept.Milliseconds())
+		TicketLife.Milliseconds(), MaxTickets, maxRecentTickets, ticketKept.Milliseconds())
 	if err != nil {
 		return "", time.Time{}, err
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
@@ -128,6 +131,32 @@ func TestTicket_lostReply(t *testing.T) {
 	})
 }
 
+// A request for a ticket that the network delivers once more makes no used ticket new, even if the clock of another
+// function is ahead and has seen it expire.
+func TestTicket_late(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		g := w.signIn(alice, laptop)
+		a := w.opens(g)
+		var sent []any
+		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			if cmd.Name() == "evalsha" {
+				sent = slices.Clone(cmd.Args())
+			}
+			return next(ctx, cmd)
+		}), w.clock)
+		ticket, _, err := s.IssueTicket(ctx, a, g.AccessToken)
+		must(t, err)
+		_, err = w.UseTicket(ctx, ticket, use("first"), handshake(laptop))
+		must(t, err)
+		_, _, err = w.on(w.product, w.clock.behind(-time.Minute)).IssueTicket(ctx, a, g.AccessToken)
+		must(t, err)
+		must(t, w.product.Do(ctx, sent...).Err())
+		_, err = w.UseTicket(ctx, ticket, use("second"), handshake(laptop))
+		wants(t, err, session.ErrTicketUsed)
+	})
+}
+
 // A ticket stops working with its session, at a step-up, when its access token ends, and after half a minute.
 func TestTicket_end(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -230,7 +259,7 @@ func TestTicket_limit(t *testing.T) {
 		must(t, err)
 		limited(time.Second)
 
-		// Used ones are remembered only as long as they could be used.
+		// Used ones count only as long as they could be used, and are dropped later.
 		w.clock.add(time.Minute)
 		for i := range 64 {
 			ticket, err := issue()
@@ -240,6 +269,9 @@ func TestTicket_limit(t *testing.T) {
 		}
 		limited(30 * time.Second)
 		w.clock.add(30 * time.Second)
+		_, err = issue()
+		must(t, err)
+		w.clock.add(2 * time.Minute)
 		_, err = issue()
 		must(t, err)
 		if ttl := w.rdb.PTTL(ctx, w.TicketsKey(g.Session.ID)).Val(); ttl <= 0 || ttl > 2*time.Minute {

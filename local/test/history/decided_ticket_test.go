@@ -226,12 +226,12 @@ var judgedTickets = map[string]struct{ kept, broken func(s *script) }{
 	"a ticket that another's clock has dropped is unknown": {
 		kept: func(s *script) {
 			s.did(issue(7, 1, 0, second), until(31*second))
-			s.did(issue(8, 1, 0, 40*second), until(70*second))
+			s.did(issue(8, 1, 0, 125*second), until(155*second))
 			s.did(use(7, 1, 1, 2*second), refused(token.ErrInvalid))
 		},
 		broken: func(s *script) {
 			s.did(issue(7, 1, 0, second), until(31*second))
-			s.did(issue(8, 1, 0, 40*second), until(70*second))
+			s.did(issue(8, 1, 0, 125*second), until(155*second))
 			s.did(use(7, 1, 1, 2*second), shows(1, 0, 0))
 		},
 	},
@@ -239,14 +239,14 @@ var judgedTickets = map[string]struct{ kept, broken func(s *script) }{
 		kept: func(s *script) {
 			s.did(issue(7, 1, 0, second), until(31*second))
 			s.did(use(7, 1, 1, second), shows(1, 0, 0))
-			s.did(issue(8, 1, 0, 40*second), until(70*second))
+			s.did(issue(8, 1, 0, 125*second), until(155*second))
 			s.lost(issue(7, 1, 0, second))
 			s.did(use(7, 1, 1, 2*second), shows(1, 0, 0))
 		},
 		broken: func(s *script) {
 			s.did(issue(7, 1, 0, second), until(31*second))
 			s.did(use(7, 1, 1, second), shows(1, 0, 0))
-			s.did(issue(8, 1, 0, 40*second), until(70*second))
+			s.did(issue(8, 1, 0, 125*second), until(155*second))
 			s.lost(issue(7, 1, 0, second))
 			s.did(use(7, 1, 2, 2*second), shows(1, 0, 0))
 		},

@@ -15,11 +15,14 @@ const (
 	mostTickets = 64
 )
 
+// ticketKept is how long a ticket is stored.
+const ticketKept = 2 * time.Minute
+
 // issueTicket issues a ticket of a session. It expires after
 // [session.TicketLife], or with the access token that asks for it. First it
-// drops the tickets of the session that have expired. Each is at the clock of
-// the caller, so that a ticket may be gone for one before it expires for
-// another. At the limit it returns when one of them expires.
+// drops the tickets of the session that are old. Each is at the clock of the
+// caller, so that a ticket may be gone for one before it is old for another. At
+// the limit it returns when one of them expires.
 func (m *Model) issueTicket(c Call) Answer {
 	s, refusal := m.open(c)
 	if s == nil {
@@ -40,7 +43,7 @@ func (m *Model) issueTicket(c Call) Answer {
 		{mostUnused, func(t ticket) bool { return t.usedBy == 0 }},
 		{mostTickets, func(ticket) bool { return true }},
 	} {
-		if n, free := m.countTickets(c.Session, limit.counts); n >= limit.most {
+		if n, free := m.countTickets(c, limit.counts); n >= limit.most {
 			return Answer{Refused: ErrTickets, At: free}
 		}
 	}
@@ -57,24 +60,26 @@ func (m *Model) issueTicket(c Call) Answer {
 	return Answer{At: t.expires}
 }
 
-// dropTickets drops the tickets of a session that have expired.
+// dropTickets drops the tickets of a session that are old.
 func (m *Model) dropTickets(c Call) {
-	expired := func(t ticket) bool { return t.session == c.Session && t.expires <= c.Now }
+	old := func(t ticket) bool {
+		return t.session == c.Session && t.expires-session.TicketLife+ticketKept <= c.Now
+	}
 	m.tickets = slices.DeleteFunc(m.tickets, func(t ticket) bool {
-		return expired(t) && t.usedBy == 0
+		return old(t) && t.usedBy == 0
 	})
 	for i := range m.tickets {
-		m.tickets[i].dropped = m.tickets[i].dropped || expired(m.tickets[i])
+		m.tickets[i].dropped = m.tickets[i].dropped || old(m.tickets[i])
 	}
 }
 
-// countTickets returns how many tickets of a session are picked, and when the
-// first of them expires.
+// countTickets returns how many tickets of a session that have not expired are
+// picked, and when the first of them expires.
 func (m *Model) countTickets(
-	number int, picked func(ticket) bool,
+	c Call, picked func(ticket) bool,
 ) (n int, first time.Duration) {
 	for _, t := range m.tickets {
-		if t.session != number || t.dropped || !picked(t) {
+		if t.session != c.Session || t.dropped || t.expires <= c.Now || !picked(t) {
 			continue
 		}
 		if n++; n == 1 || t.expires < first {

@@ -11,7 +11,8 @@
 -- ARGV[7]  life of a ticket, ms
 -- ARGV[8]  how many unused tickets there may be
 -- ARGV[9]  how many tickets there may be, used ones too
--- ARGV[10] how long to keep the tickets, ms
+-- ARGV[10] how long to keep a ticket, ms: past its end, so that this call is
+--          known again if the network repeats it
 --
 -- Returns  {DONE, time}   issued; when it expires: not after the access token
 --          {LIMITED, ms}  there are too many; when one of them expires
@@ -20,7 +21,7 @@
 local record, tickets = KEYS[1], KEYS[2]
 local now, idem, session, ticket = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local access, grace, life = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local most_unused, most, keep = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local most_unused, most, keep = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local raw = redis.call('GET', record)
 local at, reply = findLive(raw, session, now, idem)
@@ -29,14 +30,14 @@ local last = accessEnd(get(raw, at, F.entry), access, grace)
 if not last or now >= last then return {EXPIRED} end
 
 local all = callOrReset('HGETALL', tickets)
-local expired, unused, used, free_unused, free = {}, 0, 0, nil, nil
+local old, unused, used, free_unused, free = {}, 0, 0, nil, nil
 for i = 1, #all, 2 do
   local name, item = all[i], all[i + 1]
   local expires = #item == TICKET_SIZE and number(item, F.ticket.expires) or 0
   if name == ticket then return {DONE, expires} end -- this call ran before
-  if expires <= now then
-    expired[#expired + 1] = name
-  else
+  if expires - life + keep <= now then
+    old[#old + 1] = name
+  elseif expires > now then
     free = math.min(free or expires, expires)
     if get(item, F.ticket.used_by) == NO_HASH then
       unused, free_unused = unused + 1, math.min(free_unused or expires, expires)
@@ -45,7 +46,7 @@ for i = 1, #all, 2 do
     end
   end
 end
-if #expired > 0 then redis.call('HDEL', tickets, unpack(expired)) end
+if #old > 0 then redis.call('HDEL', tickets, unpack(old)) end
 if unused >= most_unused then return {LIMITED, free_unused - now} end
 if unused + used >= most then return {LIMITED, free - now} end
 
