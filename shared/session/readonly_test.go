@@ -115,7 +115,7 @@ func TestValidate_omitted(t *testing.T) {
 	})
 }
 
-// A session that requires a step-up, has ended or expired is refused as ever, and nothing ends because it was looked at.
+// A session that requires a step-up, has ended or expired is refused as always, and a read-only validation ends nothing.
 func TestValidate_readOnlyRefused(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)

@@ -128,8 +128,8 @@ type Client struct {
 	// ReadOnly says that a validation changes nothing: it records no activity
 	// and no change of device or network, and ends nothing. If a policy would
 	// require a step-up or end the session, it returns [ErrStepUp]. If Redis has
-	// lost a write of the session, it returns [ErrTokenExpired]: the refresh
-	// that follows ends the session.
+	// lost a write of the session, it returns [ErrTokenExpired]: the client then
+	// refreshes, and that ends the session.
 	ReadOnly  bool
 	Transport Transport
 }

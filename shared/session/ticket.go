@@ -46,27 +46,37 @@ func (s *Store) IssueTicket(
 	if err != nil {
 		return "", time.Time{}, err
 	}
+	if expires, err = s.storeTicket(ctx, id, hash, accessHash); err != nil {
+		return "", time.Time{}, err
+	}
+	ticket, err = made.Encode(s.keys)
+	return ticket, expires, err
+}
+
+// storeTicket stores the hash of a ticket with that of the access token that
+// asks for it, and returns when the ticket expires.
+func (s *Store) storeTicket(
+	ctx context.Context, id token.ID, hash, accessHash []byte,
+) (expires time.Time, err error) {
 	idem := script.NewIdempotencyKey()
 	r, err := s.run(ctx, issueTicketScript, []string{s.recordKey(id.User), s.ticketsKey(id)},
 		millis(s.now()), idem[:], id.Session[:], hash, accessHash, s.opts.Grace.Milliseconds(),
 		TicketLife.Milliseconds(), MaxTickets, maxRecentTickets, ticketKept.Milliseconds())
 	if err != nil {
-		return "", time.Time{}, err
+		return time.Time{}, err
 	}
 	switch r.Outcome() {
 	case outcomeDone:
+		return time.UnixMilli(r.Int(1)).UTC(), nil
 	case outcomeLimited:
 		wait := time.Duration(r.Int(1)) * time.Millisecond
-		return "", time.Time{}, &RateError{
+		return time.Time{}, &RateError{
 			Name: ticketRate, Limit: MaxTickets, Window: TicketLife, Retry: wait,
 		}
 	case outcomeExpired:
-		return "", time.Time{}, ErrTokenExpired
-	default:
-		return "", time.Time{}, fault(r, id)
+		return time.Time{}, ErrTokenExpired
 	}
-	ticket, err = made.Encode(s.keys)
-	return ticket, time.UnixMilli(r.Int(1)).UTC(), err
+	return time.Time{}, fault(r, id)
 }
 
 // TicketUse names a use of a ticket. The same use may be repeated, such as by a
@@ -75,11 +85,13 @@ type TicketUse [token.HashSize]byte
 
 // UseTicket validates a ticket as [Store.Validate] validates the access token
 // that asked for it, and uses it up. It returns [ErrTicketUsed] if another use
-// came before, which the first time is an event, [ErrTokenExpired] if the ticket
-// or the access token has expired or was superseded, and the errors of Validate.
+// came before, [ErrTokenExpired] if the ticket or the access token has expired
+// or was superseded, and the errors of Validate. The first time that it returns
+// ErrTicketUsed for a ticket, it emits an event.
+//
 // The ticket of a session that requires a step-up is used up, too. A forged
-// ticket takes no round trip. A valid one takes one, and a second as for
-// Validate.
+// ticket takes no round trip. A valid one takes one, and a second if Validate
+// would take a second one.
 func (s *Store) UseTicket(
 	ctx context.Context, ticket string, use TicketUse, client Client,
 ) (Access, error) {
@@ -135,7 +147,7 @@ func (s *Store) openUsed(
 	if err != nil {
 		return Access{}, err
 	}
-	by := presenter{Token: ticket, access: []byte(r.Text(2)), client: client}
+	by := presenter{token: ticket, access: []byte(r.Text(2)), client: client}
 	if *e, p, err = s.recordActivity(ctx, by, *e, p, now); err != nil {
 		return Access{}, err
 	}

@@ -283,7 +283,7 @@ func TestTicket_limit(t *testing.T) {
 	})
 }
 
-// What is no ticket of the session's own opens nothing, and no ticket opens what a token opens.
+// Only a ticket that was issued for the session opens it, and it is not accepted in the place of a token.
 func TestTicket_foreign(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
@@ -393,7 +393,7 @@ func forged(t *testing.T, ticket string) string {
 	return ticket[:80] + other + ticket[81:]
 }
 
-// Without the ticket's own end of the same clock: functions whose clocks differ agree that it was used.
+// A damaged ticket opens nothing, and is dropped when the next one is issued. So is what is stored in the place of tickets.
 func TestTicket_damaged(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)

@@ -84,7 +84,7 @@ func (s *Store) validate(
 	}
 	// e points into rec, so that a list of all sessions shows this one as it is
 	// now.
-	by := presenter{Token: t, client: client}
+	by := presenter{token: t, client: client}
 	if *e, p, err = s.recordActivity(ctx, by, *e, p, now); err != nil {
 		return Access{}, nil, err
 	}
@@ -170,8 +170,8 @@ func (s *Store) checkAccess(e entry, t token.Token, transport Transport, now tim
 // presenter is a client with the token that it presents: an access token, or a
 // ticket with the hash of the access token that asked for it.
 type presenter struct {
-	Token  token.Token
-	access []byte // of a ticket
+	token  token.Token
+	access []byte // the hash, for a ticket; nil for an access token
 	client Client
 }
 
@@ -180,17 +180,17 @@ func (by presenter) accessHash(s *Store) ([]byte, error) {
 	if by.access != nil {
 		return by.access, nil
 	}
-	return by.Token.Hash(s.keys)
+	return by.token.Hash(s.keys)
 }
 
 // recordActivity records activity, or a change of device or network, if either
 // is due. It returns the session as it is afterwards. It returns [ErrStepUp] if
-// a change must not be recorded and must not pass either. For a client that is
-// only read for it records nothing.
+// a change must not be recorded and must not pass either. For a read-only client
+// it records nothing.
 func (s *Store) recordActivity(
 	ctx context.Context, by presenter, e entry, p payload, now time.Time,
 ) (entry, payload, error) {
-	caller, err := s.bindingOf(by.Token.KeyID(), by.Token.ID(), by.client)
+	caller, err := s.bindingOf(by.token.KeyID(), by.token.ID(), by.client)
 	if err != nil {
 		return e, p, err
 	}
@@ -216,7 +216,7 @@ func (s *Store) touch(
 	if err != nil {
 		return e, p, err
 	}
-	id := by.Token.ID()
+	id := by.token.ID()
 	c := s.newTransaction(id.User, by.client.Actor())
 	c.keys = s.ownKeys(id)
 	c.args = []any{

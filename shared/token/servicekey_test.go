@@ -35,7 +35,7 @@ func TestServiceKey(t *testing.T) {
 	}
 }
 
-// What is taken for a service key is one in its one spelling, and its text is no part of an error.
+// A service key is accepted in one spelling only, and no error repeats it.
 func FuzzServiceKeyHash(f *testing.F) {
 	f.Add(token.NewServiceKey())
 	f.Add("lks_")

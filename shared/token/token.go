@@ -170,18 +170,19 @@ func ContainedIn(text string) bool {
 	return contains(text, string(Access), halfSecret) ||
 		contains(text, string(Refresh), halfSecret) ||
 		contains(text, string(Ticket), halfSecret) ||
-		contains(text, ServiceKeyPrefix, wholeSecret)
+		contains(text, ServiceKeyPrefix, fullSecret)
 }
 
-// Characters of base64url that make a text look like a token. A prefix such as
-// that of service keys ends many words, so a whole secret must follow it.
+// How many characters of base64url after a prefix make a text look like a token.
+// Many words end with the prefix of service keys, such as talks_, so a complete
+// secret must follow it.
 const (
-	halfSecret  = 22
-	wholeSecret = 43
+	halfSecret = 22
+	fullSecret = 43
 )
 
-// contains reports whether a prefix in text is followed by as many characters of
-// base64url.
+// contains reports whether a prefix in text is followed by at least enough
+// characters of base64url.
 func contains(text, prefix string, enough int) bool {
 	for rest, found := text, true; found; {
 		if _, rest, found = strings.Cut(rest, prefix); found && looksEncoded(rest, enough) {
@@ -191,7 +192,8 @@ func contains(text, prefix string, enough int) bool {
 	return false
 }
 
-// looksEncoded reports whether text begins with as many characters of base64url.
+// looksEncoded reports whether text begins with at least enough characters of
+// base64url.
 func looksEncoded(text string, enough int) bool {
 	outside := func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||

@@ -11,8 +11,8 @@
 -- ARGV[7]  life of a ticket, ms
 -- ARGV[8]  how many unused tickets there may be
 -- ARGV[9]  how many tickets there may be, used ones too
--- ARGV[10] how long to keep a ticket, ms: past its end, so that this call is
---          known again if the network repeats it
+-- ARGV[10] how long to keep a ticket, ms: past its end, so that a repeat of
+--          this call by the network makes no second one
 --
 -- Returns  {DONE, time}   issued; when it expires: not after the access token
 --          {LIMITED, ms}  there are too many; when one of them expires
@@ -30,7 +30,8 @@ local last = accessEnd(get(raw, at, F.entry), access, grace)
 if not last or now >= last then return {EXPIRED} end
 
 local all = callOrReset('HGETALL', tickets)
-local old, unused, used, free_unused, free = {}, 0, 0, nil, nil
+local old, unused, used = {}, 0, 0
+local free_unused, free -- when the first unused ticket expires, and the first of all
 for i = 1, #all, 2 do
   local name, item = all[i], all[i + 1]
   local expires = #item == TICKET_SIZE and number(item, F.ticket.expires) or 0

@@ -6,17 +6,17 @@
 -- KEYS[7]  the session's tickets
 -- ARGV[7]  session part of the id, 16 bytes
 -- ARGV[8]  hash of the ticket, 16 bytes
--- ARGV[9]  who uses it, 16 bytes: the same user may ask again
+-- ARGV[9]  the use, 16 bytes: the same one may be repeated
 -- ARGV[10] grace, ms
 --
 -- Returns  {DONE, record, access, payload}  used; access is the hash of the
 --                     access token that asked for it; payload may be missing
---          {SPENT}    another one has used it
+--          {SPENT}    another use came before
 --          {EXPIRED}  it has expired, or its access token has
 --          {UNKNOWN}  no such session, or no such ticket
 --          {ENDED, reason, time, mine}, {DAMAGED}
 local payload, tickets, session, ticket = KEYS[6], KEYS[7], ARGV[7], ARGV[8]
-local user, grace, now = ARGV[9], tonumber(ARGV[10]), change.now
+local use, grace, now = ARGV[9], tonumber(ARGV[10]), change.now
 
 local raw = redis.call('GET', change.record)
 local at, reply = findLive(raw, session, now, change.idem)
@@ -28,7 +28,7 @@ local access, used_by = get(item, F.ticket.access), get(item, F.ticket.used_by)
 if now >= number(item, F.ticket.expires) then return {EXPIRED} end
 if not isGoodAccess(get(raw, at, F.entry), access, grace, now) then return {EXPIRED} end
 
-if used_by ~= NO_HASH and used_by ~= user then
+if used_by ~= NO_HASH and used_by ~= use then
   if number(item, F.ticket.reused) == 1 then
     emitAgain(change)
     return {SPENT}
@@ -39,6 +39,6 @@ if used_by ~= NO_HASH and used_by ~= user then
   return {SPENT}
 end
 if used_by == NO_HASH then
-  redis.call('HSET', tickets, ticket, with(item, F.ticket.used_by, user))
+  redis.call('HSET', tickets, ticket, with(item, F.ticket.used_by, use))
 end
 return {DONE, raw, access, redis.call('GET', payload) or ''}
