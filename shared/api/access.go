@@ -34,12 +34,17 @@ func (x *exchange) admit(rt *route) error {
 	}
 	if wanted := string(rt.needs); wanted != "" &&
 		!slices.Contains(x.permissions(x.roles(x.access.User)), wanted) {
-		return forbidden("the account lacks a permission that this request requires", wanted)
+		return lacksPermission(wanted)
 	}
 	if rt.fresh && !x.isFresh() {
 		return errNotFresh
 	}
 	return nil
+}
+
+// lacksPermission is the error of an account without a permission.
+func lacksPermission(wanted string) error {
+	return forbidden("the account lacks a permission that this request requires", wanted)
 }
 
 var errNotFresh = fail(codeStepUp,

@@ -60,7 +60,8 @@ type Config struct {
 	// SessionLimit is the session limit of accounts without a role that has one
 	// of its own; the store has the same. Zero means [session.MaxSessions].
 	SessionLimit int
-	// Services are the backends that may ask about the tokens of others.
+	// Services are the backends that may call [API.Validate]. Without any, it
+	// answers every key with 401.
 	Services []Service
 	// HealthDetails adds details to the answer of [API.Health]: version, Redis
 	// mode, clock skew and the number of live sessions.

@@ -144,6 +144,7 @@ func (x *exchange) openGuarded(g Guarded) error {
 	return x.open(member)
 }
 
+// offersTicket reports whether a handshake sends a ticket.
 func (g Guarded) offersTicket() bool {
 	return g.Handshake && strings.HasPrefix(g.Offered, string(token.Ticket))
 }
@@ -156,8 +157,7 @@ func (x *exchange) permit(wanted []string) (roles, permissions []string, err err
 	permissions = x.permissions(roles)
 	for _, one := range wanted {
 		if !slices.Contains(permissions, one) && !slices.Contains(roles, session.RoleAdmin) {
-			return nil, nil, forbidden(
-				"the account lacks a permission that this request requires", one)
+			return nil, nil, lacksPermission(one)
 		}
 	}
 	return roles, permissions, nil

@@ -246,7 +246,8 @@ const retryAfter = "1"
 func setRateHeaders(header http.Header, rate *session.RateError) {
 	wait := secondsUp(rate.Retry)
 	header.Set("Retry-After", wait)
-	header.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%.0f", rate.Name, rate.Limit, rate.Window.Seconds()))
+	window := rate.Window.Seconds()
+	header.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%.0f", rate.Name, rate.Limit, window))
 	header.Set("RateLimit", fmt.Sprintf("%q;r=0;t=%s", rate.Name, wait))
 }
 

@@ -27,8 +27,8 @@ const (
 	eventStepUp  eventType = "step_up"
 	// eventAuthorize is a refused request to a guarded API.
 	eventAuthorize eventType = "authorize"
-	// eventValidate is a request to a backend that it was told to refuse, or a
-	// refused request of that backend.
+	// eventValidate is a request that a backend must refuse, or a refused request
+	// of the backend itself.
 	eventValidate eventType = "validate"
 )
 

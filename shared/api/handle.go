@@ -101,8 +101,8 @@ func (x *exchange) check(rt *route, in any) error {
 }
 
 // authenticate finds the credentials of a request, and checks that they are what
-// the route requires. A route for backends ignores cookies, which are none of
-// theirs.
+// the route requires. A route for backends ignores cookies: only a service key
+// counts.
 func (x *exchange) authenticate(rt *route) error {
 	if rt.service {
 		return x.findService()

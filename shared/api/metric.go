@@ -27,7 +27,7 @@ const (
 	// one, at most once a minute for each.
 	WrongChains Metric = "WrongChains"
 	// Denials counts denials by the authorizer that are not faults, and requests
-	// to backends that these were told to refuse.
+	// that backends must refuse.
 	// Unauthorized counts requests without credentials that it answered with an
 	// error.
 	Denials      Metric = "Denied"

@@ -8,7 +8,7 @@ import (
 	"latchkey/shared/token"
 )
 
-// Service is a backend that may ask about the tokens of others. One that has two
+// Service is a key of a backend that may call [API.Validate]. A backend with two
 // keys is in the list twice.
 type Service struct {
 	// Name is what the log calls it.
@@ -18,8 +18,8 @@ type Service struct {
 }
 
 // findService finds out which backend sends a request, by its service key. Its
-// errors are about that key alone. Every key is compared, and in constant time,
-// so that the time says nothing about them.
+// errors are about that key alone. It compares all keys, each in constant time,
+// so that the time of an answer says nothing about them.
 func (x *exchange) findService() error {
 	text, err := bearerToken(x.r.Header)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"latchkey/shared/session"
 )
 
+// ticketView is a ticket, and when it expires.
 type ticketView struct {
 	Ticket    string `json:"ticket"`
 	ExpiresAt string `json:"expiresAt"`
@@ -44,6 +45,8 @@ func (x *exchange) openTicket(ticket, connection string) (err error) {
 	return err
 }
 
+// ticketUse returns the use of a ticket by a connection. If the gateway sent no
+// id of the connection, every event is a use of its own.
 func ticketUse(connection string) session.TicketUse {
 	if connection == "" {
 		connection = rand.Text()

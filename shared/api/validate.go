@@ -61,6 +61,8 @@ func (a *API) Validate() http.Handler {
 	return handleBody(a, rt, (*exchange).validateFor)
 }
 
+// validateFor answers a backend. A refusal of the request that it asks about is
+// no error. A fault is: the backend gets 503 or 500.
 func (x *exchange) validateFor(in validateBody) (any, error) {
 	caller, err := x.callerOf(in)
 	if err != nil {
@@ -84,21 +86,11 @@ func (x *exchange) validateFor(in validateBody) (any, error) {
 // callerOf returns the exchange of the request that a backend asks about. Its
 // events have the address and the device of that request, if they are known.
 func (x *exchange) callerOf(in validateBody) (*exchange, error) {
-	if in.Token == nil && in.Cookie == nil {
-		return nil, invalid("token or cookie must be there: send what the request had, " +
-			"or an empty cookie if it had neither")
+	ip, err := in.check()
+	if err != nil {
+		return nil, err
 	}
-	if in.Permission != nil && *in.Permission == "" {
-		return nil, invalid("permission: is empty: name one, or leave it out")
-	}
-	info := RequestInfo{RequestID: x.info.RequestID, Route: x.info.Route}
-	if in.IP != nil {
-		ip, err := netip.ParseAddr(*in.IP)
-		if err != nil {
-			return nil, invalid("ip: must be an IPv4 or IPv6 address without a port")
-		}
-		info.SourceIP = ip
-	}
+	info := RequestInfo{RequestID: x.info.RequestID, Route: x.info.Route, SourceIP: ip}
 	method := http.MethodPost // counts as unsafe
 	if in.Method != nil {
 		method = *in.Method
@@ -114,6 +106,25 @@ func (x *exchange) callerOf(in validateBody) (*exchange, error) {
 		caller.presented.bearer = *in.Token
 	}
 	return caller, nil
+}
+
+// check reports what is wrong with a body, and returns its address. Without one
+// that is the zero value.
+func (in validateBody) check() (ip netip.Addr, err error) {
+	if in.Token == nil && in.Cookie == nil {
+		return ip, invalid("token or cookie must be there: send what the request had, " +
+			"or an empty cookie if it had neither")
+	}
+	if in.Permission != nil && *in.Permission == "" {
+		return ip, invalid("permission: is empty: name one, or leave it out")
+	}
+	if in.IP == nil {
+		return ip, nil
+	}
+	if ip, err = netip.ParseAddr(*in.IP); err != nil {
+		return ip, invalid("ip: must be an IPv4 or IPv6 address without a port")
+	}
+	return ip, nil
 }
 
 // header returns the headers of the request that a backend asks about, as far as
@@ -134,8 +145,9 @@ func (in validateBody) header() http.Header {
 	return header
 }
 
-// identify finds out who sent the request of this exchange, and whether they may
-// do what requires permissions and, if fresh is set, a recent login or step-up.
+// identify opens the session of a request. It returns an error if the account
+// lacks a permission that is wanted or, if fresh is set, has no recent login or
+// step-up.
 func (x *exchange) identify(wanted []string, fresh bool) (roles, permissions []string, err error) {
 	if x.presented.cookie, err = x.cookies(); err != nil {
 		return nil, nil, err

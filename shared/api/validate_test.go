@@ -336,7 +336,7 @@ func TestValidate_withoutScript(t *testing.T) {
 	})
 }
 
-// Where Redis cannot be reached the backend gets 503 and denies.
+// If Redis cannot be reached, the backend gets 503, and denies.
 func TestValidate_unavailable(t *testing.T) {
 	key := token.NewServiceKey()
 	w := newWorld(t, redistest.Embedded(t), services(key))
