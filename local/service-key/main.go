@@ -41,8 +41,9 @@ func run(args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(errs, "The first line is the secret of the backend, and is shown only now. The second\n"+
-		"is no secret: add it to SERVICE_KEYS. A name may have two items while its key rotates.")
+	fmt.Fprintf(errs, "%s… is the secret of the backend, and is shown only now. %s=… is not secret:\n"+
+		"add it to SERVICE_KEYS. A name may have two items while its key rotates.\n",
+		token.ServiceKeyPrefix, args[0])
 	_, err = fmt.Fprintf(out, "%s\n%s\n", key, item)
 	return err
 }
