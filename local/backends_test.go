@@ -448,7 +448,7 @@ func TestBackends_expiredAndUnavailable(t *testing.T) {
 	}
 }
 
-// What is not an answer of Latchkey denies, and a redirect gets neither key nor token.
+// Any answer but Latchkey's denies, and a redirect gets neither key nor token.
 func TestBackends_otherAnswers(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		t.Error("a redirect was followed")

@@ -34,7 +34,7 @@ const (
 //
 // A connection ends when [WebSocket.Close] is called, after two hours, and ten
 // minutes after its last message. It does not have other routes, $disconnect,
-// binary messages, and calls from the backend to a connection.
+// binary messages, or calls from the backend to a connection.
 type WebSocket struct {
 	authorizer *function
 	function   *function

@@ -272,7 +272,7 @@ func TestWebSocket_function(t *testing.T) {
 	}
 }
 
-// A request that is no handshake does not reach the authorizer, so it uses up no ticket.
+// A request that is not a handshake does not reach the authorizer, so it uses up no ticket.
 func TestWebSocket_noHandshake(t *testing.T) {
 	never := fake(func(context.Context, []byte) ([]byte, error) { panic("the authorizer was asked") })
 	s := serveSockets(t, never, never)

@@ -74,7 +74,7 @@ type Call struct {
 	// Roles are the roles that SetRoles gives, separated by commas.
 	Roles string
 	// Ticket is the number of the operation that issued the ticket that is used.
-	// Use identifies the use. Who repeats a use has the same Use again.
+	// Use identifies the use. A repeat of a use has the same Use.
 	Ticket, Use int
 }
 

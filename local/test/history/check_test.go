@@ -144,7 +144,7 @@ func op(c history.Call, a history.Answer) history.Operation {
 
 func TestCheck_decides(t *testing.T) {
 	all := maps.Clone(judged)
-	maps.Copy(all, judgedTickets)
+	maps.Copy(all, ticketRules)
 	for rule, c := range all {
 		t.Run(rule, func(t *testing.T) {
 			s := begun()

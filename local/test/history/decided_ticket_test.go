@@ -8,8 +8,8 @@ import (
 	"latchkey/shared/token"
 )
 
-// judgedTickets are the rules of tickets and of read-only validation. Ticket 7 is the first that is asked for.
-var judgedTickets = map[string]struct{ kept, broken func(s *script) }{
+// ticketRules are the rules of tickets and of read-only validation. Ticket 7 is the first that is asked for.
+var ticketRules = map[string]struct{ kept, broken func(s *script) }{
 	"a read-only validation moves no activity": {
 		kept: func(s *script) {
 			s.did(readOnly(1, 0, minute), shows(1, 0, 0))

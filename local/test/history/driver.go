@@ -164,8 +164,8 @@ func (h *run) client(ctx context.Context, n int) {
 	}
 }
 
-// stepOf returns the most that the clock moves on before a call. Who has a
-// ticket uses it soon.
+// stepOf returns the most that the clock moves on before a call. A client that
+// has a ticket uses it soon.
 func (h *run) stepOf(c Call) time.Duration {
 	if c.Kind == UseTicket {
 		return h.config.Step / 10

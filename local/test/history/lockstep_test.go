@@ -204,18 +204,18 @@ func TestStore_lockstep(t *testing.T) {
 		l.settled(t)
 	}
 	for range 5 { // a hundred sequences may leave out a rare answer
-		if rapid.Check(t, check); len(untold(answers)) == 0 {
+		if rapid.Check(t, check); len(neverGiven(answers)) == 0 {
 			break
 		}
 	}
 	t.Logf("%d operations were refused %v", asked, answers)
-	for _, reason := range untold(answers) {
-		t.Errorf("nobody was told of %v", reason)
+	for _, reason := range neverGiven(answers) {
+		t.Errorf("no answer gave %v", reason)
 	}
 }
 
-// untold returns the refusals and the reasons that no answer gave.
-func untold(answers map[string]int) (reasons []string) {
+// neverGiven returns the refusals and the reasons that are in no answer.
+func neverGiven(answers map[string]int) (reasons []string) {
 	for _, refused := range []error{session.ErrTokenExpired, session.ErrTicketUsed, history.ErrTickets} {
 		if answers[refused.Error()+" "+session.Reason(0).String()] == 0 {
 			reasons = append(reasons, refused.Error())

@@ -41,8 +41,8 @@ var visitor = session.Client{
 	Device:    session.Device{Browser: "Firefox", OS: "Linux", Class: session.Desktop},
 }
 
-// observer is the same client for those who only read: of an operation that one
-// does, everything happens at one moment.
+// observer is the same client, read-only. Its operations are one script each, so
+// that each happens at one moment.
 var observer = session.Client{
 	Transport: visitor.Transport, Device: visitor.Device, ReadOnly: true,
 }

@@ -20,9 +20,9 @@ const ticketKept = 2 * time.Minute
 
 // issueTicket issues a ticket of a session. It expires after
 // [session.TicketLife], or with the access token that asks for it. First it
-// drops the tickets of the session that are old. Each is at the clock of the
-// caller, so that a ticket may be gone for one before it is old for another. At
-// the limit it returns when one of them expires.
+// drops the tickets of the session that are old. What is old depends on the
+// clock of the caller, so one caller may drop a ticket that is not old for
+// another. At the limit it returns when one of the tickets expires.
 func (m *Model) issueTicket(c Call) Answer {
 	s, refusal := m.open(c)
 	if s == nil {
