@@ -85,10 +85,14 @@ export function latchkey(options) {
  * @param {ServerOptions} options
  */
 function checkOptions({ timeoutSeconds = 3, cacheSeconds = 0, log = console.error, ...options }) {
+  if (!URL.canParse(options.url)) {
+    const rule = 'it must be the address of Latchkey, such as https://api.example.com'
+    throw new TypeError(`url is ${options.url}: ${rule}`)
+  }
   const { protocol, hostname } = new URL(options.url)
   const isLocal = /^(localhost|.+\.localhost|127\.0\.0\.1|\[::1\])$/.test(hostname)
   if (protocol !== 'https:' && !(protocol === 'http:' && isLocal)) {
-    throw new TypeError(`url is ${options.url}: it must begin with https://`)
+    throw new TypeError(`url is ${options.url}: it must begin with https://, except on this machine`)
   }
   if (!(timeoutSeconds > 0 && timeoutSeconds <= 60)) {
     throw new RangeError(`timeoutSeconds is ${timeoutSeconds}: use more than 0 and at most 60`)
@@ -140,8 +144,8 @@ function createDecider(options) {
       const asked = questionOf(incoming, rule, options.trustedAddressHeader)
       if (!asked) return { refusal: twoTokens }
       const text = JSON.stringify(asked)
-      const known = cache.get(text)
-      if (known) return { session: known }
+      const cached = cache.get(text)
+      if (cached) return { session: cached }
       const askedAt = Date.now()
       const answer = await ask(options, text)
       if (!answer.active) return { refusal: refusalOf(answer) }
@@ -238,7 +242,7 @@ const fromNode = ({ method, rawHeaders = [], headers }) => ({
   method,
   header(name) {
     const values = rawHeaders.filter((_, i) => i % 2 && rawHeaders[i - 1].toLowerCase() === name)
-    // Frameworks that make up requests fill in headers alone.
+    // Frameworks that generate requests, for tests, fill in headers alone.
     const all = rawHeaders.length ? values : [headers[name] ?? []].flat()
     return all.length ? all.join(name === 'cookie' ? '; ' : ', ') : undefined
   },

@@ -31,7 +31,10 @@ const challenges = {
   forbidden: 'Bearer error="insufficient_scope"',
 }
 
-/** Is what the person cannot help. Its message has neither key nor token. */
+/**
+ * A fault of this backend or of Latchkey, which the caller cannot help. Its
+ * message has neither key nor token.
+ */
 export class Fault extends Error {
   /**
    * @param {string} message
@@ -44,8 +47,8 @@ export class Fault extends Error {
 }
 
 /**
- * Sends a question, and returns the answer. Nothing that went wrong is repeated,
- * because an error of fetch may quote a header.
+ * Sends a question, and returns the answer. It throws a Fault if there is none.
+ * The Fault does not have the text of an error of fetch, which may quote a header.
  *
  * @param {AskOptions} options
  * @param {string} body
@@ -53,7 +56,7 @@ export class Fault extends Error {
  */
 export async function ask({ url, key, timeoutSeconds, ...options }, body) {
   if (!/^lks_[\w-]{43}$/.test(key ?? '')) {
-    throw new Fault('no service key is set, or it is not valid: see the option key')
+    throw new Fault('no valid service key is set: the option key takes one, which begins with lks_')
   }
   let answer, content
   try {
@@ -80,12 +83,12 @@ export async function ask({ url, key, timeoutSeconds, ...options }, body) {
  */
 function answerOf({ status, headers }, content) {
   const retryAfter = headers.get('retry-after')
-  if (status === 401) throw new Fault('the service key is refused: is its hash in SERVICE_KEYS?')
+  if (status === 401) throw new Fault('the service key is refused: SERVICE_KEYS of Latchkey must have its hash')
   if (status !== 200) throw new Fault(`Latchkey answered ${status} ${content?.code ?? ''}`.trim(), retryAfter)
   if (content?.active === true && isSession(content)) return content
   const { status: own, problem } = content ?? {}
   if (content?.active === false && own >= 400 && own <= 499 && problem?.status === own) return content
-  throw new Fault('Latchkey answered 200 with something else: is url its address?')
+  throw new Fault('Latchkey answered 200 with something else: url must be its address')
 }
 
 /** @param {any} answer */

@@ -9,8 +9,8 @@
  * Browsers do not tell a page why.
  *
  * @param {Latchkey} latchkey
- * @param {string | URL} url such as `wss://live.example.com`. It gets the
- *   ticket
+ * @param {string | URL} url such as `wss://live.example.com`. Its server gets
+ *   the ticket
  * @param {{ protocols?: string[] }} [options] protocols are subprotocols to
  *   offer besides `latchkey`
  * @returns {Promise<WebSocket>} is open

@@ -1,6 +1,6 @@
 /**
- * Sends a question, and returns the answer. Nothing that went wrong is repeated,
- * because an error of fetch may quote a header.
+ * Sends a question, and returns the answer. It throws a Fault if there is none.
+ * The Fault does not have the text of an error of fetch, which may quote a header.
  *
  * @param {AskOptions} options
  * @param {string} body
@@ -27,7 +27,10 @@ export function unavailable(retryAfter: string): {
     status: number;
     body: string;
 };
-/** Is what the person cannot help. Its message has neither key nor token. */
+/**
+ * A fault of this backend or of Latchkey, which the caller cannot help. Its
+ * message has neither key nor token.
+ */
 export class Fault extends Error {
     /**
      * @param {string} message
