@@ -460,6 +460,9 @@ func TestBackends_otherAnswers(t *testing.T) {
 		"text":     func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
 		"nothing":  func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") },
 		"null":     func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "null") },
+		"array":    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `["active"]`) },
+		"string":   func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `"active"`) },
+		"truthy":   func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"active":"true","userId":"u"}`) },
 	}
 	for language, startBackend := range backendsOf(t) {
 		for name, answer := range answers {

@@ -40,7 +40,6 @@ func newHot(b testing.TB, variables ...string) hot {
 		b.Fatal(err)
 	}
 	env := map[string]string{
-		"SERVICE_KEYS":                fmt.Sprintf("orders=%x", hash),
 		"RATE_LIMIT_NONCE_PER_MINUTE": "0", "RATE_LIMIT_LOGIN_PER_MINUTE": "0", "RATE_LIMIT_REFRESH_PER_MINUTE": "0",
 	}
 	for _, pair := range variables {
@@ -51,6 +50,7 @@ func newHot(b testing.TB, variables ...string) hot {
 		name, value, _ := strings.Cut(pair, "=")
 		env[name] = value
 	}
+	env["SERVICE_KEYS"] = fmt.Sprintf("orders=%x", hash)
 	cfg, err := config.Load(func(name string) string { return env[name] })
 	if err != nil {
 		b.Fatal(err)
