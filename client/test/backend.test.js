@@ -315,7 +315,12 @@ test('Redis is stopped', { skip: !hasRedis && process.env.CI !== 'true' && 'no r
 test('a thousand calls without any header of the person leave the session as it is', async t => {
   const person = await signIn(server, 'bearer')
   const { own } = await startBackend(t, 'express', 'bearer')
-  const before = await (await person.fetch(`${server.url}/api/sessions`)).json()
+  // To read the session is activity of its own, which counts if a minute has passed.
+  const readSession = async () => {
+    const [{ lastSeenAt, idleExpiresAt, ...session }] = (await (await person.fetch(`${server.url}/api/sessions`)).json()).sessions
+    return session
+  }
+  const before = await readSession()
   const ask = body => fetch(`${server.url}/auth/validate`, {
     method: 'POST',
     headers: { Authorization: `Bearer ${KEY}`, 'Content-Type': 'application/json' },
@@ -329,8 +334,7 @@ test('a thousand calls without any header of the person leave the session as it 
   }
   const events = await (await person.fetch(`${server.url}/api/activity`)).json()
   assert.deepEqual(events.events.map(event => event.type), ['login'])
-  const later = await (await person.fetch(`${server.url}/api/sessions`)).json()
-  assert.deepEqual(later.sessions[0], before.sessions[0])
+  assert.deepEqual(await readSession(), before)
   assert.equal((await person.fetch(`${own}/orders`)).status, 200)
 })
 
@@ -534,7 +538,7 @@ for (const [name, answer, message, retryAfter] of [
 test('Latchkey does not answer in time', async t => {
   const requests = []
   const port = await listen(t, req => requests.push(req.url))
-  const { logged, send } = createStandIn(undefined, { url: `http://127.0.0.1:${port}`, timeoutSeconds: 0.05, fetch: undefined })
+  const { logged, send } = createStandIn(undefined, { url: `http://127.0.0.1:${port}`, timeoutSeconds: 2, fetch: undefined })
   await assertUnavailable((await send()).response)
   assert.deepEqual(requests, ['/auth/validate'])
   assert.match(logged[0], /TimeoutError$/)
