@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -107,6 +109,8 @@ func (c *connection) admit(ctx context.Context) (subprotocol string, status int)
 	switch {
 	case !strings.EqualFold(c.handshake.Header.Get("Upgrade"), "websocket"):
 		return "", http.StatusUpgradeRequired
+	case !isHandshake(c.handshake):
+		return "", http.StatusBadRequest
 	case headSize(c.handshake) > maxHead:
 		return "", http.StatusRequestHeaderFieldsTooLarge
 	}
@@ -114,6 +118,21 @@ func (c *connection) admit(ctx context.Context) (subprotocol string, status int)
 		return "", status
 	}
 	return c.connect(ctx)
+}
+
+// isHandshake reports whether a request for a WebSocket is a whole handshake
+// (RFC 6455, section 4.2.1). The library checks the same, but only after the
+// ticket was used.
+func isHandshake(r *http.Request) bool {
+	keys := r.Header.Values("Sec-WebSocket-Key")
+	if len(keys) != 1 {
+		return false
+	}
+	key, err := base64.StdEncoding.DecodeString(keys[0])
+	isUpgrade := func(token string) bool { return strings.EqualFold(strings.TrimSpace(token), "upgrade") }
+	tokens := strings.Split(strings.Join(r.Header.Values("Connection"), ","), ",")
+	return err == nil && len(key) == 16 && r.Method == http.MethodGet && r.ProtoAtLeast(1, 1) &&
+		slices.ContainsFunc(tokens, isUpgrade) && r.Header.Get("Sec-WebSocket-Version") == "13"
 }
 
 // refuseHandshake answers as the gateway itself. Browsers do not show the page

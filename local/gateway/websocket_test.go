@@ -277,17 +277,28 @@ func TestWebSocket_noHandshake(t *testing.T) {
 	never := fake(func(context.Context, []byte) ([]byte, error) { panic("the authorizer was asked") })
 	s := serveSockets(t, never, never)
 	for name, c := range map[string]struct {
-		headers []string
-		status  int
+		change func(*http.Request)
+		status int
 	}{
-		"a plain request": {[]string{"Sec-WebSocket-Protocol", "latchkey, lkt_x"}, 426},
-		"another upgrade": {[]string{"Connection", "Upgrade", "Upgrade", "h2c"}, 426},
-		"too long":        {[]string{"Connection", "Upgrade", "Upgrade", "websocket", "X-A", strings.Repeat("a", 10240)}, 431},
+		"a plain request": {func(r *http.Request) { r.Header.Del("Upgrade") }, 426},
+		"another upgrade": {func(r *http.Request) { r.Header.Set("Upgrade", "h2c") }, 426},
+		"too long":        {func(r *http.Request) { r.Header.Set("X-A", strings.Repeat("a", 10240)) }, 431},
+		"another method":  {func(r *http.Request) { r.Method = "POST" }, 400},
+		"HTTP/1.0":        {func(r *http.Request) { r.ProtoMinor = 0 }, 400},
+		"no connection":   {func(r *http.Request) { r.Header.Set("Connection", "keep-alive") }, 400},
+		"another version": {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Version", "8") }, 400},
+		"no key":          {func(r *http.Request) { r.Header.Del("Sec-WebSocket-Key") }, 400},
+		"a short key":     {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Key", "AAAA") }, 400},
+		"two keys":        {func(r *http.Request) { r.Header.Add("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==") }, 400},
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
-		for i := 0; i < len(c.headers); i += 2 {
-			r.Header.Set(c.headers[i], c.headers[i+1])
+		for name, value := range map[string]string{
+			"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+			"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol": "latchkey, lkt_x",
+		} {
+			r.Header.Set(name, value)
 		}
+		c.change(r)
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
 		if w.Code != c.status || (w.Header().Get("Upgrade") == "websocket") != (c.status == 426) {

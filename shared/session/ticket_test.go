@@ -131,6 +131,37 @@ func TestTicket_lostReply(t *testing.T) {
 	})
 }
 
+// A second use is recorded after the end of the ticket, too, and after that of the access token.
+func TestTicket_usedAndExpired(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		for name, later := range map[string]func(*world, session.Grant){
+			"the ticket": func(w *world, _ session.Grant) { w.clock.add(session.TicketLife) },
+			"the access token": func(w *world, g session.Grant) {
+				_, err := w.StepUp(ctx, w.opens(g), laptop, nil)
+				must(w.t, err)
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				var emitted []session.Event
+				w := newWorld(t, r, listening(&emitted))
+				g := w.signIn(alice, laptop)
+				ticket := w.ticketOf(g)
+				_, err := w.UseTicket(ctx, ticket, use("first"), handshake(laptop))
+				must(t, err)
+				later(w, g)
+				emitted = nil
+				for range 2 {
+					_, err = w.UseTicket(ctx, ticket, use("second"), handshake(laptop))
+					wants(t, err, session.ErrTicketUsed)
+				}
+				if len(emitted) != 1 || emitted[0].Type != session.EventTicketReused {
+					t.Errorf("emitted %+v", emitted)
+				}
+			})
+		}
+	})
+}
+
 // A request for a ticket that the network delivers once more makes no used ticket new, even if the clock of another
 // function is ahead and has seen it expire.
 func TestTicket_late(t *testing.T) {

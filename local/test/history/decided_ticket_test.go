@@ -196,6 +196,18 @@ var ticketRules = map[string]struct{ kept, broken func(s *script) }{
 			s.did(issue(8, 1, 1, 5*minute), refused(session.ErrTokenExpired))
 		},
 	},
+	"a second use is told after the end of the ticket, too": {
+		kept: func(s *script) {
+			s.did(issue(7, 1, 0, second), until(31*second))
+			s.did(use(7, 1, 1, second), shows(1, 0, 0))
+			s.did(use(7, 1, 2, 40*second), refused(session.ErrTicketUsed))
+		},
+		broken: func(s *script) {
+			s.did(issue(7, 1, 0, second), until(31*second))
+			s.did(use(7, 1, 1, second), shows(1, 0, 0))
+			s.did(use(7, 1, 2, 40*second), refused(session.ErrTokenExpired))
+		},
+	},
 	"a second use is one event": {
 		kept:   func(s *script) { s.reuse(2) },
 		broken: func(s *script) { s.reuse(3) },

@@ -90,9 +90,9 @@ func (m *Model) countTickets(
 }
 
 // useTicket opens the session of a ticket, once. The same use may be repeated.
-// Another one is refused, which is an event the first time. A ticket opens
-// nothing once it has expired, or the access token that asked for it has. That
-// says nothing about whether it was used.
+// Another one is refused, which is an event the first time, however late it
+// comes. A ticket opens nothing once it has expired, or the access token that
+// asked for it has.
 func (m *Model) useTicket(c Call) Answer {
 	s, refusal := m.open(c)
 	if s == nil {
@@ -104,16 +104,15 @@ func (m *Model) useTicket(c Call) Answer {
 	}
 	t := &m.tickets[i]
 	switch {
-	case c.Now >= t.expires, c.Now >= m.accessEnd(*s, t.generation):
-		return Answer{Refused: session.ErrTokenExpired}
-	case t.usedBy == 0:
-		t.usedBy = c.Use
-	case t.usedBy != c.Use:
+	case t.usedBy != 0 && t.usedBy != c.Use:
 		if !t.reused {
 			t.reused = true
 			m.emit(Event{Type: session.EventTicketReused, At: c.Now, Session: c.Session})
 		}
 		return Answer{Refused: session.ErrTicketUsed}
+	case c.Now >= t.expires, c.Now >= m.accessEnd(*s, t.generation):
+		return Answer{Refused: session.ErrTokenExpired}
 	}
+	t.usedBy = c.Use
 	return Answer{Facts: s.facts(), Roles: m.roles}
 }

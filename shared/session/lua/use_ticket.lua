@@ -1,5 +1,5 @@
--- Uses a ticket, and reads the session that it belongs to. If it was used
--- before, that is recorded, once.
+-- Uses a ticket, and reads the session that it belongs to. If another one used
+-- it before, that is recorded, once, even if it has expired since.
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
 -- KEYS[6]  the session's payload
@@ -25,9 +25,6 @@ local item = callOrReset('HGET', tickets, ticket)
 if not item then return {UNKNOWN} end
 if #item ~= TICKET_SIZE then return {DAMAGED} end
 local access, used_by = get(item, F.ticket.access), get(item, F.ticket.used_by)
-if now >= number(item, F.ticket.expires) then return {EXPIRED} end
-if not isGoodAccess(get(raw, at, F.entry), access, grace, now) then return {EXPIRED} end
-
 if used_by ~= NO_HASH and used_by ~= use then
   if number(item, F.ticket.reused) == 1 then
     emitAgain(change)
@@ -38,6 +35,8 @@ if used_by ~= NO_HASH and used_by ~= use then
   redis.call('HSET', tickets, ticket, with(item, F.ticket.reused, 1))
   return {SPENT}
 end
+if now >= number(item, F.ticket.expires) then return {EXPIRED} end
+if not isGoodAccess(get(raw, at, F.entry), access, grace, now) then return {EXPIRED} end
 if used_by == NO_HASH then
   redis.call('HSET', tickets, ticket, with(item, F.ticket.used_by, use))
 end
