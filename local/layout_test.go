@@ -82,7 +82,12 @@ func folderOf(id string) string {
 	return strings.ToLower(strings.Join(words, "-"))
 }
 
-// mainText is the main of every function with a route, without its name, route
+// verifying are the functions that ask verify-signature about contract wallets,
+// by folder. No other function links AWS's client of Lambda.
+var verifying = []string{"log-in", "step-up", "refresh-session"}
+
+// mainText is the main of every function with a route that does not ask about
+// contract wallets, and verifyingText that of the others. Both lack name, route
 // and handler.
 const mainText = `// Command %s serves %s.
 package main
@@ -93,6 +98,18 @@ import (
 )
 
 func main() { boot.Run((*api.API).%s) }
+`
+
+const verifyingText = `// Command %s serves %s.
+package main
+
+import (
+	"latchkey/shared/api"
+	"latchkey/shared/boot"
+	"latchkey/shared/verifierclient"
+)
+
+func main() { boot.RunWithVerifier((*api.API).%s, verifierclient.New) }
 `
 
 // unrouted has the mains of the functions without a route. The local server
@@ -169,7 +186,11 @@ func TestLayout_functions(t *testing.T) {
 		folders = append(folders, folderOf(id))
 		handler := runtime.FuncForPC(reflect.ValueOf(handlers[id]).Pointer()).Name()
 		handler = handler[strings.LastIndex(handler, ".")+1:]
-		want := fmt.Sprintf(mainText, folderOf(id), strings.Join(routesOf(t, id, f), " and "), handler)
+		text := mainText
+		if slices.Contains(verifying, folderOf(id)) {
+			text = verifyingText
+		}
+		want := fmt.Sprintf(text, folderOf(id), strings.Join(routesOf(t, id, f), " and "), handler)
 		if got := read(t, "functions/"+folderOf(id)+"/main.go"); got != want {
 			t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(id), got, want)
 		}
@@ -183,6 +204,30 @@ func TestLayout_functions(t *testing.T) {
 		found = append(found, e.Name())
 	}
 	same(t, "template.yaml", folders, "functions/", found)
+}
+
+// AWS's client of Lambda makes every start and every garbage collection longer,
+// so it is only in the functions that invoke another one.
+func TestLayout_lambdaClient(t *testing.T) {
+	const client = "github.com/aws/aws-sdk-go-v2/service/lambda"
+	command := exec.Command("go", "list", "-f", "{{.Dir}}{{range .Deps}} {{.}}{{end}}", "./functions/...")
+	command.Dir = root
+	output, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, linking := 0, []string{}
+	for line := range strings.Lines(string(output)) {
+		listed++
+		packages := strings.Fields(line)
+		if slices.ContainsFunc(packages[1:], func(path string) bool { return isWithin(path, client) }) {
+			linking = append(linking, filepath.Base(packages[0]))
+		}
+	}
+	same(t, "AWS's client of Lambda", linking, "the list of functions that may link it", verifying)
+	if declared := len(template(t).Functions); listed != declared {
+		t.Errorf("go list knows %d functions, the template has %d", listed, declared)
+	}
 }
 
 func TestLayout_corsMethods(t *testing.T) {
@@ -317,10 +362,11 @@ var layers = []struct {
 	{"shared/authorizer", slices.Concat(awsSDK, goRedis, system)},
 	{"shared/config", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/awsenv", goRedis},
-	{"shared/verifier", slices.Concat(goRedis, system)},
+	{"shared/verifier", slices.Concat(awsSDK, goRedis, system)},
 	{"shared/secrets", slices.Concat(goRedis, system)},
 	{"shared/redisconn", system},
 	{"shared/boot", nil},
+	{"shared/verifierclient", slices.Concat(goRedis, system)}, // not below boot, which every function links
 	{"functions", nil},
 	{"client", slices.Concat(netHTTP, awsSDK, goRedis, []string{"os", "latchkey"})},
 	{"local", nil},

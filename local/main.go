@@ -34,6 +34,7 @@ import (
 	"latchkey/shared/lambdahttp"
 	"latchkey/shared/redisconn"
 	"latchkey/shared/session"
+	"latchkey/shared/verifierclient"
 )
 
 const usage = `Usage: local [-template file]
@@ -85,7 +86,7 @@ func run(
 	}
 	defer closeRedis()
 	onThisMachine(&cfg)
-	service, err := boot.NewService(context.Background(), cfg, awsenv.New(log))
+	service, err := boot.NewService(context.Background(), cfg, awsenv.New(log), verifierclient.New)
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}

@@ -4,6 +4,7 @@ package main
 import (
 	"latchkey/shared/api"
 	"latchkey/shared/boot"
+	"latchkey/shared/verifierclient"
 )
 
-func main() { boot.Run((*api.API).Refresh) }
+func main() { boot.RunWithVerifier((*api.API).Refresh, verifierclient.New) }

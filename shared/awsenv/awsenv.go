@@ -1,6 +1,7 @@
 // Package awsenv is what a process finds around it: clock, log, environment
-// variables, and the AWS credentials and clients that follow from them. It is
-// the only package that reads the process's environment.
+// variables, and the AWS credentials that follow from them. It is the only
+// package that reads the process's environment. Of AWS's clients it has the one
+// of Secrets Manager alone: every function links this package.
 package awsenv
 
 import (
@@ -16,7 +17,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
@@ -83,33 +83,20 @@ const (
 // set, replaces the region's endpoint, as with every AWS SDK.
 func (e Environment) SecretsManager(arn string) *secretsmanager.Client {
 	o := secretsmanager.Options{
-		Region:      regionOf(arn),
+		Region:      Region(arn),
 		Credentials: e,
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts, o.MaxBackoff = 2, 100*time.Millisecond
 		}),
-		HTTPClient:   newClient(attemptTimeout),
-		BaseEndpoint: e.endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+		HTTPClient:   NewHTTPClient(attemptTimeout),
+		BaseEndpoint: e.Endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
 	}
 	return secretsmanager.New(o)
 }
 
-// Lambda returns a client for the region of a function's ARN. It makes a call
-// once, and leaves its timeout to the context. AWS_ENDPOINT_URL_LAMBDA or
-// AWS_ENDPOINT_URL, if set, replaces the region's endpoint.
-func (e Environment) Lambda(arn string) *lambda.Client {
-	return lambda.New(lambda.Options{
-		Region:       regionOf(arn),
-		Credentials:  e,
-		Retryer:      aws.NopRetryer{},
-		HTTPClient:   newClient(0),
-		BaseEndpoint: e.endpoint("AWS_ENDPOINT_URL_LAMBDA"),
-	})
-}
-
-// newClient returns an HTTP client for calls to AWS with that timeout; 0 means
-// none.
-func newClient(timeout time.Duration) *http.Client {
+// NewHTTPClient returns an HTTP client for calls to AWS with that timeout; 0
+// means none.
+func NewHTTPClient(timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
@@ -123,18 +110,18 @@ func newClient(timeout time.Duration) *http.Client {
 	}
 }
 
-// endpoint returns the endpoint that a variable or AWS_ENDPOINT_URL sets in
+// Endpoint returns the endpoint that a variable or AWS_ENDPOINT_URL sets in
 // place of the region's, or nil.
-func (e Environment) endpoint(variable string) *string {
+func (e Environment) Endpoint(variable string) *string {
 	if url := cmp.Or(e.Getenv(variable), e.Getenv("AWS_ENDPOINT_URL")); url != "" {
 		return &url
 	}
 	return nil
 }
 
-// regionOf returns the region of an ARN. The configuration has checked that
-// there is one.
-func regionOf(arn string) string {
+// Region returns the region of an ARN. The configuration has checked that there
+// is one.
+func Region(arn string) string {
 	parts := strings.SplitN(arn, ":", 5)
 	return parts[min(3, len(parts)-1)]
 }

@@ -85,7 +85,7 @@ func TestService_rotatesTheSecretOfACDN(t *testing.T) {
 	var log lambdatest.Output
 	cfg := mustLoad(t, deployed("ORIGIN_VERIFY_SECRET_ARN", originARN, "CLIENT_ADDRESS_HEADER", "cloudfront-viewer-address"))
 	cfg.Redis.Addr = redistest.Embedded(t).Addr
-	service, err := boot.NewService(context.Background(), cfg, s.Environment(c, &log))
+	service, err := boot.NewService(context.Background(), cfg, s.Environment(c, &log), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestNewService_secretOfACDN(t *testing.T) {
 		}
 	}
 	cfg := keyedConfig(t, redistest.Embedded(t).Addr, "ORIGIN_VERIFY_SECRET_ARN", originARN)
-	_, err := boot.NewService(context.Background(), cfg, s.Environment(awstest.NewClock(awstest.Start), io.Discard))
+	_, err := boot.NewService(context.Background(), cfg, s.Environment(awstest.NewClock(awstest.Start), io.Discard), nil)
 	if err == nil || !strings.Contains(err.Error(), "ORIGIN_VERIFY_SECRET_ARN: reading the values") || !strings.Contains(err.Error(), "SESSION_KEYS_SECRET_ARN: ") {
 		t.Errorf("started with %v", err)
 	}

@@ -23,6 +23,7 @@ import (
 	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
 	"latchkey/shared/lambdahttp"
+	"latchkey/shared/verifierclient"
 )
 
 const (
@@ -123,7 +124,7 @@ func TestService_contractWallets(t *testing.T) {
 			}
 			cfg := mustLoad(t, c.service)
 			cfg.Redis.Addr = redistest.Embedded(t).Addr
-			service, err := boot.NewService(context.Background(), cfg, environmentOf(c.service, vault, endpoint, &log))
+			service, err := boot.NewService(context.Background(), cfg, environmentOf(c.service, vault, endpoint, &log), verifierclient.New)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,6 +179,21 @@ func eventOfContract(t *testing.T, service *boot.Service) []byte {
 	return login.JSON(t)
 }
 
+// A function that never asks about contract wallets has no client of the verifier. It starts with the verifier's ARN all the
+// same, and asks nobody.
+func TestService_withoutClient(t *testing.T) {
+	cfg := mustLoad(t, map[string]string{"APP_ENV": "local", "SIGNATURE_VERIFIER_ARN": verifierARN})
+	cfg.Redis.Addr = redistest.Embedded(t).Addr
+	service, err := boot.NewService(context.Background(), cfg, environmentOf(nil, "", "", io.Discard), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	if r := loginOfContract(t, service); r.StatusCode != http.StatusUnauthorized {
+		t.Errorf("answered %d %s", r.StatusCode, r.Body)
+	}
+}
+
 // A URL of another chain is not used: the login is unavailable, and a metric counts it where the URLs are.
 func TestService_wrongChain(t *testing.T) {
 	n := newRPC(t, "0x2")
@@ -190,7 +206,7 @@ func TestService_wrongChain(t *testing.T) {
 			counted += value
 		}
 	}
-	service, err := boot.NewService(context.Background(), cfg, environmentOf(variables, "", "", &log))
+	service, err := boot.NewService(context.Background(), cfg, environmentOf(variables, "", "", &log), verifierclient.New)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +241,7 @@ func TestService_contractsThatAreWrong(t *testing.T) {
 	}
 	cfg := mustLoad(t, deployed("ETHEREUM_RPC_SECRET_ARN", rpcARN))
 	cfg.Redis.Addr = redistest.Embedded(t).Addr
-	if _, err := boot.NewService(context.Background(), cfg, environmentOf(nil, vault.URL, "", io.Discard)); err == nil {
+	if _, err := boot.NewService(context.Background(), cfg, environmentOf(nil, vault.URL, "", io.Discard), verifierclient.New); err == nil {
 		t.Error("a service started with such a secret")
 	}
 }

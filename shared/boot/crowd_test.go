@@ -77,7 +77,7 @@ func newCrowd(t *testing.T, admins []*caller) *crowd {
 	cfg.API.Metric = lambdahttp.NewMetric(out, "function", w.clock.Now)
 	env := w.keys.Environment(w.clock, out)
 	var err error
-	if w.service, err = boot.NewService(context.Background(), cfg, env); err != nil {
+	if w.service, err = boot.NewService(context.Background(), cfg, env, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.service.Close() })
@@ -87,7 +87,7 @@ func newCrowd(t *testing.T, admins []*caller) *crowd {
 }
 
 // routedMain matches the main of a function that has a route.
-var routedMain = regexp.MustCompile(`serves (.+)\.\n(?s:.*)boot\.Run\(\(\*api\.API\)\.(\w+)\)`)
+var routedMain = regexp.MustCompile(`serves (.+)\.\n(?s:.*)boot\.Run(?:WithVerifier)?\(\(\*api\.API\)\.(\w+)[,)]`)
 
 // build makes each function that has a route, as its main does.
 func (w *crowd) build() {

@@ -15,7 +15,7 @@ import (
 
 // New builds a service in the environment of the process, with that log.
 func New(cfg config.Config, log *slog.Logger) (*Service, error) {
-	return NewService(context.Background(), cfg, awsenv.New(log))
+	return NewService(context.Background(), cfg, awsenv.New(log), nil)
 }
 
 // Has reports whether the service's key ring has a key.

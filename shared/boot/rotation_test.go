@@ -41,7 +41,7 @@ func newInstance(t *testing.T, v *awstest.Vault, r redistest.Redis) instance {
 	cfg := mustLoad(t, deployed("SESSION_KEYS_SECRET_ARN", v.ARN, "SESSION_SECRET", "", "SESSION_ENCRYPTION_KEY", "",
 		"SESSION_TIMEOUT_MINUTES", "720", "ACCESS_TOKEN_MINUTES", "720", "REDIS_KEY_PREFIX", r.Prefix))
 	cfg.Redis.Addr = r.Addr
-	service, err := boot.NewService(context.Background(), cfg, v.Environment())
+	service, err := boot.NewService(context.Background(), cfg, v.Environment(), nil)
 	v.Must(err)
 	t.Cleanup(func() { _ = service.Close() })
 	return instance{service, t}

@@ -26,8 +26,14 @@ import (
 // problems and the process ends with status 1. On SIGTERM, which Lambda sends
 // before it removes an instance, it closes the connections to Redis and the
 // process ends with status 0.
-func Run(route func(*api.API) http.Handler) {
-	run(func(cfg config.Config, service *Service) lambda.Handler {
+func Run(route func(*api.API) http.Handler) { RunWithVerifier(route, nil) }
+
+// RunWithVerifier is the main of a function whose route asks about contract
+// wallets: it signs in, steps up or refreshes. It differs from [Run] in that it
+// asks the function verify-signature, by such a client, if the configuration
+// names it.
+func RunWithVerifier(route func(*api.API) http.Handler, newClient NewVerifierClient) {
+	run(newClient, func(cfg config.Config, service *Service) lambda.Handler {
 		return lambdahttp.NewHandler(route(service.API), cfg.API.Domains[0])
 	})
 }
@@ -35,7 +41,7 @@ func Run(route func(*api.API) http.Handler) {
 // RunSweep is the main of the function that a schedule calls. It differs from
 // [Run] in that it sweeps and serves no route.
 func RunSweep() {
-	run(func(_ config.Config, service *Service) lambda.Handler {
+	run(nil, func(_ config.Config, service *Service) lambda.Handler {
 		return lambdahttp.Sweep(service.API.Sweep)
 	})
 }
@@ -43,7 +49,7 @@ func RunSweep() {
 // RunAuthorizer is the main of the function that guards other APIs. It differs
 // from [Run] in that it answers API Gateway's authorizer events.
 func RunAuthorizer() {
-	run(func(cfg config.Config, service *Service) lambda.Handler {
+	run(nil, func(cfg config.Config, service *Service) lambda.Handler {
 		return authorizer.New(service.API, cfg.AuthorizerRules)
 	})
 }
@@ -79,7 +85,7 @@ func newVerifier(env awsenv.Environment, out io.Writer) (lambda.Handler, error) 
 		return nil, err
 	}
 	cfg.API.Metric = lambdahttp.NewMetric(out, env.Getenv("AWS_LAMBDA_FUNCTION_NAME"), env.Now)
-	contracts, chains, err := newContracts(context.Background(), cfg, env)
+	contracts, chains, err := newContracts(context.Background(), cfg, env, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +96,9 @@ func newVerifier(env awsenv.Environment, out io.Writer) (lambda.Handler, error) 
 	return handler, nil
 }
 
-func run(handler func(config.Config, *Service) lambda.Handler) {
+func run(newClient NewVerifierClient, handler func(config.Config, *Service) lambda.Handler) {
 	serve(func(env awsenv.Environment, out io.Writer) (lambda.Handler, func() error, error) {
-		cfg, service, err := start(env, out)
+		cfg, service, err := start(env, out, newClient)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -134,7 +140,9 @@ func newEnvironment(out io.Writer) awsenv.Environment {
 }
 
 // start makes the service of a function. Metrics are written to out.
-func start(env awsenv.Environment, out io.Writer) (config.Config, *Service, error) {
+func start(
+	env awsenv.Environment, out io.Writer, newClient NewVerifierClient,
+) (config.Config, *Service, error) {
 	cfg, err := config.Load(env.Getenv)
 	if err != nil {
 		return cfg, nil, err
@@ -148,7 +156,7 @@ func start(env awsenv.Environment, out io.Writer) (config.Config, *Service, erro
 	// Lambda sets the name. Without it the log is not CloudWatch's, and nothing
 	// reads metrics out of it.
 	cfg.API.Metric = lambdahttp.NewMetric(out, env.Getenv("AWS_LAMBDA_FUNCTION_NAME"), env.Now)
-	service, err := NewService(context.Background(), cfg, env)
+	service, err := NewService(context.Background(), cfg, env, newClient)
 	return cfg, service, err
 }
 

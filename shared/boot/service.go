@@ -42,11 +42,16 @@ type fetched struct {
 // Manager cannot be read: a service without keys can do nothing. It returns
 // none if Redis is down: the handlers then answer 503 until it is back. It
 // connects to Redis only while it waits for keys.
-func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) (*Service, error) {
+//
+// newClient may be nil if nobody signs in, steps up or refreshes through the
+// service. Otherwise a verifier that the configuration names would not be asked.
+func NewService(
+	ctx context.Context, cfg config.Config, env awsenv.Environment, newClient NewVerifierClient,
+) (*Service, error) {
 	if cfg.Redis.Addr == "" {
 		return nil, errors.New("REDIS_HOST: is needed; only the local server embeds a Redis")
 	}
-	client, ring, f, err := connect(ctx, cfg, env)
+	client, ring, f, err := connect(ctx, cfg, env, newClient)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +67,7 @@ func NewService(ctx context.Context, cfg config.Config, env awsenv.Environment) 
 
 // connect fetches the secrets and connects to Redis, all at the same time.
 func connect(
-	ctx context.Context, cfg config.Config, env awsenv.Environment,
+	ctx context.Context, cfg config.Config, env awsenv.Environment, newClient NewVerifierClient,
 ) (client redis.UniversalClient, ring *seal.Ring, f fetched, err error) {
 	var errClient, errRing, errOrigin, errContracts error
 	var all sync.WaitGroup
@@ -71,7 +76,9 @@ func connect(
 	if cfg.OriginVerifyARN != "" {
 		all.Go(func() { f.origin, errOrigin = secrets.NewOriginSecret(ctx, cfg, env) })
 	}
-	all.Go(func() { f.contracts, f.chains, errContracts = newContracts(ctx, cfg, env) })
+	all.Go(func() {
+		f.contracts, f.chains, errContracts = newContracts(ctx, cfg, env, newClient)
+	})
 	all.Wait()
 	if err := errors.Join(errRing, errOrigin, errContracts, errClient); err != nil {
 		if client != nil {

@@ -160,7 +160,7 @@ func TestNewService_connectsBesideKeys(t *testing.T) {
 		}
 	}
 	cfg := keyedConfig(t, f.Addr)
-	service, err := boot.NewService(context.Background(), cfg, s.Environment(awstest.NewClock(awstest.Start), io.Discard))
+	service, err := boot.NewService(context.Background(), cfg, s.Environment(awstest.NewClock(awstest.Start), io.Discard), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestNewService_connectsBesideKeys(t *testing.T) {
 	cfg.Redis.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(gone.Addr().(*net.TCPAddr).Port))
 	gone.Close()
 	s.Before = nil
-	without, err := boot.NewService(context.Background(), cfg, s.Environment(awstest.NewClock(awstest.Start), io.Discard))
+	without, err := boot.NewService(context.Background(), cfg, s.Environment(awstest.NewClock(awstest.Start), io.Discard), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

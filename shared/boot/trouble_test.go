@@ -14,6 +14,7 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
 	"latchkey/shared/lambdahttp"
+	"latchkey/shared/verifierclient"
 )
 
 // troubles are answers to an eth_call that say nothing about the signature. ID stands for the id of the call.
@@ -71,7 +72,7 @@ func contractServiceOn(t *testing.T, redis string, variables map[string]string, 
 	variables["APP_ENV"] = "local"
 	cfg := mustLoad(t, variables)
 	cfg.Redis.Addr = redis
-	service, err := boot.NewService(context.Background(), cfg, environmentOf(variables, "", endpoint, io.Discard))
+	service, err := boot.NewService(context.Background(), cfg, environmentOf(variables, "", endpoint, io.Discard), verifierclient.New)
 	if err != nil {
 		t.Fatal(err)
 	}

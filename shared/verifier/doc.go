@@ -1,7 +1,8 @@
-// Package verifier lets a function ask another one whether a contract accepts a
-// signature. [Client] invokes the function verify-signature, and [NewHandler]
-// is that function: it can reach the chains, and has neither sessions nor keys.
-// Both are here because each must read exactly what the other writes.
+// Package verifier is the function verify-signature, which says whether a
+// contract accepts a signature. It can reach the chains, and has neither
+// sessions nor keys. [NewHandler] is that function. [EncodeQuestion] and
+// [ReadAnswer] are for its callers: they are here because each side must read
+// exactly what the other writes. The package verifierclient invokes it.
 //
 // The event is {"chain":1,"account":"0x…","digest":"0x…","signature":"0x…"},
 // with the account in its EIP-55 form and the others in lower case. The answer

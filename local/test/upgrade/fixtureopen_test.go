@@ -49,7 +49,7 @@ func open(t *testing.T, f fixture, commands []command, on redistest.Redis) *open
 	env := awsenv.Environment{
 		Getenv: os.Getenv, Now: o.clock.Now, Log: boot.NewLogger(&o.server.log),
 	}
-	if o.service, err = boot.NewService(context.Background(), cfg, env); err != nil {
+	if o.service, err = boot.NewService(context.Background(), cfg, env, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = o.service.Close() })
@@ -60,7 +60,7 @@ func open(t *testing.T, f fixture, commands []command, on redistest.Redis) *open
 }
 
 // routedMain matches the main of a function that has a route.
-var routedMain = regexp.MustCompile(`boot\.Run\(\(\*api\.API\)\.(\w+)\)`)
+var routedMain = regexp.MustCompile(`boot\.Run(?:WithVerifier)?\(\(\*api\.API\)\.(\w+)[,)]`)
 
 // gateway serves every route of the template, with the function that it names.
 func (o *opened) gateway() http.Handler {

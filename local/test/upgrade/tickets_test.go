@@ -66,7 +66,7 @@ func (w ticketWorld) authorizer(t *testing.T) *api.API {
 	env := awsenv.Environment{
 		Getenv: func(string) string { return "" }, Now: time.Now, Log: boot.NewLogger(new(lambdatest.Output)),
 	}
-	service, err := boot.NewService(context.Background(), cfg, env)
+	service, err := boot.NewService(context.Background(), cfg, env, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
