@@ -130,17 +130,21 @@ func (in validateBody) check() (ip netip.Addr, err error) {
 // header returns the headers of the request that a backend asks about, as far as
 // they count.
 func (in validateBody) header() http.Header {
-	header := http.Header{}
-	for name, value := range map[string]*string{
-		"Cookie": in.Cookie, "Origin": in.Origin, "Sec-Fetch-Site": in.SecFetchSite,
-		"Sec-Fetch-Mode": in.SecFetchMode, "User-Agent": in.UserAgent, "X-Device-Id": in.DeviceID,
+	header := make(http.Header, 6)
+	for _, field := range [...]struct {
+		name  string
+		value *string
+	}{
+		{"Cookie", in.Cookie}, {"Origin", in.Origin}, {"User-Agent", in.UserAgent},
+		{"Sec-Fetch-Site", in.SecFetchSite}, {"Sec-Fetch-Mode", in.SecFetchMode},
+		{"X-Device-Id", in.DeviceID},
 	} {
-		if value != nil {
-			header.Set(name, *value)
+		if field.value != nil {
+			header[field.name] = []string{*field.value}
 		}
 	}
 	if in.DeviceID != nil && *in.DeviceID == "" {
-		header.Del("X-Device-Id") // as in a request of our own without one
+		delete(header, "X-Device-Id") // as in a request of our own without one
 	}
 	return header
 }
