@@ -119,7 +119,7 @@ cold-start: ## measure and print docs/performance.md's table of sizes and cold s
 	@go test ./local/test/lambdatest -run '^$$' -bench ColdStart -benchtime 20x | awk '/^BenchmarkColdStart/ { \
 		sub(/BenchmarkColdStart\//, "", $$1); sub(/-[0-9]+$$/, "", $$1); \
 		for (i = 3; i < NF; i += 2) value[$$(i + 1)] = $$i; \
-		printf "| `%s` | %.1f MB | %.1f MB | %.1f ms [%.1f–%.1f] |\n", $$1, value["MB-arm64"], value["MB-amd64"], value["ms"], value["ms-p10"], value["ms-p90"] }'
+		printf "| `%s` | %.1f | %.1f | %.1f [%.1f–%.1f] |\n", $$1, value["MB-arm64"], value["MB-amd64"], value["ms"], value["ms-p10"], value["ms-p90"] }'
 
 redis: ## start a redis-server in the foreground, in memory only, on REDIS_PORT=6379
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
