@@ -46,19 +46,23 @@ export function createCache(maxMs) {
 
 /**
  * Logs each message at most once a minute. Otherwise every request of a busy
- * backend would log the same fault.
+ * backend would log the same fault. A log that fails changes no answer.
  *
  * @param {(message: string) => void} log
  */
 export function atMostOnceAMinute(log) {
   /** @type {Map<string, number>} */
   const logged = new Map()
-  return (/** @type {string} */ message) => {
+  return async (/** @type {string} */ message) => {
     const now = Date.now()
     const since = now - (logged.get(message) ?? -Infinity)
     if (since >= 0 && since < LOG_INTERVAL_MS) return
     if (logged.size >= MAX_ENTRIES) logged.clear()
     logged.set(message, now)
-    log(message)
+    try {
+      await log(message)
+    } catch {
+      // There is nobody else to tell.
+    }
   }
 }

@@ -2,7 +2,7 @@
 // allowed.
 
 import { atMostOnceAMinute, createCache } from './limited.js'
-import { Fault, ask, refusalOf, sessionOf, twoTokens, unavailable } from './validation.js'
+import { Fault, ask, refusalOf, sessionOf, tooLarge, twoTokens, unavailable } from './validation.js'
 
 /** @import { Guard, Rule, ServerOptions, ServerSession } from './types.js' */
 /** @import { Refusal } from './validation.js' */
@@ -46,11 +46,13 @@ export function latchkey(options) {
     express(rule) {
       const checked = checkRule(rule)
       return (req, res, next) => {
-        decide(fromNode(req), checked).then(({ session, refusal }) => {
-          if (refusal) return sendTo(res, refusal)
-          req.latchkey = session
-          next()
-        }).catch(next)
+        const decided = decide(fromNode(req), checked).then(({ session, refusal }) => {
+          if (refusal) sendTo(res, refusal)
+          else req.latchkey = session
+          return !refusal
+        })
+        // What next throws is not for next.
+        decided.then(isAllowed => { if (isAllowed) next() }, next)
       }
     },
     fastify(rule) {
@@ -85,46 +87,68 @@ export function latchkey(options) {
  * @param {ServerOptions} options
  */
 function checkOptions({ timeoutSeconds = 3, cacheSeconds = 0, log = console.error, ...options }) {
-  if (!URL.canParse(options.url)) {
-    const rule = 'it must be the address of Latchkey, such as https://api.example.com'
-    throw new TypeError(`url is ${options.url}: ${rule}`)
-  }
-  const { protocol, hostname } = new URL(options.url)
-  const isLocal = /^(localhost|.+\.localhost|127\.0\.0\.1|\[::1\])$/.test(hostname)
-  if (protocol !== 'https:' && !(protocol === 'http:' && isLocal)) {
-    throw new TypeError(`url is ${options.url}: it must begin with https://, except on this machine`)
-  }
   if (!(timeoutSeconds > 0 && timeoutSeconds <= 60)) {
     throw new RangeError(`timeoutSeconds is ${timeoutSeconds}: use more than 0 and at most 60`)
   }
   if (!(cacheSeconds >= 0 && cacheSeconds <= MAX_CACHE_SECONDS)) {
     throw new RangeError(`cacheSeconds is ${cacheSeconds}: use 0 to ${MAX_CACHE_SECONDS}`)
   }
-  const url = options.url.replace(/\/+$/, '') + '/auth/validate'
+  if (typeof log !== 'function') throw new TypeError('log must be a function that takes a message')
+  const url = routeAt(options.url)
   return { ...options, url, timeoutSeconds, cacheSeconds, log: atMostOnceAMinute(log) }
 }
 
 /**
- * Returns a rule that is valid. A name that is misspelt, or a permission that is
- * undefined, must not leave a route open.
+ * Returns the address of the route that answers who sent a request.
+ *
+ * @param {string} base
+ */
+function routeAt(base) {
+  if (!URL.canParse(base)) {
+    const rule = 'it must be the address of Latchkey, such as https://api.example.com'
+    throw new TypeError(`url is ${base}: ${rule}`)
+  }
+  const { protocol, hostname, origin, pathname, username, password } = new URL(base)
+  // The error does not repeat the url, which may have a password.
+  if (username || password || /[?#]/.test(base)) {
+    throw new TypeError('url must have no query, no fragment and no user name or password')
+  }
+  const isLocal = /^(localhost|.+\.localhost|127\.0\.0\.1|\[::1\])$/.test(hostname)
+  if (protocol !== 'https:' && !(protocol === 'http:' && isLocal)) {
+    throw new TypeError(`url is ${base}: it must begin with https://, except on this machine`)
+  }
+  return origin + pathname.replace(/\/+$/, '') + '/auth/validate'
+}
+
+/**
+ * Returns a rule that is valid. A name that is misspelt, a permission that is
+ * undefined, or an object that keeps them elsewhere, such as a Map, must not
+ * leave a route open.
  *
  * @param {Rule} [rule]
  * @returns {Rule}
  */
 function checkRule(rule = {}) {
-  if (typeof rule !== 'object') {
-    throw new TypeError('a rule is an object, such as { permission: "orders:read" }')
+  if (!isPlainObject(rule)) {
+    throw new TypeError('a rule is a plain object, such as { permission: "orders:read" }')
   }
-  for (const [name, value] of Object.entries(rule)) {
+  /** @type {Record<string, any>} */
+  const checked = {}
+  for (const name of Reflect.ownKeys(rule).map(String)) {
     if (!['permission', 'fresh', 'touch'].includes(name)) {
       throw new TypeError(`${name} is not known: a rule has permission, fresh and touch`)
     }
+    const value = checked[name] = Reflect.get(rule, name)
     if (name === 'permission' ? typeof value !== 'string' || !value : typeof value !== 'boolean') {
       throw new TypeError(`${name} is ${value}: permission is a name, fresh and touch are booleans`)
     }
   }
-  return { ...rule }
+  return checked
 }
+
+/** @param {unknown} value */
+const isPlainObject = value => typeof value === 'object' && value !== null &&
+  [Object.prototype, null].includes(Object.getPrototypeOf(value))
 
 /**
  * Returns a function that finds out who sent a request.
@@ -148,6 +172,7 @@ function createDecider(options) {
       if (cached) return { session: cached }
       const askedAt = Date.now()
       const answer = await ask(options, text)
+      if (answer === 'too large') return { refusal: tooLarge }
       if (!answer.active) return { refusal: refusalOf(answer) }
       if (!asked.touch) cache.set(text, answer, askedAt)
       return { session: sessionOf(answer) }
@@ -162,8 +187,9 @@ function createDecider(options) {
 /**
  * Returns the body of the question, or undefined if it is not clear which token
  * is meant. The device is always sent: a caller cannot avoid the comparison by
- * leaving out a header. A WebSocket's handshake is a GET that any page can send
- * with cookies, so it counts as unsafe, as it does without a method.
+ * leaving out a header. But a WebSocket's handshake cannot show a device id. It
+ * is a GET that any page can send with cookies, so it counts as unsafe, as it
+ * does without a method.
  *
  * @param {Incoming} incoming
  * @param {Rule} rule
@@ -172,15 +198,17 @@ function createDecider(options) {
 function questionOf({ method, header }, rule, addressHeader) {
   const token = tokenOf(header('authorization'))
   if (token === null) return undefined
+  const isUpgrade = header('upgrade') !== undefined
+  const noDeviceId = isUpgrade && method === 'GET' ? undefined : ''
   return {
     token,
     cookie: header('cookie') ?? '',
     origin: header('origin'),
     secFetchSite: header('sec-fetch-site'),
     secFetchMode: header('sec-fetch-mode'),
-    method: header('upgrade') === undefined ? method : undefined,
+    method: isUpgrade ? undefined : method,
     userAgent: header('user-agent') ?? '',
-    deviceId: header('x-device-id') ?? '',
+    deviceId: header('x-device-id') ?? noDeviceId,
     ip: addressHeader && addressOf(addressHeader, header(addressHeader.toLowerCase())),
     ...rule,
   }

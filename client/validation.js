@@ -47,12 +47,13 @@ export class Fault extends Error {
 }
 
 /**
- * Sends a question, and returns the answer. It throws a Fault if there is none.
- * The Fault does not have the text of an error of fetch, which may quote a header.
+ * Sends a question, and returns the answer. It is 'too large' if the question is,
+ * which has nothing large but headers of the caller. It throws a Fault if there is
+ * no answer. The Fault does not have the text of an error of fetch, which may quote a header.
  *
  * @param {AskOptions} options
  * @param {string} body
- * @returns {Promise<Record<string, any>>}
+ * @returns {Promise<Record<string, any> | 'too large'>}
  */
 export async function ask({ url, key, timeoutSeconds, ...options }, body) {
   if (!/^lks_[\w-]{43}$/.test(key ?? '')) {
@@ -72,7 +73,7 @@ export async function ask({ url, key, timeoutSeconds, ...options }, body) {
     const { name, cause } = /** @type {any} */ (error)
     throw new Fault(`no answer from ${url}: ${cause?.code ?? name}`)
   }
-  return answerOf(answer, parse(content))
+  return answer.status === 413 ? 'too large' : answerOf(answer, parse(content))
 }
 
 /**
@@ -137,6 +138,9 @@ const ownRefusal = (status, code, title, detail) =>
 
 export const twoTokens = ownRefusal(400, 'invalid_request', 'Bad Request',
   'Authorization must be Bearer, a space and one token')
+
+export const tooLarge = ownRefusal(431, 'too_large', 'Request Header Fields Too Large',
+  'the headers are too large: delete cookies that are not needed')
 
 /** @param {string} retryAfter */
 export function unavailable(retryAfter) {

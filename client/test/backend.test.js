@@ -423,6 +423,85 @@ test('what a route throws is the framework’s to handle', async t => {
   assert.deepEqual([answer.status, await answer.json()], [500, { message: 'of the route' }])
 })
 
+/** Asks the local server about a request of a person, with exactly these headers. */
+const askAbout = (person, { headers, rule, method = 'GET', ...options }) =>
+  latchkey({ url: server.url, key: KEY, ...options }).requireSession(new Request('https://orders.example.com/', {
+    method,
+    headers: { 'User-Agent': AGENT, ...person.token && { Authorization: `Bearer ${person.token}` }, ...headers },
+  }), rule)
+
+for (const transport of ['cookie', 'bearer']) {
+  test(`a WebSocket’s handshake cannot show a device id, and harms no session: ${transport}`, async () => {
+    const person = await signIn(server, transport, { 'X-Device-Id': 'an-id' })
+    const credentials = transport === 'cookie' ? { Cookie: person.cookies('localhost'), Origin: PAGE } : {}
+    const upgrade = { ...credentials, Upgrade: 'websocket' }
+    const ask = (headers, rule, method) => askAbout(person, { headers, rule, method })
+    for (const rule of [{}, { touch: true }]) {
+      const { session } = await ask(upgrade, rule)
+      assert.equal(session?.userId, person.user.id)
+      assert.equal((await ask({ ...upgrade, 'X-Device-Id': 'an-id' }, rule)).session?.userId, person.user.id)
+    }
+    const own = await person.fetch(`${server.url}/api/profile`, { headers: { 'X-Device-Id': 'an-id' } })
+    assert.equal(own.status, 200)
+    // Whatever else is known is compared, and only a handshake is excused.
+    for (const [headers, method] of [
+      [{ ...upgrade, 'User-Agent': OTHER_AGENT }], [{ ...upgrade, 'X-Device-Id': 'another' }],
+      [{ ...upgrade, 'X-Device-Id': '' }], [credentials], [upgrade, 'POST'],
+    ]) {
+      await assertRefused((await ask(headers, {}, method)).response, 401, 'step_up_required')
+    }
+  })
+}
+
+test('headers that are too large are the caller’s fault', async () => {
+  const logged = []
+  const log = message => logged.push(message)
+  const person = await signIn(server, 'cookie')
+  const own = person.cookies('localhost')
+  const ask = size => askAbout(person, { headers: { Cookie: `theme=${'x'.repeat(size)}; ${own}` }, log })
+  assert.equal((await ask(12_000)).session.userId, person.user.id)
+  await assertRefused((await ask(20_000)).response, 431, 'too_large')
+  assert.deepEqual(logged, [])
+})
+
+/** Returns a list of the rejections that nobody handles until the test ends. */
+function collectUnhandled(t) {
+  const unhandled = []
+  const others = process.listeners('unhandledRejection') // the runner's, which fails the test
+  process.removeAllListeners('unhandledRejection').on('unhandledRejection', error => unhandled.push(error))
+  t.after(() => {
+    process.removeAllListeners('unhandledRejection')
+    others.forEach(other => process.on('unhandledRejection', other))
+  })
+  return unhandled
+}
+
+test('next is called once, whatever it throws', async t => {
+  const { guard } = createStandIn()
+  const thrown = new Error('of the route')
+  const unhandled = collectUnhandled(t)
+  const calls = []
+  await new Promise(resolve => guard.express()({ method: 'GET', headers: { authorization: 'Bearer lka_x' } }, {}, error => {
+    calls.push(error)
+    setImmediate(resolve)
+    throw thrown
+  }))
+  assert.deepEqual([calls, unhandled], [[undefined], [thrown]])
+})
+
+test('a refusal that cannot be sent is the framework’s to handle', async () => {
+  const failure = new Error('the headers have been sent')
+  const { guard } = createStandIn()
+  const calls = []
+  const res = { setHeader() { throw failure } }
+  const req = { method: 'GET', headers: { authorization: 'Bearer' } }
+  await new Promise(resolve => guard.express()(req, res, error => {
+    calls.push(error)
+    setImmediate(resolve)
+  }))
+  assert.deepEqual(calls, [failure])
+})
+
 // --- A stand-in for Latchkey ---
 
 const ACTIVE = {
@@ -536,12 +615,48 @@ for (const [name, answer, message, retryAfter] of [
 }
 
 test('Latchkey does not answer in time', async t => {
-  const requests = []
-  const port = await listen(t, req => requests.push(req.url))
-  const { logged, send } = createStandIn(undefined, { url: `http://127.0.0.1:${port}`, timeoutSeconds: 2, fetch: undefined })
-  await assertUnavailable((await send()).response)
-  assert.deepEqual(requests, ['/auth/validate'])
-  assert.match(logged[0], /TimeoutError$/)
+  // The time is over when the request has arrived, or after the head of the answer.
+  const clock = t.mock.method(AbortSignal, 'timeout', () => controller.signal)
+  let controller
+  for (const isBegun of [false, true]) {
+    controller = new AbortController()
+    const timeOut = () => controller.abort(new DOMException('it took too long', 'TimeoutError'))
+    const requests = []
+    const port = await listen(t, (req, res) => {
+      requests.push(req.url)
+      if (!isBegun) return timeOut()
+      res.write('{')
+      res.flushHeaders()
+    })
+    const send = async (url, init) => {
+      const answer = await fetch(url, init)
+      setImmediate(timeOut)
+      return answer
+    }
+    const stand = createStandIn(undefined, { url: `http://127.0.0.1:${port}`, timeoutSeconds: 7, fetch: isBegun ? send : undefined })
+    await assertUnavailable((await stand.send()).response)
+    assert.deepEqual(requests, ['/auth/validate'])
+    assert.match(stand.logged[0], /TimeoutError$/)
+    assert.equal(clock.mock.calls.at(-1).arguments[0], 7000)
+  }
+})
+
+test('a log that fails changes no answer', async t => {
+  const unhandled = collectUnhandled(t)
+  const failures = [() => { throw new Error('disk full') }, async () => { throw new Error('disk full') }]
+  for (const log of failures) {
+    const { send } = createStandIn(() => new Response('', { status: 503 }), { log })
+    await assertUnavailable((await send()).response)
+    await assertUnavailable((await send()).response)
+  }
+  await new Promise(setImmediate)
+  assert.deepEqual(unhandled, [])
+})
+
+test('413 of anything before Latchkey is for the caller, too', async () => {
+  const { logged, send } = createStandIn(() => new Response('<html>', { status: 413 }))
+  const { body } = await assertRefused((await send()).response, 431, 'too_large')
+  assert.deepEqual([body.title, logged], ['Request Header Fields Too Large', []])
 })
 
 test('a redirect gets neither key nor token', async t => {
@@ -579,16 +694,53 @@ test('options and rules that are not valid are refused', async () => {
   for (const options of [
     { url: 'http://api.example.com' }, { url: 'http://localhost.example.com' }, { url: 'ftp://localhost' }, { url: '' },
     { cacheSeconds: 5.1 }, { cacheSeconds: -1 }, { cacheSeconds: NaN }, { cacheSeconds: Infinity }, { cacheSeconds: '1m' },
-    { timeoutSeconds: 0 }, { timeoutSeconds: 61 }, { timeoutSeconds: NaN },
+    { timeoutSeconds: 0 }, { timeoutSeconds: 61 }, { timeoutSeconds: NaN }, { log: null }, { log: console },
   ]) {
     assert.throws(() => createStandIn(undefined, options), JSON.stringify(options))
   }
+  class Rule { permission = 'orders:read' }
+  const hidden = Object.defineProperty({}, 'permission', { value: 1 })
   for (const rule of [
+    new Map([['permission', 'orders:read']]), new Set(['orders:read']), [], ['orders:read'], () => {}, new Rule(), 1, true,
+    Object.create({ permission: 'orders:read' }), Object.create(new Rule()), new Date(), hidden, { [Symbol('permission')]: 'orders:read' },
     'orders:read', null, { permision: 'orders:read' }, { fesh: true }, { permission: undefined }, { permission: '' },
     { permission: ['orders:read'] }, { fresh: 'yes' }, { touch: 1 },
   ]) {
     for (const wrap of ['express', 'fastify', 'hono']) assert.throws(() => guard[wrap](rule), TypeError)
     await assert.rejects(guard.requireSession(new Request('https://orders.example.com/'), rule), TypeError)
+  }
+})
+
+test('a requirement that is not enumerable, or of an object without a prototype, counts', async () => {
+  const { asked, send } = createStandIn()
+  const rule = Object.create(null, { permission: { value: 'orders:read' }, fresh: { value: true, enumerable: true } })
+  await send({}, rule)
+  assert.deepEqual([asked[0].body.permission, asked[0].body.fresh], ['orders:read', true])
+})
+
+test('a rule is read once', async () => {
+  const { asked, send } = createStandIn()
+  let reads = 0
+  await send({}, { get permission() { return reads++ ? undefined : 'orders:read' } })
+  assert.equal(asked[0].body.permission, 'orders:read')
+})
+
+test('the url is an address alone', async () => {
+  for (const [url, from] of [
+    ['https://api.example.com', 'https://api.example.com'], ['https://api.example.com//', 'https://api.example.com'],
+    [' https://API.example.com/v1/ ', 'https://api.example.com/v1'], ['http://[::1]:3000', 'http://[::1]:3000'],
+  ]) {
+    const { asked, send } = createStandIn(undefined, { url })
+    await send()
+    assert.equal(asked[0].url, `${from}/auth/validate`)
+  }
+  for (const more of ['?', '?stage=1', '#', '#x', '/?/', '/#/']) {
+    assert.throws(() => createStandIn(undefined, { url: `https://api.example.com${more}` }), /no query, no fragment/)
+  }
+  for (const info of ['user:secret', 'secret', ':secret']) {
+    assert.throws(() => createStandIn(undefined, { url: `https://${info}@api.example.com` }),
+      error => /no user name or password/.test(error.message) && !error.message.includes('secret'))
+    assert.throws(() => createStandIn(undefined, { url: `http://${info}@api.example.com` }), error => !error.message.includes('secret'))
   }
 })
 
@@ -645,7 +797,8 @@ test('no answer outlives its session or its freshness in the cache', async t => 
   }
 })
 
-test('the cache knows everything that was asked apart', async () => {
+test('the cache knows everything that was asked apart', async t => {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
   const { asked, send } = createStandIn(undefined, { cacheSeconds: 5, trustedAddressHeader: 'X-Real-IP' })
   const base = { 'X-Real-IP': '203.0.113.7' }
   const variants = [

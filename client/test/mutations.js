@@ -654,11 +654,19 @@ server('a caller cannot avoid the comparison of the device by leaving out its us
   "userAgent: header('user-agent'),",
   byBackend('what is asked'))
 server('a caller cannot avoid the comparison of the device id by leaving it out',
-  "deviceId: header('x-device-id') ?? '',",
+  "deviceId: header('x-device-id') ?? noDeviceId,",
   "deviceId: header('x-device-id'),",
   byBackend('device id is required'))
+server('a handshake, which cannot show a device id, harms no session',
+  "deviceId: header('x-device-id') ?? noDeviceId,",
+  "deviceId: header('x-device-id') ?? '',",
+  byBackend('handshake cannot show'))
+server('only a handshake needs no device id',
+  "const noDeviceId = isUpgrade && method === 'GET' ? undefined : ''",
+  "const noDeviceId = isUpgrade ? undefined : ''",
+  byBackend('handshake cannot show'))
 server('a handshake with cookies requires an allowed origin',
-  "method: header('upgrade') === undefined ? method : undefined,",
+  "method: isUpgrade ? undefined : method,",
   "method,",
   byBackend('express: HEAD'))
 server('of two tokens none counts',
@@ -685,6 +693,30 @@ server('a rule that is misspelt opens nothing',
   "if (!['permission', 'fresh', 'touch'].includes(name)) {",
   "if (!name) {",
   byBackend('options and rules'))
+server('a rule that is no plain object opens nothing',
+  "if (!isPlainObject(rule)) {",
+  "if (typeof rule !== 'object') {",
+  byBackend('options and rules'))
+server('a requirement that is inherited opens nothing',
+  "[Object.prototype, null].includes(Object.getPrototypeOf(value))",
+  "!Array.isArray(value)",
+  byBackend('options and rules'))
+server('a requirement that is not enumerable counts',
+  "for (const name of Reflect.ownKeys(rule).map(String)) {",
+  "for (const name of Object.keys(rule)) {",
+  byBackend('not enumerable'))
+server('a url has no query, fragment or password',
+  "if (username || password || /[?#]/.test(base)) {",
+  "if (!base) {",
+  byBackend('the url is an address alone'))
+server('next is called once',
+  "decided.then(isAllowed => { if (isAllowed) next() }, next)",
+  "decided.then(isAllowed => { if (isAllowed) next() }).catch(next)",
+  byBackend('next is called once'))
+server('headers that are too large are no fault of Latchkey',
+  "if (answer === 'too large') return { refusal: tooLarge }",
+  "",
+  byBackend('too large'))
 server('the answer to what counts as activity is not cached',
   "if (!asked.touch) cache.set(text, answer, askedAt)",
   "cache.set(text, answer, askedAt)",
@@ -713,6 +745,10 @@ limited('a cached answer does not outlive its session',
   "const usableMs = Math.min(maxMs, ...ends.map(end => Date.parse(end) - askedAt))",
   "const usableMs = maxMs",
   byBackend('no answer outlives'))
+limited('a log that fails changes no answer',
+  "await log(message)",
+  "return log(message)",
+  byBackend('a log that fails'))
 limited('the cache is bounded',
   "if (answers.size >= MAX_ENTRIES) answers.delete(/** @type {string} */ (answers.keys().next().value))",
   "",

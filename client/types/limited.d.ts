@@ -20,9 +20,9 @@ export function createCache(maxMs: number): {
 };
 /**
  * Logs each message at most once a minute. Otherwise every request of a busy
- * backend would log the same fault.
+ * backend would log the same fault. A log that fails changes no answer.
  *
  * @param {(message: string) => void} log
  */
-export function atMostOnceAMinute(log: (message: string) => void): (/** @type {string} */ message: string) => void;
+export function atMostOnceAMinute(log: (message: string) => void): (/** @type {string} */ message: string) => Promise<void>;
 import type { ServerSession } from './types.js';

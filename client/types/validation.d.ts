@@ -1,12 +1,13 @@
 /**
- * Sends a question, and returns the answer. It throws a Fault if there is none.
- * The Fault does not have the text of an error of fetch, which may quote a header.
+ * Sends a question, and returns the answer. It is 'too large' if the question is,
+ * which has nothing large but headers of the caller. It throws a Fault if there is
+ * no answer. The Fault does not have the text of an error of fetch, which may quote a header.
  *
  * @param {AskOptions} options
  * @param {string} body
- * @returns {Promise<Record<string, any>>}
+ * @returns {Promise<Record<string, any> | 'too large'>}
  */
-export function ask({ url, key, timeoutSeconds, ...options }: AskOptions, body: string): Promise<Record<string, any>>;
+export function ask({ url, key, timeoutSeconds, ...options }: AskOptions, body: string): Promise<Record<string, any> | "too large">;
 /**
  * @param {Record<string, any>} answer
  * @returns {ServerSession}
@@ -44,6 +45,7 @@ export namespace twoTokens {
     let headers: Record<string, string>;
     let body: string;
 }
+export namespace tooLarge { }
 export type AskOptions = {
     /**
      * of the route
