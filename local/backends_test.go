@@ -14,13 +14,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
 	"latchkey/local/test/redistest"
+	"latchkey/local/test/report"
 	"latchkey/shared/config"
 	"latchkey/shared/token"
 )
@@ -55,7 +58,8 @@ func main() {
 }
 `
 
-// The others read requests, one a line, and print status, headers and body of each answer.
+// The others read requests, one a line, and print status, headers and body of each answer. A byte of a header is a
+// character there, as Python's servers have it; Rack has bytes.
 const pythonMain = `
 import email.message
 for line in sys.stdin:
@@ -73,7 +77,10 @@ $stdout.sync = true
 $stdin.each_line do |line|
   asked = JSON.parse(line)
   env = { "REQUEST_METHOD" => asked["method"] }
-  asked["header"].each { |name, values| env["HTTP_" + name.upcase.tr("-", "_")] = values.join(", ") }
+  asked["header"].each do |name, values|
+    joined = values.join(name == "Cookie" ? "; " : ", ")
+    env["HTTP_" + name.upcase.tr("-", "_")] = joined.encode("ISO-8859-1").force_encoding("BINARY").freeze
+  end
   session, refusal = who_is(env, asked["permission"].empty? ? nil : asked["permission"])
   refusal ||= [200, {}, [{ userId: session["userId"] }.to_json]]
   puts [refusal[0], refusal[1], refusal[2].join].to_json
@@ -94,28 +101,44 @@ type reply struct {
 }
 
 // backend answers requests. It asks the Latchkey at a URL, with a service key.
-type backend func(t *testing.T, r request) reply
+type backend struct {
+	answer func(t *testing.T, r request) reply
+	quiet  bool // its log must have nothing
+}
 
-// backendsOf returns how each language's backend is started.
-func backendsOf(t *testing.T) map[string]func(t *testing.T, url, key string) backend {
+// ended checks the log of a backend that has ended.
+func (b *backend) ended(t *testing.T, log, key string) {
+	t.Helper()
+	if strings.Contains(log, "lka_") || key != "" && strings.Contains(log, key) {
+		t.Errorf("the log of the backend has a secret: %s", log)
+	}
+	if b.quiet && log != "" {
+		t.Errorf("the log of the backend has %s", log)
+	}
+}
+
+// backendsOf returns how each language's backend is started. Without its program a test is skipped, and fails in CI.
+func backendsOf(t *testing.T) map[string]func(t *testing.T, url, key string) *backend {
 	t.Helper()
 	program := buildGoBackend(t)
-	all := map[string]func(*testing.T, string, string) backend{
-		"Go": func(t *testing.T, url, key string) backend {
-			return sendTo("http://" + startGoBackend(t, program, url, key))
+	all := map[string]func(*testing.T, string, string) *backend{
+		"Go": func(t *testing.T, url, key string) *backend {
+			b := new(backend)
+			b.answer = sendTo("http://" + b.startGo(t, program, url, key))
+			return b
 		},
 	}
 	for language, s := range map[string]struct{ program, main string }{
 		"Python": {"python3", pythonMain}, "Ruby": {"ruby", rubyMain},
 	} {
-		path, err := exec.LookPath(s.program)
-		if err != nil {
-			t.Logf("no %s found; the code for %s is not run", s.program, language)
-			continue
-		}
 		file := filepath.Join(t.TempDir(), "backend")
 		write(t, file, blockOf(t, language)+"\n"+s.main)
-		all[language] = func(t *testing.T, url, key string) backend {
+		all[language] = func(t *testing.T, url, key string) *backend {
+			t.Helper()
+			path, err := exec.LookPath(s.program)
+			if err != nil {
+				report.Missing(t, fmt.Sprintf("no %s found: apt-get install %[1]s (or brew install %[1]s)", s.program))
+			}
 			return startProgram(t, exec.Command(path, file), url, key)
 		}
 	}
@@ -156,26 +179,19 @@ func buildGoBackend(t *testing.T) string {
 	return filepath.Join(dir, "backend")
 }
 
-// startGoBackend runs the program until the test ends, and returns its address.
-func startGoBackend(t *testing.T, program, url, key string) string {
+// startGo runs the program until the test ends, and returns its address.
+func (b *backend) startGo(t *testing.T, program, url, key string) string {
 	t.Helper()
 	s := &server{command: exec.Command(program)}
 	s.command.Env = []string{"LATCHKEY_URL=" + url, "LATCHKEY_KEY=" + key}
 	s.command.Stderr = &s.errs
-	t.Cleanup(func() { hasNoSecret(t, s.errs.String(), key) }) // after the program has ended
+	t.Cleanup(func() { b.ended(t, s.errs.String(), key) }) // after the program has ended
 	s.begin(t)
 	return strings.TrimSpace(s.ready)
 }
 
-func hasNoSecret(t *testing.T, log, key string) {
-	t.Helper()
-	if strings.Contains(log, "lka_") || key != "" && strings.Contains(log, key) {
-		t.Errorf("the log of the backend has a secret: %s", log)
-	}
-}
-
 // sendTo returns the backend at an address.
-func sendTo(address string) backend {
+func sendTo(address string) func(*testing.T, request) reply {
 	return func(t *testing.T, r request) reply {
 		t.Helper()
 		sent, err := http.NewRequest(r.Method, address+"/"+r.Permission, nil)
@@ -209,8 +225,9 @@ func replyOf(t *testing.T, response *http.Response) reply {
 }
 
 // startProgram runs a program that answers line by line until the test ends.
-func startProgram(t *testing.T, c *exec.Cmd, url, key string) backend {
+func startProgram(t *testing.T, c *exec.Cmd, url, key string) *backend {
 	t.Helper()
+	b := new(backend)
 	c.Env = append(os.Environ(), "LATCHKEY_URL="+url, "LATCHKEY_KEY="+key)
 	var errs bytes.Buffer
 	c.Stderr = &errs
@@ -230,16 +247,17 @@ func startProgram(t *testing.T, c *exec.Cmd, url, key string) backend {
 		if err := c.Wait(); err != nil {
 			t.Errorf("%v\n%s", err, &errs)
 		}
-		hasNoSecret(t, errs.String(), key)
+		b.ended(t, errs.String(), key)
 	})
 	answers, asked := json.NewDecoder(out), json.NewEncoder(in)
-	return func(t *testing.T, r request) reply {
+	b.answer = func(t *testing.T, r request) reply {
 		t.Helper()
 		var (
 			text    string
 			headers map[string]string
 			got     = reply{header: http.Header{}}
 		)
+		r.Header = eachByte(r.Header)
 		if err := errors.Join(asked.Encode(r), answers.Decode(&[]any{&got.status, &headers, &text})); err != nil {
 			t.Fatal(err)
 		}
@@ -251,6 +269,22 @@ func startProgram(t *testing.T, c *exec.Cmd, url, key string) backend {
 		}
 		return got
 	}
+	return b
+}
+
+// eachByte returns headers with a character for each byte of their values.
+func eachByte(header http.Header) http.Header {
+	decoded := http.Header{}
+	for name, values := range header {
+		for _, value := range values {
+			characters := make([]rune, len(value))
+			for i := range len(value) {
+				characters[i] = rune(value[i])
+			}
+			decoded[name] = append(decoded[name], string(characters))
+		}
+	}
+	return decoded
 }
 
 const (
@@ -265,13 +299,16 @@ type person struct {
 	userID string
 }
 
-func (w *wallet) signInAs(s *server, transport string) *person {
+func (w *wallet) signInAs(s *server, transport string, header ...string) *person {
 	w.t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	p := &person{client: &http.Client{Jar: jar}, header: http.Header{"User-Agent": {testAgent}, "Origin": {s.url}}}
+	for i := 0; i < len(header); i += 2 {
+		p.header.Set(header[i], header[i+1])
+	}
 	nonce := p.send(w.t, "GET", s.url+"/auth/nonce?transport="+transport, "")
 	offer, err := json.Marshal(nonce.body)
 	if err != nil {
@@ -332,17 +369,17 @@ func (p *person) asks(method, permission string, changes ...string) request {
 	return request{method, permission, header}
 }
 
-func (b backend) allows(t *testing.T, p *person, r request) {
+func (b *backend) allows(t *testing.T, p *person, r request) {
 	t.Helper()
-	if got := b(t, r); got.status != 200 || got.body["userId"] != p.userID {
+	if got := b.answer(t, r); got.status != 200 || got.body["userId"] != p.userID {
 		t.Errorf("%+v: %d %v, want user %s", r, got.status, got.body, p.userID)
 	}
 }
 
 // refuses asserts that a backend answers as Latchkey does.
-func (b backend) refuses(t *testing.T, r request, status int, code string) reply {
+func (b *backend) refuses(t *testing.T, r request, status int, code string) reply {
 	t.Helper()
-	got := b(t, r)
+	got := b.answer(t, r)
 	if got.status != status || got.body["code"] != code || got.body["status"] != float64(status) {
 		t.Errorf("%+v: %d %v, want %d %s", r, got.status, got.body, status, code)
 	}
@@ -371,14 +408,16 @@ func TestBackends(t *testing.T) {
 	key, variables := newService(t)
 	s, w := start(t, variables...), newWallet(t)
 	for language, startBackend := range backendsOf(t) {
-		b := startBackend(t, s.url, key)
 		for _, transport := range []string{"bearer", "cookie"} {
 			t.Run(language+"/"+transport, func(t *testing.T) {
-				p := w.signInAs(s, transport)
+				b, p := startBackend(t, s.url, key), w.signInAs(s, transport)
 				testBackend(t, b, p, transport == "cookie")
-				wrong := startBackend(t, s.url, token.NewServiceKey())
-				wrong.refuses(t, p.asks("GET", ""), 503, "unavailable")
-				startBackend(t, s.url, "").refuses(t, p.asks("GET", ""), 503, "unavailable")
+				for _, wrong := range []string{token.NewServiceKey(), "", key[:20] + "\n" + key[20:]} {
+					startBackend(t, s.url, wrong).refuses(t, p.asks("GET", ""), 503, "unavailable")
+				}
+				for _, nowhere := range []string{"", "localhost", "http://[::1"} {
+					startBackend(t, nowhere, key).refuses(t, p.asks("GET", ""), 503, "unavailable")
+				}
 				b.allows(t, p, p.asks("GET", ""))
 				if got := p.send(t, "POST", s.url+"/auth/logout", ""); got.status != 204 {
 					t.Fatalf("logout: %d %v", got.status, got.body)
@@ -391,8 +430,88 @@ func TestBackends(t *testing.T) {
 	}
 }
 
+// What a caller sends is theirs to answer for: nothing of it is a fault, or is logged.
+func TestBackends_headers(t *testing.T) {
+	key, variables := newService(t)
+	s, w := start(t, variables...), newWallet(t)
+	for language, startBackend := range backendsOf(t) {
+		t.Run(language, func(t *testing.T) {
+			b := startBackend(t, s.url, key)
+			b.quiet = true
+			bearer, cookie := w.signInAs(s, "bearer"), w.signInAs(s, "cookie")
+			testTokens(t, b, bearer, cookie)
+			for _, p := range []*person{bearer, cookie} {
+				for _, undecoded := range []string{"\xff", "\xef\xbf\xbd", "a\xc3", "\xed\xa0\x80"} {
+					b.refuses(t, p.asks("GET", "", "User-Agent", undecoded), 401, "step_up_required")
+				}
+				cookies := p.header.Get("Cookie")
+				b.allows(t, p, p.asks("GET", "", "Cookie", "theme=\xff; "+cookies))
+				b.allows(t, p, p.asks("GET", "", "Cookie", "theme="+strings.Repeat("x", 12_000)+"; "+cookies))
+				b.refuses(t, p.asks("GET", "", "Cookie", "theme="+strings.Repeat("x", 20_000)+"; "+cookies), 431, "too_large")
+				b.refuses(t, p.asks("GET", "", "User-Agent", strings.Repeat("x", 20_000)), 431, "too_large")
+			}
+			b.refuses(t, bearer.asks("GET", "", "Authorization", "Bearer lka_\xff"), 401, "invalid_token")
+		})
+	}
+}
+
+// testTokens sends headers that come twice. Of two credentials none counts, and a proxy may have split the cookies.
+func testTokens(t *testing.T, b *backend, bearer, cookie *person) {
+	t.Helper()
+	own := bearer.header.Get("Authorization")
+	twice := func(p *person, name string, values ...string) request {
+		r := p.asks("GET", "", "Cookie", p.header.Get("Cookie"))
+		r.Header[name] = values
+		return r
+	}
+	for _, values := range [][]string{
+		{own, "Bearer lka_x"}, {"Bearer lka_x", own}, {"Basic eA==", own}, {own, "Basic eA=="}, {"Bearer"}, {"bearer "}, {own + " x"},
+		{own + ", " + own}, {own + "," + own}, {"Bearer " + own},
+	} {
+		b.refuses(t, twice(bearer, "Authorization", values...), 400, "invalid_request")
+		b.refuses(t, twice(cookie, "Authorization", values...), 400, "invalid_request")
+	}
+	b.refuses(t, twice(cookie, "Authorization", own), 400, "invalid_request")
+	b.allows(t, cookie, twice(cookie, "Authorization", "Basic eA=="))
+	b.allows(t, bearer, twice(bearer, "Authorization", strings.Replace(own, "Bearer", "bEARER ", 1)))
+	b.allows(t, cookie, twice(cookie, "Cookie", "theme=dark", cookie.header.Get("Cookie")))
+	b.allows(t, cookie, twice(cookie, "Cookie", cookie.header.Get("Cookie"), "theme=dark"))
+	name := regexp.MustCompile(`session_\d+`).FindString(cookie.header.Get("Cookie"))
+	b.refuses(t, twice(cookie, "Cookie", cookie.header.Get("Cookie"), name+"=lka_x"), 400, "invalid_request")
+	foreign := twice(cookie, "Origin", cookie.header.Get("Origin"), "https://evil.example")
+	foreign.Method = "POST"
+	b.refuses(t, foreign, 403, "origin_not_allowed")
+}
+
+// A WebSocket's handshake cannot show a device id. It neither is refused for that nor harms the session.
+func TestBackends_handshake(t *testing.T) {
+	key, variables := newService(t)
+	s, w := start(t, variables...), newWallet(t)
+	for language, startBackend := range backendsOf(t) {
+		for _, transport := range []string{"bearer", "cookie"} {
+			t.Run(language+"/"+transport, func(t *testing.T) {
+				b, p := startBackend(t, s.url, key), w.signInAs(s, transport, "X-Device-Id", "an-id")
+				b.allows(t, p, p.asks("GET", ""))
+				b.refuses(t, p.asks("GET", "", "X-Device-Id", ""), 401, "step_up_required")
+				b.allows(t, p, p.asks("GET", "", "X-Device-Id", "", "Upgrade", "websocket"))
+				b.allows(t, p, p.asks("GET", "", "Upgrade", "websocket"))
+				for _, r := range []request{
+					p.asks("GET", "", "X-Device-Id", "another", "Upgrade", "websocket"),
+					p.asks("POST", "", "X-Device-Id", "", "Upgrade", "websocket"), // no handshake
+					p.asks("GET", "", "X-Device-Id", "", "Upgrade", "websocket", "User-Agent", otherAgent),
+				} {
+					b.refuses(t, r, 401, "step_up_required")
+				}
+				if got := p.send(t, "GET", s.url+"/api/profile", ""); got.status != 200 {
+					t.Errorf("the session is harmed: %d %v", got.status, got.body)
+				}
+			})
+		}
+	}
+}
+
 // testBackend asks what a backend decides itself, for a live session.
-func testBackend(t *testing.T, b backend, p *person, cookie bool) {
+func testBackend(t *testing.T, b *backend, p *person, cookie bool) {
 	b.allows(t, p, p.asks("GET", "orders:read"))
 	b.allows(t, p, p.asks("POST", "orders:read"))
 	if got := b.refuses(t, p.asks("GET", "orders:write"), 403, "forbidden"); got.body["permission"] != "orders:write" {
@@ -432,11 +551,12 @@ func TestBackends_expiredAndUnavailable(t *testing.T) {
 	}
 	for _, code := range []string{"token_expired", "unavailable"} {
 		for language, startBackend := range all {
-			b := startBackend(t, s.url, key)
-			for _, p := range []*person{bearer, cookie} {
-				status := map[string]int{"token_expired": 401, "unavailable": 503}[code]
-				t.Run(code+"/"+language, func(t *testing.T) { b.refuses(t, p.asks("GET", ""), status, code) })
-			}
+			t.Run(code+"/"+language, func(t *testing.T) {
+				b, status := startBackend(t, s.url, key), map[string]int{"token_expired": 401, "unavailable": 503}[code]
+				for _, p := range []*person{bearer, cookie} {
+					b.refuses(t, p.asks("GET", ""), status, code)
+				}
+			})
 		}
 		redis.Close()
 	}
@@ -457,30 +577,89 @@ func TestBackends_otherAnswers(t *testing.T) {
 	answers := map[string]http.HandlerFunc{
 		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 302) },
 		"429":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
-		"text":     func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
-		"nothing":  func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") },
-		"null":     func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "null") },
-		"array":    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `["active"]`) },
-		"string":   func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `"active"`) },
-		"truthy":   func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"active":"true","userId":"u"}`) },
+		"201": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(201)
+			fmt.Fprint(w, `{"active":true,"userId":"u"}`)
+		},
+		"late": late,
+		"no gzip": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			fmt.Fprint(w, "{}")
+		},
+		"no HTTP":      raw("hello\r\n"),
+		"no status":    raw("HTTP/1.1 OK\r\n\r\n{}"),
+		"no end":       raw("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"),
+		"no chunk":     raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n{}"),
+		"no header":    raw("HTTP/1.1 200 OK\r\n" + strings.Repeat("X: "+strings.Repeat("x", 70_000)+"\r\n", 20)),
+		"nothing sent": raw(""),
 	}
+	for name, text := range map[string]string{
+		"text": "<html>", "nothing": "{}", "empty": "", "null": "null", "array": `["active"]`, "string": `"active"`, "number": "1",
+		"not UTF-8": "{\"active\":\xff}", "deep": strings.Repeat("[", 200_000), "deep object": strings.Repeat(`{"active":`, 200_000),
+		"truthy": `{"active":"true","userId":"u"}`, "one": `{"active":1,"userId":"u"}`,
+		"no user": `{"active":true}`, "empty user": `{"active":true,"userId":""}`, "number as user": `{"active":true,"userId":7}`,
+		"null as user": `{"active":true,"userId":null}`, "no code or status": `{"active":false,"problem":{}}`,
+		"no problem":   `{"active":false,"code":"c","status":401}`,
+		"null problem": `{"active":false,"code":"c","status":401,"problem":null}`,
+		"text problem": `{"active":false,"code":"c","status":401,"problem":"p"}`,
+		"a success":    `{"active":false,"code":"c","status":200,"problem":{"status":200}}`,
+		"a redirect":   `{"active":false,"code":"c","status":302,"problem":{"status":302}}`,
+		"a fault":      `{"active":false,"code":"c","status":500,"problem":{"status":500}}`,
+		"text status":  `{"active":false,"code":"c","status":"401","problem":{"status":401}}`,
+		"neither":      `{"active":null,"code":"c","status":401,"problem":"p"}`,
+	} {
+		answers[name] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
+	}
+	var answer atomic.Value
+	stand := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer.Load().(http.HandlerFunc)(w, r)
+	}))
+	defer stand.Close()
 	for language, startBackend := range backendsOf(t) {
-		for name, answer := range answers {
-			t.Run(language+"/"+name, func(t *testing.T) {
-				stand := httptest.NewServer(answer)
-				defer stand.Close()
-				r := request{"GET", "", http.Header{"Authorization": {"Bearer lka_x"}}}
-				startBackend(t, stand.URL, token.NewServiceKey()).refuses(t, r, 503, "unavailable")
-			})
+		t.Run(language, func(t *testing.T) {
+			b := startBackend(t, stand.URL, token.NewServiceKey())
+			for name, handler := range answers {
+				answer.Store(handler)
+				t.Run(name, func(t *testing.T) {
+					r := request{"GET", "", http.Header{"Authorization": {"Bearer lka_x"}}}
+					b.refuses(t, r, 503, "unavailable")
+				})
+			}
+		})
+	}
+}
+
+// raw returns a handler that sends a text and ends the connection.
+func raw(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(connection, text)
+		_ = connection.Close()
+	}
+}
+
+// late sends a good answer bit by bit, more slowly than anybody should wait for. No single read takes long.
+func late(w http.ResponseWriter, r *http.Request) {
+	for range 300 {
+		fmt.Fprint(w, " ")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
+	fmt.Fprint(w, `{"active":true,"userId":"u"}`)
 }
 
 // Cookies reach a backend on Latchkey's own host name, and on no other. Ports do not count.
 func TestBackends_hostNames(t *testing.T) {
 	key, variables := newService(t)
 	s, w := start(t, variables...), newWallet(t)
-	address := startGoBackend(t, buildGoBackend(t), s.url, key)
+	address := new(backend).startGo(t, buildGoBackend(t), s.url, key)
 	to := func(base string) http.Handler {
 		target, err := url.Parse(base)
 		if err != nil {
