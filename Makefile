@@ -39,6 +39,9 @@ test: ## run all tests, with the race detector
 	done
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 		echo "no chromium found: apt-get install chromium (or brew install chromium); tests that need it are skipped, in CI they fail"
+	@for program in python3 ruby; do command -v $$program >/dev/null || \
+		echo "no $$program found: apt-get install $$program (or brew install $$program); tests that need it are skipped, in CI they fail"; \
+	done
 	@if ! $(has_node); then \
 		echo "no node 20 and npm found: apt-get install nodejs npm (or brew install node); tests of wallets in JavaScript and of the client are skipped, in CI they fail"; \
 	else \

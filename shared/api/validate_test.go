@@ -3,8 +3,10 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -242,6 +244,33 @@ func TestValidate_serviceKey(t *testing.T) {
 		}
 		none := newWorld(t, r)
 		none.backend(old).validate(map[string]any{"token": c.access}).wants(401, "invalid_token")
+	})
+}
+
+// A service key is replaced in three steps, each a deployment. At each of them exactly the keys that are listed open
+// the route, for a session that outlives all of them.
+func TestValidate_rotationOfAServiceKey(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		old, next := token.NewServiceKey(), token.NewServiceKey()
+		w := newWorld(t, r)
+		c := w.script()
+		c.signIn(newAccount(t))
+		body := map[string]any{"token": c.access}
+		for _, listed := range [][]string{{old}, {old, next}, {next}} {
+			w.cfg.Services = nil
+			services(listed...)(w)
+			w.api = api.New(w.cfg, w.store, slog.New(slog.NewJSONHandler(w.log, nil)), w.clock.now)
+			w.server = httptest.NewTLSServer(w.gateway())
+			t.Cleanup(w.server.Close)
+			for _, key := range []string{old, next} {
+				if got := w.backend(key).validate(body); slices.Contains(listed, key) {
+					got.active()
+				} else {
+					got.wants(401, "invalid_token")
+				}
+			}
+			c.profile().wants(200, "")
+		}
 	})
 }
 
