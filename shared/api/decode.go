@@ -11,7 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
+	"sync"
 
 	"latchkey/shared/lazyregexp"
 	"latchkey/shared/strictjson"
@@ -104,8 +104,7 @@ func unmarshal(raw []byte, into any) error {
 		return err
 	}
 	fields, missing := reflect.ValueOf(into).Elem(), ""
-	for i := range fields.NumField() {
-		name := fields.Type().Field(i).Tag.Get("json")
+	for i, name := range fieldNames(fields.Type()) {
 		if value, given := object[name]; given {
 			if err := set(fields.Field(i), value); err != nil {
 				return invalid(name + ": " + err.Error())
@@ -123,6 +122,23 @@ func unmarshal(raw []byte, into any) error {
 		return invalid(missing + ": is missing")
 	}
 	return nil
+}
+
+// knownNames has the result of fieldNames for each type that it was called with.
+var knownNames sync.Map
+
+// fieldNames returns the names that the fields of a struct have in a body. To
+// look them up for each request would cost more than to read the body.
+func fieldNames(t reflect.Type) []string {
+	if names, known := knownNames.Load(t); known {
+		return names.([]string)
+	}
+	var names []string
+	for i := range t.NumField() {
+		names = append(names, t.Field(i).Tag.Get("json"))
+	}
+	knownNames.Store(t, names)
+	return names
 }
 
 // set stores a value in a field that is a string, a bool, a list of strings, or
@@ -149,7 +165,7 @@ func set(field reflect.Value, value any) error {
 	if !v.IsValid() || v.Type() != field.Type() {
 		return errors.New("must be a " + field.Kind().String())
 	}
-	if text, ok := value.(string); ok && strings.ContainsRune(text, utf8.RuneError) {
+	if text, ok := value.(string); ok && strings.Contains(text, "\uFFFD") {
 		return errors.New("has U+FFFD, which is not valid text")
 	}
 	field.Set(v)
