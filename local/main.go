@@ -25,6 +25,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"latchkey/local/answers"
 	"latchkey/local/gateway"
 	"latchkey/local/page"
 	"latchkey/shared/authorizer"
@@ -198,7 +199,7 @@ func newDeployment(
 		return deployment{}, err
 	}
 	return deployment{
-		handler:   withProtected(handler, example),
+		handler:   withProtected(answers.Record(handler), example),
 		schedules: newSchedules(template, all, log),
 		example:   example,
 	}, nil

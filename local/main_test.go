@@ -12,11 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"latchkey/local/answers"
 	"latchkey/local/test/redistest"
 )
 
@@ -42,7 +44,7 @@ type server struct {
 // command prepares the program with an environment of these variables alone.
 func command(variables ...string) *exec.Cmd {
 	c := exec.Command(os.Args[0])
-	c.Env = append([]string{"BE_THE_SERVER=1"}, variables...)
+	c.Env = slices.Concat([]string{"BE_THE_SERVER=1"}, answers.Environment(), variables)
 	return c
 }
 

@@ -45,7 +45,7 @@ export async function startServer(variables = {}) {
   const env = {
     PATH: process.env.PATH, PORT: String(port), SIWE_DOMAINS: 'localhost:5173',
     RATE_LIMIT_NONCE_PER_MINUTE: '0', RATE_LIMIT_LOGIN_PER_MINUTE: '0', RATE_LIMIT_REFRESH_PER_MINUTE: '0',
-    ...variables,
+    ANSWERS: process.env.ANSWERS, ANSWERS_PACKAGE: 'latchkey/client', ...variables,
   }
   const child = spawn(binary(), [], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''

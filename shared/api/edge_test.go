@@ -25,6 +25,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/local/answers"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/seal"
@@ -119,7 +120,7 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 	w.cfg.SessionLimit = w.opts.SessionLimit
 	w.store = session.NewStore(rdb, ring, w.opts, w.clock.now)
 	w.api = api.New(w.cfg, w.store, log, w.clock.now)
-	w.server = httptest.NewTLSServer(w.gateway())
+	w.server = httptest.NewTLSServer(answers.Record(w.gateway()))
 	t.Cleanup(w.server.Close)
 	return w
 }
@@ -479,7 +480,7 @@ func request(method, path, body string) *http.Request {
 func serve(t testing.TB, h http.Handler, r *http.Request) answer {
 	t.Helper()
 	recorder := httptest.NewRecorder()
-	h.ServeHTTP(recorder, r)
+	answers.Record(h).ServeHTTP(recorder, r)
 	return answer{t, recorder.Code, recorder.Header(), recorder.Body.String()}
 }
 

@@ -15,7 +15,6 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/authorizer"
 	"latchkey/shared/boot"
-	"latchkey/shared/lambdahttp"
 )
 
 const (
@@ -34,7 +33,7 @@ func health(t *testing.T, service *boot.Service, log *lambdatest.Output, headers
 	for i := 0; i < len(headers); i += 2 {
 		e.Headers[headers[i]] = headers[i+1]
 	}
-	f := service.WithKeyRefresh(lambdahttp.NewHandler(service.API.Health(), host))
+	f := service.WithKeyRefresh(newHandler(service.API.Health(), host))
 	payload, err := f.Invoke(context.Background(), e.JSON(t))
 	if err != nil {
 		t.Fatal(err)

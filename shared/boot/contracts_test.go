@@ -22,7 +22,6 @@ import (
 	"latchkey/shared/api"
 	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
-	"latchkey/shared/lambdahttp"
 	"latchkey/shared/verifierclient"
 )
 
@@ -147,7 +146,7 @@ func TestService_contractWallets(t *testing.T) {
 // invokeAt invokes a function of a service.
 func invokeAt(t *testing.T, service *boot.Service, h http.Handler, event []byte) lambdatest.Response {
 	t.Helper()
-	payload, err := service.WithKeyRefresh(lambdahttp.NewHandler(h, "localhost:3000")).Invoke(context.Background(), event)
+	payload, err := service.WithKeyRefresh(newHandler(h, "localhost:3000")).Invoke(context.Background(), event)
 	if err != nil {
 		t.Fatal(err)
 	}

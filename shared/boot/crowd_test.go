@@ -100,7 +100,7 @@ func (w *crowd) build() {
 		if m := routedMain.FindStringSubmatch(string(text)); m != nil {
 			route := reflect.ValueOf(w.service.API).MethodByName(m[2])
 			handler := route.Call(nil)[0].Interface().(http.Handler)
-			w.functions[folder] = w.service.WithKeyRefresh(lambdahttp.NewHandler(handler, host))
+			w.functions[folder] = w.service.WithKeyRefresh(newHandler(handler, host))
 			w.routes[folder] = m[1]
 		}
 	}

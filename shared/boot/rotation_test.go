@@ -16,7 +16,6 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/boot"
-	"latchkey/shared/lambdahttp"
 	"latchkey/shared/seal"
 	"latchkey/shared/secrets"
 )
@@ -51,9 +50,9 @@ func newInstance(t *testing.T, v *awstest.Vault, r redistest.Redis) instance {
 // begins with where met is set.
 func (i instance) invoke(route func(*api.API) http.Handler, e lambdatest.Event, met bool) lambdatest.Response {
 	i.t.Helper()
-	f := i.WithKeyRefresh(lambdahttp.NewHandler(route(i.API), host))
+	f := i.WithKeyRefresh(newHandler(route(i.API), host))
 	if met {
-		f = lambdahttp.NewHandler(route(i.API), host)
+		f = newHandler(route(i.API), host)
 	}
 	payload, err := f.Invoke(context.Background(), e.JSON(i.t))
 	if err != nil {

@@ -18,7 +18,6 @@ import (
 	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
-	"latchkey/shared/lambdahttp"
 )
 
 const host = "app.example.com"
@@ -34,7 +33,7 @@ func TestInvoke_call(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer service.Close()
-	bridge := lambdahttp.NewHandler(service.API.Health(), host)
+	bridge := newHandler(service.API.Health(), host)
 	tests := []struct{ source, want string }{
 		{"203.0.113.7", "203.0.113.7"},
 		{"::ffff:203.0.113.7", "203.0.113.7"},
@@ -118,7 +117,7 @@ func TestInvoke_malformed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := lambdatest.NewEvent("POST", "/auth/login")
 			spoil(&e)
-			payload, err := lambdahttp.NewHandler(service.API.Login(), host).Invoke(context.Background(), e.JSON(t))
+			payload, err := newHandler(service.API.Login(), host).Invoke(context.Background(), e.JSON(t))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,10 +1,15 @@
 package boot_test
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"latchkey/local/answers"
 	"latchkey/shared/config"
+	"latchkey/shared/lambdahttp"
 )
 
 // Drawn once for these tests; they open nothing.
@@ -37,4 +42,11 @@ func mustLoad(t *testing.T, env map[string]string) config.Config {
 		t.Fatalf("loading: %v", err)
 	}
 	return cfg
+}
+
+// newHandler is a handler as a function. All tests of this package that have a
+// function in their own process take it from here, so that its answers are
+// collected.
+func newHandler(h http.Handler, domain string) lambda.Handler {
+	return answers.Handler(lambdahttp.NewHandler(h, domain))
 }

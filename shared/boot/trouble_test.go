@@ -13,7 +13,6 @@ import (
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/boot"
-	"latchkey/shared/lambdahttp"
 	"latchkey/shared/verifierclient"
 )
 
@@ -54,7 +53,7 @@ func loginWithin(t *testing.T, service *boot.Service, event []byte) lambdatest.R
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	payload, err := service.WithKeyRefresh(lambdahttp.NewHandler(service.API.Login(), "localhost:3000")).Invoke(ctx, event)
+	payload, err := service.WithKeyRefresh(newHandler(service.API.Login(), "localhost:3000")).Invoke(ctx, event)
 	if err != nil || ctx.Err() != nil {
 		t.Fatalf("answered %s, %v; %v", payload, err, ctx.Err())
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/local/answers"
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
@@ -41,7 +42,7 @@ func nonces(t *testing.T) func(map[string]string) string {
 	}
 	store := session.NewStore(r.Product(), ring, session.Options{Prefix: r.Prefix}, time.Now)
 	edge := api.New(api.Config{Domains: []string{"a.example", "b.example"}, ChainIDs: []uint64{1}}, store, slog.New(slog.DiscardHandler), time.Now)
-	h := lambdahttp.NewHandler(edge.Nonce(), "a.example")
+	h := answers.Handler(lambdahttp.NewHandler(edge.Nonce(), "a.example"))
 	return func(headers map[string]string) string {
 		e := lambdatest.NewEvent("GET", "/auth/nonce")
 		e.Headers = headers

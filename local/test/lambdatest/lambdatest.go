@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"latchkey/local/answers"
 )
 
 // Timeout is the deadline of each invocation. It is half of the template's
@@ -101,6 +103,7 @@ func (f *Function) Invoke(t testing.TB, payload []byte) Result {
 		if got.id != next.id {
 			t.Fatalf("%s answered event %s, want %s", f.Name, got.id, next.id)
 		}
+		answers.Event(payload, got.payload)
 		return Result{Failed: got.kind != "response", Payload: got.payload}
 	case <-f.exited:
 		t.Fatalf("%s is gone: %v", f.Name, f.state)

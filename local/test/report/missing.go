@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync"
 	"testing"
+
+	"latchkey/local/answers"
 )
 
 // printed has the messages that standard error has.
@@ -22,5 +24,6 @@ func Missing(t testing.TB, message string) {
 	if _, isPrinted := printed.LoadOrStore(message, true); !isPrinted {
 		fmt.Fprintln(os.Stderr, message+"; tests that need it are skipped")
 	}
+	answers.Skip(message)
 	t.Skip(message)
 }

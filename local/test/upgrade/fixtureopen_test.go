@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"latchkey/local/answers"
 	"latchkey/local/gateway"
 	"latchkey/local/test/awstest"
 	"latchkey/local/test/redistest"
@@ -84,7 +85,7 @@ func (o *opened) gateway() http.Handler {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	return g
+	return answers.Record(g)
 }
 
 var capital = regexp.MustCompile(`\B[A-Z]`)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/local/answers"
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 )
@@ -68,7 +69,7 @@ func (d deployment) start(t *testing.T, v version) *server {
 	s.url = fmt.Sprintf("http://127.0.0.1:%d", port)
 	s.process = exec.Command(v.binary)
 	s.process.Dir = v.source
-	s.process.Env = slices.Concat(d.variables, []string{fmt.Sprint("PORT=", port)})
+	s.process.Env = slices.Concat(d.variables, answers.Environment(), []string{fmt.Sprint("PORT=", port)})
 	s.process.Stderr = &s.log
 	out, err := s.process.StdoutPipe()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"latchkey/local/answers"
 	"latchkey/local/test/evm"
 	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
@@ -124,7 +126,7 @@ func startServer(t *testing.T, binary, rpc string, variables []string) string {
 		fmt.Sprintf(`ETHEREUM_RPC={"%d":[%q]}`, evm.Chain, rpc), "WALLET_RECHECK_MINUTES=0.0001",
 		"ADMIN_ADDRESSES=" + evm.AddressOf(admin).Hex(), "MAX_CONCURRENT_SESSIONS=3",
 		"RATE_LIMIT_NONCE_PER_MINUTE=0", "RATE_LIMIT_LOGIN_PER_MINUTE=0", "RATE_LIMIT_REFRESH_PER_MINUTE=0",
-	}, variables...)
+	}, slices.Concat(answers.Environment(), variables)...)
 	var log lambdatest.Output
 	command.Stderr = &log
 	t.Cleanup(func() { wantNoDefects(t, log.String()) })
