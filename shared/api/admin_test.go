@@ -64,7 +64,7 @@ func TestSetRoles_refuses(t *testing.T) {
 	roles := map[string]api.Role{"editor": {}}
 	var long []string
 	for i := range 12 {
-		role := fmt.Sprintf("%02d-%s", i, strings.Repeat("x", 25))
+		role := fmt.Sprintf("x%02d-%s", i, strings.Repeat("x", 24))
 		roles[role], long = api.Role{}, append(long, role)
 	}
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {

@@ -275,10 +275,10 @@ func TestHeaders(t *testing.T) {
 		"400": c.login("{").wants(400, badRequest), "401": c.profile(bearer("x")).wants(401, "invalid_token"),
 		"403": c.login(map[string]any{"message": "", "signature": ""}).wants(403, "origin_not_allowed"), "413": c.login(strings.Repeat(" ", 40000)).wants(413, "too_large"),
 		"415": c.login("x", with("Content-Type", "text/plain")).wants(415, "unsupported_media_type"),
-		"404": serve(t, w.api.Login(), request("GET", "/", "")).wants(404, "not_found"),
+		"404": serve(t, w.api.Login(), request("GET", "/auth/login", "")).wants(404, "not_found"),
 		"204": c.logout(nil).wants(204, ""),
 	}
-	r := request("POST", "/", "")
+	r := request("POST", "/auth/login", "")
 	r.Body = panicking{}
 	answers["500"] = serve(t, w.api.Login(), r).wants(500, "internal")
 	own.Mini.Close()

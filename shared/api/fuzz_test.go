@@ -22,14 +22,14 @@ func FuzzBody(f *testing.F) {
 	edge := api.New(w.cfg, w.store, discard(), w.clock.now)
 	login, refresh, logout := edge.Login(), edge.Refresh(), edge.Logout()
 	f.Fuzz(func(t *testing.T, body string) {
-		for _, h := range []http.Handler{login, refresh, logout} {
-			got := serve(t, h, request("POST", "/", body))
+		for path, h := range map[string]http.Handler{"/auth/login": login, "/auth/refresh": refresh, "/auth/logout": logout} {
+			got := serve(t, h, request("POST", path, body))
 			if got.status < 400 || got.status >= 500 || got.code() == "" {
 				t.Errorf("%q was answered %d %s", body, got.status, got.body)
 			}
 		}
 		// With nothing presented, 401 means that the body was taken.
-		if taken := serve(t, logout, request("POST", "/", body)); taken.status == 401 && body != "" {
+		if taken := serve(t, logout, request("POST", "/auth/logout", body)); taken.status == 401 && body != "" {
 			var fields map[string]any
 			if err := json.Unmarshal([]byte(body), &fields); err != nil || len(fields) > 2 {
 				t.Errorf("%q was taken for %v, %v", body, fields, err)
@@ -47,18 +47,18 @@ func FuzzCredentials(f *testing.F) {
 	edge := api.New(w.cfg, w.store, discard(), w.clock.now)
 	profile, refresh, logout, nonce := edge.Profile(), edge.Refresh(), edge.Logout(), edge.Nonce()
 	f.Fuzz(func(t *testing.T, authorization, cookie, query string) {
-		send := func(h http.Handler, method string) answer {
-			r := request(method, "/", "")
+		send := func(h http.Handler, method, path string) answer {
+			r := request(method, path, "")
 			r.URL.RawQuery = query
 			r.Header = http.Header{"Authorization": {authorization}, "Cookie": {cookie}, "Origin": {origin}}
 			return serve(t, h, r)
 		}
-		for _, got := range []answer{send(profile, "GET"), send(refresh, "POST"), send(logout, "POST")} {
+		for _, got := range []answer{send(profile, "GET", "/api/profile"), send(refresh, "POST", "/auth/refresh"), send(logout, "POST", "/auth/logout")} {
 			if got.status != 400 && got.status != 401 {
 				t.Errorf("answered %d %s", got.status, got.body)
 			}
 		}
-		got := send(nonce, "GET")
+		got := send(nonce, "GET", "/auth/nonce")
 		if got.status != 200 && got.status != 400 {
 			t.Errorf("nonce answered %d %s", got.status, got.body)
 		}

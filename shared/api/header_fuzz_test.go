@@ -118,7 +118,7 @@ func FuzzOrigin(f *testing.F) {
 			ours = site == "same-origin"
 		}
 		send := func(cookies string) answer {
-			r := request("POST", "/", "")
+			r := request("POST", "/auth/logout", "")
 			r.Header = http.Header{"Origin": lines(origins), "Sec-Fetch-Site": lines(site), "Cookie": {cookies}}
 			return serve(t, logout, r)
 		}
@@ -154,7 +154,7 @@ func FuzzPresented(f *testing.F) {
 	profile := api.New(w.cfg, w.store, discard(), w.clock.now).Profile()
 	tokens := strings.NewReplacer("TOKENB", w.token(session.Bearer), "TOKENC", w.token(session.Cookie))
 	f.Fuzz(func(t *testing.T, authorization, cookie string) {
-		r := request("GET", "/", "")
+		r := request("GET", "/api/profile", "")
 		r.Header = http.Header{"Authorization": lines(tokens.Replace(authorization)), "Cookie": lines(tokens.Replace(cookie))}
 		got := serve(t, profile, r)
 		if got.status != 200 && got.status != 400 && got.status != 401 {

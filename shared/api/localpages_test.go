@@ -203,7 +203,10 @@ func TestLocalPages_sameOrigin(t *testing.T) {
 func TestOnlyLocalHosts(t *testing.T) {
 	w := localWorld(t, "")
 	served := 0
-	h := w.api.OnlyLocalHosts(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ }))
+	h := w.api.OnlyLocalHosts(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		served++
+		w.api.Nonce().ServeHTTP(rw, r)
+	}))
 	ask := func(host string) answer {
 		r := request("GET", "/auth/nonce", "")
 		r.Host = host
@@ -227,7 +230,7 @@ func TestOnlyLocalHosts(t *testing.T) {
 		t.Error("another host is served")
 	}
 	lines := w.lines("request")
-	if len(lines) != 6 || lines[1]["code"] != "misdirected_request" || !strings.Contains(lines[1]["problem"].(string), `"evil.example:3000"`) {
+	if len(lines) != 11 || lines[6]["code"] != "misdirected_request" || !strings.Contains(lines[6]["problem"].(string), `"evil.example:3000"`) {
 		t.Errorf("logged %v", lines)
 	}
 }

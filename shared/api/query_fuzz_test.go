@@ -155,7 +155,7 @@ func FuzzNonceQuery(f *testing.F) {
 	nonce := api.New(w.cfg, w.store, discard(), w.clock.now).Nonce()
 	policy := siwe.Policy{Domains: w.cfg.Domains, ChainIDs: w.cfg.ChainIDs, Statement: w.cfg.Statement, MaxAge: time.Minute, MaxAhead: time.Minute}
 	f.Fuzz(func(t *testing.T, query, from string) {
-		r := request("GET", "/", "")
+		r := request("GET", "/auth/nonce", "")
 		r.URL.RawQuery = query
 		r.Header.Set("Origin", from)
 		got := serve(t, nonce, r)
@@ -203,7 +203,7 @@ func FuzzPreLogin(f *testing.F) {
 	w := newWorld(f, redistest.Embedded(f))
 	nonce := api.New(w.cfg, w.store, discard(), w.clock.now).Nonce()
 	f.Fuzz(func(t *testing.T, value string) {
-		r := request("GET", "/", "")
+		r := request("GET", "/auth/nonce", "")
 		r.Header = http.Header{"Cookie": {"__Host-prelogin=" + value}}
 		got := serve(t, nonce, r)
 		if got.status != 200 {

@@ -56,12 +56,15 @@ func TestRoles(t *testing.T) {
 	})
 }
 
+// roleOf is the name of a role that has one permission.
+func roleOf(permission string) string { return strings.ReplaceAll(permission, ":", "-") }
+
 // Each admin route opens to whoever has its permission and to nobody else.
 func TestRoles_onePermissionEach(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		roles := map[string]api.Role{}
 		for _, p := range allPermissions {
-			roles[p.(string)] = api.Role{Permissions: []string{p.(string)}}
+			roles[roleOf(p.(string))] = api.Role{Permissions: []string{p.(string)}}
 		}
 		w, root := adminWorld(t, r, func(w *world) { w.cfg.Roles = roles })
 		admin, c, alice := w.script(), w.script(), newAccount(t)
@@ -71,7 +74,7 @@ func TestRoles_onePermissionEach(t *testing.T) {
 			admin.setRoles(alice, role).wants(200, "")
 			for _, p := range protectedRoutes {
 				got := c.do(p)
-				if opened := got.code() != "forbidden"; p.permission != "" && opened != (p.permission == role) || got.status >= 500 {
+				if opened := got.code() != "forbidden"; p.permission != "" && opened != (roleOf(p.permission) == role) || got.status >= 500 {
 					t.Errorf("with %s %s answers %d %s", role, p, got.status, got.body)
 				}
 				if p.method == "DELETE" && p.path == "/api/profile" {
@@ -148,20 +151,27 @@ func TestRoles_demoted(t *testing.T) { // attack case 48
 	})
 }
 
-// An admin can end its own sessions by the route that ends everybody's.
+// An admin can end its own sessions, and erase its own account, by the routes that do so for everybody's. Its cookies are
+// deleted.
 func TestRoles_adminEndsOwnSessions(t *testing.T) { // attack case 48
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
 		own, other := w.browser(), w.script()
 		own.signIn(root)
 		other.signIn(root)
+		forgets := func(got answer) {
+			t.Helper()
+			if cookie := got.cookies()["__Host-session"]; cookie == nil || cookie.MaxAge >= 0 {
+				t.Errorf("the cookie stays: %v", got.header["Set-Cookie"])
+			}
+		}
 		got := own.ask("DELETE", "/api/admin/users/"+root.address.Hex()+"/sessions", nil).wants(200, "")
 		equal(t, "ended", got.at("ended"), 2.0)
-		if cookie := got.cookies()["__Host-session"]; cookie == nil || cookie.MaxAge >= 0 {
-			t.Errorf("the cookie stays: %v", got.header["Set-Cookie"])
-		}
+		forgets(got)
 		equal(t, "reason", other.profile().wants(401, "session_ended").at("reason"), "revoked_by_admin")
 		own.profile().wants(401, "no_credentials")
+		own.signIn(root)
+		forgets(own.ask("DELETE", "/api/admin/users/"+root.address.Hex(), nil).wants(204, ""))
 	})
 }
 
@@ -255,7 +265,7 @@ func (w *world) makeAdmin(a account) {
 	edge := api.New(cfg, w.store, discard(), w.clock.now)
 	root := w.script()
 	root.signIn(a)
-	r := request("PUT", "/", `{"roles":["admin"]}`)
+	r := request("PUT", "/api/admin/users/"+a.address.Hex()+"/roles", `{"roles":["admin"]}`)
 	r.SetPathValue("address", a.address.Hex())
 	r.Header.Set("Authorization", "Bearer "+root.access)
 	serve(w.t, edge.SetRoles(), r).wants(200, "")
@@ -301,13 +311,20 @@ func TestRoles_adminHasConfiguredPermissions(t *testing.T) {
 
 // The stored roles of an account may have 255 bytes, and no more.
 func TestSetRoles_length(t *testing.T) {
-	long, longer := strings.Repeat("a", 255-len("editor,")), strings.Repeat("b", 256-len("editor,"))
+	long := []string{"a" + strings.Repeat("x", 255-7*33-1)} // with seven more and their commas
+	for i := range 7 {
+		long = append(long, strings.Repeat(string(rune('b'+i)), 32))
+	}
+	longer := append([]string{long[0] + "x"}, long[1:]...)
 	w, root := adminWorld(t, redistest.Embedded(t), func(w *world) {
-		w.cfg.Roles = map[string]api.Role{"editor": {}, long: {}, longer: {}}
+		w.cfg.Roles = map[string]api.Role{}
+		for _, role := range append(long, longer[0]) {
+			w.cfg.Roles[role] = api.Role{}
+		}
 	})
 	c := w.script()
 	c.signIn(root)
 	alice := newAccount(t)
-	c.setRoles(alice, "editor", long).wants(200, "")
-	c.setRoles(alice, "editor", longer).wants(400, badRequest)
+	c.setRoles(alice, long...).wants(200, "")
+	c.setRoles(alice, longer...).wants(400, badRequest)
 }

@@ -391,6 +391,9 @@ func TestHealth_asMonitorsAsk(t *testing.T) {
 	}
 	// A token stays out of every log, and only health is asked this way.
 	serve(t, w.api.Health(), request("GET", "/health?access_token=1", "")).wants(400, "invalid_request")
+	if got := serve(t, w.api.Health(), request("HEAD", "/health?access_token=1", "")); got.status != 400 || got.body != "" {
+		t.Errorf("HEAD /health with a token is answered %d %s", got.status, got.body)
+	}
 	serve(t, w.api.Health(), request("POST", "/health", "")).wants(404, "not_found")
 	if got := serve(t, w.api.Nonce(), request("HEAD", "/auth/nonce", "")); got.status != 404 || got.body != "" {
 		t.Errorf("HEAD /auth/nonce is answered %d %s", got.status, got.body)

@@ -521,10 +521,10 @@ func TestMethods_pastTheGateway(t *testing.T) {
 			}
 		}
 	}
-	if got := serve(t, w.api.Login(), request("GET", "/", "")); got.code() != "not_found" {
+	if got := serve(t, w.api.Login(), request("GET", "/auth/login", "")); got.code() != "not_found" {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	if got := serve(t, w.api.Profile(), request("POST", "/", "")); got.code() != "not_found" {
+	if got := serve(t, w.api.Profile(), request("POST", "/api/profile", "")); got.code() != "not_found" {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
@@ -539,7 +539,7 @@ func TestRequestID(t *testing.T) { // attack case 33
 			{"JKJaXmPLvHcESHA=", true}, {"a_b-c", true}, {strings.Repeat("x", 128), true},
 			{strings.Repeat("x", 129), false}, {"", false}, {"a\r\nSet-Cookie: x=1", false}, {"a b", false}, {"é", false}, {`a"b`, false}, {"a\n", false},
 		} {
-			sent := request("GET", "/", "")
+			sent := request("GET", "/api/profile", "")
 			sent.Header.Set("X-Request-Id", "from-the-client")
 			got := serveAs(t, w.api.Profile(), sent, tt.given)
 			id := got.header.Get("X-Request-Id")
@@ -548,7 +548,7 @@ func TestRequestID(t *testing.T) { // attack case 33
 			}
 			equal(t, "requestId", got.text("requestId"), id)
 		}
-		one, other := serveAs(t, w.api.Profile(), request("GET", "/", ""), ""), serveAs(t, w.api.Profile(), request("GET", "/", ""), "")
+		one, other := serveAs(t, w.api.Profile(), request("GET", "/api/profile", ""), ""), serveAs(t, w.api.Profile(), request("GET", "/api/profile", ""), "")
 		if one.header.Get("X-Request-Id") == other.header.Get("X-Request-Id") {
 			t.Error("two requests have one id")
 		}
