@@ -1,4 +1,4 @@
-// Package answers collects the HTTP answers that tests see, for the judgement
+// Package answers collects the HTTP answers that tests see, for the comparison
 // of local/test/openapi.
 //
 // If the environment variable ANSWERS names a folder, each process appends one
@@ -32,7 +32,8 @@ type Answer struct {
 	// Package is the import path of the package whose test saw it.
 	Package string `json:"package"`
 	Method  string `json:"method,omitempty"`
-	// Path is the path as it was sent, without the query.
+	// Path is the path as it was sent, without the query, or that of the route of
+	// an event.
 	Path   string `json:"path,omitempty"`
 	Status int    `json:"status,omitempty"`
 	// Header is that of the answer.
@@ -96,7 +97,7 @@ func (c *collector) add(a Answer) {
 	}
 	c.seen[key] = true
 	if err := c.write(a); err != nil {
-		// The judgement must not pass because nothing could be written.
+		// The comparison must not pass because nothing could be written.
 		panic(fmt.Errorf("collecting answers: %w", err))
 	}
 }

@@ -51,6 +51,9 @@ func collect() {
 		r := httptest.NewRequest("POST", "/api/state/a1?token=x", strings.NewReader(body))
 		h.ServeHTTP(httptest.NewRecorder(), r)
 	}
+	for _, path := range []string{"/api/admin/users/0xA1/block", "/api/admin/users/0xB2/block", "/api/admin/users/0xA1/unblock"} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", path, strings.NewReader("{}")))
+	}
 	nothing := httptest.NewRequest("GET", "/health", nil)
 	nothing.Header.Set("Nothing", "1")
 	h.ServeHTTP(httptest.NewRecorder(), nothing)
@@ -89,7 +92,7 @@ func run(t *testing.T, variables ...string) []answers.Answer {
 
 func TestCollect(t *testing.T) {
 	got := run(t)
-	if len(got) != 7 {
+	if len(got) != 9 {
 		t.Fatalf("%d answers: %+v", len(got), got)
 	}
 	for _, a := range got {
@@ -103,16 +106,16 @@ func TestCollect(t *testing.T) {
 		first.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%+v", first)
 	}
-	if empty := got[4]; empty.Method != "GET" || empty.Status != 200 || empty.Body != "" {
+	if empty := got[6]; empty.Method != "GET" || empty.Status != 200 || empty.Body != "" {
 		t.Errorf("%+v", empty)
 	}
-	event := got[5]
+	event := got[7]
 	if event.Status != 204 || event.Path != "/auth/login" || event.Sent != "{}" || event.SentType != "application/json" ||
 		event.Header.Get("X-Request-Id") != "1" || !slices.Equal(event.Header["Set-Cookie"], []string{"a=1", "b=2"}) {
 		t.Errorf("%+v", event)
 	}
-	if got[6].Skipped != "no chromium" || got[6].Status != 0 {
-		t.Errorf("%+v", got[6])
+	if got[8].Skipped != "no chromium" || got[8].Status != 0 {
+		t.Errorf("%+v", got[8])
 	}
 }
 

@@ -30,7 +30,8 @@ func Record(h http.Handler) http.Handler {
 		if into.status == 0 {
 			into.WriteHeader(http.StatusOK)
 		}
-		a.Status, a.Header, a.Body, a.Sent = into.status, into.header, into.body.String(), sent.String()
+		a.Status, a.Header = into.status, into.header
+		a.Body, a.Sent = into.body.String(), sent.String()
 		c.add(a)
 	})
 }
@@ -99,13 +100,10 @@ func (h recordingHandler) Invoke(ctx context.Context, payload []byte) ([]byte, e
 
 // event has what is needed of an event of an HTTP API, payload format 2.0.
 type event struct {
-	RawPath string            `json:"rawPath"`
-	Headers map[string]string `json:"headers"`
-	Body    string            `json:"body"`
-	Encoded bool              `json:"isBase64Encoded"`
-	Context struct {
-		HTTP struct{ Method, Path string } `json:"http"`
-	} `json:"requestContext"`
+	RouteKey string            `json:"routeKey"`
+	Headers  map[string]string `json:"headers"`
+	Body     string            `json:"body"`
+	Encoded  bool              `json:"isBase64Encoded"`
 }
 
 // response is what a function returns for an event.
@@ -124,11 +122,13 @@ func Event(payload, out []byte) {
 	var e event
 	var r response
 	if c == nil || json.Unmarshal(payload, &e) != nil || json.Unmarshal(out, &r) != nil ||
-		e.Context.HTTP.Method == "" || r.StatusCode == 0 {
+		!strings.Contains(e.RouteKey, " /") || r.StatusCode == 0 {
 		return
 	}
+	// API Gateway chose the function by the route: the path may be malformed.
+	method, path, _ := strings.Cut(e.RouteKey, " ")
 	a := Answer{
-		Method: e.Context.HTTP.Method, Path: e.RawPath, Status: r.StatusCode,
+		Method: method, Path: path, Status: r.StatusCode,
 		Header: http.Header{}, Body: decoded(r.Body, r.Encoded), Sent: decoded(e.Body, e.Encoded),
 	}
 	for name, value := range e.Headers {

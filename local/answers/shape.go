@@ -12,7 +12,7 @@ import (
 // shape returns a text that is the same for answers that are not distinct.
 func (a Answer) shape() string {
 	var b strings.Builder
-	fmt.Fprintln(&b, a.Method, form(a.Path), a.Status, form(a.SentType), a.Skipped)
+	fmt.Fprintln(&b, a.Method, formOfPath(a.Path), a.Status, form(a.SentType), a.Skipped)
 	for _, name := range slices.Sorted(maps.Keys(a.Header)) {
 		fmt.Fprintln(&b, name, len(a.Header[name]), form(strings.Join(a.Header[name], "\n")))
 	}
@@ -21,6 +21,15 @@ func (a Answer) shape() string {
 		fmt.Fprintln(&b, formOfBody(a.Sent))
 	}
 	return b.String()
+}
+
+// formOfPath keeps the segments that can be part of a route.
+func formOfPath(path string) string {
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		segments[i] = form(segment)
+	}
+	return strings.Join(segments, "/")
 }
 
 func formOfBody(text string) string {
@@ -56,8 +65,8 @@ func formOf(value any) string {
 	return fmt.Sprintf("%T", value)
 }
 
-// form keeps a short text in small letters, such as a code. Of any other it keeps
-// which kinds of words come in which order.
+// form keeps a short text in small letters, such as a code. Of any other it
+// keeps which kinds of words come in which order.
 func form(text string) string {
 	if len(text) <= 32 && code.MatchString(text) {
 		return text

@@ -120,7 +120,7 @@ func newWorldOn(t testing.TB, r redistest.Redis, rdb redis.UniversalClient, chan
 	w.cfg.SessionLimit = w.opts.SessionLimit
 	w.store = session.NewStore(rdb, ring, w.opts, w.clock.now)
 	w.api = api.New(w.cfg, w.store, log, w.clock.now)
-	w.server = httptest.NewTLSServer(answers.Record(w.gateway()))
+	w.server = httptest.NewTLSServer(w.gateway())
 	t.Cleanup(w.server.Close)
 	return w
 }
@@ -151,7 +151,7 @@ func (w *world) routes() map[string]http.Handler {
 func (w *world) gateway() http.Handler {
 	routes := w.routes()
 	var serial atomic.Int64
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	return answers.Record(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		route, values := match(routes, r)
 		if route == "" {
 			rw.WriteHeader(http.StatusNotFound)
@@ -172,7 +172,7 @@ func (w *world) gateway() http.Handler {
 			return
 		}
 		routes[route].ServeHTTP(rw, r)
-	})
+	}))
 }
 
 // match finds the route of a request and its path values; empty where there is none.

@@ -20,6 +20,7 @@ import (
 	"latchkey/shared/authorizer"
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
+	"latchkey/shared/lambdahttp"
 	"latchkey/shared/token"
 )
 
@@ -64,7 +65,7 @@ func newHot(b testing.TB, variables ...string) hot {
 
 // serves is the function of a route.
 func (h hot) serves(route func(*api.API) http.Handler) lambda.Handler {
-	return h.service.WithKeyRefresh(newHandler(route(h.service.API), host))
+	return h.service.WithKeyRefresh(lambdahttp.NewHandler(route(h.service.API), host))
 }
 
 // authorizes is the authorizer.

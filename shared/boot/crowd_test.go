@@ -87,7 +87,7 @@ func newCrowd(t *testing.T, admins []*caller) *crowd {
 }
 
 // routedMain matches the main of a function that has a route.
-var routedMain = regexp.MustCompile(`serves (.+)\.\n(?s:.*)boot\.Run(?:WithVerifier)?\(\(\*api\.API\)\.(\w+)[,)]`)
+var routedMain = regexp.MustCompile(`serves (\S+ \S+)(?: and HEAD \S+)?\.\n(?s:.*)boot\.Run(?:WithVerifier)?\(\(\*api\.API\)\.(\w+)[,)]`)
 
 // build makes each function that has a route, as its main does.
 func (w *crowd) build() {
