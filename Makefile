@@ -47,9 +47,11 @@ test: ## run all tests, with the race detector
 	else \
 		$(install_packages) || echo "npm ci failed in client; tests of wallets in JavaScript and of the client are skipped, in CI they fail"; \
 	fi
-	go test -race -shuffle=on -timeout 30m ./shared/session ./... # the longest first
+	@rm -rf build/test/answers && mkdir -p build/test/answers
+	ANSWERS="$(CURDIR)/build/test/answers" go test -count=1 -race -shuffle=on -timeout 30m ./shared/session ./... # the longest first
 	@cat build/test/reports/*.txt
 	@$(test_client)
+	@go run ./local/test/openapi build/test/answers
 
 # Reports whether there is Node, as client/package.json requires it.
 has_node = { command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; } >/dev/null 2>&1
@@ -60,8 +62,9 @@ install_packages = { $(has_packages) || npm ci --prefix client --no-audit --no-f
 # In CI it fails without Node. What the tests print is shown if one fails.
 test_client = if test "$$CI" = true || { $(has_node) && $(has_packages); }; then \
 	echo "npm test --prefix client"; mkdir -p build/test; \
-	if FORCE_COLOR=0 npm test --prefix client >build/test/client.log 2>&1; then grep -E '^[^ ]+ pass [0-9]+$$' build/test/client.log; \
-	else cat build/test/client.log; exit 1; fi; fi
+	if ANSWERS="$(CURDIR)/build/test/answers" FORCE_COLOR=0 npm test --prefix client >build/test/client.log 2>&1; then grep -E '^[^ ]+ pass [0-9]+$$' build/test/client.log; \
+	else cat build/test/client.log; exit 1; fi; \
+	else echo '{"package":"latchkey/client","skipped":"no node found"}' >build/test/answers/client.jsonl; fi
 
 soak: ## use a cluster of each engine, for SOAK=10m in all, with a fault every second or two, and check every answer
 	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/test/faults -soak $(SOAK) && cat build/test/reports/soak-*.txt
