@@ -64,7 +64,7 @@ test_client = if test "$$CI" = true || { $(has_node) && $(has_packages); }; then
 	echo "npm test --prefix client"; mkdir -p build/test; \
 	if ANSWERS="$(CURDIR)/build/test/answers" FORCE_COLOR=0 npm test --prefix client >build/test/client.log 2>&1; then grep -E '^[^ ]+ pass [0-9]+$$' build/test/client.log; \
 	else cat build/test/client.log; exit 1; fi; \
-	else echo '{"package":"latchkey/client","skipped":"no node found"}' >build/test/answers/client.jsonl; fi
+	else mkdir -p build/test/answers && echo '{"package":"latchkey/client","skipped":"no node found"}' >build/test/answers/client.jsonl; fi
 
 soak: ## use a cluster of each engine, for SOAK=10m in all, with a fault every second or two, and check every answer
 	go test -count=1 -timeout 0 -run '^TestSoak$$' ./local/test/faults -soak $(SOAK) && cat build/test/reports/soak-*.txt
