@@ -79,7 +79,7 @@ build: ## compile every function for both architectures into build/<architecture
 	done; done
 
 lint: ## check formatting, Go, the client's types, both templates (cfn-lint, for every CacheMode, a durable one and contract wallets) and the shell files
-	@unformatted=$$(gofmt -l client/*.go functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l client/*.go docs functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
 	@$(has_node) || { echo "node 20 and npm are needed: apt-get install nodejs npm"; exit 1; }

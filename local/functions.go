@@ -6,11 +6,12 @@ import (
 	"latchkey/shared/api"
 )
 
-// The functions that have no route. A schedule calls one, and the other guards
-// other APIs.
+// The functions that serve no route of [api.API]. A schedule calls one, one
+// guards other APIs, and one serves the description of this API.
 const (
-	sweeper = "SweepSessionsFunction"
-	guard   = "AuthorizerFunction"
+	sweeper     = "SweepSessionsFunction"
+	guard       = "AuthorizerFunction"
+	description = "GetOpenapiFunction"
 )
 
 // handlers maps the logical id of each function of the template to its route.

@@ -112,6 +112,20 @@ import (
 func main() { boot.RunWithVerifier((*api.API).%s, verifierclient.New) }
 `
 
+// describingMain is the main of the function that serves the description of the
+// API. It needs nothing that boot sets up.
+const describingMain = `// Command get-openapi serves GET /openapi.json and HEAD /openapi.json.
+package main
+
+import (
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"latchkey/shared/openapi"
+)
+
+func main() { lambda.Start(openapi.Handler{}) }
+`
+
 // unrouted has the mains of the functions without a route. The local server
 // calls the one with a schedule, and the authorizer.
 var unrouted = map[string]string{
@@ -174,7 +188,8 @@ func TestLayout_unrouted(t *testing.T) {
 
 func TestLayout_functions(t *testing.T) {
 	declared := routed(t)
-	same(t, "template.yaml", slices.Collect(maps.Keys(declared)), "local/functions.go", slices.Collect(maps.Keys(handlers)))
+	served := slices.Collect(maps.Keys(handlers))
+	same(t, "template.yaml", slices.Collect(maps.Keys(declared)), "local/functions.go", append(served, description))
 	var folders []string
 	for id := range unrouted {
 		folders = append(folders, folderOf(id))
@@ -184,13 +199,18 @@ func TestLayout_functions(t *testing.T) {
 			t.Errorf("%s has a route and a schedule", id)
 		}
 		folders = append(folders, folderOf(id))
-		handler := runtime.FuncForPC(reflect.ValueOf(handlers[id]).Pointer()).Name()
-		handler = handler[strings.LastIndex(handler, ".")+1:]
-		text := mainText
-		if slices.Contains(verifying, folderOf(id)) {
-			text = verifyingText
+		want := describingMain
+		routes := strings.Join(routesOf(t, id, f), " and ")
+		if id != description {
+			handler := runtime.FuncForPC(reflect.ValueOf(handlers[id]).Pointer()).Name()
+			text := mainText
+			if slices.Contains(verifying, folderOf(id)) {
+				text = verifyingText
+			}
+			want = fmt.Sprintf(text, folderOf(id), routes, handler[strings.LastIndex(handler, ".")+1:])
+		} else if routes != "GET /openapi.json and HEAD /openapi.json" {
+			t.Errorf("%s has the routes %s", id, routes)
 		}
-		want := fmt.Sprintf(text, folderOf(id), strings.Join(routesOf(t, id, f), " and "), handler)
 		if got := read(t, "functions/"+folderOf(id)+"/main.go"); got != want {
 			t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(id), got, want)
 		}
@@ -348,6 +368,9 @@ var layers = []struct {
 	folder    string
 	forbidden []string
 }{
+	{"docs", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/secureheaders", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/openapi", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/siwe", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/lazyregexp", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/strictjson", slices.Concat(netHTTP, awsSDK, goRedis, system)},

@@ -33,6 +33,7 @@ import (
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
 	"latchkey/shared/lambdahttp"
+	"latchkey/shared/openapi"
 	"latchkey/shared/redisconn"
 	"latchkey/shared/session"
 	"latchkey/shared/verifierclient"
@@ -210,6 +211,8 @@ func functions(service *boot.Service, cfg config.Config) map[string]lambda.Handl
 	all := map[string]lambda.Handler{
 		sweeper: service.WithKeyRefresh(lambdahttp.Sweep(service.API.Sweep)),
 		guard:   service.WithKeyRefresh(authorizer.New(service.API, cfg.AuthorizerRules)),
+
+		description: openapi.Handler{},
 	}
 	for id, route := range handlers {
 		handler := lambdahttp.NewHandler(route(service.API), cfg.API.Domains[0])

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/shared/secureheaders"
 	"latchkey/shared/session"
 	"latchkey/shared/token"
 )
@@ -251,21 +252,13 @@ func requestID(info RequestInfo) string {
 	return rand.Text()
 }
 
-// secureHeaders are the headers that helmet sets for an API, and one that
-// forbids all caching. All answers share the values. That is safe because
-// [http.Header.Add] copies a value list that is full.
-var secureHeaders = http.Header{
-	"Cache-Control":                     {"no-store"},
-	"Content-Security-Policy":           {"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
-	"Cross-Origin-Opener-Policy":        {"same-origin"},
-	"Cross-Origin-Resource-Policy":      {"same-origin"},
-	"Origin-Agent-Cluster":              {"?1"},
-	"Referrer-Policy":                   {"no-referrer"},
-	"Strict-Transport-Security":         {"max-age=31536000; includeSubDomains"},
-	"X-Content-Type-Options":            {"nosniff"},
-	"X-Dns-Prefetch-Control":            {"off"},
-	"X-Download-Options":                {"noopen"},
-	"X-Frame-Options":                   {"DENY"},
-	"X-Permitted-Cross-Domain-Policies": {"none"},
-	"X-Xss-Protection":                  {"0"},
-}
+// secureHeaders are the headers of every answer, and one that forbids all
+// caching. All answers share the values. That is safe because [http.Header.Add]
+// copies a value list that is full.
+var secureHeaders = func() http.Header {
+	header := http.Header{"Cache-Control": {"no-store"}}
+	for name, value := range secureheaders.Values {
+		header[name] = []string{value}
+	}
+	return header
+}()

@@ -50,9 +50,8 @@ var functionNames = append([]string{"authorizer", "check-health", "get-profile",
 	"validate-session"},
 	memberFunctions()...)
 
-// others are functions that serve no route and no schedule. Each has a test of
-// its own.
-var others = []string{"rotate-keys", "verify-signature"}
+// others are functions that do not use Redis. Each has a test of its own.
+var others = []string{"get-openapi", "rotate-keys", "verify-signature"}
 
 // memberCall is a call of a function that wants a live session.
 type memberCall struct {

@@ -34,6 +34,8 @@ func environmentOf(name string) []string {
 	switch name {
 	case "rotate-keys":
 		return rotation
+	case "get-openapi":
+		return nil
 	case "verify-signature":
 		return []string{`ETHEREUM_RPC={"1":["https://rpc.invalid"]}`}
 	}
