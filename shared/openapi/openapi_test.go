@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"latchkey/docs"
+	"latchkey/local/answers"
 	"latchkey/shared/openapi"
 	"latchkey/shared/secureheaders"
 )
@@ -28,7 +29,7 @@ func ask(t *testing.T, method string, headers map[string]string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	output, err := openapi.Handler{}.Invoke(t.Context(), payload)
+	output, err := answers.Handler(openapi.Handler{}).Invoke(t.Context(), payload)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,5 +84,5 @@ func compareAll(d *document, seen []answers.Answer) (problems, skipped []string)
 var packages = []string{
 	"latchkey/client", "latchkey/local", "latchkey/local/test/stack", "latchkey/local/test/upgrade",
 	"latchkey/local/test/wallets", "latchkey/shared/api", "latchkey/shared/boot",
-	"latchkey/shared/lambdahttp",
+	"latchkey/shared/lambdahttp", "latchkey/shared/openapi",
 }
