@@ -34,8 +34,12 @@ type Answer struct {
 	Method  string `json:"method,omitempty"`
 	// Path is the path as it was sent, without the query, or that of the route of
 	// an event.
-	Path   string `json:"path,omitempty"`
-	Status int    `json:"status,omitempty"`
+	Path string `json:"path,omitempty"`
+	// Query is the query as it was sent, and Asked has the headers of the request
+	// that the API reads beside its credentials: those of [RequestHeaders].
+	Query  string      `json:"query,omitempty"`
+	Asked  http.Header `json:"asked,omitempty"`
+	Status int         `json:"status,omitempty"`
 	// Header is that of the answer.
 	Header http.Header `json:"header,omitempty"`
 	Body   string      `json:"body,omitempty"`
@@ -45,6 +49,9 @@ type Answer struct {
 	// Skipped says why a test did not run. Such a line has no answer.
 	Skipped string `json:"skipped,omitempty"`
 }
+
+// RequestHeaders are the headers of a request that are collected.
+var RequestHeaders = []string{"If-Match", "If-None-Match", "X-Device-Id"}
 
 // collector writes the answers of this process.
 type collector struct {

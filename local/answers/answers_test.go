@@ -54,12 +54,16 @@ func collect() {
 	for _, path := range []string{"/api/admin/users/0xA1/block", "/api/admin/users/0xB2/block", "/api/admin/users/0xA1/unblock"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", path, strings.NewReader("{}")))
 	}
+	for _, body := range []string{`{"n":1,"is":true}`, `{"n":2,"is":true}`, `{"n":-1,"is":true}`, `{"n":1.5,"is":true}`, `{"n":1,"is":false}`} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/auth/ticket", strings.NewReader(body)))
+	}
 	nothing := httptest.NewRequest("GET", "/health", nil)
 	nothing.Header.Set("Nothing", "1")
 	h.ServeHTTP(httptest.NewRecorder(), nothing)
 
 	e := lambdatest.NewEvent("POST", "/auth/login")
 	e.Body, e.IsBase64Encoded, e.Headers["content-type"] = "e30=", true, "application/json"
+	e.RawQueryString, e.Headers["if-match"] = "ttl=5", `"a", "b"`
 	payload, _ := json.Marshal(e)
 	f := answers.Handler(function(`{"statusCode":204,"headers":{"x-request-id":"1"},"cookies":["a=1","b=2"]}`))
 	_, _ = f.Invoke(context.Background(), payload)
@@ -92,7 +96,7 @@ func run(t *testing.T, variables ...string) []answers.Answer {
 
 func TestCollect(t *testing.T) {
 	got := run(t)
-	if len(got) != 9 {
+	if len(got) != 13 {
 		t.Fatalf("%d answers: %+v", len(got), got)
 	}
 	for _, a := range got {
@@ -106,16 +110,19 @@ func TestCollect(t *testing.T) {
 		first.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%+v", first)
 	}
-	if empty := got[6]; empty.Method != "GET" || empty.Status != 200 || empty.Body != "" {
+	if empty := got[10]; empty.Method != "GET" || empty.Status != 200 || empty.Body != "" {
 		t.Errorf("%+v", empty)
 	}
-	event := got[7]
+	event := got[11]
 	if event.Status != 204 || event.Path != "/auth/login" || event.Sent != "{}" || event.SentType != "application/json" ||
 		event.Header.Get("X-Request-Id") != "1" || !slices.Equal(event.Header["Set-Cookie"], []string{"a=1", "b=2"}) {
 		t.Errorf("%+v", event)
 	}
-	if got[8].Skipped != "no chromium" || got[8].Status != 0 {
-		t.Errorf("%+v", got[8])
+	if event.Query != "ttl=5" || event.Asked.Get("If-Match") != `"a", "b"` || len(event.Asked) != 1 || first.Query != "token=x" {
+		t.Errorf("%+v, %+v", event, first)
+	}
+	if got[12].Skipped != "no chromium" || got[12].Status != 0 {
+		t.Errorf("%+v", got[12])
 	}
 }
 

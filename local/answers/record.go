@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -20,7 +21,10 @@ func Record(h http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Until it is written: a handler may change the request.
-		a := Answer{Method: r.Method, Path: pathOf(r), SentType: r.Header.Get("Content-Type")}
+		a := Answer{
+			Method: r.Method, Path: pathOf(r), Query: r.URL.RawQuery,
+			Asked: asked(r.Header), SentType: r.Header.Get("Content-Type"),
+		}
 		var sent bytes.Buffer
 		if r.Body != nil {
 			r.Body = tee{io.TeeReader(r.Body, &sent), r.Body}
@@ -42,6 +46,17 @@ func pathOf(r *http.Request) string {
 		return path
 	}
 	return r.URL.EscapedPath()
+}
+
+// asked returns those of a request's headers that are collected.
+func asked(header http.Header) http.Header {
+	found := http.Header{}
+	for _, name := range RequestHeaders {
+		if values := header.Values(name); len(values) > 0 {
+			found[name] = slices.Clone(values)
+		}
+	}
+	return found
 }
 
 // tee is the body of a request that is copied as it is read.
@@ -101,6 +116,7 @@ func (h recordingHandler) Invoke(ctx context.Context, payload []byte) ([]byte, e
 // event has what is needed of an event of an HTTP API, payload format 2.0.
 type event struct {
 	RouteKey string            `json:"routeKey"`
+	Query    string            `json:"rawQueryString"`
 	Headers  map[string]string `json:"headers"`
 	Body     string            `json:"body"`
 	Encoded  bool              `json:"isBase64Encoded"`
@@ -127,14 +143,14 @@ func Event(payload, out []byte) {
 	}
 	// API Gateway chose the function by the route: the path may be malformed.
 	method, path, _ := strings.Cut(e.RouteKey, " ")
-	a := Answer{
-		Method: method, Path: path, Status: r.StatusCode,
-		Header: http.Header{}, Body: decoded(r.Body, r.Encoded), Sent: decoded(e.Body, e.Encoded),
-	}
+	sent := http.Header{}
 	for name, value := range e.Headers {
-		if strings.EqualFold(name, "Content-Type") {
-			a.SentType = value
-		}
+		sent.Set(name, value)
+	}
+	a := Answer{
+		Method: method, Path: path, Query: e.Query, Asked: asked(sent), Status: r.StatusCode,
+		Header: http.Header{}, Body: decoded(r.Body, r.Encoded),
+		Sent: decoded(e.Body, e.Encoded), SentType: sent.Get("Content-Type"),
 	}
 	for name, value := range r.Headers {
 		a.Header.Set(name, value)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,8 +18,11 @@ func (a Answer) shape() string {
 		fmt.Fprintln(&b, name, len(a.Header[name]), form(strings.Join(a.Header[name], "\n")))
 	}
 	fmt.Fprintln(&b, formOfBody(a.Body))
-	if a.Status < 300 { // only of these the request counts
-		fmt.Fprintln(&b, formOfBody(a.Sent))
+	if a.Status < 400 { // only of these the request counts
+		fmt.Fprintln(&b, formOfBody(a.Sent), form(a.Query))
+		for _, name := range slices.Sorted(maps.Keys(a.Asked)) {
+			fmt.Fprintln(&b, name, form(strings.Join(a.Asked[name], "\n")))
+		}
 	}
 	return b.String()
 }
@@ -61,12 +65,15 @@ func formOf(value any) string {
 		return "[" + strings.Join(slices.Sorted(maps.Keys(forms)), ",") + "]"
 	case string:
 		return form(value)
+	case float64:
+		return fmt.Sprintf("number:%t:%t:%t", value < 0, value == 0, value == math.Trunc(value))
 	}
-	return fmt.Sprintf("%T", value)
+	return fmt.Sprint(value) // true, false or null
 }
 
 // form keeps a short text in small letters, such as a code. Of any other it
-// keeps which kinds of words come in which order.
+// keeps which kinds of words come in which order. Of a word that is neither
+// letters nor digits, such as an id, it keeps the length.
 func form(text string) string {
 	if len(text) <= 32 && code.MatchString(text) {
 		return text
@@ -78,7 +85,7 @@ func form(text string) string {
 		case letters.MatchString(w):
 			return "a"
 		}
-		return "x"
+		return fmt.Sprint("x", len(w))
 	})
 }
 
