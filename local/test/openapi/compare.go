@@ -53,8 +53,8 @@ func (c *comparison) look(a answers.Answer) {
 	switch {
 	case a.Method == http.MethodOptions, isOfGateway(a):
 		return // API Gateway answered, and no function
-	case !ok && a.Status == http.StatusNotFound && isProblem(a):
-		return // a function that API Gateway calls for another route alone
+	case !ok && a.Status == http.StatusNotFound && (isProblem(a) || a.Method == http.MethodHead):
+		return // a function that API Gateway calls for another route alone, or API Gateway
 	case !ok:
 		c.report("%s %s answered %d to %s, and the document has no such route: add it to %s",
 			a.Method, a.Path, a.Status, a.Package, page)
@@ -73,6 +73,9 @@ func (c *comparison) look(a answers.Answer) {
 	l.content(response)
 	if a.Status < 300 {
 		l.request(c.routes[route])
+	}
+	if a.Status < 400 { // with 304 for If-None-Match
+		l.parameters(c.routes[route])
 	}
 }
 
@@ -175,9 +178,18 @@ func (l *look) content(response string) {
 	if l.validate("the body", schema, value) {
 		l.see(schema, value)
 		if code := codeOf(l.answer); code != "" {
+			l.status()
 			l.seen[l.name+" "+code] = true
 			l.seen[response+" "+code] = true
 		}
+	}
+}
+
+// status compares the status that a problem names with that of the answer.
+func (l *look) status() {
+	status, has := bodyOf(l.answer)["status"]
+	if has && fmt.Sprint(status) != strconv.Itoa(l.answer.Status) {
+		l.report("the body has the status %v: it must be that of the answer, as in %s", status, page)
 	}
 }
 
@@ -217,7 +229,11 @@ func (l *look) request(route string) {
 		l.report("a request whose body is not JSON succeeded, against %s: %v", page, err)
 		return
 	}
-	l.validate("the body of the request", at(pointer, "content", media, "schema"), value)
+	l.seen[l.route+" "+media] = true
+	schema := at(pointer, "content", media, "schema")
+	if l.validate("the body of the request", schema, value) {
+		l.see(schema, value)
+	}
 }
 
 // validate reports what is wrong with a value, and whether it is valid.

@@ -4,9 +4,10 @@
 //
 // The folder has what local/answers collected. The command fails for each answer
 // that the document does not allow, and for each part of the document that no
-// answer has shown. It also fails if a package has collected nothing. If tests
-// were skipped because a program is missing, it says so, and does not ask for
-// what they would have shown. In CI nothing is skipped.
+// answer has shown. Of requests that succeeded it compares body and parameters,
+// in both directions too. It also fails if a package has collected nothing. If
+// tests were skipped because a program is missing, it says so, and does not ask
+// for what they would have shown. In CI nothing is skipped.
 //
 // What API Gateway answers itself is not compared, CORS preflights included. An
 // answer to HEAD has the content type of GET and no body, and one of 304 has

@@ -63,6 +63,14 @@ func seen(method, path string, status int, kind, body string) answers.Answer {
 	return answers.Answer{Package: "latchkey/x", Method: method, Path: path, Status: status, Header: header, Body: body}
 }
 
+// sent is a request to the small API that succeeded.
+func sent(kind, body string) answers.Answer {
+	a := seen("PUT", "/notes/1", 204, "", "")
+	a.Sent, a.SentType = body, kind
+	a.Query, a.Asked = "ttl=5", http.Header{"If-Match": {"*"}}
+	return a
+}
+
 const (
 	plain   = "application/json"
 	problem = "application/problem+json"
@@ -72,15 +80,15 @@ const (
 func complete() []answers.Answer {
 	note := seen("GET", "/notes/1", 200, plain, `{"text":"x","tags":[{"name":"a"}],"counts":{"1":2},"any":{"x":1},"ended":"2026-11-23T10:00:00.000Z"}`)
 	note.Header["Set-Cookie"] = []string{"a=1", "b=2"}
-	put := seen("PUT", "/notes/1", 204, "", "")
-	put.Sent, put.SentType = `{"text":"x"}`, plain+"; charset=utf-8"
+	put := sent(plain+"; charset=utf-8", `{"text":"x","tags":["a"]}`)
 	return []answers.Answer{
 		note, put,
 		seen("GET", "/notes/2", 200, plain, `{"deleted":true}`),
-		seen("GET", "/notes/3", 404, problem, `{"code":"not_found","detail":"x"}`),
+		seen("GET", "/notes/3", 404, problem, `{"code":"not_found","detail":"x","status":404}`),
 		seen("GET", "/notes/4", 404, problem, `{"code":"hidden"}`),
 		seen("GET", "/notes/4", 500, problem, `{"code":"internal"}`),
 		seen("HEAD", "/notes/1", 200, plain, ""),
+		seen("HEAD", "/unknown", 404, "", ""),
 		// What API Gateway answers itself, and what it would not ask a function.
 		{Method: "GET", Path: "/unknown", Status: 404, Body: `{"message":"Not Found"}`},
 		{Method: "GET", Path: "/notes/1", Status: 429, Body: `{"message":"Too Many Requests"}`},
@@ -121,6 +129,8 @@ func wantOne(t *testing.T, got []string, where, what string) {
 func TestCompare_weakenedDocument(t *testing.T) {
 	const (
 		note     = "/components/schemas/Note"
+		change   = "/components/schemas/Change"
+		put      = "/paths/~1notes~1{id}/put"
 		get      = "/paths/~1notes~1{id}/get"
 		code     = "/schema/allOf/1/properties/code"
 		codes    = get + "/responses/404/content/application~1problem+json" + code
@@ -153,7 +163,7 @@ func TestCompare_weakenedDocument(t *testing.T) {
 			"GET /notes/{id} 200", "counts.1: the document",
 		},
 		"no sent field": {
-			edit{note + "/properties", "text", nil},
+			edit{change + "/properties", "text", nil},
 			"PUT /notes/{id} 204: the body of the request", "text: the document",
 		},
 		"no header": {
@@ -174,6 +184,18 @@ func TestCompare_weakenedDocument(t *testing.T) {
 			edit{"/paths/~1notes~1{id}/put", "requestBody", nil},
 			"PUT /notes/{id} 204", "the content type",
 		},
+
+		"no parameter": {edit{put, "parameters", nil}, "PUT /notes/{id} 204", "the parameter ttl succeeded"},
+		"a parameter": {
+			edit{put, "parameters", []any{object{"name": "more", "in": "query", "schema": object{"type": "string"}}}},
+			"PUT /notes/{id} request", "no success had the parameter more",
+		},
+		"a sent field": {
+			edit{change + "/properties", "more", object{"type": "string"}},
+			"PUT /notes/{id} request", "no test saw the field more of /components/schemas/Change",
+		},
+		"a sent content type": {edit{put + "/requestBody/content", "text/plain", text},
+			"PUT /notes/{id} request", "no success had the content type text/plain"},
 
 		"a method": {edit{"/paths/~1notes~1{id}", "delete", object{"responses": object{"204": gone}}},
 			"DELETE /notes/{id} 204", "no test saw this status"},
@@ -214,9 +236,9 @@ func TestCompare_wrongAnswers(t *testing.T) {
 		return a
 	}
 	note := func() answers.Answer { return complete()[0] }
-	sent := func(kind, body string) answers.Answer {
-		a := seen("PUT", "/notes/1", 204, "", "")
-		a.Sent, a.SentType = body, kind
+	asked := func(query string, ifMatch ...string) answers.Answer {
+		a := sent(plain, `{"text":"x"}`)
+		a.Query, a.Asked = query, http.Header{"If-Match": ifMatch}
 		return a
 	}
 	for name, tt := range map[string]struct {
@@ -234,7 +256,7 @@ func TestCompare_wrongAnswers(t *testing.T) {
 		"code":                {seen("GET", "/notes/1", 404, problem, `{"code":"other"}`), "GET /notes/{id} 404", "code: value must be"},
 		"header":              {with(note(), "X-Powered-By", "x"), "GET /notes/{id} 200", "the header X-Powered-By"},
 		"header twice":        {with(note(), "X-Request-Id", "r1", "r2"), "GET /notes/{id} 200", "the header X-Request-Id is there 2 times"},
-		"value of a header":   {with(note(), "X-Request-Id", "x"), "GET /notes/{id} 200", "the header X-Request-Id: 'x' does not match"},
+		"value in an answer":  {with(note(), "X-Request-Id", "x"), "GET /notes/{id} 200", "the header X-Request-Id: 'x' does not match"},
 		"value of a cookie":   {with(note(), "Set-Cookie", "a=1", "c=1"), "GET /notes/{id} 200", "the header Set-Cookie: 'c=1' does not match"},
 		"a gateway's":         {seen("GET", "/notes/1", 404, plain, `{"message":"x"}`), "GET /notes/{id} 404", `the content type "application/json"`},
 		"no header":           {with(note(), "X-Request-Id"), "GET /notes/{id} 200", "the header X-Request-Id is missing"},
@@ -247,6 +269,13 @@ func TestCompare_wrongAnswers(t *testing.T) {
 		"request":             {sent(plain, `{"text":"x","more":1}`), "PUT /notes/{id} 204: the body of the request", "more: the document"},
 		"type of a request":   {sent("text/plain", `{"text":"x"}`), "PUT /notes/{id} 204", `the content type "text/plain"`},
 		"no request":          {sent("", ""), "PUT /notes/{id} 204", "without the required body"},
+		"no parameter":        {asked("more=1", "*"), "PUT /notes/{id} 204", "the parameter more succeeded"},
+		"value of a number":   {asked("ttl=0", "*"), "PUT /notes/{id} 204", "the parameter ttl: minimum: got 0, want 1"},
+		"no number":           {asked("ttl=+1", "*"), "PUT /notes/{id} 204", "the parameter ttl: got string, want integer"},
+		"broken query":        {asked("ttl=5;", "*"), "PUT /notes/{id} 204", "the query"},
+		"value of a header":   {asked("", ""), "PUT /notes/{id} 204", "the parameter If-Match: minLength"},
+		"no required header":  {asked(""), "PUT /notes/{id} 204", "without the parameter If-Match"},
+		"status in the body":  {seen("GET", "/notes/1", 404, problem, `{"code":"not_found","status":403}`), "GET /notes/{id} 404", "the status 403"},
 		"broken request":      {sent(plain, "{"), "PUT /notes/{id} 204", "not JSON"},
 	} {
 		t.Run(name, func(t *testing.T) { wantOne(t, problemsOf(small(t), append(complete(), tt.answer)), tt.where, tt.what) })

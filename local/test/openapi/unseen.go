@@ -101,6 +101,7 @@ func (c *comparison) wantAll() {
 				c.wantResponse(route+" "+status, response, status == "default")
 			}
 		}
+		c.wantRequest(route)
 	}
 }
 
