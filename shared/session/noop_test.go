@@ -59,6 +59,11 @@ func TestEnded_tokenWritesNothing(t *testing.T) {
 		_, err = w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{Actor: laptop.Actor()})
 		must(t, err)
 		w.clock.add(w.opts.Absolute)
+		for key := range w.dump() { // a rate limit is forgotten while the test runs
+			if ttl := w.rdb.PTTL(ctx, key).Val(); ttl > 0 && ttl < time.Minute {
+				must(t, w.rdb.Del(ctx, key).Err())
+			}
+		}
 		before := w.dump()
 		for _, client := range []session.Client{laptop, phone, elsewhere()} {
 			for _, old := range []session.Grant{g, next} {
