@@ -130,6 +130,9 @@ func TestSamLocal_cors(t *testing.T) {
 		_, api := s.one(t, "AWS::ApiGatewayV2::Api")
 		expect(t, "CORS", api.at("Body", "x-amazon-apigateway-cors"), map[string]string{"allowOrigins": origins, "allowCredentials": "true"})
 		for id, f := range s.of("AWS::Lambda::Function") {
+			if id == describing { // it is told nothing
+				continue
+			}
 			expect(t, id, f.at("Environment", "Variables"), map[string]string{
 				"SIWE_DOMAINS": domains, "ALLOWED_ORIGINS": strings.NewReplacer(`["`, "", `","`, ",", `"]`, "").Replace(origins),
 			})

@@ -23,6 +23,7 @@ import (
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
 	"latchkey/shared/lambdahttp"
+	"latchkey/shared/openapi"
 )
 
 // opened is what a release has stored, and this version in this process on it.
@@ -77,7 +78,10 @@ func (o *opened) gateway() http.Handler {
 	functions := map[string]lambda.Handler{}
 	for id, f := range template.Functions {
 		functions[id] = lambdahttp.Sweep(o.service.API.Sweep) // the one without a route
-		if len(f.Routes) > 0 {
+		switch {
+		case id == "GetOpenapiFunction":
+			functions[id] = openapi.Handler{}
+		case len(f.Routes) > 0:
 			functions[id] = lambdahttp.NewHandler(o.handler(id), domain)
 		}
 	}
