@@ -577,7 +577,7 @@ func TestBackends_otherAnswers(t *testing.T) {
 	}))
 	defer elsewhere.Close()
 	answers := map[string]http.HandlerFunc{
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 302) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
 		"429":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
 		"201": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(201)
