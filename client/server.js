@@ -13,7 +13,7 @@ import { Fault, ask, refusalOf, sessionOf, tooLarge, twoTokens, unavailable } fr
  * @typedef {object} Incoming
  * @property {string | undefined} method
  * @property {(name: string) => string | undefined} header returns the values of
- *   a header, joined, or undefined if there is none
+ *   a header, joined, or undefined without one
  */
 
 /**

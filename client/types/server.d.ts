@@ -14,7 +14,7 @@ export type Incoming = {
     method: string | undefined;
     /**
      * returns the values of
-     * a header, joined, or undefined if there is none
+     * a header, joined, or undefined without one
      */
     header: (name: string) => string | undefined;
 };
