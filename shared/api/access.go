@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"slices"
 
 	"latchkey/shared/session"
@@ -71,6 +72,7 @@ func (x *exchange) open(rule sessionRule) error {
 	}
 	if err == nil {
 		x.concernsSession(x.access.Session.ID)
+		x.concerns(slog.Any("account", lazyText{x.access.User.Account}))
 	} else if id, unknown := x.api.store.SessionOf(x.r.Context(), text); unknown == nil {
 		x.concernsSession(id) // also if the session has ended
 	}

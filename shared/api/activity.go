@@ -26,7 +26,16 @@ type activityEvent struct {
 	Device    string `json:"device"`
 	Outcome   string `json:"outcome"`
 	Reason    string `json:"reason,omitempty"`
-	ActorID   string `json:"actorId,omitempty"` // only for admins, if another account asked
+	activitySubject
+}
+
+// activitySubject is what only admins see of an event: the account, and the
+// account that asked if that is another.
+type activitySubject struct {
+	UserID  string `json:"userId,omitempty"`
+	Account string `json:"account,omitempty"` // absent if it is not known
+	ActorID string `json:"actorId,omitempty"`
+	Actor   string `json:"actor,omitempty"` // absent if it is not known
 }
 
 // Activity serves GET /api/activity: one page of the events of the caller's
@@ -40,7 +49,7 @@ func (x *exchange) listActivity() (activityView, error) {
 }
 
 // UserActivity serves GET /api/admin/activity: one page of the events of the
-// account with a given address, newest first. It requires the permission
+// account that the query names, newest first. It requires the permission
 // audit:read.
 func (a *API) UserActivity() http.Handler {
 	return handle(a, route{
@@ -49,11 +58,10 @@ func (a *API) UserActivity() http.Handler {
 }
 
 func (x *exchange) listUserActivity() (activityView, error) {
-	account, err := token.ParseAccount(x.query.Get("address"))
-	if err != nil {
-		return activityView{}, invalid(err.Error())
+	if err := x.findAccount(x.query.Get("address")); err != nil {
+		return activityView{}, err
 	}
-	return x.activity(x.api.store.UserOf(account), adminEvent)
+	return x.activity(x.target.user, x.adminEvent)
 }
 
 // activity returns the requested page of an account's events, newest first.
@@ -78,11 +86,38 @@ func ownEvent(e session.Event) activityEvent {
 	if e.Actor.User != (token.UserID{}) {
 		e.Actor = session.Actor{}
 	}
-	return adminEvent(e)
+	return viewEvent(e)
 }
 
 // adminEvent renders an event completely.
-func adminEvent(e session.Event) activityEvent {
+func (x *exchange) adminEvent(e session.Event) activityEvent {
+	view := viewEvent(e)
+	view.UserID, view.Account = e.User.String(), accountText(x.accountOf(e.User))
+	if e.Actor.User != (token.UserID{}) {
+		view.ActorID, view.Actor = e.Actor.User.String(), accountText(x.actorOf(e))
+	}
+	return view
+}
+
+// actorOf returns the account that asked for a change, or zero if it is not
+// known.
+func (x *exchange) actorOf(e session.Event) token.Account {
+	if e.Actor.Account != (token.Account{}) {
+		return e.Actor.Account
+	}
+	return x.accountOf(e.Actor.User)
+}
+
+// accountText returns the text of an account, or "" if it is not known.
+func accountText(a token.Account) string {
+	if a == (token.Account{}) {
+		return ""
+	}
+	return a.String()
+}
+
+// viewEvent renders what everybody may see of an event.
+func viewEvent(e session.Event) activityEvent {
 	view := activityEvent{
 		V: activityVersion, ID: e.ID, Time: timestamp(e.Time), Type: e.Type.String(),
 		IP: ipText(e.Actor.IP), Device: e.Actor.Device, Outcome: e.Outcome(),
@@ -92,9 +127,6 @@ func adminEvent(e session.Event) activityEvent {
 	}
 	if e.Reason != 0 {
 		view.Reason = e.Reason.String()
-	}
-	if e.Actor.User != (token.UserID{}) {
-		view.ActorID = e.Actor.User.String()
 	}
 	return view
 }

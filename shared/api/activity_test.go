@@ -132,7 +132,9 @@ func TestActivity_ofAdmins(t *testing.T) {
 		w.log.Reset()
 		admin.setRoles(alice, "admin").wants(200, "")
 		e := w.last("roles.changed")
-		names(t, "the log's line", e, "time", "level", "msg", "type", "outcome", "userId", "actorId", "requestId", "ip", "device", "target", "roles")
+		names(t, "the log's line", e, "time", "level", "msg", "type", "outcome", "userId", "account", "actorId", "actor", "requestId", "ip", "device", "target", "roles")
+		equal(t, "account", e["account"], alice.address.Hex())
+		equal(t, "actor", e["actor"], root.address.Hex())
 		equal(t, "actorId", e["actorId"], rootID)
 		equal(t, "userId", e["userId"], c.profile().text("user", "id"))
 		equal(t, "target", e["target"], alice.address.Hex())
@@ -148,6 +150,11 @@ func TestActivity_ofAdmins(t *testing.T) {
 		equal(t, "ip in an admin's list", seen[0]["ip"], clientIP)
 		equal(t, "device in an admin's list", seen[0]["device"], "Chrome on macOS")
 		equal(t, "actorId", seen[0]["actorId"], rootID)
+		equal(t, "actor", seen[0]["actor"], root.address.Hex())
+		for _, e := range seen {
+			equal(t, "userId in an admin's list", e["userId"], c.profile().text("user", "id"))
+			equal(t, "account in an admin's list", e["account"], alice.address.Hex())
+		}
 		equal(t, "actorId of one's own", seen[1]["actorId"], nil)
 		next := admin.ask("GET", path+"&limit=1", nil).wants(200, "").text("next")
 		equal(t, "the next page", admin.ask("GET", path+"&limit=1&cursor="+next, nil).types(), []string{"login"})

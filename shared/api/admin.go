@@ -89,12 +89,33 @@ func (x *exchange) endUserSessions() (endedView, error) {
 }
 
 // readAccount reads the account that the path names.
-func (x *exchange) readAccount() error {
-	account, err := token.ParseAccount(x.r.PathValue("address"))
+func (x *exchange) readAccount() error { return x.findAccount(x.r.PathValue("address")) }
+
+// findAccount finds the account that a text names; see [token.ParseReference].
+// The account of an id is known only if it is the caller's or configured.
+func (x *exchange) findAccount(text string) error {
+	ref, err := token.ParseReference(text)
 	if err != nil {
 		return invalid(err.Error())
 	}
-	x.target.account, x.target.user = account, x.api.store.UserOf(account)
-	x.concerns(slog.String("target", account.String()))
+	x.concerns(slog.String("target", ref.String()))
+	if ref.Account != (token.Account{}) {
+		x.target.account, x.target.user = ref.Account, x.api.store.UserOf(ref.Account)
+		return nil
+	}
+	x.target.account, x.target.user = x.accountOf(ref.User), ref.User
 	return nil
+}
+
+// accountOf returns the account of a user id, or zero if this request does not
+// know it.
+func (x *exchange) accountOf(user token.UserID) token.Account {
+	switch user {
+	case x.access.User.ID:
+		return x.access.User.Account
+	case x.target.user:
+		return x.target.account
+	}
+	account, _ := x.api.configuredAdmin(user)
+	return account
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 type accountView struct {
@@ -29,7 +30,9 @@ func (x *exchange) getUser() (accountView, error) {
 	if err != nil {
 		return accountView{}, err
 	}
-	account.User.Account = x.target.account
+	if x.target.account != (token.Account{}) {
+		account.User.Account = x.target.account
+	}
 	return accountView{
 		User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
 		Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
@@ -66,7 +69,6 @@ func (x *exchange) setRoles(in rolesBody) (changedView, error) {
 	if err != nil {
 		return changedView{}, err
 	}
-	changed.Account = x.target.account
 	return changedView{x.viewUser(changed)}, nil
 }
 
@@ -105,14 +107,14 @@ func (a *API) BlockUser() http.Handler {
 }
 
 func (x *exchange) blockUser() (nothing, error) {
-	switch {
-	case x.target.account == x.access.User.Account:
+	user := x.target.user
+	if user == x.access.User.ID {
 		return nothing{}, fail(codeConflict, "you cannot block your own account")
-	case slices.Contains(x.api.cfg.Admins, x.target.account):
+	}
+	if _, configured := x.api.configuredAdmin(user); configured {
 		return nothing{}, fail(codeConflict,
 			"the configuration makes this address an admin: remove it there first")
 	}
-	user := x.target.user
 	return nothing{}, x.api.store.Block(x.r.Context(), user, x.change(user))
 }
 

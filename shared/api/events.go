@@ -49,10 +49,14 @@ func Audit(log *slog.Logger, enabled bool) func(context.Context, session.Event) 
 		if !enabled {
 			return
 		}
+		x, ok := ctx.Value(exchangeKey{}).(*exchange)
+		if ok && e.Account == (token.Account{}) {
+			e.Account = x.accountOf(e.User)
+		}
 		attrs := append([]slog.Attr{
 			slog.String("type", e.Type.String()), slog.String("outcome", e.Outcome()),
 		}, subjectOf(e)...)
-		if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		if ok {
 			attrs = append(attrs, x.origin()...)
 			attrs = append(attrs, x.aboutChange(e)...)
 		}
@@ -64,6 +68,9 @@ func Audit(log *slog.Logger, enabled bool) func(context.Context, session.Event) 
 // and the actor if that is another account.
 func subjectOf(e session.Event) []slog.Attr {
 	attrs := []slog.Attr{slog.String("userId", e.User.String())}
+	if account := accountText(e.Account); account != "" {
+		attrs = append(attrs, slog.String("account", account))
+	}
 	if e.Session.Session != [16]byte{} {
 		attrs = append(attrs, slog.String("sessionId", e.Session.String()))
 	}
@@ -72,6 +79,9 @@ func subjectOf(e session.Event) []slog.Attr {
 	}
 	if e.Actor.User != (token.UserID{}) {
 		attrs = append(attrs, slog.String("actorId", e.Actor.User.String()))
+	}
+	if actor := accountText(e.Actor.Account); actor != "" {
+		attrs = append(attrs, slog.String("actor", actor))
 	}
 	return attrs
 }
@@ -86,7 +96,7 @@ func (x *exchange) aboutChange(e session.Event) []slog.Attr {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(x.about), func(a slog.Attr) bool {
-		return a.Key == "userId" || a.Key == "sessionId"
+		return a.Key == "userId" || a.Key == "account" || a.Key == "sessionId"
 	})
 }
 

@@ -147,8 +147,8 @@ type exchange struct {
 
 // target is what the path of a request names; the rest is zero.
 type target struct {
-	account token.Account
-	user    token.UserID // of the same account
+	account token.Account // zero if it is not known
+	user    token.UserID  // of the same account
 	session token.ID
 	key     string // of state
 }

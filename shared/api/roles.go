@@ -74,11 +74,13 @@ func (x *exchange) permissions(roles []string) []string {
 // has when it is changed. For admins there is no condition.
 func (x *exchange) change(user token.UserID) session.Change {
 	caller := x.access.User
-	change := session.Change{Actor: x.actor(), KeepAdmin: len(x.api.cfg.Admins) == 0}
+	change := session.Change{
+		Actor: x.actor(), Account: x.accountOf(user), KeepAdmin: len(x.api.cfg.Admins) == 0,
+	}
 	if user == caller.ID {
 		return change
 	}
-	change.Actor.User = caller.ID
+	change.Actor.User, change.Actor.Account = caller.ID, caller.Account
 	if !x.isAdmin() {
 		change.Condition = func(stored []string) error {
 			return x.checkRank(slices.Concat(stored, x.configured(user)))
@@ -112,12 +114,21 @@ func (x *exchange) isAdmin() bool {
 // configured returns the roles that the configuration alone grants to an
 // account.
 func (x *exchange) configured(user token.UserID) []string {
-	for _, account := range x.api.cfg.Admins {
-		if x.api.store.UserOf(account) == user {
-			return x.api.granted(account)
-		}
+	if account, ok := x.api.configuredAdmin(user); ok {
+		return x.api.granted(account)
 	}
 	return nil
+}
+
+// configuredAdmin returns the account of a user id that the configuration makes
+// an admin, and whether there is one.
+func (a *API) configuredAdmin(user token.UserID) (token.Account, bool) {
+	for _, account := range a.cfg.Admins {
+		if a.store.UserOf(account) == user {
+			return account, true
+		}
+	}
+	return token.Account{}, false
 }
 
 // checkRank refuses roles that grant more than the caller has.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 // timestamp returns t as RFC 3339 in UTC, with exactly three digits of
@@ -81,9 +82,9 @@ func (x *exchange) viewSessions(all []session.Session) []sessionView {
 
 type userView struct {
 	ID          string   `json:"id"`
-	Address     string   `json:"address"`
-	Account     string   `json:"account"`
-	Wallet      string   `json:"wallet"`
+	Address     string   `json:"address,omitempty"` // these three are absent if only the id is known
+	Account     string   `json:"account,omitempty"`
+	Wallet      string   `json:"wallet,omitempty"`
 	Roles       []string `json:"roles"`
 	Permissions []string `json:"permissions"`
 	CreatedAt   string   `json:"createdAt,omitempty"`   // absent if the account never signed in
@@ -92,13 +93,15 @@ type userView struct {
 
 func (x *exchange) viewUser(u session.User) userView {
 	roles := x.roles(u)
-	address, account := u.Account.Names()
-	return userView{
-		ID: u.ID.String(), Address: address,
-		Account: account, Wallet: string(u.Account.Wallet()),
-		Roles: roles, Permissions: x.permissions(roles),
+	view := userView{
+		ID: u.ID.String(), Roles: roles, Permissions: x.permissions(roles),
 		CreatedAt: timestampOf(u.CreatedAt), LastLoginAt: timestampOf(u.LastLoginAt),
 	}
+	if u.Account != (token.Account{}) {
+		view.Address, view.Account = u.Account.Names()
+		view.Wallet = string(u.Account.Wallet())
+	}
+	return view
 }
 
 // grantView is the answer to a login, a step-up and a refresh. It has the

@@ -48,8 +48,12 @@ func (s *Store) Account(ctx context.Context, user token.UserID) (Account, error)
 		return Account{}, ErrNotFound // erased, or unblocked and never signed in
 	}
 	sessions, err := s.sessions(ctx, user, rec)
+	account := token.Account{}
+	if len(sessions) > 0 {
+		account = sessions[0].Account
+	}
 	return Account{
-		User: rec.user(user, token.Account{}), Sessions: sessions, BlockedAt: rec.blockedAt,
+		User: rec.user(user, account), Sessions: sessions, BlockedAt: rec.blockedAt,
 	}, err
 }
 

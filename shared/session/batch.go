@@ -112,5 +112,5 @@ func (w *sweeping) took(ctx context.Context, b *batch) {
 	w.done.Ended += len(emitted) / emittedSize
 	w.done.Damaged += int(r.Int(1))
 	w.leave(ctx, w.leftBy(emitted, nil))
-	b.more, b.err = r.Int(2), w.audit(ctx, emitted, Actor{})
+	b.more, b.err = r.Int(2), w.audit(ctx, emitted, transaction{})
 }

@@ -13,6 +13,9 @@ import (
 // Change says who changes an account, and when the change is refused.
 type Change struct {
 	Actor Actor
+	// Account is the account that is changed, or zero if the caller knows only
+	// its user id.
+	Account token.Account
 	// Condition decides from the account's roles whether it may be changed. Its
 	// error refuses the change and is returned. The change takes effect only if
 	// the account still has exactly those roles, so the decision holds at that
@@ -32,7 +35,7 @@ func (s *Store) SetRoles(
 	if len(text) > MaxRoles {
 		return User{}, ErrTooLarge
 	}
-	c := s.newAccountTransaction(user, change.Actor, text)
+	c := s.newAccountTransaction(user, change, text)
 	r, err := s.changeAccount(ctx, c, change, edit{script: rolesScript, demotes: !admin})
 	if err == nil && admin {
 		err = s.reconcileAdmin(ctx, user)
@@ -41,13 +44,13 @@ func (s *Store) SetRoles(
 		return User{}, err
 	}
 	rec, err := decodeRecord(r.Text(1))
-	return rec.user(user, token.Account{}), err
+	return rec.user(user, change.Account), err
 }
 
 // Block ends every session of an account and refuses its logins from then on.
 // An account that has never signed in can be blocked, too.
 func (s *Store) Block(ctx context.Context, user token.UserID, change Change) error {
-	c := s.newAccountTransaction(user, change.Actor, 1)
+	c := s.newAccountTransaction(user, change, 1)
 	_, err := s.changeAccount(ctx, c, change, edit{script: blockScript, demotes: true})
 	return err
 }
@@ -55,7 +58,7 @@ func (s *Store) Block(ctx context.Context, user token.UserID, change Change) err
 // Unblock lets an account sign in again. It is not an error if the account is
 // not blocked.
 func (s *Store) Unblock(ctx context.Context, user token.UserID, change Change) error {
-	c := s.newAccountTransaction(user, change.Actor, 0)
+	c := s.newAccountTransaction(user, change, 0)
 	r, err := s.commitIf(ctx, blockScript, c, change)
 	switch {
 	case err != nil:
@@ -73,7 +76,7 @@ func (s *Store) Unblock(ctx context.Context, user token.UserID, change Change) e
 // sessions until they would have expired. It is not an error if nothing is
 // stored of the account.
 func (s *Store) Erase(ctx context.Context, user token.UserID, change Change) error {
-	c := s.newAccountTransaction(user, change.Actor)
+	c := s.newAccountTransaction(user, change)
 	_, err := s.changeAccount(ctx, c, change,
 		edit{script: eraseScript, demotes: true, erases: true})
 	return err

@@ -39,6 +39,7 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 		Session: token.SessionPart(s.keys, in.Nonce, subject),
 	}
 	c := s.newTransaction(id.User, in.Client.Actor())
+	c.account = in.Account
 	tokens, err := token.PairOf(s.keys, token.NewRefresh(s.keys.Current(c.now), id, 0))
 	if err != nil {
 		return Grant{}, err

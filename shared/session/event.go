@@ -48,6 +48,9 @@ type Event struct {
 	Time time.Time
 	// User is the account that was changed.
 	User token.UserID
+	// Account is the account of User, if the change knew it. It is zero in
+	// [Store.Activity], whose caller asks about one account.
+	Account token.Account
 	// Session is the session that was changed. Its session part is zero if the
 	// event is about the account.
 	Session token.ID

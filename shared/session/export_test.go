@@ -207,7 +207,7 @@ func (s *Store) Events(ctx context.Context, user token.UserID, stored ...string)
 // Emitted reads the events that a script tells of, as the audit log gets them.
 func Emitted(emitted string) (events []Event, err error) {
 	s := &Store{opts: Options{Audit: func(_ context.Context, e Event) { events = append(events, e) }}}
-	return events, s.audit(context.Background(), emitted, Actor{})
+	return events, s.audit(context.Background(), emitted, transaction{})
 }
 
 // StoredTerms and CheckTerms are what Redis keeps of a nonce's terms, and their check as it is spent.

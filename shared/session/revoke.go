@@ -63,6 +63,7 @@ func (s *Store) revoke(
 	ctx context.Context, id token.ID, reason Reason, only revokeIf, change Change,
 ) (script.Reply, error) {
 	c := s.newTransaction(id.User, change.Actor)
+	c.account = change.Account
 	c.keys = s.ownKeys(id)
 	c.args = []any{id.Session[:], int(reason), only.ahead, only.claim}
 	return s.commitIf(ctx, revokeScript, c, change)
@@ -107,7 +108,7 @@ func (s *Store) RevokeAllOf(
 func (s *Store) revokeAll(
 	ctx context.Context, user token.UserID, reason Reason, asking, spared []byte, change Change,
 ) (int, error) {
-	c := s.newAccountTransaction(user, change.Actor, int(reason), asking, spared)
+	c := s.newAccountTransaction(user, change, int(reason), asking, spared)
 	r, err := s.commitIf(ctx, revokeAllScript, c, change)
 	if err != nil {
 		return 0, err

@@ -143,6 +143,9 @@ type Actor struct {
 	// User is the account that asks, if it is not the account that is changed:
 	// the account of an admin. Otherwise it is zero.
 	User token.UserID
+	// Account is the account of User. It is zero if User is, and in events that
+	// an earlier version stored.
+	Account token.Account
 }
 
 // Actor returns the client as the one who asks for a change of its own account.
@@ -177,8 +180,7 @@ type Session struct {
 // User is the account that a session belongs to.
 type User struct {
 	ID token.UserID
-	// Account is zero in the results of [Store.Account] and [Store.SetRoles]:
-	// an id does not show its account.
+	// Account is zero if it is not known: an id does not show its account.
 	Account token.Account
 	// Roles are the stored roles. [RoleUser], which everybody has, is not among
 	// them.

@@ -85,6 +85,7 @@ func (s *Store) StepUp(
 	ctx context.Context, a Access, client Client, proof *Proof,
 ) (Grant, error) {
 	c := s.newTransaction(a.User.ID, client.Actor())
+	c.account = a.payload.account
 	for range staleReads {
 		g, err := s.stepUp(ctx, c, a, client, proof)
 		if !errors.Is(err, errStale) {

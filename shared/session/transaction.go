@@ -19,6 +19,8 @@ type transaction struct {
 	idem  script.IdempotencyKey
 	now   time.Time
 	actor Actor
+	// account is the account of user, or zero if the change does not know it.
+	account token.Account
 	// keys and args are the script's own. They follow those that all scripts
 	// share.
 	keys []string
@@ -33,8 +35,9 @@ func (s *Store) newTransaction(user token.UserID, actor Actor) transaction {
 
 // newAccountTransaction is newTransaction for a script that changes an account
 // or all its sessions: its own keys begin with those of accountKeys.
-func (s *Store) newAccountTransaction(user token.UserID, actor Actor, args ...any) transaction {
-	c := s.newTransaction(user, actor)
+func (s *Store) newAccountTransaction(user token.UserID, change Change, args ...any) transaction {
+	c := s.newTransaction(user, change.Actor)
+	c.account = change.Account
 	c.keys, c.args = s.accountKeys(user, c.idem), args
 	return c
 }
@@ -55,7 +58,7 @@ func (s *Store) commit(
 	if err != nil {
 		return nil, err
 	}
-	err = s.audit(ctx, emitted, c.actor)
+	err = s.audit(ctx, emitted, c)
 	s.unlinkLeft(ctx, s.leftBy(emitted, c.keys))
 	return r, err
 }
@@ -67,16 +70,16 @@ const (
 	emittedSize   = 16 + eventHeadSize
 )
 
-// audit calls Options.Audit for emitted events. Nobody asks for an end by
-// timeout, so its event has no actor.
-func (s *Store) audit(ctx context.Context, emitted string, actor Actor) error {
+// audit calls Options.Audit for the emitted events of a transaction. Nobody asks
+// for an end by timeout, so its event has no actor.
+func (s *Store) audit(ctx context.Context, emitted string, c transaction) error {
 	if len(emitted)%emittedSize != 0 {
 		return ErrDamaged
 	}
 	for ; emitted != "" && s.opts.Audit != nil; emitted = emitted[emittedSize:] {
 		e := eventOf(token.UserID([]byte(emitted[:16])), emitted[16:emittedSize])
-		if e.Reason != IdleTimeout && e.Reason != AbsoluteTimeout {
-			e.Actor = actor
+		if e.Account = c.account; e.Reason != IdleTimeout && e.Reason != AbsoluteTimeout {
+			e.Actor = c.actor
 		}
 		s.opts.Audit(ctx, e)
 	}

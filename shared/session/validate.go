@@ -218,6 +218,7 @@ func (s *Store) touch(
 	}
 	id := by.token.ID()
 	c := s.newTransaction(id.User, by.client.Actor())
+	c.account = p.account
 	c.keys = s.ownKeys(id)
 	c.args = []any{
 		id.Session[:], s.opts.Touch.Milliseconds(), s.opts.Idle.Milliseconds(),
