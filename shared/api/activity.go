@@ -26,6 +26,9 @@ type activityEvent struct {
 	Device    string `json:"device"`
 	Outcome   string `json:"outcome"`
 	Reason    string `json:"reason,omitempty"`
+	// RolesBefore and RolesAfter are nil unless roles were set.
+	RolesBefore []string `json:"rolesBefore,omitzero"`
+	RolesAfter  []string `json:"rolesAfter,omitzero"`
 	activitySubject
 }
 
@@ -121,6 +124,7 @@ func viewEvent(e session.Event) activityEvent {
 	view := activityEvent{
 		V: activityVersion, ID: e.ID, Time: timestamp(e.Time), Type: e.Type.String(),
 		IP: ipText(e.Actor.IP), Device: e.Actor.Device, Outcome: e.Outcome(),
+		RolesBefore: e.RolesBefore, RolesAfter: e.RolesAfter,
 	}
 	if e.Session.Session != [16]byte{} {
 		view.SessionID = e.Session.String()

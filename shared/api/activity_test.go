@@ -132,7 +132,9 @@ func TestActivity_ofAdmins(t *testing.T) {
 		w.log.Reset()
 		admin.setRoles(alice, "admin").wants(200, "")
 		e := w.last("roles.changed")
-		names(t, "the log's line", e, "time", "level", "msg", "type", "outcome", "userId", "account", "actorId", "actor", "requestId", "ip", "device", "target", "roles")
+		names(t, "the log's line", e, "time", "level", "msg", "type", "outcome", "userId", "account", "actorId", "actor", "requestId", "ip", "device", "target", "roles", "rolesBefore", "rolesAfter")
+		equal(t, "rolesBefore", e["rolesBefore"], "")
+		equal(t, "rolesAfter", e["rolesAfter"], "admin")
 		equal(t, "account", e["account"], alice.address.Hex())
 		equal(t, "actor", e["actor"], root.address.Hex())
 		equal(t, "actorId", e["actorId"], rootID)
@@ -141,7 +143,9 @@ func TestActivity_ofAdmins(t *testing.T) {
 
 		own := c.ask("GET", "/api/activity", nil).events()[0]
 		equal(t, "type", own["type"], "roles.changed")
-		names(t, "in its own list", own, "v", "id", "time", "type", "sessionId", "ip", "device", "outcome")
+		names(t, "in its own list", own, "v", "id", "time", "type", "sessionId", "ip", "device", "outcome", "rolesBefore", "rolesAfter")
+		equal(t, "rolesBefore", own["rolesBefore"], []any{})
+		equal(t, "rolesAfter", own["rolesAfter"], []any{"admin"})
 		equal(t, "ip in its own list", own["ip"], "")
 		equal(t, "device in its own list", own["device"], "")
 		path := "/api/admin/activity?address=" + alice.address.Hex()

@@ -77,6 +77,10 @@ func subjectOf(e session.Event) []slog.Attr {
 	if e.Reason != 0 {
 		attrs = append(attrs, slog.String("reason", e.Reason.String()))
 	}
+	if e.RolesAfter != nil {
+		attrs = append(attrs, slog.String("rolesBefore", strings.Join(e.RolesBefore, ",")),
+			slog.String("rolesAfter", strings.Join(e.RolesAfter, ",")))
+	}
 	if e.Actor.User != (token.UserID{}) {
 		attrs = append(attrs, slog.String("actorId", e.Actor.User.String()))
 	}

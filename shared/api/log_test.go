@@ -153,7 +153,7 @@ func TestEvents_members(t *testing.T) {
 	login := c.signIn(alice)
 	id, user := login.text("session", "id"), login.text("user", "id")
 	e := w.last("login")
-	names(t, "event", e, "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "address", "userId", "sessionId", "transport", "chainId")
+	names(t, "event", e, "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "address", "userId", "account", "sessionId", "transport", "chainId")
 	for member, want := range map[string]any{
 		"requestId": login.header.Get("X-Request-Id"), "ip": clientIP, "device": "curl", "address": alice.address.Hex(),
 		"userId": user, "sessionId": id, "transport": "bearer", "chainId": 1.0,
@@ -165,7 +165,7 @@ func TestEvents_members(t *testing.T) {
 	c2 := w.script()
 	c2.signIn(alice)
 	e = w.last("session.ended")
-	names(t, "event", e, "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "userId", "sessionId", "reason")
+	names(t, "event", e, "time", "level", "msg", "type", "outcome", "requestId", "ip", "device", "userId", "account", "sessionId", "reason")
 	equal(t, "the evicted session", e["sessionId"], again.at("session", "id"))
 
 	c.login(c.body(newAccount(t), c.message(alice).String())).wants(401, refused)

@@ -38,11 +38,27 @@ func (s *Store) Activity(
 	return events[:limit], events[limit-1].ID, nil
 }
 
+// withDetail returns an event with what the detail of its change has of it.
+func (s *Store) withDetail(ctx context.Context, e Event, detail string) Event {
+	actor, roles := s.openDetail(ctx, e.User, detail)
+	if e.Actor.User != (token.UserID{}) {
+		e.Actor.Account = actor
+	}
+	if e.Type == EventRoles && roles != nil {
+		e.RolesBefore, e.RolesAfter = roles.before, roles.after
+	}
+	return e
+}
+
 // events decodes stored events, and leaves out those that are too old.
 func (s *Store) events(ctx context.Context, user token.UserID, stored []string) []Event {
 	oldest := s.now().Add(-s.opts.ActivityKeep)
+	details := map[string]string{} // by idempotency key
 	var events []Event
 	for _, text := range stored {
+		if isDetail(text) {
+			details[idemOf(text)] = text
+		}
 		if len(text) < eventHeadSize {
 			continue
 		}
@@ -51,7 +67,10 @@ func (s *Store) events(ctx context.Context, user token.UserID, stored []string) 
 			continue
 		}
 		if sealed := text[eventHeadSize:]; sealed != "" {
-			e.Actor = s.openActor(ctx, user, text[7:7+script.KeySize], sealed)
+			e.Actor = s.openActor(ctx, user, idemOf(text), sealed)
+		}
+		if detail, ok := details[idemOf(text)]; ok { // which is in front of its events
+			e = s.withDetail(ctx, e, detail)
 		}
 		events = append(events, e)
 	}

@@ -36,6 +36,7 @@ func (s *Store) SetRoles(
 		return User{}, ErrTooLarge
 	}
 	c := s.newAccountTransaction(user, change, text)
+	c.roles = &rolesChange{after: roles}
 	r, err := s.changeAccount(ctx, c, change, edit{script: rolesScript, demotes: !admin})
 	if err == nil && admin {
 		err = s.reconcileAdmin(ctx, user)
@@ -147,6 +148,9 @@ func (s *Store) commitChange(
 		}
 		run := c
 		run.args = append(c.args, expectRoles(rec.roles))
+		if c.roles != nil {
+			run.roles = &rolesChange{before: append([]string{}, rec.roles...), after: c.roles.after}
+		}
 		if e.erases {
 			run = s.erasing(c, rec, attempt)
 		}

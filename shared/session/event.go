@@ -58,6 +58,10 @@ type Event struct {
 	Reason Reason
 	// PolicyResult is the policy that a changed device or network met.
 	PolicyResult Policy
+	// RolesBefore and RolesAfter are the roles that were set: those that the
+	// account had, and those that it got. They are nil for other types, and in
+	// events that an earlier version stored.
+	RolesBefore, RolesAfter []string
 	// Actor is who asked for the change. It is zero if nobody did, as for the
 	// sweeper, and if the stored actor no longer opens.
 	Actor Actor

@@ -37,11 +37,7 @@ type payload struct {
 }
 
 func (p payload) encode() []byte {
-	b := append([]byte{payloadFormat, accountKey}, p.account.Address[:]...)
-	if p.account.Wallet() == token.Contract {
-		b[1] = accountContract
-		b = binary.BigEndian.AppendUint64(b, p.account.Chain)
-	}
+	b := encodeAccount(p.account)
 	lastIP, name := string(p.lastIP.AsSlice()), p.device.Name
 	if p.lastIP == p.ip {
 		lastIP = ""

@@ -21,6 +21,8 @@ type transaction struct {
 	actor Actor
 	// account is the account of user, or zero if the change does not know it.
 	account token.Account
+	// roles are the roles before and after the change; nil if it sets none.
+	roles *rolesChange
 	// keys and args are the script's own. They follow those that all scripts
 	// share.
 	keys []string
@@ -50,10 +52,14 @@ func (s *Store) commit(
 	if err != nil {
 		return nil, err
 	}
-	args := append(make([]any, 0, len(c.args)+8), // with the one that running it adds
+	detail, err := s.sealDetail(c)
+	if err != nil {
+		return nil, err
+	}
+	args := append(make([]any, 0, len(c.args)+9), // with the one that running it adds
 		millis(c.now), c.idem[:], c.user[:], sealedActor,
 		s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep))
-	args = append(append(args, c.args...), ceilMillis(s.opts.PreferencesKeep))
+	args = append(append(args, c.args...), detail, ceilMillis(s.opts.PreferencesKeep))
 	r, emitted, err := s.runEmitting(ctx, lua, append(s.subjectKeys(c.user), c.keys...), args...)
 	if err != nil {
 		return nil, err
@@ -80,6 +86,9 @@ func (s *Store) audit(ctx context.Context, emitted string, c transaction) error 
 		e := eventOf(token.UserID([]byte(emitted[:16])), emitted[16:emittedSize])
 		if e.Account = c.account; e.Reason != IdleTimeout && e.Reason != AbsoluteTimeout {
 			e.Actor = c.actor
+		}
+		if e.Type == EventRoles && c.roles != nil {
+			e.RolesBefore, e.RolesAfter = c.roles.before, c.roles.after
 		}
 		s.opts.Audit(ctx, e)
 	}

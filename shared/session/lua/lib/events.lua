@@ -15,12 +15,30 @@ local function emit(change, kind, session, what, at, actor)
   emitted[#emitted + 1] = change.user .. head
 end
 
+-- detailOf returns the entry that the activity has of a change's detail. It has
+-- the layout of an event, with the type and the time 0: earlier versions take it
+-- for one that is too old, and leave it out.
+local function detailOf(change)
+  return pack(
+    F.event.type, 0,
+    F.event.time, 0,
+    F.event.idem, change.idem,
+    F.event.number, 0,
+    F.event.session, NO_SESSION,
+    F.event.what, 0) .. change.detail
+end
+
 -- writeEvents writes the events into the activity, newest first. There is no
--- event without its change, and no change without its event.
+-- event without its change, and no change without its event. A detail is in
+-- front of its events, so that it is not dropped before them, and is written
+-- last, so that it pushes none of them out.
 local function writeEvents(change)
   if change.cap == 0 or #change.events == 0 then return end
   for _, event in ipairs(change.events) do callOrReset('LPUSH', change.activity, event) end
   redis.call('LTRIM', change.activity, 0, change.cap - 1)
+  if change.detail and change.detail ~= '' then
+    redis.call('LPUSH', change.activity, detailOf(change))
+  end
   local last = redis.call('LINDEX', change.activity, -1)
   -- Drop what is not an event, or is older than the activity is kept.
   local oldest = change.now - tonumber(change.keep)
@@ -36,7 +54,8 @@ end
 local function emitAgain(change)
   local stored = callOrReset('LRANGE', change.activity, 0, EVENTS_READ_AGAIN - 1)
   for i = #stored, 1, -1 do
-    if get(stored[i], F.event.idem) == change.idem then
+    local detail = number(stored[i], F.event.type) == 0
+    if not detail and get(stored[i], F.event.idem) == change.idem then
       emitted[#emitted + 1] = change.user .. get(stored[i], F.event.head)
     end
   end

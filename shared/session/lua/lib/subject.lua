@@ -12,13 +12,15 @@
 -- ARGV[4]  the actor, sealed, or empty
 -- ARGV[5]  how many events the activity holds; 0 for none
 -- ARGV[6]  how long the activity is kept, ms
--- The last argument but one, behind the script's own, is how long preferences
--- are kept after a login, ms.
+-- The last arguments but one, behind the script's own, are the sealed detail of
+-- the change's events, or empty, and how long preferences are kept after a
+-- login, ms.
 --
 -- change.events are the events to write into the activity.
 local change = {
   record = KEYS[1], counters = KEYS[2], base = KEYS[3], own = KEYS[4], activity = KEYS[5],
   now = tonumber(ARGV[1]), idem = ARGV[2], user = ARGV[3], actor = ARGV[4],
-  cap = tonumber(ARGV[5]), keep = ARGV[6], preferences_keep = tonumber(ARGV[#ARGV - 1]),
+  cap = tonumber(ARGV[5]), keep = ARGV[6], detail = ARGV[#ARGV - 2],
+  preferences_keep = tonumber(ARGV[#ARGV - 1]),
   events = {},
 }
