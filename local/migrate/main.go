@@ -1,5 +1,6 @@
 // Command migrate gives a TTL to what version 0.1.0 stored for good:
-// preferences, and accounts that have some. An operator runs it once after the
+// preferences, and accounts that have some. Accounts with roles or a block get
+// into the registry, which that version does not have. An operator runs it once after the
 // upgrade from that version. docs/deploy.md says how.
 package main
 
@@ -26,6 +27,8 @@ const usage = `Usage: migrate [-dry-run] [-pause 10ms]
 Gives a TTL to what version 0.1.0 stored for good: preferences, and accounts that
 have some. They are kept for PREFERENCES_DAYS from now on. What has a TTL stays as
 it is, so logins may go on meanwhile, and running it again does no harm.
+Accounts with roles or a block get into the list of GET /api/admin/users, by
+their userId: each gets its name at its next login.
 
 It connects to REDIS_HOST with the variables of the functions that begin with
 REDIS_. REDIS_USERNAME must be a user that may scan keys: see docs/deploy.md.
@@ -106,11 +109,12 @@ func load(getenv func(string) string) (config.Config, error) {
 }
 
 func summary(how session.Migration, done session.Migrated) string {
-	text := "TTLs set: "
+	set, added := "TTLs set", "Added to the registry"
 	if how.DryRun {
-		text = "TTLs that would be set: "
+		set, added = "TTLs that would be set", "To add to the registry"
 	}
-	text += fmt.Sprintf("%d of preferences, %d of accounts.", done.Preferences, done.Records)
+	text := fmt.Sprintf("%s: %d of preferences, %d of accounts. %s: %d accounts.",
+		set, done.Preferences, done.Records, added, done.Registered)
 	if done.Damaged > 0 {
 		text += fmt.Sprintf(" Records that cannot be read, and are left alone: %d.", done.Damaged)
 	}

@@ -55,9 +55,9 @@ func TestRun(t *testing.T) {
 			says string
 			ttl  time.Duration
 		}{
-			{[]string{"-dry-run"}, "TTLs that would be set: 1 of preferences, 0 of accounts.\n", -1},
-			{[]string{"-pause", "1ms"}, "TTLs set: 1 of preferences, 0 of accounts.\n", 48 * time.Hour},
-			{nil, "TTLs set: 0 of preferences, 0 of accounts.\n", 48 * time.Hour},
+			{[]string{"-dry-run"}, "TTLs that would be set: 1 of preferences, 0 of accounts. To add to the registry: 0 accounts.\n", -1},
+			{[]string{"-pause", "1ms"}, "TTLs set: 1 of preferences, 0 of accounts. Added to the registry: 0 accounts.\n", 48 * time.Hour},
+			{nil, "TTLs set: 0 of preferences, 0 of accounts. Added to the registry: 0 accounts.\n", 48 * time.Hour},
 		} {
 			out, errs, err := migrated(env, c.args...)
 			if out != c.says || errs != "" || err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"latchkey/shared/session"
 	"latchkey/shared/token"
@@ -15,6 +16,7 @@ type accountView struct {
 	Sessions  []sessionView `json:"sessions"`
 	Blocked   bool          `json:"blocked"`
 	BlockedAt string        `json:"blockedAt,omitempty"`
+	Note      string        `json:"note,omitempty"` // of the block
 }
 
 // User serves GET /api/admin/users/{address}: an account, its live sessions,
@@ -36,6 +38,7 @@ func (x *exchange) getUser() (accountView, error) {
 	return accountView{
 		User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
 		Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
+		Note: account.Note,
 	}, nil
 }
 
@@ -100,14 +103,29 @@ func (x *exchange) settable(roles []string) ([]string, error) {
 }
 
 // BlockUser serves POST /api/admin/users/{address}/block: it ends every session
-// of an account and refuses its logins. It requires the permission users:write
+// of an account and refuses its logins. A note in the body is for those who may
+// read accounts, and not for the account itself. It requires the permission users:write
 // and a recent login or step-up.
 func (a *API) BlockUser() http.Handler {
-	return handle(a, changeOfUser("POST"), (*exchange).blockUser)
+	return handleBody(a, changeOfUser("POST"), (*exchange).blockUser)
 }
 
-func (x *exchange) blockUser() (nothing, error) {
+type blockBody struct {
+	Note *string `json:"note"`
+}
+
+// maxNote is the most characters of the note of a block.
+const maxNote = 200
+
+func (x *exchange) blockUser(in blockBody) (nothing, error) {
 	user := x.target.user
+	change := x.change(user)
+	if in.Note != nil && *in.Note != "" {
+		if utf8.RuneCountInString(*in.Note) > maxNote || !isVisible(*in.Note) {
+			return nothing{}, invalid("note must be up to 200 characters of visible text")
+		}
+		change.Note = *in.Note
+	}
 	if user == x.access.User.ID {
 		return nothing{}, fail(codeConflict, "you cannot block your own account")
 	}
@@ -115,7 +133,7 @@ func (x *exchange) blockUser() (nothing, error) {
 		return nothing{}, fail(codeConflict,
 			"the configuration makes this address an admin: remove it there first")
 	}
-	return nothing{}, x.api.store.Block(x.r.Context(), user, x.change(user))
+	return nothing{}, x.api.store.Block(x.r.Context(), user, change)
 }
 
 // UnblockUser serves POST /api/admin/users/{address}/unblock: it lets a blocked

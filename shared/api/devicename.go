@@ -11,23 +11,24 @@ const maxDeviceName = 64
 // selector is text where it changes the character before it, as in many emoji
 // and in Persian.
 func checkDeviceName(name string) error {
-	var before runeKind
-	shows := false
-	for _, r := range name {
-		kind := runeKindOf(r)
-		if !kind.mayFollow(before) {
-			return badDeviceName()
-		}
-		before, shows = kind, shows || kind == visibleRune
-	}
-	if len(name) > maxDeviceName || !shows || before == joinerRune {
-		return badDeviceName()
+	if len(name) > maxDeviceName || !isVisible(name) {
+		return invalid("deviceName must be up to 64 bytes of visible text")
 	}
 	return nil
 }
 
-func badDeviceName() error {
-	return invalid("deviceName must be up to 64 bytes of visible text")
+// isVisible reports whether a text reads as what it is, as checkDeviceName says.
+func isVisible(text string) bool {
+	var before runeKind
+	shows := false
+	for _, r := range text {
+		kind := runeKindOf(r)
+		if !kind.mayFollow(before) {
+			return false
+		}
+		before, shows = kind, shows || kind == visibleRune
+	}
+	return shows && before != joinerRune
 }
 
 // runeKind says how a character of a name shows.

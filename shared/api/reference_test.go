@@ -98,6 +98,44 @@ func TestAdmin_rulesHoldForIDs(t *testing.T) {
 	})
 }
 
+// A note is shown to who may read accounts, and to nobody else: not to the account, not in its activity, not in the log.
+func TestBlock_withNote(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w, root := adminWorld(t, r)
+		admin, c, alice := w.script(), w.script(), newAccount(t)
+		admin.signIn(root)
+		login := c.signIn(alice)
+		w.log.Reset()
+		block := func(note any) answer {
+			return admin.ask("POST", userPath(alice)+"/block", map[string]any{"note": note})
+		}
+		for _, bad := range []any{strings.Repeat("ä", 201), "\x00", "a\u202eb", "\u200d", " ", 1, nil, []string{"x"}} {
+			block(bad).wants(400, badRequest)
+		}
+		c.profile().wants(200, "") // nothing was blocked
+		note := "sp4m, see case " + strings.Repeat("ä", 185)
+		block(note).wants(204, "")
+		got := admin.ask("GET", "/api/admin/users/"+login.text("user", "id"), nil).wants(200, "")
+		equal(t, "note", got.text("note"), note)
+		equal(t, "account of an id without a session", got.text("user", "account"), alice.address.Hex())
+		block("").wants(204, "")
+		admin.ask("POST", userPath(alice)+"/block", nil).wants(204, "")
+		equal(t, "note", admin.ask("GET", userPath(alice), nil).text("note"), note)
+		refused := c.login(c.body(alice, c.message(alice).String())).wants(403, "account_blocked")
+		admin.ask("POST", userPath(alice)+"/unblock", nil).wants(204, "")
+		names(t, "unblocked", admin.ask("GET", userPath(alice), nil).object(), "user", "sessions", "blocked")
+		c.signIn(alice)
+		for where, text := range map[string]string{
+			"its activity": c.ask("GET", "/api/activity", nil).body, "its profile": c.profile().body,
+			"the refusal": refused.body, "the log": w.log.text(),
+		} {
+			if strings.Contains(text, "sp4m") {
+				t.Errorf("%s shows the note: %s", where, text)
+			}
+		}
+	})
+}
+
 // Ids that are none are refused, and a token in the place of one is not logged.
 func TestAdmin_refusesIDs(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/shared/script"
 	"latchkey/shared/token"
 )
 
@@ -29,6 +32,8 @@ type Account struct {
 	// BlockedAt is when the account was blocked, or the zero time if it is not
 	// blocked.
 	BlockedAt time.Time
+	// Note is what the admin who blocked the account noted, or empty.
+	Note string
 }
 
 // UserOf returns the user id of an account, without a round trip. Every account
@@ -40,7 +45,7 @@ func (s *Store) UserOf(account token.Account) token.UserID {
 // Account reads an account. It returns [ErrNotFound] if nothing is stored of
 // it. It takes two round trips, or one if no session is live.
 func (s *Store) Account(ctx context.Context, user token.UserID) (Account, error) {
-	rec, err := s.record(ctx, user)
+	rec, text, err := s.recordAndText(ctx, user)
 	if err != nil {
 		return Account{}, err
 	}
@@ -48,13 +53,32 @@ func (s *Store) Account(ctx context.Context, user token.UserID) (Account, error)
 		return Account{}, ErrNotFound // erased, or unblocked and never signed in
 	}
 	sessions, err := s.sessions(ctx, user, rec)
-	account := token.Account{}
+	account, note := s.openText(ctx, user, text)
 	if len(sessions) > 0 {
 		account = sessions[0].Account
 	}
 	return Account{
-		User: rec.user(user, account), Sessions: sessions, BlockedAt: rec.blockedAt,
+		User: rec.user(user, account), Sessions: sessions, BlockedAt: rec.blockedAt, Note: note,
 	}, err
+}
+
+// recordAndText is record, and reads what the registry has of the account in the
+// same round trip.
+func (s *Store) recordAndText(
+	ctx context.Context, user token.UserID,
+) (rec record, text registryText, err error) {
+	var raw *redis.SliceCmd
+	err = s.pipeline(ctx, func(p redis.Pipeliner) {
+		raw = p.MGet(ctx, s.recordKey(user))
+		text = s.queueText(ctx, p, user)
+	})
+	if err != nil {
+		return record{}, registryText{}, err
+	}
+	if stored := script.Reply(raw.Val()); stored[0] != nil {
+		rec, err = decodeRecord(stored.Text(0))
+	}
+	return rec, text, err
 }
 
 // record reads an account's record alone. It returns an empty record if nothing

@@ -21,6 +21,9 @@ type Change struct {
 	// the account still has exactly those roles, so the decision holds at that
 	// moment. Condition may be called several times. Nil refuses nothing.
 	Condition func(roles []string) error
+	// Note is the note of a block, for other admins to read; or empty. Other
+	// changes ignore it.
+	Note string
 	// KeepAdmin refuses to demote, block or erase an account if no other could
 	// administer, with [ErrLastAdmin]. Other changes ignore it.
 	KeepAdmin bool
@@ -35,7 +38,12 @@ func (s *Store) SetRoles(
 	if len(text) > MaxRoles {
 		return User{}, ErrTooLarge
 	}
-	c := s.newAccountTransaction(user, change, text)
+	c := s.newAccountTransaction(user, change)
+	name, err := s.sealName(c)
+	if err != nil {
+		return User{}, err
+	}
+	c.args = []any{text, name}
 	c.roles = &rolesChange{after: roles}
 	r, err := s.changeAccount(ctx, c, change, edit{script: rolesScript, demotes: !admin})
 	if err == nil && admin {
@@ -49,17 +57,36 @@ func (s *Store) SetRoles(
 }
 
 // Block ends every session of an account and refuses its logins from then on.
-// An account that has never signed in can be blocked, too.
+// An account that has never signed in can be blocked, too. With a note, an
+// account that is blocked gets the new one; without, it keeps its own. Block
+// returns [ErrTooLarge] if the note has more than [MaxNote] bytes.
 func (s *Store) Block(ctx context.Context, user token.UserID, change Change) error {
-	c := s.newAccountTransaction(user, change, 1)
-	_, err := s.changeAccount(ctx, c, change, edit{script: blockScript, demotes: true})
+	if len(change.Note) > MaxNote {
+		return ErrTooLarge
+	}
+	c := s.newAccountTransaction(user, change)
+	name, err := s.sealName(c)
+	if err != nil {
+		return err
+	}
+	sealed, err := s.sealNote(c, change.Note)
+	if err != nil {
+		return err
+	}
+	c.args = []any{1, name, sealed}
+	_, err = s.changeAccount(ctx, c, change, edit{script: blockScript, demotes: true})
 	return err
 }
 
 // Unblock lets an account sign in again. It is not an error if the account is
 // not blocked.
 func (s *Store) Unblock(ctx context.Context, user token.UserID, change Change) error {
-	c := s.newAccountTransaction(user, change, 0)
+	c := s.newAccountTransaction(user, change)
+	name, err := s.sealName(c)
+	if err != nil {
+		return err
+	}
+	c.args = []any{0, name, ""}
 	r, err := s.commitIf(ctx, blockScript, c, change)
 	switch {
 	case err != nil:
@@ -73,7 +100,8 @@ func (s *Store) Unblock(ctx context.Context, user token.UserID, change Change) e
 }
 
 // Erase ends every session of an account, and deletes its preferences,
-// activity, state and roles. What remains is a block, and the list of ended
+// activity, state and roles, and its name and note in the registry. What remains
+// is a block, and the list of ended
 // sessions until they would have expired. It is not an error if nothing is
 // stored of the account.
 func (s *Store) Erase(ctx context.Context, user token.UserID, change Change) error {

@@ -64,13 +64,18 @@ func (s *Store) Create(ctx context.Context, in Login) (Grant, error) {
 	if in.Proof != nil {
 		own = append(own, s.stateKey(id))
 	}
-	c.keys = slices.Concat([]string{s.payloadKey(id), s.preferencesKey(id.User)}, own, rate.keys)
+	name, err := s.sealName(c)
+	if err != nil {
+		return Grant{}, err
+	}
+	c.keys = slices.Concat([]string{s.payloadKey(id), s.preferencesKey(id.User)},
+		s.registryKeys(partitionOf(id.User)), own, rate.keys)
 	c.args = []any{
 		e.encode(), sealed, ceilMillis(e.absolute.Sub(c.now) + outlasts),
 		presented,
 		EffectiveLimit(s.opts.SessionLimit), s.opts.LimitPolicy.String(), s.roleLimits(),
 		strings.Join(append([]string{RoleUser}, in.Granted...), ","),
-		rate.arg(), proof,
+		rate.arg(), proof, name,
 	}
 	r, err := s.commit(ctx, createScript, c)
 	if err != nil {

@@ -65,6 +65,12 @@ func (s *Store) SummaryKey() string              { return s.summaryKey() }
 func (s *Store) ErasedKey(u token.UserID) string { return s.erasedKey(partitionOf(u)) }
 func (s *Store) NoopsKey(u token.UserID) string  { return s.noopsKey(u) }
 
+// RegistryKeys are the keys of the registry of a user's partition, and of what is sealed of its accounts.
+func (s *Store) RegistryKeys(u token.UserID) (registry, text string) {
+	keys := s.registryKeys(partitionOf(u))
+	return keys[0], keys[1]
+}
+
 // The layout's sizes and places.
 const (
 	HeadSize   = headSize
@@ -226,3 +232,9 @@ func AgainSummary(raw string) (string, error) {
 
 // AccountOf is the account that a key is of, as a migration finds it.
 func (s *Store) AccountOf(key string) (token.UserID, bool) { return s.accountOf(key) }
+
+// NeighbourOf is another user of the same partition.
+func NeighbourOf(u token.UserID, n byte) token.UserID {
+	u[15] ^= n
+	return u
+}

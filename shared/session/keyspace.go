@@ -27,6 +27,8 @@ import (
 //	prefix:{b3f}:c                   the partition's counters
 //	prefix:{b3f}:x0 … x7             the partition's index segments
 //	prefix:{b3f}:e                   the partition's erased accounts
+//	prefix:{b3f}:r                   the partition's registry
+//	prefix:{b3f}:m                   names and notes of the registry
 //	prefix:{b3f}:l<hash>             a rate limit within the partition
 //	prefix:{Kq}:n<hash of the nonce> a nonce, which begins with the tag
 //	prefix:{Kq}:t<hash of the nonce> the attempts to use it
@@ -114,10 +116,22 @@ func (s *Store) noopsKey(u token.UserID) string { return s.partition(u) + "i" + 
 // are when the last of their ended sessions is to be forgotten.
 func (s *Store) erasedKey(partition int) string { return s.partitionPrefix(partition) + "e" }
 
+// registryKey returns the key of a partition's registry: the accounts with a
+// block or roles, by user id. registryTextKey returns the key of what is sealed
+// of them; see registry.go.
+func (s *Store) registryKey(partition int) string { return s.partitionPrefix(partition) + "r" }
+
+func (s *Store) registryTextKey(partition int) string { return s.partitionPrefix(partition) + "m" }
+
+func (s *Store) registryKeys(partition int) []string {
+	return []string{s.registryKey(partition), s.registryTextKey(partition)}
+}
+
 // accountKeys returns the keys that follow those of subjectKeys in every script
 // that uses lua/lib/account.lua.
 func (s *Store) accountKeys(u token.UserID, idem script.IdempotencyKey) []string {
-	return []string{s.replyCacheKey(u, idem), s.noopsKey(u), s.erasedKey(partitionOf(u))}
+	return append([]string{s.replyCacheKey(u, idem), s.noopsKey(u), s.erasedKey(partitionOf(u))},
+		s.registryKeys(partitionOf(u))...)
 }
 
 func (s *Store) payloadKey(id token.ID) string {

@@ -260,6 +260,7 @@ var constants = sync.OnceValue(func() map[string]string {
 		"NO_SESSION":  luaString(strings.Repeat("\x00", sessionSize)),
 		"NO_HASH":     luaString(strings.Repeat("\x00", token.HashSize)),
 		"PROOF_FIELD": luaString(proofField), "PROOF_LOST": luaString(proofLost),
+		"NAME_TEXT": luaString(nameText), "NOTE_TEXT": luaString(noteText),
 		"NO_IDEM": luaString(strings.Repeat("\x00", script.KeySize)),
 	}
 	for name, n := range map[string]int{

@@ -26,6 +26,9 @@ type Migration struct {
 type Migrated struct {
 	// Preferences and Records are how many of each got a TTL.
 	Preferences, Records int
+	// Registered is how many accounts with roles or a block got into the
+	// registry.
+	Registered int
 	// Damaged is how many records without a TTL could not be read. They were
 	// left as they are.
 	Damaged int
@@ -37,8 +40,8 @@ const migratePage = 100
 // Migrate gives a TTL to what version 0.1.0 stored without one: preferences,
 // and records that have preferences but neither roles nor a block. They are
 // kept for Options.PreferencesKeep from now on. The sweeper then also forgets
-// the ended sessions of erased accounts with roles or a block. What has a TTL
-// is left as it is, so a migration may run beside logins and may be repeated.
+// the ended sessions of erased accounts with roles or a block. Accounts with
+// roles or a block get into the registry, without a name. What has a TTL is left as it is, so a migration may run beside logins and may be repeated.
 // It opens nothing that is sealed, so the store needs no keys.
 //
 // The store's Redis user needs SCAN and PTTL besides what other methods need.
@@ -135,7 +138,10 @@ const noTTL = time.Duration(-1)
 
 // migrate gives an account its TTLs. The script decides anew what needs one.
 func (m *migrating) migrate(ctx context.Context, user token.UserID, key string) error {
-	keys := []string{m.recordKey(user), m.preferencesKey(user), m.erasedKey(partitionOf(user))}
+	partition := partitionOf(user)
+	keys := []string{
+		m.recordKey(user), m.preferencesKey(user), m.erasedKey(partition), m.registryKey(partition),
+	}
 	r, err := m.run(ctx, migrateScript, keys,
 		millis(m.now()), ceilMillis(m.opts.PreferencesKeep), user[:])
 	if err != nil {
@@ -143,6 +149,7 @@ func (m *migrating) migrate(ctx context.Context, user token.UserID, key string) 
 	}
 	m.done.Preferences += int(r.Int(1))
 	m.done.Records += int(r.Int(2))
+	m.done.Registered += int(r.Int(4))
 	if key == m.recordKey(user) { // the preferences may have been found before
 		m.done.Damaged += int(r.Int(3))
 	}
@@ -162,8 +169,23 @@ func (m *migrating) count(ctx context.Context, user token.UserID, key string) er
 		m.done.Damaged++
 	case err != nil:
 		return err
-	case rec.flags&flagBlocked == 0 && len(rec.roles) == 0:
+	case !rec.isRegistered():
 		m.done.Records++
+	default:
+		return m.countUnregistered(ctx, user)
 	}
 	return nil
+}
+
+// countUnregistered counts an account with roles or a block that is not in the
+// registry.
+func (m *migrating) countUnregistered(ctx context.Context, user token.UserID) error {
+	err := script.Retry(ctx, func() error {
+		return m.rdb.ZScore(ctx, m.registryKey(partitionOf(user)), string(user[:])).Err()
+	})
+	if errors.Is(err, redis.Nil) {
+		m.done.Registered++
+		return nil
+	}
+	return err
 }

@@ -112,7 +112,7 @@ func TestMigrate_storedBy010(t *testing.T) {
 		w := newWorld(t, r)
 		access := w.restore()
 		before := w.dump()
-		want := session.Migrated{Preferences: 5, Records: 2}
+		want := session.Migrated{Preferences: 5, Records: 2, Registered: 2}
 		if got := w.migrate(session.Migration{DryRun: true}); got != want {
 			t.Errorf("a dry run: %+v, want %+v", got, want)
 		}

@@ -152,10 +152,10 @@ func TestRevokeAll_noopsOfAnotherType(t *testing.T) {
 // Every key expires but those of which there is a fixed number, however many sign in, and the records of accounts that
 // were blocked or given roles.
 func TestKeys_expire(t *testing.T) {
-	// For each partition: its counters, the segments of its index, and the erased accounts whose record has no TTL. They
+	// For each partition: its counters, the segments of its index, the erased accounts whose record has no TTL, and the registry. They
 	// are written in the step of each change, and a TTL would lose a count or a user that nobody finds again. For all: the
 	// list of admins, which no login renews.
-	kept := []string{"}:c", "}:x", "}:e", ":admins"}
+	kept := []string{"}:c", "}:x", "}:e", "}:r", "}:m", ":admins"}
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, small, func(o *session.Options) {
 			o.SessionLimit, o.NonceRate, o.LoginRate, o.RefreshRate = 5, 20, 20, 20
@@ -166,7 +166,12 @@ func TestKeys_expire(t *testing.T) {
 		w.putState(w.opens(roled), "form", `1`)
 		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin"}, asOperator)
 		must(t, err)
+		noted := asOperator
+		noted.Note = "spam"
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(carol)), noted))
+		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(carol)), asOperator))
 		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
+		w.signIn(alice, laptop) // which names it in the registry
 		must(t, w.Erase(ctx, blocked.User.ID, asOperator))
 		gone := w.signIn(carol, laptop)
 		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(carol)), asOperator))
@@ -195,7 +200,7 @@ func TestKeys_expire(t *testing.T) {
 				t.Errorf("%q has no TTL", key)
 			}
 		}
-		for _, kind := range strings.Split("u s d a o i c x e l n f admins sum", " ") {
+		for _, kind := range strings.Split("u s d a o i c x e r m l n f admins sum", " ") {
 			if !seen[kind[:1]] {
 				t.Errorf("the test made no key of the kind %s", kind)
 			}

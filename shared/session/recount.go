@@ -15,10 +15,11 @@ const (
 )
 
 // partitionListing is what a recount reads of a partition: its counters, and
-// the members of each index segment.
+// the members of each index segment and of the registry.
 type partitionListing struct {
-	raw      string
-	segments [indexSegments][]string
+	raw        string
+	segments   [indexSegments][]string
+	registered []string
 }
 
 // recount counts the live sessions of a partition, record by record, and
@@ -36,6 +37,7 @@ func (w *sweeping) recount(ctx context.Context, partition int) error {
 		if err != nil {
 			return err
 		}
+		w.holding = nil
 		live, err := w.countAll(ctx, partition, l)
 		if err != nil {
 			return err
@@ -46,27 +48,29 @@ func (w *sweeping) recount(ctx context.Context, partition int) error {
 		}
 		if settled {
 			w.done.Recounted++
-			return nil
+			return w.checkRegistry(ctx, partition, l.registered)
 		}
 	}
 	return nil
 }
 
-// list reads counters and index. It reads the counters first, so that a change
+// list reads counters, index and registry. It reads the counters first, so that a change
 // in between is noticed.
 func (w *sweeping) list(ctx context.Context, partition int) (partitionListing, error) {
 	var counters *redis.StringCmd
+	var registered *redis.StringSliceCmd
 	var segments [indexSegments]*redis.StringSliceCmd
 	err := w.pipeline(ctx, func(p redis.Pipeliner) {
 		counters = p.GetRange(ctx, w.countersKey(partition), 0, -1)
 		for segment := range segments {
 			segments[segment] = p.ZRange(ctx, w.indexKey(partition, segment), 0, -1)
 		}
+		registered = p.ZRange(ctx, w.registryKey(partition), 0, -1)
 	})
 	if err != nil {
 		return partitionListing{}, err
 	}
-	l := partitionListing{raw: counters.Val()}
+	l := partitionListing{raw: counters.Val(), registered: registered.Val()}
 	for segment := range segments {
 		l.segments[segment] = segments[segment].Val()
 	}
@@ -120,6 +124,9 @@ func (w *sweeping) countSome(
 		case err == nil:
 			counted[member] = true
 			live.count(rec.live)
+			if rec.isRegistered() {
+				w.holding = append(w.holding, member)
+			}
 		}
 	}
 	return idle, nil

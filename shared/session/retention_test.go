@@ -313,7 +313,7 @@ func (w *world) nothingStays() {
 		}
 		_, name, _ := strings.Cut(key, "}:")
 		switch {
-		case key == w.AdminsKey(), name == "c", strings.HasPrefix(name, "x"):
+		case key == w.AdminsKey(), name == "c", name == "r", name == "m", strings.HasPrefix(name, "x"):
 			continue
 		case strings.HasPrefix(name, "u"):
 			rec := session.DecodedRecord(w.rdb.Get(ctx, key).Val())

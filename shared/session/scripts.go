@@ -29,6 +29,7 @@ var libraries = []library{
 	{"counters", []string{"bytes"}},
 	{"index", []string{"bytes", "call"}},
 	{"change", []string{"record", "events", "counters", "index"}},
+	{"registry", []string{"change"}},
 	{"end_session", []string{"change"}},
 	{"roles", []string{"bytes"}},
 	{"access", []string{"bytes"}},
@@ -45,16 +46,16 @@ type library struct {
 }
 
 var (
-	createScript  = newScript("create", "subject", "change", "rate_limit", "proof")
+	createScript  = newScript("create", "subject", "registry", "rate_limit", "proof")
 	touchScript   = newScript("touch", "subject", "end_session", "access", "renewal", "binding")
 	refreshScript = newScript("refresh", "subject", "end_session", "renewal", "binding",
 		"rate_limit", "proof")
 	stepUpScript         = newScript("step_up", "subject", "change", "renewal", "proof")
 	revokeScript         = newScript("revoke", "subject", "end_session", "roles", "proof")
 	revokeAllScript      = newScript("revoke_all", "noop", "change", "roles")
-	blockScript          = newScript("block", "account", "change", "roles")
-	rolesScript          = newScript("roles", "account", "change", "roles")
-	eraseScript          = newScript("erase", "account", "change", "roles")
+	blockScript          = newScript("block", "account", "registry", "roles")
+	rolesScript          = newScript("roles", "account", "registry", "roles")
+	eraseScript          = newScript("erase", "account", "registry", "roles")
 	dropAdminScript      = newScript("drop_admin")
 	lastIPScript         = newScript("last_ip", "record")
 	preferencesScript    = newScript("preferences", "subject", "reply_cache", "change")
@@ -73,6 +74,7 @@ var (
 	recountScript        = newScript("recount")
 	healthScript         = newScript("health")
 	migrateScript        = newScript("migrate", "change")
+	registerScript       = newScript("register", "registry")
 )
 
 // newScript makes a script of its file and the libraries that it uses. It

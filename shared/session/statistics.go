@@ -142,10 +142,18 @@ func (s *Store) lastSummary(ctx context.Context) (summary, error) {
 // would hide the error of a command after it.
 func (s *Store) pipeline(ctx context.Context, add func(redis.Pipeliner)) error {
 	return script.Retry(ctx, func() error {
-		_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		cmds, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			add(p)
 			return nil
 		})
-		return err
+		if !errors.Is(err, redis.Nil) {
+			return err
+		}
+		for _, cmd := range cmds { // the first that is not about a missing value
+			if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+				return err
+			}
+		}
+		return nil
 	})
 }

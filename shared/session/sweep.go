@@ -17,8 +17,8 @@ import (
 type Swept struct {
 	// Ended is how many sessions the sweep ended because a deadline had passed.
 	Ended int
-	// Recounted is how many partitions were recounted, and Repaired how many of
-	// those had wrong counters, which were repaired.
+	// Recounted is how many partitions were recounted, and Repaired how many
+	// wrong counters and wrong registries of those were repaired.
 	Recounted, Repaired int
 	// Damaged is how many records could not be read. They were left as they
 	// are.
@@ -76,6 +76,9 @@ type sweeping struct {
 	// of them, if they were looked at already.
 	next  []int
 	ahead []partitionView
+	// holding are the members of the partition that is recounted, as far as they
+	// are indexed, whose accounts have a block or roles.
+	holding []string
 	// left are keys that are still to be unlinked, each element those of one
 	// slot, and leftKeys is how many.
 	left     [][]string

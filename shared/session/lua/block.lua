@@ -2,14 +2,17 @@
 -- account that was never seen can be blocked, too.
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
--- KEYS[6..8]              see lib/account.lua
+-- KEYS[6..10]             see lib/account.lua
 -- ARGV[7]   1 to block, 0 to unblock
--- ARGV[8]   the roles on which the caller based its decision, see rolesChanged
+-- ARGV[8]   the account's name, sealed; or empty
+-- ARGV[9]   the note of the block, sealed; or empty: then a block that there was
+--           keeps its note
+-- ARGV[10]  the roles on which the caller based its decision, see rolesChanged
 --
 -- Returns  {DONE, roles}  also if it was so before
 --          {STALE}        the account has other roles: read again
 --          {DAMAGED}
-local block, expected = tonumber(ARGV[7]), ARGV[8]
+local block, name, note, expected = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10]
 
 local before = loadReply(account.cache)
 if before then return before end
@@ -21,11 +24,15 @@ local rec = open(raw)
 local flags = number(raw, F.head.flags)
 local blocked = flags % (2 * BLOCKED_FLAG)
 if rolesChanged(rec.roles, expected) then return {STALE} end
-if blocked == block then return saveReply(account.cache, {DONE, rec.roles}) end -- by another change
+if blocked == block and note == '' then -- by another change
+  saveReply(account.cache, {DONE, rec.roles}) -- first, since it begins with a write that needs no memory
+  updateRegistry(change, rec, name)
+  return {DONE, rec.roles}
+end
 
 local ended, blocked_at, event = 0, 0, EVENT_UNBLOCKED
 if block == 1 then
-  blocked_at, event = change.now, EVENT_BLOCKED
+  blocked_at, event = blocked == 1 and number(raw, F.head.blocked_at) or change.now, EVENT_BLOCKED
   ended = endEntries(change, rec, function() return true end, ACCOUNT_BLOCKED)
 end
 emit(change, event, NO_SESSION, 0)
@@ -36,4 +43,9 @@ rec.head = with(rec.head,
   F.head.count, ended)
 rec.required = true
 save(change, rec)
+updateRegistry(change, rec, name)
+dropText(change, NOTE_TEXT)
+if note ~= '' then
+  callOrReset('HSET', change.registry_text, NOTE_TEXT .. change.user, note)
+end
 return saveReply(account.cache, {DONE, rec.roles})

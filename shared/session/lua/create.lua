@@ -3,6 +3,8 @@
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
 -- KEYS[6]   the session's payload
 -- KEYS[7]   the preferences
+-- KEYS[8]   the partition's registry, see lib/registry.lua
+-- KEYS[9]   what is sealed of its accounts
 -- then      payload and state of the session in ARGV[10], if it has one
 -- then      the state of the session, if ARGV[16] is a proof
 -- then      the rate limits of the account's logins
@@ -19,6 +21,7 @@
 --           separated
 -- ARGV[15]  sizes of the rate limits, see lib/rate_limit.lua
 -- ARGV[16]  what a contract accepted, see lib/proof.lua; or empty
+-- ARGV[17]  the account's name, sealed
 --
 -- Returns  {DONE, record}  created, now or when this change ran before
 --          {SPENT}         the login that makes this session was done before
@@ -29,10 +32,11 @@
 local payload, preferences = KEYS[6], KEYS[7]
 local entry, sealed, keep, presented = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local general_limit, policy, role_limits, other_roles = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
-local rate_limits, proof = ARGV[15], ARGV[16]
+local rate_limits, proof, name = ARGV[15], ARGV[16], ARGV[17]
+change.registry, change.registry_text = KEYS[8], KEYS[9]
 local session, replaces = get(entry, F.session), presented ~= ''
 
-local next_key = replaces and 10 or 8
+local next_key = replaces and 12 or 10
 local state = proof ~= '' and KEYS[next_key]
 if state then next_key = next_key + 1 end
 
@@ -102,7 +106,10 @@ redis.call('SET', payload, sealed, 'PX', keep)
 -- they may have expired, or outlived the record.
 local kept = redis.call('PEXPIRE', preferences, ttl(change, preferencesEnd(change, rec)))
 setPreferencesFlag(rec, kept == 1)
-if replaces then redis.call('UNLINK', KEYS[8], KEYS[9]) end
+if replaces then redis.call('UNLINK', KEYS[10], KEYS[11]) end
 if state then saveProof(state, proof, change.now, tonumber(keep)) end
 save(change, rec)
+-- Its name may have been unknown when it got its roles, or sealed with an old
+-- key. An account without roles costs nothing.
+if isRegistered(rec) then updateRegistry(change, rec, name) end
 return {DONE, redis.call('GET', change.record)}

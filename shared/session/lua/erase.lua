@@ -3,9 +3,9 @@
 -- they are needed.
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
--- KEYS[6..8]              see lib/account.lua
--- KEYS[9]   the preferences
--- KEYS[10..] payload and state of each session that the caller knows of
+-- KEYS[6..10]             see lib/account.lua
+-- KEYS[11]  the preferences
+-- KEYS[12..] payload and state of each session that the caller knows of
 -- ARGV[7]   session parts of those sessions, 16 bytes each
 -- ARGV[8]   the roles on which the caller based its decision, see rolesChanged
 -- ARGV[9]   1 to erase even if there are sessions that the caller does not know
@@ -18,11 +18,20 @@
 local sessions, expected, anyway = ARGV[7], ARGV[8], ARGV[9] == '1'
 change.cap = 0 -- nothing remains of the activity, so it is not written either
 
+-- unregister takes the account out of the registry. One that is blocked stays
+-- there, without name and note.
+local function unregister(rec)
+  updateRegistry(change, rec, '')
+  dropText(change, NAME_TEXT)
+  dropText(change, NOTE_TEXT)
+end
+
 local before = loadReply(account.cache)
 if before then return before end
 local raw = redis.call('GET', change.record)
 if not raw then
-  redis.call('UNLINK', change.activity, unpack(KEYS, 9, #KEYS))
+  redis.call('UNLINK', change.activity, unpack(KEYS, 11, #KEYS))
+  unregister(open(BLANK_RECORD))
   return saveReply(account.cache, {DONE})
 end
 if not wellFormed(raw) then return {DAMAGED} end
@@ -36,11 +45,12 @@ for _, entries in ipairs({rec.live, rec.ended}) do
 end
 if rolesChanged(rec.roles, expected) then return {STALE} end
 
-redis.call('UNLINK', change.activity, unpack(KEYS, 9, #KEYS))
+redis.call('UNLINK', change.activity, unpack(KEYS, 11, #KEYS))
 local flags = number(raw, F.head.flags)
 if number(raw, F.head.created) == 0 and #rec.live == 0 and rec.roles == ''
   and flags < PREFERENCES_FLAG then -- nothing to erase
   if flags ~= 0 then forgetLater(change, rec) end -- an earlier version has erased it
+  unregister(rec)
   return saveReply(account.cache, {DONE})
 end
 local ended = endEntries(change, rec, function() return true end, ACCOUNT_ERASED)
@@ -55,4 +65,5 @@ rec.head = with(rec.head,
   F.head.count, ended)
 rec.required = true
 save(change, rec)
+unregister(rec)
 return saveReply(account.cache, {DONE})

@@ -1,7 +1,7 @@
 -- Ends every session of a subject, or all but one.
 --
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
--- KEYS[6..8]              see lib/account.lua
+-- KEYS[6..10]             see lib/account.lua
 -- ARGV[7]   reason, a number
 -- ARGV[8]   session part of the session that asks, which must be live or ended:
 --           without it nothing is done; or empty
