@@ -38,6 +38,7 @@ var handlers = map[string]func(*api.API) http.Handler{
 	"EndOtherSessionsFunction":  (*api.API).EndOtherSessions,
 	"ListActivityFunction":      (*api.API).Activity,
 	"CountSessionsFunction":     (*api.API).CountSessions,
+	"ListUsersFunction":         (*api.API).Users,
 	"GetUserFunction":           (*api.API).User,
 	"SetRolesFunction":          (*api.API).SetRoles,
 	"BlockUserFunction":         (*api.API).BlockUser,

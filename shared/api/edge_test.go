@@ -141,6 +141,7 @@ func (w *world) routes() map[string]http.Handler {
 		"GET /api/admin/users/{address}": w.api.User(), "DELETE /api/admin/users/{address}": w.api.EraseUser(),
 		"PUT /api/admin/users/{address}/roles":       w.api.SetRoles(),
 		"POST /api/admin/users/{address}/block":      w.api.BlockUser(),
+		"GET /api/admin/users":                       w.api.Users(),
 		"POST /api/admin/users/{address}/unblock":    w.api.UnblockUser(),
 		"DELETE /api/admin/users/{address}/sessions": w.api.EndUserSessions(),
 		"GET /api/admin/activity":                    w.api.UserActivity(),

@@ -41,6 +41,21 @@ type reader func(*exchange) error
 // a body is a 204.
 type nothing struct{}
 
+// lines are the values of an answer that has one on each line.
+type lines []any
+
+// encode returns the lines, each with its end.
+func (l lines) encode() (body []byte, err error) {
+	for _, value := range l {
+		line, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		body = append(append(body, line...), '\n')
+	}
+	return body, nil
+}
+
 // handle returns the handler of a route without a body. What serve returns
 // becomes the JSON body of a 200, or a 204 if it is nothing. If serve returns an
 // error, that goes through problemOf, and the other result is ignored.
@@ -168,7 +183,12 @@ func (a *API) newExchange(
 func (x *exchange) answer(out any, err error) {
 	var body []byte
 	_, empty := out.(nothing)
-	if err == nil && !empty {
+	each, isLines := out.(lines)
+	switch {
+	case err != nil || empty:
+	case isLines:
+		body, err = each.encode()
+	default:
 		body, err = json.Marshal(out)
 	}
 	switch {
@@ -176,6 +196,8 @@ func (x *exchange) answer(out any, err error) {
 		x.writeProblem(x.recordFailure(err), err)
 	case empty:
 		x.write(http.StatusNoContent, "", nil)
+	case isLines:
+		x.write(http.StatusOK, linesType, body)
 	default:
 		x.write(cmp.Or(x.status, http.StatusOK), "application/json", body)
 	}

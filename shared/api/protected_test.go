@@ -42,6 +42,7 @@ var protectedRoutes = []protected{
 	{method: "GET", path: "/api/activity"},
 	{method: "GET", path: "/api/admin/sessions", permission: "sessions:read"},
 	{method: "DELETE", path: "/api/admin/sessions/" + strings.Repeat("A", 43), permission: "sessions:write", fresh: true},
+	{method: "GET", path: "/api/admin/users", permission: "users:read"},
 	{method: "GET", path: "/api/admin/users/" + someone, permission: "users:read"},
 	{method: "PUT", path: "/api/admin/users/" + someone + "/roles", body: map[string]any{"roles": []string{}}, permission: "users:write", fresh: true},
 	{method: "POST", path: "/api/admin/users/" + someone + "/block", permission: "users:write", fresh: true},

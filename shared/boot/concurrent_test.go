@@ -2,6 +2,7 @@ package boot_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -89,9 +90,27 @@ var reads = []call{
 	{function: "list-activity", status: http.StatusOK, tells: (*caller).ownSession},
 	{function: "get-user", status: http.StatusOK,
 		value: (*caller).targetAddress, tells: (*caller).targetNames},
+	{function: "list-users", status: http.StatusOK,
+		query: func(c *caller) string { return "status=live&limit=1&cursor=" + beforeUser(c.target.user) },
+		tells: func(c *caller) []string { return []string{c.target.address(), c.target.user} }},
 	{function: "list-user-activity", status: http.StatusOK,
 		query: func(c *caller) string { return "address=" + c.target.address() },
 		tells: func(c *caller) []string { return []string{c.target.session} }},
+}
+
+// beforeUser is the cursor of the page of live accounts that begins with a user.
+func beforeUser(user string) string {
+	raw, err := base64.RawURLEncoding.DecodeString(user)
+	if err != nil {
+		panic(err)
+	}
+	head := []byte{1, raw[0] >> 4, raw[0]<<4 | raw[1]>>4, 0}
+	for i := len(raw) - 1; i >= 0; i-- {
+		if raw[i]--; raw[i] != 0xff { // nothing to borrow from the byte before
+			break
+		}
+	}
+	return base64.RawURLEncoding.EncodeToString(append(head, raw...))
 }
 
 // count reads the counters of every partition, so only some callers make it at

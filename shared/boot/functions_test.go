@@ -76,6 +76,7 @@ var memberCalls = []memberCall{
 	{"issue-ticket", "POST", "/auth/ticket", "", "", http.StatusOK},
 	{"step-up", "POST", "/auth/step-up", "", `{"message":"sign here","signature":"0x00"}`, http.StatusBadRequest},
 	{"count-sessions", "GET", "/api/admin/sessions", "", "", http.StatusForbidden},
+	{"list-users", "GET", "/api/admin/users", "", "", http.StatusForbidden},
 	{"get-user", "GET", "/api/admin/users/{address}", somebody, "", http.StatusForbidden},
 	{"set-roles", "PUT", "/api/admin/users/{address}/roles", somebody, `{"roles":["admin"]}`, http.StatusForbidden},
 	{"block-user", "POST", "/api/admin/users/{address}/block", somebody, "", http.StatusForbidden},

@@ -238,3 +238,9 @@ func NeighbourOf(u token.UserID, n byte) token.UserID {
 	u[15] ^= n
 	return u
 }
+
+// PositionOf reads a cursor of a list, and writes it again.
+func PositionOf(text string, indexed bool) (partition, segment int, again string, ok bool) {
+	p, ok := parsePosition(text, indexed)
+	return p.partition, p.segment, p.cursor(), ok
+}

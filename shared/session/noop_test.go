@@ -166,9 +166,9 @@ func TestKeys_expire(t *testing.T) {
 		w.putState(w.opens(roled), "form", `1`)
 		_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(alice)), []string{"admin"}, asOperator)
 		must(t, err)
-		noted := asOperator
-		noted.Note = "spam"
-		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(carol)), noted))
+		withNote := asOperator
+		withNote.Note = "spam"
+		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(carol)), withNote))
 		must(t, w.Unblock(ctx, w.UserOf(token.KeyAccount(carol)), asOperator))
 		must(t, w.Block(ctx, w.UserOf(token.KeyAccount(bob)), asOperator))
 		w.signIn(alice, laptop) // which names it in the registry
