@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
 	"latchkey/shared/token"
@@ -126,6 +128,12 @@ func TestList_now(t *testing.T) {
 		must(t, w.rdb.Del(ctx, w.RecordKeyOf(user)).Err())
 		if got := w.listAll(session.ListQuery{}, 10); len(got) != 0 {
 			t.Errorf("without a record registered are %+v", got)
+		}
+		other := w.signIn(bob, laptop).User.ID
+		registry, _ := w.RegistryKeys(other)
+		must(t, w.rdb.ZAdd(ctx, registry, redis.Z{Member: string(other[:])}).Err())
+		if got := w.listAll(session.ListQuery{}, 10); len(got) != 0 {
+			t.Errorf("without roles and block registered are %+v", got)
 		}
 	})
 }
