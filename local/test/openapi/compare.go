@@ -170,7 +170,23 @@ func (l *look) content(response string) {
 	}
 	l.seen[at(response, "content", media)] = true
 	schema := at(response, "content", media, "schema")
-	value, err := jsonschema.UnmarshalJSON(strings.NewReader(l.answer.Body))
+	for _, text := range l.texts(media) {
+		l.body(response, schema, text)
+	}
+}
+
+// texts returns the body, or each line of one that is lines of JSON: a schema of
+// that type is for one line.
+func (l *look) texts(media string) []string {
+	if media == "application/x-ndjson" {
+		return slices.Collect(strings.Lines(l.answer.Body))
+	}
+	return []string{l.answer.Body}
+}
+
+// body checks a body, or a line of it, against a schema.
+func (l *look) body(response, schema, text string) {
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		l.report("the body is not JSON, which %s says it is: %v", page, err)
 		return

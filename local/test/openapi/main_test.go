@@ -376,3 +376,18 @@ var uncollected = map[string]string{
 	"local/test/upgrade/tickets_test.go": "it has the authorizer, which is no route",
 	"local/test/upgrade/release_test.go": "it compiles the versions, and others start them",
 }
+
+// Of lines of JSON, each is compared with the schema.
+func TestCompare_lines(t *testing.T) {
+	const lines = "application/x-ndjson"
+	schema := object{"type": "object", "required": []any{"n"}, "properties": object{"n": object{"type": "integer"}}}
+	d := small(t, edit{"/paths/~1notes~1{id}/get/responses/200/content", lines, object{"schema": schema}})
+	with := func(body string) []string {
+		return problemsOf(d, append(complete(), seen("GET", "/notes/1", 200, lines, body)))
+	}
+	if got := with("{\"n\":1}\n{\"n\":2}\n"); len(got) > 0 {
+		t.Errorf("two lines that fit: %v", got)
+	}
+	wantOne(t, with("{\"n\":1}\n{\"n\":1,\"m\":2}\n"), "GET /notes/{id} 200", "m: the document does not have this field")
+	wantOne(t, with("{\"n\":1}\nx\n"), "GET /notes/{id} 200", "the body is not JSON")
+}
