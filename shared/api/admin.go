@@ -15,19 +15,25 @@ type statisticsView struct {
 	ByChain     map[string]int `json:"byChain"`
 	ByTransport map[string]int `json:"byTransport"`
 	ByDevice    map[string]int `json:"byDevice"`
-	Last24h     lastDayView    `json:"last24h"`
+	Last24h     sumsView       `json:"last24h"`
+	Hours       []hourView     `json:"hours"`          // oldest first
 	AsOf        string         `json:"asOf,omitempty"` // absent if there is no summary yet
 }
 
-type lastDayView struct {
+type hourView struct {
+	Hour string `json:"hour"` // when it began
+	sumsView
+}
+
+type sumsView struct {
 	Logins       int            `json:"logins"`
 	FailedLogins int            `json:"failedLogins"`
 	Ended        map[string]int `json:"ended"`
 }
 
 // CountSessions serves GET /api/admin/sessions: the numbers of live sessions
-// and users, and the logins and ended sessions of the last 24 hours. It
-// requires the permission sessions:read.
+// and users, and the logins and ended sessions of the last 24 hours, together and
+// for each hour. It requires the permission sessions:read.
 func (a *API) CountSessions() http.Handler {
 	return handle(a, route{method: "GET", needs: sessionsRead}, (*exchange).countSessions)
 }
@@ -39,11 +45,22 @@ func (x *exchange) countSessions() (statisticsView, error) {
 		ByChain:     named(s.ByChain, func(id uint64) string { return strconv.FormatUint(id, 10) }),
 		ByTransport: named(s.ByTransport, session.Transport.String),
 		ByDevice:    named(s.ByDevice, session.DeviceClass.String),
-		Last24h: lastDayView{
-			s.Logins, s.FailedLogins, named(s.Ended, session.Reason.String),
-		},
+		Last24h:     viewSums(s.Logins, s.FailedLogins, s.Ended), Hours: viewHours(s.Hours),
 		AsOf: timestampOf(s.AsOf),
 	}, err
+}
+
+func viewSums(logins, failed int, ended map[session.Reason]int) sumsView {
+	return sumsView{logins, failed, named(ended, session.Reason.String)}
+}
+
+// viewHours is never null in JSON.
+func viewHours(hours []session.Hour) []hourView {
+	all := make([]hourView, 0, len(hours))
+	for _, h := range hours {
+		all = append(all, hourView{timestamp(h.Start), viewSums(h.Logins, h.FailedLogins, h.Ended)})
+	}
+	return all
 }
 
 // named returns counts under the names that clients know. It is never null in

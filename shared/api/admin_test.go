@@ -213,8 +213,9 @@ func TestCountSessions(t *testing.T) {
 		admin := w.script()
 		admin.signIn(root)
 		first := admin.ask("GET", "/api/admin/sessions", nil).wants(200, "")
-		names(t, "never swept", first.object(), "active", "users", "byChain", "byTransport", "byDevice", "last24h")
+		names(t, "never swept", first.object(), "active", "users", "byChain", "byTransport", "byDevice", "last24h", "hours")
 		equal(t, "last24h", first.at("last24h"), map[string]any{"logins": 0.0, "failedLogins": 0.0, "ended": map[string]any{}})
+		equal(t, "hours", first.at("hours"), []any{})
 		b, alice := w.browser(), newAccount(t)
 		m := b.message(alice)
 		m.ChainID = 8453
@@ -228,7 +229,10 @@ func TestCountSessions(t *testing.T) {
 		w.clock.add(10 * time.Minute)
 		must(t, w.api.Sweep(context.Background()))
 		got := admin.ask("GET", "/api/admin/sessions", nil).wants(200, "")
-		equal(t, "the counts", got.object(), map[string]any{
+		counts := got.object()
+		equal(t, "hours", len(counts["hours"].([]any)), 24)
+		delete(counts, "hours")
+		equal(t, "the counts", counts, map[string]any{
 			"active": 3.0, "users": 2.0, "byChain": map[string]any{"1": 2.0, "8453": 1.0}, "byTransport": map[string]any{"cookie": 1.0, "bearer": 2.0},
 			"byDevice": map[string]any{"desktop": 1.0, "mobile": 0.0, "tablet": 0.0, "other": 2.0},
 			"last24h":  map[string]any{"logins": 4.0, "failedLogins": 1.0, "ended": map[string]any{"logged_out": 1.0}},
@@ -249,6 +253,14 @@ func TestCountSessions(t *testing.T) {
 		got = admin.ask("GET", "/api/admin/sessions", nil).wants(200, "")
 		equal(t, "active", got.at("active"), 2.0) // the admin's first was active since
 		equal(t, "idle", got.at("last24h", "ended", "idle_timeout"), 2.0)
+		w.clock.add(time.Hour)
+		must(t, w.api.Sweep(context.Background()))
+		admin.signIn(root)
+		hours := admin.ask("GET", "/api/admin/sessions", nil).wants(200, "").at("hours").([]any)
+		equal(t, "the last hour", hours[23], map[string]any{
+			"hour": "2026-11-23T10:00:00.000Z", "logins": 5.0, "failedLogins": 1.0,
+			"ended": map[string]any{"logged_out": 1.0, "idle_timeout": 2.0},
+		})
 	})
 }
 

@@ -34,13 +34,13 @@ func (s *Store) CountFailure(ctx context.Context) error {
 	})
 }
 
-// failures returns how many logins failed in the current hour and the 24
-// before. It takes one round trip.
-func (s *Store) failures(ctx context.Context) (int, error) {
-	var total int
-	hour := hourOf(s.now())
-	err := script.Retry(ctx, func() error {
-		total = 0
+// failures returns how many logins failed in an hour, and in each of the 24
+// before it. It takes one round trip.
+func (s *Store) failures(
+	ctx context.Context, hour int64,
+) (failed [hourlyKept + 1]int, err error) {
+	err = script.Retry(ctx, func() error {
+		clear(failed[:])
 		p := s.rdb.Pipeline()
 		for back := range int64(hourlyKept + 1) {
 			for part := range int64(failureParts) {
@@ -51,14 +51,14 @@ func (s *Store) failures(ctx context.Context) (int, error) {
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
-		for _, cmd := range cmds {
+		for i, cmd := range cmds {
 			n, err := cmd.(*redis.StringCmd).Int()
 			if err != nil && !errors.Is(err, redis.Nil) {
 				return err
 			}
-			total += n
+			failed[i/failureParts] += n
 		}
 		return nil
 	})
-	return total, err
+	return failed, err
 }

@@ -9,7 +9,13 @@ import (
 )
 
 // Failures are the failed logins of the last day.
-func (s *Store) Failures(ctx context.Context) (int, error) { return s.failures(ctx) }
+func (s *Store) Failures(ctx context.Context) (total int, err error) {
+	failed, err := s.failures(ctx, hourOf(s.now()))
+	for _, n := range failed {
+		total += n
+	}
+	return total, err
+}
 
 // CountLogin counts a login of an account.
 func (s *Store) CountLogin(ctx context.Context, limit int, u token.UserID) error {

@@ -25,20 +25,97 @@ type Statistics struct {
 	// current one, as of AsOf.
 	Logins, FailedLogins int
 	Ended                map[Reason]int
+	// Hours are the 24 complete hours of them, oldest first. It is empty if there
+	// is no summary, or an earlier version wrote it.
+	Hours []Hour
 	// AsOf is when the sweeper last wrote a summary, or the zero time if it
 	// never did.
 	AsOf time.Time
 }
 
+// Hour has the counts of one complete hour, which began at Start.
+type Hour struct {
+	Start                time.Time
+	Logins, FailedLogins int
+	Ended                map[Reason]int
+}
+
 // summary is what the sweeper writes for health and statistics, as JSON. In it
-// a reason is its number.
+// a reason is its number. The counts are of the last 24 complete hours and the
+// current one. Hours has those 24, oldest first; earlier versions ignore it.
 type summary struct {
-	AsOf         time.Time      `json:"asOf"`
-	Active       int            `json:"active"`
-	Users        int            `json:"users"`
-	Logins       int            `json:"logins"`
-	FailedLogins int            `json:"failedLogins"`
-	Ended        map[Reason]int `json:"ended"`
+	AsOf   time.Time `json:"asOf"`
+	Active int       `json:"active"`
+	Users  int       `json:"users"`
+	sums
+	Hours []sums `json:"hours"`
+}
+
+// sums are hourly counts, summed over all partitions.
+type sums struct {
+	Logins       int            `json:"logins,omitempty"`
+	FailedLogins int            `json:"failedLogins,omitempty"`
+	Ended        map[Reason]int `json:"ended,omitempty"`
+}
+
+// add adds an hourly count of logins, or of sessions that ended for a reason.
+func (s *sums) add(c hourlyCount) {
+	if c.kind == hourlyLogins {
+		s.Logins += c.count
+		return
+	}
+	if s.Ended == nil {
+		s.Ended = map[Reason]int{}
+	}
+	s.Ended[Reason(c.kind)] += c.count
+}
+
+// newSummary returns a summary as of now, without counts.
+func newSummary(now time.Time) summary {
+	return summary{AsOf: now, Hours: make([]sums, hourlyKept)}
+}
+
+// add adds a partition's live counts, and its hourly counts of the last day.
+func (s *summary) add(raw string) {
+	live, hourly, err := decodeCounters(raw)
+	if err != nil {
+		return // they count again once they are repaired
+	}
+	s.Active, s.Users = s.Active+live.active, s.Users+live.users
+	first := hourOf(s.AsOf) - hourlyKept
+	for _, c := range hourly {
+		if c.hour < first || c.kind == hourlyRenewals {
+			continue
+		}
+		s.sums.add(c)
+		if i := c.hour - first; i < hourlyKept {
+			s.Hours[i].add(c)
+		}
+	}
+}
+
+// addFailures adds the failed logins of the hours: the current one, and those
+// before it.
+func (s *summary) addFailures(failed [hourlyKept + 1]int) {
+	for back, n := range failed {
+		s.FailedLogins += n
+		if back > 0 {
+			s.Hours[hourlyKept-back].FailedLogins = n
+		}
+	}
+}
+
+// complete returns the complete hours of a summary.
+func (s summary) complete() (all []Hour) {
+	if len(s.Hours) != hourlyKept {
+		return nil
+	}
+	start := time.Unix((hourOf(s.AsOf)-hourlyKept)*3600, 0).UTC()
+	for _, c := range s.Hours {
+		all = append(all, Hour{start, c.Logins, c.FailedLogins, c.Ended})
+		start = start.Add(time.Hour)
+	}
+	return all
 }
 
 // decodeSummary decodes a stored summary. If raw is not one, the result is
@@ -82,7 +159,7 @@ func (s *Store) Statistics(ctx context.Context) (Statistics, error) {
 			Desktop: live.desktop, Mobile: live.mobile, Tablet: live.tablet, OtherDevice: other,
 		},
 		Logins: last.Logins, FailedLogins: last.FailedLogins,
-		Ended: last.Ended, AsOf: last.AsOf,
+		Ended: last.Ended, Hours: last.complete(), AsOf: last.AsOf,
 	}, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"latchkey/local/test/redistest"
 	"latchkey/shared/session"
 	"latchkey/shared/token"
@@ -50,6 +52,10 @@ func TestStatistics(t *testing.T) {
 			ByDevice:    map[session.DeviceClass]int{session.Desktop: 1, session.Mobile: 1, session.Tablet: 1, session.OtherDevice: 1},
 			Ended:       map[session.Reason]int{session.LoggedOut: 1},
 		}
+		if n := len(got.Hours); n != 24 {
+			t.Errorf("%d hours", n)
+		}
+		got.Hours = nil // TestStatistics_hours has them
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
@@ -90,6 +96,60 @@ func TestStatistics_lastDay(t *testing.T) {
 		w.create("d", alice, laptop)
 		if _, hourly, err := w.Counters(ctx, session.Partition(w.UserOf(token.KeyAccount(alice)))); err != nil || !maps.Equal(hourly, map[string]int{"login": 1}) {
 			t.Errorf("kept are %v, %v", hourly, err)
+		}
+	})
+}
+
+// The 24 complete hours before a sweep are told one by one, without the hour that is not over. A summary of 0.1.0 has none.
+func TestStatistics_hours(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, _ := watched(t, r, func(o *session.Options) { o.Idle, o.Absolute = 100*time.Hour, 100*time.Hour })
+		start := w.clock.now().Truncate(time.Hour)
+		at := func(hour int) { w.clock.set(start.Add(time.Duration(hour)*time.Hour + 59*time.Minute)) }
+		for hour := range 3 {
+			at(hour)
+			for i := range hour + 1 {
+				must(t, w.CountFailure(ctx))
+				g := w.create(fmt.Sprint(hour, i), []common.Address{alice, bob}[i%2], laptop)
+				if hour == 1 {
+					_, err := w.Revoke(ctx, g.Session.ID, session.LoggedOut, session.Change{})
+					must(t, err)
+				}
+			}
+		}
+		hours := func() string {
+			t.Helper()
+			w.sweepOf(alice, bob)
+			got, err := w.Statistics(ctx)
+			must(t, err)
+			if len(got.Hours) != 24 || !got.Hours[23].Start.Equal(w.clock.now().Truncate(time.Hour).Add(-time.Hour)) {
+				t.Fatalf("the hours at %v are %v", w.clock.now().UTC(), got.Hours)
+			}
+			text := ""
+			for i, h := range got.Hours {
+				if n := len(h.Ended); h.Logins > 0 || h.FailedLogins > 0 || n > 0 {
+					text += fmt.Sprintf("%d: %d %d %v ", int(h.Start.Sub(start).Hours()), h.Logins, h.FailedLogins, h.Ended)
+				}
+				if i > 0 && h.Start.Sub(got.Hours[i-1].Start) != time.Hour {
+					t.Errorf("hour %d begins at %v", i, h.Start)
+				}
+			}
+			return strings.TrimSpace(text)
+		}
+		ended := fmt.Sprint(map[session.Reason]int{session.LoggedOut: 2})
+		first, second, third := "0: 1 1 map[] ", "1: 2 2 "+ended, " 2: 3 3 map[]"
+		for hour, want := range map[int]string{2: first + second, 3: first + second + third, 24: first + second + third, 25: second + third, 27: ""} {
+			at(hour)
+			if got := hours(); got != want {
+				t.Errorf("at %d:59 the hours are %q, want %q", hour, got, want)
+			}
+		}
+		old := `{"asOf":"2026-11-23T10:00:00Z","active":1,"users":1,"logins":5,"failedLogins":6,"ended":{"1":7}}`
+		must(t, w.rdb.Set(ctx, w.SummaryKey(), old, 0).Err())
+		got, err := w.Statistics(ctx)
+		must(t, err)
+		if got.Logins != 5 || got.FailedLogins != 6 || got.Ended[1] != 7 || got.Hours != nil {
+			t.Errorf("of a summary of 0.1.0 came %+v", got)
 		}
 	})
 }

@@ -137,7 +137,7 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 // sweep visits these partitions in order.
 func (s *Store) sweep(ctx context.Context, all []int) (Swept, error) {
 	w := &sweeping{Store: s, now: s.now()}
-	w.summary.AsOf, w.summary.Ended = w.now, map[Reason]int{}
+	w.summary = newSummary(w.now)
 	stop, cancel := endingBefore(ctx)
 	defer cancel()
 	w.pace = newPace(stop, len(all))
@@ -283,7 +283,7 @@ func (w *sweeping) work(ctx context.Context, g partitionView) error {
 			}
 		}
 	}
-	w.summary.add(raw, w.now)
+	w.summary.add(raw)
 	return nil
 }
 
@@ -354,29 +354,13 @@ func (w *sweeping) sweepPartition(ctx context.Context, g partitionView, overflow
 	}
 }
 
-// add adds a partition's live counts, and its hourly counts of the last day.
-func (t *summary) add(raw string, now time.Time) {
-	live, hourly, err := decodeCounters(raw)
-	if err != nil {
-		return // they count again once they are repaired
-	}
-	t.Active, t.Users = t.Active+live.active, t.Users+live.users
-	for _, f := range hourly {
-		switch {
-		case f.hour < hourOf(now)-hourlyKept, f.kind == hourlyRenewals:
-		case f.kind == hourlyLogins:
-			t.Logins += f.count
-		default:
-			t.Ended[Reason(f.kind)] += f.count
-		}
-	}
-}
-
 // writeSummary writes the summary after all partitions were visited.
-func (w *sweeping) writeSummary(ctx context.Context) (err error) {
-	if w.summary.FailedLogins, err = w.failures(ctx); err != nil {
+func (w *sweeping) writeSummary(ctx context.Context) error {
+	failed, err := w.failures(ctx, hourOf(w.now))
+	if err != nil {
 		return err
 	}
+	w.summary.addFailures(failed)
 	text, err := json.Marshal(w.summary)
 	if err != nil {
 		return err
