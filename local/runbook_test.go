@@ -102,10 +102,93 @@ func TestRunbook_everyAlarm(t *testing.T) {
 			t.Errorf("%s names %s, which template.yaml does not have", runbook, name)
 		}
 	}
-	for id, description := range descriptions {
-		if !strings.HasSuffix(description, ": "+runbook+", "+id+".") {
-			t.Errorf("the description of %s does not end with its entry in %s: %q", id, runbook, description)
+}
+
+var (
+	// described matches the description of an alarm: what it means, the log query
+	// to run, what to do, and the link.
+	described = regexp.MustCompile(`^[A-Z].*\. Run the log query \$\{AWS::StackName\}/([a-z-]+)\b.+: \$\{RunbookUrl\}#(alarm-[a-z-]+)$`)
+	// savedQuery matches a command of the runbook that runs a saved query.
+	savedQuery = regexp.MustCompile("(?m)(?:^|`)saved [0-9]+ ([a-z-]+)")
+	// anchor matches an anchor before a heading.
+	anchor = regexp.MustCompile(`(?m)^<a id="([^"]+)"></a>\n\n## `)
+)
+
+// The description of every alarm names a saved query and ends with the link to
+// the section that has the alarm. That section runs this query.
+func TestRunbook_descriptions(t *testing.T) {
+	sections := map[string]string{}
+	text := read(t, runbook)
+	for _, at := range anchor.FindAllStringSubmatchIndex(text, -1) {
+		section, _, _ := strings.Cut(text[at[1]:], "\n## ")
+		sections[text[at[2]:at[3]]] = section
+	}
+	linked := map[string]bool{}
+	for id, description := range alarms(t) {
+		m := described.FindStringSubmatch(description)
+		if m == nil {
+			t.Errorf("the description of %s does not name a log query, or does not end with a link: %q", id, description)
+			continue
 		}
+		query, link := m[1], m[2]
+		linked[link] = true
+		if !slices.Contains(alarmName.FindAllString(sections[link], -1), id) {
+			t.Errorf("%s: #%s leads to no section of %s that names it", id, link, runbook)
+		}
+		if !runsQuery(sections[link], query) {
+			t.Errorf("%s: #%s in %s does not run the query %s", id, link, runbook, query)
+		}
+	}
+	same(t, "template.yaml", slices.Collect(maps.Keys(linked)), runbook, slices.Collect(maps.Keys(sections)))
+}
+
+func runsQuery(section, query string) bool {
+	for _, m := range savedQuery.FindAllStringSubmatch(section, -1) {
+		if m[1] == query {
+			return true
+		}
+	}
+	return false
+}
+
+// Pages name every saved query, and the runbook runs no other.
+func TestRunbook_queries(t *testing.T) {
+	var file struct {
+		Resources map[string]struct {
+			Type       string `yaml:"Type"`
+			Properties struct {
+				Name string `yaml:"Name"`
+			} `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "template.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	var saved, listed []string
+	for _, resource := range file.Resources {
+		if resource.Type == "AWS::Logs::QueryDefinition" {
+			saved = append(saved, strings.TrimPrefix(resource.Properties.Name, "${AWS::StackName}/"))
+		}
+	}
+	if len(saved) < 10 {
+		t.Errorf("template.yaml has only the queries %q", saved)
+	}
+	_, section, _ := strings.Cut(read(t, operations), "\n## Log queries\n")
+	_, list, _ := strings.Cut(section, "\n```\n")
+	list, _, _ = strings.Cut(list, "```")
+	for line := range strings.Lines(list) {
+		name, _, _ := strings.Cut(line, " ")
+		listed = append(listed, name)
+	}
+	same(t, "template.yaml", saved, operations, listed)
+	runs := savedQuery.FindAllStringSubmatch(read(t, runbook), -1)
+	for _, m := range runs {
+		if !slices.Contains(saved, m[1]) {
+			t.Errorf("%s runs %s, which template.yaml does not save", runbook, m[1])
+		}
+	}
+	if len(runs) < 10 {
+		t.Errorf("only %d runs of saved queries were found in %s", len(runs), runbook)
 	}
 }
 

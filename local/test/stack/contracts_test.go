@@ -48,7 +48,8 @@ func TestStack_contractWallets(t *testing.T) {
 			t.Errorf("%s: they add %q, want %q", name, got, want)
 		}
 		slices.Sort(changed)
-		if want := []string{"Dashboard", "LogInFunction", "LogInRole", "RefreshSessionFunction", "RefreshSessionRole", "StepUpFunction", "StepUpRole"}; !slices.Equal(changed, want) {
+		if want := []string{"ByIdQuery", "Dashboard", "EndsQuery", "FaultsQuery", "LogInFunction", "LogInRole", "RefreshSessionFunction",
+			"RefreshSessionRole", "RoutesQuery", "SlowestRequestsQuery", "StepUpFunction", "StepUpRole"}; !slices.Equal(changed, want) {
 			t.Errorf("%s: they change %q, want %q", name, changed, want)
 		}
 	}
