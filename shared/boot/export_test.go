@@ -33,3 +33,8 @@ func NewLines(w io.Writer) io.Writer { return &lines{w: w} }
 
 // NewVerifier makes the function that asks chains.
 var NewVerifier = newVerifier
+
+// LogClient logs a message as the Redis client does.
+func LogClient(log *slog.Logger, message string) {
+	clientLog{log}.Printf(context.Background(), "%s", message)
+}

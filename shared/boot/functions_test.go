@@ -44,6 +44,7 @@ func TestFunctions(t *testing.T) {
 	t.Run("rotation", func(t *testing.T) { testRotation(t, binaries) })
 	t.Run("wrong configuration", func(t *testing.T) { testWrongConfiguration(t, binaries) })
 	t.Run("unknown variable", func(t *testing.T) { testUnknownVariable(t, binaries) })
+	t.Run("saved queries", func(t *testing.T) { testQueries(t, binaries) })
 }
 
 var functionNames = append([]string{"authorizer", "check-health", "get-profile", "issue-nonce", "log-in", "log-out", "refresh-session", "sweep-sessions",
