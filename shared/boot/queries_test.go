@@ -177,8 +177,8 @@ func (s system) steal(t *testing.T) {
 	wantProblem(t, s["refresh-session"].invoke(t, thief), http.StatusUnauthorized, "session_ended")
 }
 
-// administer has an admin give a role to an account with a session, and block
-// and unblock it.
+// administer has an admin give a role to an account with a session, block and
+// unblock it, and take the role away.
 func (s system) administer(t *testing.T, admin tokens) {
 	t.Helper()
 	key, err := crypto.GenerateKey()
@@ -188,7 +188,8 @@ func (s system) administer(t *testing.T, admin tokens) {
 	address := crypto.PubkeyToAddress(key.PublicKey).Hex()
 	ask := func(query string) lambdatest.Response { return s.nonce(t, query) }
 	tokensOf(t, s.post(t, "log-in", "/auth/login", signedBy(t, key, ask)))
-	for _, call := range memberCalls {
+	take := memberCall{name: "set-roles", method: "PUT", route: "/api/admin/users/{address}/roles", body: `{"roles":[]}`}
+	for _, call := range append(slices.Clone(memberCalls), take) {
 		if slices.Contains([]string{"set-roles", "block-user", "unblock-user"}, call.name) {
 			call.value = address
 			if r := s.member(t, call, admin.AccessToken); r.StatusCode >= 300 {

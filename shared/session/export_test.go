@@ -13,6 +13,9 @@ import (
 
 // What tests look at that callers have no use for.
 
+// IsDetail reports whether an entry of an activity is a detail of its events.
+func IsDetail(entry string) bool { return isDetail(entry) }
+
 // LiveSession is a live session as the record lists it.
 type LiveSession struct {
 	ID              token.ID
