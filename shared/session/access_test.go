@@ -66,6 +66,11 @@ func life(w *world, s *session.Store, n int) error {
 		{"sessions", func() (err error) { _, err = s.Sessions(ctx, a); return }},
 		{"account", func() (err error) { _, err = s.Account(ctx, me); return }},
 		{"activity", func() (err error) { _, _, err = s.Activity(ctx, g.User.ID, "", 50); return }},
+		{"audit list", func() error {
+			err := s.AddAction(ctx, session.Action{Type: session.EventAccountViewed, Actor: me, ActorAccount: token.KeyAccount(person(n))})
+			_, _, errRead := s.Actions(ctx, "", 50)
+			return errors.Join(err, errRead)
+		}},
 		{"role given", func() (err error) { _, err = s.SetRoles(ctx, me, []string{"admin"}, keepAdmin); return }},
 		{"role taken while another has it", func() error {
 			other := s.UserOf(token.KeyAccount(person(n + 1000)))

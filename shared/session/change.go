@@ -100,10 +100,10 @@ func (s *Store) Unblock(ctx context.Context, user token.UserID, change Change) e
 }
 
 // Erase ends every session of an account, and deletes its preferences,
-// activity, state and roles, and its name and note in the registry. What remains
-// is a block, and the list of ended
-// sessions until they would have expired. It is not an error if nothing is
-// stored of the account.
+// activity, state and roles, its name and note in the registry, and its name in
+// the audit list. What remains is a block, and the list of ended sessions until
+// they would have expired. It is not an error if nothing is stored of the
+// account.
 func (s *Store) Erase(ctx context.Context, user token.UserID, change Change) error {
 	c := s.newAccountTransaction(user, change)
 	_, err := s.changeAccount(ctx, c, change,
@@ -170,6 +170,9 @@ func (s *Store) commitChange(
 		if err == nil && e.demotes && rec.administers() {
 			err = s.dropAdmin(ctx, c.user, change)
 			dropped = dropped || err == nil
+		}
+		if err == nil && e.erases && attempt == 0 {
+			err = s.eraseNames(ctx, c.user)
 		}
 		if err != nil {
 			return nil, dropped, err

@@ -23,12 +23,21 @@ const (
 	EventErased                 // the account was erased
 	EventPreferences            // preferences were changed
 	EventTicketReused           // a ticket was presented a second time
+
+	// The types from here on are what admins look at. They change no account, so
+	// only an [Action] has them.
+	EventAccountsListed   // accounts were listed
+	EventAccountsExported // accounts were listed as lines, for an export
+	EventAccountViewed    // an account was read
+	EventActivityViewed   // the activity of an account was read
+	EventAuditViewed      // the audit list was read
 )
 
 var eventTypes = [...]string{
 	"unknown", "login", "refresh", "session.ended", "step_up", "device.changed",
 	"network.changed", "roles.changed", "account.blocked", "account.unblocked",
 	"account.erased", "preferences.changed", "ticket.reused",
+	"accounts.listed", "accounts.exported", "account.viewed", "activity.viewed", "audit.viewed",
 }
 
 // String returns the type's name as clients and logs see it.
@@ -38,6 +47,9 @@ func (t EventType) String() string {
 	}
 	return eventTypes[t]
 }
+
+// IsLook reports whether an event of the type changes nothing.
+func (t EventType) IsLook() bool { return t >= EventAccountsListed }
 
 // Event is one change of an account, as the script that made the change wrote
 // it.

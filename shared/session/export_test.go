@@ -63,6 +63,7 @@ func (s *Store) NonceKey(nonce string) string    { return s.nonceKey(nonce) }
 func (s *Store) AttemptsKey(nonce string) string { return s.attemptsKey(nonce) }
 func (s *Store) AdminsKey() string               { return s.adminsKey() }
 func (s *Store) SummaryKey() string              { return s.summaryKey() }
+func (s *Store) AuditKey() string                { return s.auditKey() }
 
 // ErasedKey and NoopsKey name what is kept beside an account's record: with those of its partition, and of its own.
 func (s *Store) ErasedKey(u token.UserID) string { return s.erasedKey(partitionOf(u)) }
@@ -92,6 +93,8 @@ const (
 	FlagStepUpRequired = flagStepUpRequired
 	FlagDeviceID       = flagDeviceID
 	EventHead          = eventHeadSize
+	ActionHead         = actionHeadSize
+	AuditMax           = auditMax
 )
 
 // PreferencesKey and StateKey name what is kept of an account and of a session beside them.

@@ -35,6 +35,7 @@ import (
 //	prefix:{Kq}:l<hash>              a network's rate limit, beside its nonces
 //	prefix:f<0-7>:<hour>             failed logins of an hour
 //	prefix:admins                    the list of admins
+//	prefix:audit                     the audit list: what admins did
 //	prefix:sum                       the sweeper's summary
 //	prefix:health                    what the health check writes
 //	prefix:{b3f}:start               what a check at the start writes
@@ -199,6 +200,8 @@ func (s *Store) failuresKey(part, hour int64) string {
 }
 
 func (s *Store) adminsKey() string { return s.opts.Prefix + ":admins" }
+
+func (s *Store) auditKey() string { return s.opts.Prefix + ":audit" }
 
 func (s *Store) summaryKey() string { return s.opts.Prefix + ":sum" }
 

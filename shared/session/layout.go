@@ -102,6 +102,20 @@ var layouts = []layout{
 		{"session", sessionSize, false},
 		{"what", 1, true},
 	}, spans: []layoutSpan{{"head", "type", "what"}}},
+	{name: "action", fields: []layoutField{ // of the audit list
+		{"format", 1, true},
+		{"time", 6, true},
+		{"idem", script.KeySize, false},
+		{"type", 1, true},
+		{"failed", 1, true},
+		{"actor", 16, false},
+		{"user", 16, false},
+		{"actor_size", 1, true}, // of the sealed name of the actor
+		{"names", 0, false},
+	}, spans: []layoutSpan{
+		{"what", "type", "user"},
+		{"fixed", "format", "user"},
+	}},
 	{name: "counters", fields: []layoutField{
 		{"format", 1, true},
 		{"active", 3, true},
@@ -298,9 +312,11 @@ var constants = sync.OnceValue(func() map[string]string {
 		"COUNTERS_SIZE": countersSize, "CHAIN_SIZE": chainSize, "CELL_SIZE": hourlyCountSize,
 		"RATE_SIZE": sizeOf("rate"), "ATTEMPT_SIZE": sizeOf("attempt"),
 		"PROOF_HEAD": sizeOf("proof"), "STATE_FIELD_SIZE": stateFieldSize,
-		"TICKET_SIZE": sizeOf("ticket"),
-		"PROOF_RETRY": proofRetry,
-		"PART_HEAD":   sizeOf("part"), "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
+		"TICKET_SIZE":   sizeOf("ticket"),
+		"PROOF_RETRY":   proofRetry,
+		"ACTION_FORMAT": actionFormat, "ACTION_HEAD": actionHeadSize,
+		"AUDIT_MAX": auditMax, "AUDIT_PUSHED": auditPushed,
+		"PART_HEAD": sizeOf("part"), "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
 		"ENDED_KEPT": endedKept, "ENDED_MAX": endedMax, "EVENTS_READ_AGAIN": eventsReadAgain,
 		"SEGMENT_COMPACT": segmentCompact,
 

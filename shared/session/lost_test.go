@@ -18,7 +18,7 @@ import (
 )
 
 // scriptsOfStory is how many scripts the story runs.
-const scriptsOfStory = 34
+const scriptsOfStory = 36
 
 // story is one of each operation, on the given store; a step is the time that passes between them.
 func story(t *testing.T, w *world, s *session.Store) {
@@ -116,6 +116,7 @@ func storyOfAccount(t *testing.T, w *world, s *session.Store) {
 	wants(t, err, session.ErrBlocked)
 	must(t, s.Unblock(ctx, s.UserOf(token.KeyAccount(bob)), session.Change{Actor: admin}))
 	last := login("four")
+	must(t, s.AddAction(ctx, w.looked(session.EventAccountViewed, token.KeyAccount(bob))))
 	must(t, s.Erase(ctx, last.User.ID, session.Change{Actor: admin, KeepAdmin: true}))
 	w.dead(last)
 }

@@ -38,6 +38,7 @@ var libraries = []library{
 	{"rate_limit", []string{"bytes"}},
 	{"state", []string{"bytes"}},
 	{"proof", []string{"bytes"}},
+	{"action", []string{"bytes"}},
 }
 
 type library struct {
@@ -75,6 +76,8 @@ var (
 	healthScript         = newScript("health")
 	migrateScript        = newScript("migrate", "change")
 	registerScript       = newScript("register", "registry")
+	auditScript          = newScript("audit", "bytes", "call")
+	eraseNamesScript     = newScript("erase_names", "call", "action")
 )
 
 // newScript makes a script of its file and the libraries that it uses. It

@@ -23,6 +23,7 @@ var scripts = map[string]*script.Script{
 	"spend_nonce": spendNonceScript, "begin_attempt": beginAttemptScript, "abandon_attempt": abandonAttemptScript, "proof": proofScript, "state_delete": stateDeleteScript, "state_put": statePutScript,
 	"issue_ticket": issueTicketScript, "use_ticket": useTicketScript,
 	"step_up": stepUpScript, "sweep": sweepScript, "touch": touchScript, "migrate": migrateScript, "register": registerScript,
+	"audit": auditScript, "erase_names": eraseNamesScript,
 }
 
 // LoadScripts makes Redis know every script, through a client that may do that: a store's may not.
