@@ -52,15 +52,20 @@ func (x *exchange) listActivity() (activityView, error) {
 }
 
 // UserActivity serves GET /api/admin/activity: one page of the events of the
-// account that the query names, newest first. It requires the permission
-// audit:read.
+// account that the query names, newest first, or of the audit list if it names
+// none. It requires the permission audit:read.
 func (a *API) UserActivity() http.Handler {
 	return handle(a, route{
 		method: "GET", needs: auditRead, query: append([]string{"address"}, paging...),
+		action: session.EventActivityViewed,
 	}, (*exchange).listUserActivity)
 }
 
-func (x *exchange) listUserActivity() (activityView, error) {
+func (x *exchange) listUserActivity() (any, error) {
+	if !x.query.Has("address") {
+		x.action = session.EventAuditViewed
+		return x.listActions()
+	}
 	if err := x.findAccount(x.query.Get("address")); err != nil {
 		return activityView{}, err
 	}

@@ -79,6 +79,7 @@ func named[K comparable](counts map[K]int, name func(K) string) map[string]int {
 func (a *API) RevokeSession() http.Handler {
 	return handle(a, route{
 		method: "DELETE", needs: sessionsWrite, fresh: true, target: (*exchange).readSessionID,
+		action: session.EventEnded,
 	}, (*exchange).revokeSession)
 }
 
@@ -92,6 +93,7 @@ func (x *exchange) revokeSession() (nothing, error) {
 func (a *API) EndUserSessions() http.Handler {
 	return handle(a, route{
 		method: "DELETE", needs: sessionsWrite, fresh: true, target: (*exchange).readAccount,
+		action: session.EventEnded,
 	}, (*exchange).endUserSessions)
 }
 

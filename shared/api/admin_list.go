@@ -47,6 +47,7 @@ type nextView struct {
 func (a *API) Users() http.Handler {
 	return handle(a, route{
 		method: "GET", needs: usersRead, query: append([]string{"status", "role"}, paging...),
+		action: session.EventAccountsListed,
 	}, (*exchange).listUsers)
 }
 
@@ -64,6 +65,7 @@ func (x *exchange) listUsers() (any, error) {
 		list.Users = append(list.Users, x.viewListed(u))
 	}
 	if x.wantsLines() {
+		x.action = session.EventAccountsExported
 		return list.lines(), err
 	}
 	return list, err

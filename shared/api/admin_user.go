@@ -24,6 +24,7 @@ type accountView struct {
 func (a *API) User() http.Handler {
 	return handle(a, route{
 		method: "GET", needs: usersRead, target: (*exchange).readAccount,
+		action: session.EventAccountViewed,
 	}, (*exchange).getUser)
 }
 
@@ -35,6 +36,7 @@ func (x *exchange) getUser() (accountView, error) {
 	if x.target.account != (token.Account{}) {
 		account.User.Account = x.target.account
 	}
+	x.target.account = account.User.Account // for the audit list
 	return accountView{
 		User: x.viewUser(account.User), Sessions: x.viewSessions(account.Sessions),
 		Blocked: !account.BlockedAt.IsZero(), BlockedAt: timestampOf(account.BlockedAt),
@@ -43,8 +45,11 @@ func (x *exchange) getUser() (accountView, error) {
 }
 
 // changeOfUser returns a route that changes the account in its path.
-func changeOfUser(method string) route {
-	return route{method: method, needs: usersWrite, fresh: true, target: (*exchange).readAccount}
+func changeOfUser(method string, action session.EventType) route {
+	return route{
+		method: method, needs: usersWrite, fresh: true, target: (*exchange).readAccount,
+		action: action,
+	}
 }
 
 type rolesBody struct {
@@ -59,7 +64,7 @@ type changedView struct {
 // that an account has. It requires the permission users:write and a recent
 // login or step-up.
 func (a *API) SetRoles() http.Handler {
-	return handleBody(a, changeOfUser("PUT"), (*exchange).setRoles)
+	return handleBody(a, changeOfUser("PUT", session.EventRoles), (*exchange).setRoles)
 }
 
 func (x *exchange) setRoles(in rolesBody) (changedView, error) {
@@ -107,7 +112,7 @@ func (x *exchange) settable(roles []string) ([]string, error) {
 // read accounts, and not for the account itself. It requires the permission users:write
 // and a recent login or step-up.
 func (a *API) BlockUser() http.Handler {
-	return handleBody(a, changeOfUser("POST"), (*exchange).blockUser)
+	return handleBody(a, changeOfUser("POST", session.EventBlocked), (*exchange).blockUser)
 }
 
 type blockBody struct {
@@ -140,7 +145,7 @@ func (x *exchange) blockUser(in blockBody) (nothing, error) {
 // account sign in again. It requires the permission users:write and a recent
 // login or step-up.
 func (a *API) UnblockUser() http.Handler {
-	return handle(a, changeOfUser("POST"), (*exchange).unblockUser)
+	return handle(a, changeOfUser("POST", session.EventUnblocked), (*exchange).unblockUser)
 }
 
 func (x *exchange) unblockUser() (nothing, error) {
@@ -153,7 +158,7 @@ func (x *exchange) unblockUser() (nothing, error) {
 // block remains. It requires the permission users:write and a recent login or
 // step-up.
 func (a *API) EraseUser() http.Handler {
-	return handle(a, changeOfUser("DELETE"), (*exchange).eraseUser)
+	return handle(a, changeOfUser("DELETE", session.EventErased), (*exchange).eraseUser)
 }
 
 func (x *exchange) eraseUser() (nothing, error) {

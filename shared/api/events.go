@@ -99,6 +99,11 @@ func (x *exchange) aboutChange(e session.Event) []slog.Attr {
 	if x.failed != "" && string(x.failed) != e.Type.String() {
 		return nil
 	}
+	return x.aboutRequest()
+}
+
+// aboutRequest returns the attributes of the request without those of its caller.
+func (x *exchange) aboutRequest() []slog.Attr {
 	return slices.DeleteFunc(slices.Clone(x.about), func(a slog.Attr) bool {
 		return a.Key == "userId" || a.Key == "account" || a.Key == "sessionId"
 	})

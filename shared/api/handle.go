@@ -22,16 +22,17 @@ import (
 // route says which requests a handler serves and what they need.
 type route struct {
 	method  string
-	head    bool        // whether HEAD is answered like GET, without the body
-	session sessionRule // which session it requires
-	service bool        // whether it requires a service key, and no session
-	needs   permission  // required beside a live session; empty means none
-	fresh   bool        // whether it requires a recent login or step-up
-	query   []string    // the names of the parameters that its query may have
-	ignores bool        // whether it ignores the query, whatever that has
-	failed  eventType   // the type of the event of a refusal; empty means request
-	target  reader      // reads what its path names; nil if that is nothing
-	most    int         // the maximum size of its body, in bytes; zero means maxBody
+	head    bool              // whether HEAD is answered like GET, without the body
+	session sessionRule       // which session it requires
+	service bool              // whether it requires a service key, and no session
+	needs   permission        // required beside a live session; empty means none
+	fresh   bool              // whether it requires a recent login or step-up
+	query   []string          // the names of the parameters that its query may have
+	ignores bool              // whether it ignores the query, whatever that has
+	failed  eventType         // the type of the event of a refusal; empty means request
+	action  session.EventType // what the audit list calls it; zero: it is not listed
+	target  reader            // reads what its path names; nil if that is nothing
+	most    int               // the maximum size of its body, in bytes; zero means maxBody
 }
 
 // reader is a method that reads a part of the request into the exchange.
@@ -71,14 +72,16 @@ func handleBody[In, Out any](
 ) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := a.newExchange(r.Context(), r, requestInfoOf(r.Context()), rt.failed)
-		x.w = w
+		x.w, x.action = w, rt.action
 		defer x.complete()
 		var in In
 		if err := x.check(&rt, &in); err != nil {
 			x.answer(nil, err)
 			return
 		}
-		x.answer(serve(x, in))
+		out, err := serve(x, in)
+		x.recordAction(err)
+		x.answer(out, err)
 	})
 }
 
@@ -138,10 +141,11 @@ type exchange struct {
 	id    string
 	began time.Time
 
-	failed    eventType // see route
-	unknown   unknowns  // of a request to another API
-	readOnly  bool      // whether a validation must change nothing
-	service   string    // the backend that sends it; empty if none does
+	failed    eventType         // see route
+	action    session.EventType // see route; what serves it may set another
+	unknown   unknowns          // of a request to another API
+	readOnly  bool              // whether a validation must change nothing
+	service   string            // the backend that sends it; empty if none does
 	presented presented
 	query     url.Values
 	page      page   // of a list

@@ -50,6 +50,7 @@ var protectedRoutes = []protected{
 	{method: "DELETE", path: "/api/admin/users/" + someone + "/sessions", permission: "sessions:write", fresh: true},
 	{method: "DELETE", path: "/api/admin/users/" + someone, permission: "users:write", fresh: true},
 	{method: "GET", path: "/api/admin/activity?address=" + someone, permission: "audit:read"},
+	{method: "GET", path: "/api/admin/activity", permission: "audit:read"},
 	{method: "DELETE", path: "/api/profile", fresh: true},
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -133,17 +132,16 @@ func (s *Store) auditList(ctx context.Context) (stored []string, err error) {
 
 // eraseNames erases the name of an account from the audit list. It is called
 // before the account is erased: if it fails, nothing was erased, and the owner
-// can still ask again. It only reads if the list does not have the account, as
-// for most accounts.
+// can still ask again. It only reads if the list does not have the name, as for
+// most accounts.
 func (s *Store) eraseNames(ctx context.Context, user token.UserID) error {
 	stored, err := s.auditList(ctx)
 	damaged := redis.HasErrorPrefix(err, "WRONGTYPE") // the script deletes it
 	if err != nil && !damaged {
 		return err
 	}
-	if !damaged && !slices.ContainsFunc(stored, func(entry string) bool {
-		return !isAction(entry) || strings.Contains(entry[:actionHeadSize], string(user[:]))
-	}) {
+	named := func(entry string) bool { return mayName(entry, user) }
+	if !damaged && !slices.ContainsFunc(stored, named) {
 		return nil
 	}
 	_, err = s.run(ctx, eraseNamesScript, []string{s.auditKey()},
@@ -186,6 +184,17 @@ func actionNameOf(fixed []byte, name string, user token.UserID) seal.Record {
 // isAction reports whether an entry has a format that this version knows.
 func isAction(entry string) bool {
 	return len(entry) >= actionHeadSize && entry[0] == actionFormat
+}
+
+// mayName reports whether an entry has the name of an account, or has a format
+// that this version does not know.
+func mayName(entry string, user token.UserID) bool {
+	if !isAction(entry) {
+		return true
+	}
+	ids, size := entry[actionFixedSize-2*len(user):actionFixedSize], int(entry[actionFixedSize])
+	isActor, isUser := ids[:len(user)] == string(user[:]), ids[len(user):] == string(user[:])
+	return isActor && size > 0 || isUser && len(entry) > actionHeadSize+size
 }
 
 func actionTime(entry string) time.Time { return (&reader{entry[1:]}).time() }

@@ -260,6 +260,28 @@ func TestErase_names(t *testing.T) {
 	})
 }
 
+// An erasure writes the list only if that has the name.
+func TestErase_notNamed(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		w.added(w.looked(session.EventAccountViewed, token.KeyAccount(carol)))
+		nameless := w.looked(session.EventErased, token.KeyAccount(alice))
+		nameless.Account = token.Account{}
+		w.added(nameless)
+		s, sent := w.watching()
+		must(t, s.Erase(ctx, w.UserOf(token.KeyAccount(alice)), asOperator)) // once for the script to be known
+		*sent = traffic{commands: map[string]int{}}
+		must(t, s.Erase(ctx, w.UserOf(token.KeyAccount(alice)), asOperator))
+		if n := sent.commands["evalsha"] + sent.commands["eval"]; n != 1 {
+			t.Errorf("it took %d scripts: %v", n, sent.commands)
+		}
+		must(t, s.Erase(ctx, w.UserOf(token.KeyAccount(carol)), asOperator))
+		if got := w.actions(10); got[1].Account != (token.Account{}) || got[1].ActorAccount != token.KeyAccount(bob) {
+			t.Errorf("the list has %+v", got)
+		}
+	})
+}
+
 // A refused erasure leaves the names, and an erasure that cannot erase them erases nothing: its owner can ask again.
 func TestErase_namesFirst(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
