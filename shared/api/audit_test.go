@@ -117,7 +117,7 @@ func TestAudit_refusals(t *testing.T) {
 		admin.setRoles(support, "support").wants(200, "")
 		rootSession := admin.profile().text("session", "id")
 		w.actions()
-		by, of, nobody := " by "+support.address.Hex(), " of "+rootID+" "+root.address.Hex()+" failed", newAccount(t)
+		by, of, unseen := " by "+support.address.Hex(), " of "+rootID+" "+root.address.Hex()+" failed", newAccount(t)
 		for path, want := range map[string]string{
 			"PUT " + userPath(root) + "/roles": "roles.changed", "POST " + userPath(root) + "/block": "account.blocked", "DELETE " + userPath(root): "account.erased",
 			"DELETE " + userPath(root) + "/sessions": "session.ended", "DELETE /api/admin/sessions/" + rootSession: "session.ended",
@@ -132,9 +132,9 @@ func TestAudit_refusals(t *testing.T) {
 			}
 			w.wantsActions(path, want+by+of)
 		}
-		s.ask("GET", userPath(nobody), nil).wants(404, "not_found")
-		unknown := w.store.UserOf(token.KeyAccount(nobody.address))
-		w.wantsActions("a look at nobody", fmt.Sprint("account.viewed", by, " of ", unknown, " ", nobody.address.Hex(), " failed"))
+		s.ask("GET", userPath(unseen), nil).wants(404, "not_found")
+		unknown := w.store.UserOf(token.KeyAccount(unseen.address))
+		w.wantsActions("a look at nobody", fmt.Sprint("account.viewed", by, " of ", unknown, " ", unseen.address.Hex(), " failed"))
 
 		for _, p := range protectedRoutes { // by somebody without permission
 			if p.permission != "" {
