@@ -16,12 +16,12 @@ import (
 // the admin did is done by then, and is answered without the entry.
 const actionTime = time.Second
 
-// recordAction adds what the request did or looked at to the audit list, with the
-// error that it is answered with. A look is also written to the audit log;
+// recordAction adds what the request did or looked at to the audit list, with
+// the error that it is answered with. A look is also written to the audit log;
 // changes are written by [Audit], and refusals by recordFailure.
 //
-// Only callers who have the permission come here. Others could otherwise push out
-// all entries with requests that are refused.
+// Only callers who have the permission come here. Others could otherwise push
+// out all entries with requests that are refused.
 func (x *exchange) recordAction(err error) {
 	if x.action == 0 || err != nil && !isRefusal(err) {
 		return
@@ -76,8 +76,8 @@ func (x *exchange) actionUser() token.UserID {
 	return x.target.user
 }
 
-// look writes the line of something that an admin looked at to the audit log. It
-// has the form of a change that the admin made.
+// look writes the line of something that an admin looked at to the audit log.
+// It has the form of a change that the admin made.
 func (x *exchange) look() {
 	if !x.api.cfg.AuditLog {
 		return
@@ -128,8 +128,8 @@ func (x *exchange) listActions() (auditView, error) {
 	return list, err
 }
 
-// viewAction renders an entry of the audit list. The account of an admin is known
-// from the configuration, even if it is not stored.
+// viewAction renders an entry of the audit list. The account of an admin is
+// known from the configuration, even if it is not stored.
 func (x *exchange) viewAction(a session.Action) auditEvent {
 	view := auditEvent{
 		V: activityVersion, ID: a.ID, Time: timestamp(a.Time), Type: a.Type.String(),

@@ -18,9 +18,9 @@ import (
 // not written in the same step as the change that it tells of. What an entry
 // says of a change is in the activity of the account, too.
 //
-// An entry is a head, then the sealed name of the actor, then the sealed name of
-// the account that it is about. Both names may be empty. The head has no names,
-// so an account is erased from the list without opening anything.
+// An entry is a head, then the sealed name of the actor, then the sealed name
+// of the account that it is about. Both names may be empty. The head has no
+// names, so an account is erased from the list without opening anything.
 
 // Action is what an admin did or looked at: an entry of the audit list.
 type Action struct {
@@ -34,20 +34,20 @@ type Action struct {
 	// known: it was erased, or its key was removed from the key ring.
 	Actor        token.UserID
 	ActorAccount token.Account
-	// User is the account that the action is about, or zero if it is about none.
-	// Account is the account of User, or zero if that is not known.
+	// User is the account that the action is about, or zero if it is about
+	// none. Account is the account of User, or zero if that is not known.
 	User    token.UserID
 	Account token.Account
-	// Continues says that it is a further page of something that is looked at. It
-	// is set only for [Store.AddAction].
+	// Continues says that it is a further page of something that is looked at.
+	// It is set only for [Store.AddAction].
 	Continues bool
 }
 
 const (
 	// actionFormat is the format of an entry.
 	actionFormat = 1
-	// actionFixedSize is the size of what the names of an entry are bound to, and
-	// actionHeadSize the size of its head.
+	// actionFixedSize is the size of what the names of an entry are bound to,
+	// and actionHeadSize the size of its head.
 	actionFixedSize = 1 + 6 + script.KeySize + 1 + 1 + 16 + 16
 	actionHeadSize  = actionFixedSize + 1
 
@@ -66,9 +66,9 @@ const (
 	targetName = "target"
 )
 
-// AddAction adds an entry to the audit list. It ignores ID and Time: the list has
-// an ID of its own, and the current time. It takes one round trip, or none if
-// ActivityMax is 0: then there is no list.
+// AddAction adds an entry to the audit list. It ignores ID and Time: the list
+// has an ID of its own, and the current time. It takes one round trip, or none
+// if ActivityMax is 0: then there is no list.
 func (s *Store) AddAction(ctx context.Context, a Action) error {
 	if s.opts.ActivityMax == 0 {
 		return nil
@@ -87,11 +87,11 @@ func (s *Store) AddAction(ctx context.Context, a Action) error {
 	return err
 }
 
-// Actions returns the entries of the audit list, newest first. It returns at most
-// limit of them: those after the entry with the id after, or the newest if after
-// is empty. The second result is the id to continue after, or empty if there are
-// no more. Actions returns [ErrNotFound] if no entry has the id after; it may
-// have been dropped since. It takes one round trip.
+// Actions returns the entries of the audit list, newest first. It returns at
+// most limit of them: those after the entry with the id after, or the newest if
+// after is empty. The second result is the id to continue after, or empty if
+// there are no more. Actions returns [ErrNotFound] if no entry has the id
+// after; it may have been dropped since. It takes one round trip.
 func (s *Store) Actions(
 	ctx context.Context, after string, limit int,
 ) ([]Action, string, error) {
@@ -162,8 +162,8 @@ func (s *Store) encodeAction(a Action, idem script.IdempotencyKey) (string, erro
 	return string(fixed) + string([]byte{byte(len(actor))}) + actor + target, err
 }
 
-// sealActionName seals a name of an entry. An account that is not known is stored
-// as nothing.
+// sealActionName seals a name of an entry. An account that is not known is
+// stored as nothing.
 func (s *Store) sealActionName(
 	fixed []byte, name string, user token.UserID, account token.Account, now time.Time,
 ) (string, error) {

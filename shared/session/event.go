@@ -24,8 +24,8 @@ const (
 	EventPreferences            // preferences were changed
 	EventTicketReused           // a ticket was presented a second time
 
-	// The types from here on are what admins look at. They change no account, so
-	// only an [Action] has them.
+	// The types from here on are what admins look at. They change no account,
+	// so only an [Action] has them.
 	EventAccountsListed   // accounts were listed
 	EventAccountsExported // accounts were listed as lines, for an export
 	EventAccountViewed    // an account was read

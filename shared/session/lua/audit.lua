@@ -1,5 +1,5 @@
--- Adds an entry to the audit list, in front. If it is there already, the call is
--- a retry, and changes nothing.
+-- Adds an entry to the audit list, in front. If it is there already, the call
+-- is a retry, and changes nothing.
 --
 -- KEYS[1]  the list, see auditlist.go
 -- ARGV[1]  the entry

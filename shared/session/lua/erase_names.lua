@@ -1,6 +1,6 @@
--- Erases the name of an account from the audit list: that of the admin, and that
--- of the account that an entry is about. The user ids stay. Entries of an unknown
--- format are dropped, since they might have the name.
+-- Erases the name of an account from the audit list: that of the admin, and
+-- that of the account that an entry is about. The user ids stay. Entries of an
+-- unknown format are dropped, since they might have the name.
 --
 -- KEYS[1]  the list, see auditlist.go
 -- ARGV[1]  user id, 16 bytes
