@@ -4,6 +4,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"latchkey/shared/lazyregexp"
@@ -22,6 +23,9 @@ type listedView struct {
 	BlockedAt  string   `json:"blockedAt,omitempty"`
 	Note       string   `json:"note,omitempty"` // of the block
 	LastSeenAt string   `json:"lastSeenAt,omitempty"`
+	// StoredRoles are those that a restore must set. They are nil if the
+	// configuration alone grants none of the user's roles.
+	StoredRoles []string `json:"storedRoles,omitzero"`
 }
 
 // lines returns the list as lines of JSON: one for each account, and one with
@@ -99,10 +103,16 @@ func (x *exchange) viewListed(u session.ListEntry) listedView {
 	if account := accountText(u.User.Account); account == "" {
 		u.User.Account = x.accountOf(u.User.ID)
 	}
-	return listedView{
+	view := listedView{
 		User: x.viewUser(u.User), Sessions: u.Sessions, Blocked: !u.BlockedAt.IsZero(),
 		BlockedAt: timestampOf(u.BlockedAt), Note: u.Note, LastSeenAt: timestampOf(u.LastSeenAt),
 	}
+	for _, role := range x.api.granted(u.User.Account) {
+		if !slices.Contains(u.User.Roles, role) {
+			view.StoredRoles = append([]string{}, u.User.Roles...)
+		}
+	}
+	return view
 }
 
 // linesType is the media type of lines of JSON.

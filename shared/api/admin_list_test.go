@@ -7,6 +7,7 @@ import (
 
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
+	"latchkey/shared/session"
 	"latchkey/shared/token"
 )
 
@@ -101,5 +102,35 @@ func TestUsers_lines(t *testing.T) {
 		equal(t, "accounts", seen, 3)
 		equal(t, "type", admin.ask("GET", "/api/admin/users", nil, with("Accept", "*/*")).header.Get("Content-Type"), "application/json")
 		checkProblem(t, admin.ask("GET", "/api/admin/users?role=", nil, with("Accept", "application/x-ndjson")).wants(400, badRequest))
+	})
+}
+
+// A list tells the roles that are stored from those that the configuration alone grants.
+func TestUsers_storedRoles(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		both, blocked := newAccount(t), newAccount(t)
+		w, root := adminWorld(t, r, func(w *world) {
+			w.cfg.Roles = map[string]api.Role{"editor": {}}
+			w.cfg.Admins = append(w.cfg.Admins, token.KeyAccount(both.address), token.KeyAccount(blocked.address))
+		})
+		admin, alice := w.script(), newAccount(t)
+		admin.signIn(root)
+		for a, roles := range map[account][]string{root: {"editor"}, both: {"admin", "editor"}, alice: {"admin", "editor"}} {
+			admin.setRoles(a, roles...).wants(200, "")
+		}
+		// As it was before the configuration made it an admin.
+		must(t, w.store.Block(t.Context(), w.store.UserOf(token.KeyAccount(blocked.address)), session.Change{}))
+		all := admin.listUsers("")
+		equal(t, "accounts", len(all), 4)
+		for a, want := range map[account]struct{ roles, stored any }{
+			root:    {[]any{"user", "admin", "editor"}, []any{"editor"}},
+			both:    {[]any{"user", "admin", "editor"}, nil},
+			alice:   {[]any{"user", "admin", "editor"}, nil},
+			blocked: {[]any{"user", "admin"}, []any{}},
+		} {
+			entry := all[w.store.UserOf(token.KeyAccount(a.address)).String()]
+			equal(t, "roles", entry["user"].(map[string]any)["roles"], want.roles)
+			equal(t, "stored roles", entry["storedRoles"], want.stored)
+		}
 	})
 }
