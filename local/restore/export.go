@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+
+	"latchkey/shared/token"
+)
+
+// export writes all accounts that hold roles or a block into a new file. The
+// file is there once it is complete.
+func export(
+	ctx context.Context, o options, newClient func() (*client, error), out io.Writer,
+) error {
+	if _, err := os.Lstat(o.file); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s exists already: name a new file", o.file)
+	}
+	api, err := newClient()
+	if err != nil {
+		return err
+	}
+	// Notes are personal: only the owner may read them.
+	unfinished := o.file + ".unfinished"
+	file, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("creating the export: %w", err)
+	}
+	n, err := writePages(ctx, api, file)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(fmt.Errorf("the export is not complete: %w", err), os.Remove(unfinished))
+	}
+	if err := os.Rename(unfinished, o.file); err != nil {
+		return fmt.Errorf("naming the export: %w", err)
+	}
+	fmt.Fprintf(out, "Exported %d accounts into %s.\n", n, o.file)
+	return syncFolder(o.file)
+}
+
+// writePages writes the accounts of all pages, and returns their number.
+func writePages(ctx context.Context, api *client, file io.Writer) (int, error) {
+	const path = "/api/admin/users?limit=100"
+	c, seen, number := contents{}, map[token.UserID]int{}, 0
+	for cursor := ""; ; cursor = c.next {
+		page := path
+		if cursor != "" {
+			page += "&cursor=" + url.QueryEscape(cursor)
+		}
+		got, err := api.call(ctx, "GET", page, "application/x-ndjson", nil)
+		if err != nil {
+			return 0, err
+		}
+		c.next = ""
+		for line := range bytes.Lines(got.body) {
+			number++
+			if err := c.add(line, number, seen); err != nil {
+				return 0, fmt.Errorf("the answer of GET %s is not an export: %w", page, err)
+			}
+			if c.next != "" {
+				continue // the cursor is for this run alone
+			}
+			if _, err := file.Write(line); err != nil {
+				return 0, err
+			}
+		}
+		if c.next == "" {
+			return len(c.accounts), nil
+		}
+		if c.next == cursor {
+			return 0, fmt.Errorf("GET %s answers with the same page again", page)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"latchkey/local/test/redistest"
+)
+
+func TestRun_refuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "export")
+	write(t, file, lineOf(named, `"blocked":false`)+"\n")
+	secret := "lka_" + strings.Repeat("s", 119)
+	for name, c := range map[string]struct {
+		in   string
+		args []string
+		says string
+	}{
+		"no file":              {secret, []string{"-url", "https://a.example"}, "name one file"},
+		"two files":            {secret, []string{"-url", "https://a.example", file, file}, "name one file"},
+		"a flag after it":      {secret, []string{file, "-url", "https://a.example"}, "name one file, after all flags"},
+		"an unknown flag":      {secret, []string{"-force", file}, "-force"},
+		"the token as flag":    {"", []string{"-token", "x", file}, "-token"},
+		"no address":           {secret, []string{file}, "-url must be the address"},
+		"no scheme":            {secret, []string{"-url", "api.example.com", file}, "-url must be the address"},
+		"plain text":           {secret, []string{"-url", "http://api.example.com", file}, "-url must begin with https://"},
+		"a name like it":       {secret, []string{"-url", "http://localhost.example.com", file}, "-url must begin with https://"},
+		"another scheme":       {secret, []string{"-url", "ftp://localhost", file}, "-url must begin with https://"},
+		"a password":           {secret, []string{"-url", "https://me:pass@a.example", file}, "-url must be the address"},
+		"a query":              {secret, []string{"-url", "https://a.example/?x", file}, "-url must be the address"},
+		"a partial export":     {secret, []string{"-url", "https://a.example", "-export", "-partial", file + "2"}, "-partial is for a restore"},
+		"an existing file":     {secret, []string{"-url", "https://a.example", "-export", file}, "exists already"},
+		"no token":             {"", []string{"-url", "https://a.example", file}, "no access token"},
+		"a refresh token":      {"lkr_secret", []string{"-url", "https://a.example", file}, "no access token"},
+		"a token with a space": {"lka_secret secret", []string{"-url", "https://a.example", file}, "no access token"},
+		"a file for a token":   {"lka_" + strings.Repeat("\u00e9secret", 9000), []string{"-url", "https://a.example", "-export", file + "2"}, "no access token"},
+	} {
+		if got := runWith(t, c.in, c.args...).fails(c.says); strings.Contains(got.all(), "secret") {
+			t.Errorf("%s: it writes the token: %s", name, got.all())
+		}
+	}
+	for _, left := range []string{file + "2", file + "2.unfinished"} {
+		if _, err := os.Stat(left); err == nil {
+			t.Errorf("%s is there", left)
+		}
+	}
+	broken := errors.New("broken pipe")
+	if err := run(t.Context(), []string{"-url", "https://a.example", file}, iotest.ErrReader(broken), io.Discard, io.Discard, rest); !errors.Is(err, broken) {
+		t.Errorf("standard input that cannot be read: %v", err)
+	}
+}
+
+func TestRun_help(t *testing.T) {
+	var out, errs bytes.Buffer
+	if err := run(t.Context(), []string{"-help"}, nil, &out, &errs, rest); err != nil || out.Len() > 0 || !strings.Contains(errs.String(), usage) || !strings.Contains(errs.String(), "-partial") {
+		t.Errorf("%v, printed %q and %q", err, out.String(), errs.String())
+	}
+}
+
+func TestReadURL(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://api.example.com/": "https://api.example.com", "https://api.example.com/v1//": "https://api.example.com/v1",
+		"http://localhost:3000": "http://localhost:3000", "http://127.8.0.1:1": "http://127.8.0.1:1", "http://[::1]:3000/": "http://[::1]:3000",
+	} {
+		if got, err := readURL(text); got != want || err != nil {
+			t.Errorf("%s: %s, %v", text, got, err)
+		}
+	}
+}
+
+// An interrupt ends the run at once, and the next goes on.
+func TestRun_interrupted(t *testing.T) {
+	w, file, before := populated(t, redistest.Embedded(t))
+	w.flush()
+	access := w.token(w.admin)
+	w.during(func(rw http.ResponseWriter, _ *http.Request, n int64) bool {
+		return n > 4 && refuse(rw, 503, "unavailable")
+	}, func() {
+		ctx, cancel := newContext(t)
+		err := run(ctx, []string{"-url", w.server.URL, file}, strings.NewReader(access), io.Discard, io.Discard, cancelling(cancel))
+		if err == nil || !strings.Contains(err.Error(), "interrupted: run the same command again") {
+			t.Errorf("it ended with %v", err)
+		}
+	})
+	w.run(access, file).succeeds("left 0 of 7")
+	equal(t, "restored", w.list(access), before)
+}
+
+// An export is complete or not there, and only its owner can read it.
+func TestExport(t *testing.T) {
+	w, file, before := populated(t, redistest.Embedded(t))
+	info, err := os.Stat(file)
+	must(t, err)
+	equal(t, "mode", info.Mode().Perm(), os.FileMode(0o600))
+	equal(t, "lines", strings.Count(read(t, file), "\n"), len(before))
+	if text := read(t, file); strings.Contains(text, `"next"`) || !strings.Contains(text, "Sends spam \u2764") {
+		t.Errorf("the export is %s", text)
+	}
+	access := w.token(w.admin)
+	for range 101 { // more than a page
+		w.give(access, newSigner(t).account.String(), "editor")
+	}
+	large := file + "-large"
+	w.run(access, "-export", large).succeeds("Exported 108 accounts")
+	contents, err := readFile(large)
+	must(t, err)
+	equal(t, "accounts", len(contents.accounts), 108)
+	for name, answer := range map[string]func(rw http.ResponseWriter) bool{
+		"a lost second page": drop,
+		"a refusal":          func(rw http.ResponseWriter) bool { return refuse(rw, 403, "forbidden") },
+		"another text":       func(rw http.ResponseWriter) bool { rw.Write([]byte("<html>\x1b[31m")); return true },
+		"a cut page": func(rw http.ResponseWriter) bool {
+			rw.Header().Set("Content-Length", "100")
+			rw.Write([]byte(`{"next":"x"}`))
+			return true
+		},
+	} {
+		part := file + "-part"
+		var got result
+		w.during(func(rw http.ResponseWriter, _ *http.Request, n int64) bool { return n > 1 && answer(rw) }, func() {
+			got = w.run(access, "-export", part).fails("the export is not complete")
+		})
+		for _, path := range []string{part, part + ".unfinished"} {
+			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: %s: %v", name, path, err)
+			}
+		}
+		if strings.ContainsAny(got.all(), "\x1b") || strings.Contains(got.all(), access) {
+			t.Errorf("%s: it writes %q", name, got.all())
+		}
+	}
+	first := ""
+	w.during(func(rw http.ResponseWriter, r *http.Request, n int64) bool {
+		if first == "" {
+			first = `{"next":"AAn"}`
+		}
+		rw.Write([]byte(first + "\n"))
+		return true
+	}, func() { w.run(access, "-export", file+"-loop").fails("answers with the same page again") })
+}
+
+// What a server answers is printed as one line of text, without the token.
+func TestRun_hostileAnswers(t *testing.T) {
+	w, file, _ := populated(t, redistest.Embedded(t))
+	access := w.token(w.admin)
+	w.during(func(rw http.ResponseWriter, r *http.Request, n int64) bool {
+		rw.WriteHeader([]int{403, 409, 500}[n%3])
+		rw.Write([]byte(`{"code":"forbidden","detail":"\u001b]0;x\u0007\nline 9: restored ` + access + strings.Repeat("x", 9000) + `","permission":"\u202e"}`))
+		return true
+	}, func() {
+		got := w.run(access, file).fails("forbidden")
+		if text := got.all(); strings.Contains(text, access) || strings.ContainsAny(text, "\x1b\x07\u202e") || strings.Contains(text, "\nline 9") || len(text) > 9000 {
+			t.Errorf("it writes %q", text)
+		}
+	})
+}
