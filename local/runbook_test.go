@@ -1,13 +1,19 @@
 package main
 
 import (
+	"encoding/json"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"latchkey/local/test/report"
 )
 
 // runbook is the page that says for every alarm what to do.
@@ -239,4 +245,74 @@ func TestRunbook_quotedErrors(t *testing.T) {
 	if quoted < 3 {
 		t.Errorf("only %d quoted errors were found", quoted)
 	}
+}
+
+// blockLine matches a line of a page that blocks somebody with curl, and the
+// variable with the id.
+var blockLine = regexp.MustCompile(`(?m)^curl .*/api/admin/users/\$(\w+)/block"$`)
+
+// One line of curl leads from a line of the log to a block: these very lines of
+// the pages, with an id out of the log of a server.
+func TestRunbook_blockFromALogLine(t *testing.T) {
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			report.Missing(t, tool+" is not installed: apt-get install "+tool)
+		}
+	}
+	root := newWallet(t)
+	log := filepath.Join(t.TempDir(), "log")
+	file, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	s := newServer(t, "ADMIN_ADDRESSES="+root.address)
+	s.command.Stderr = file
+	s.begin(t)
+	admin := root.signInAs(s, "bearer", "User-Agent", "curl/8")
+	credential := admin.header.Get("Authorization")
+	for page, ids := range map[string]map[string]string{
+		runbook:       {"userId": "userId", "sessionId": "sessionId"},
+		"docs/api.md": {"USER_ID": "userId", "SESSION_ID": "sessionId"},
+	} {
+		lines := blockLine.FindAllStringSubmatch(read(t, page), -1)
+		var variables []string
+		for _, line := range lines {
+			variables = append(variables, line[1])
+			victim := newWallet(t).signInAs(s, "bearer")
+			shell := exec.Command("bash", "-euo", "pipefail", "-c", line[0])
+			shell.Env = append(os.Environ(), "api="+s.url, "API="+s.url, "admin=authorization: "+credential,
+				"TOKEN="+strings.TrimPrefix(credential, "Bearer "), line[1]+"="+idInLog(t, log, victim.userID, ids[line[1]]))
+			if out, err := shell.CombinedOutput(); err != nil || strings.Contains(string(out), "code") {
+				t.Errorf("%s: %s: %v, %s", page, line[0], err, out)
+			}
+			ended := victim.send(t, "GET", s.url+"/api/profile", "")
+			if ended.status != 401 || ended.body["reason"] != "account_blocked" {
+				t.Errorf("%s: %s: the session is answered %d %v", page, line[0], ended.status, ended.body)
+			}
+			seen := admin.send(t, "GET", s.url+"/api/admin/users/"+victim.userID, "")
+			if sessions, _ := seen.body["sessions"].([]any); seen.body["blocked"] != true || len(sessions) > 0 {
+				t.Errorf("%s: %s: the account is %v", page, line[0], seen.body)
+			}
+		}
+		same(t, page, variables, "the log", slices.Collect(maps.Keys(ids)))
+	}
+}
+
+// idInLog returns a field of the line of the log about a user's login.
+func idInLog(t *testing.T, log, user, field string) string {
+	t.Helper()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var entry map[string]any
+		if json.Unmarshal([]byte(line), &entry) == nil && entry["type"] == "login" && entry["userId"] == user {
+			id, _ := entry[field].(string)
+			return id
+		}
+	}
+	t.Fatalf("the log has no login of %s:\n%s", user, text)
+	return ""
 }

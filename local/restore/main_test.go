@@ -78,7 +78,7 @@ func TestReadURL(t *testing.T) {
 // An interrupt ends the run at once, and the next goes on.
 func TestRun_interrupted(t *testing.T) {
 	w, file, before := populated(t, redistest.Embedded(t))
-	w.flush()
+	w.deleteAll()
 	access := w.token(w.admin)
 	w.during(func(rw http.ResponseWriter, _ *http.Request, n int64) bool {
 		return n > 4 && refuse(rw, 503, "unavailable")

@@ -25,7 +25,7 @@ func TestRestore(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, file, before := populated(t, r)
 		equal(t, "accounts", len(before), 7)
-		w.flush()
+		w.deleteAll()
 		access := w.token(w.admin)
 		equal(t, "after the flush", len(w.list(access)), 0)
 		got := w.run(access, file).succeeds("Restored 7, skipped 0 that were done before, refused 0, left 0 of 7 accounts.")
@@ -73,7 +73,7 @@ func (w *world) pages(access string) (text string) {
 func TestRestore_pages(t *testing.T) {
 	w, _, before := populated(t, redistest.Embedded(t))
 	text := w.pages(w.token(w.admin))
-	w.flush()
+	w.deleteAll()
 	access := w.token(w.admin)
 	whole, part := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "part")
 	last := strings.LastIndex(text, `{"next"`)
@@ -107,7 +107,7 @@ func TestRestore_interrupted(t *testing.T) {
 	for name, late := range map[string]bool{"before the change": false, "after the change": true} {
 		t.Run(name, func(t *testing.T) {
 			for cut := int64(1); ; cut++ {
-				w.flush()
+				w.deleteAll()
 				access := w.token(w.admin)
 				var got result
 				w.during(func(rw http.ResponseWriter, r *http.Request, n int64) bool {
@@ -141,7 +141,7 @@ func TestRestore_interrupted(t *testing.T) {
 func TestRestore_killed(t *testing.T) {
 	w, file, before := populated(t, redistest.Embedded(t))
 	for cut := int64(1); cut <= 13; cut++ {
-		w.flush()
+		w.deleteAll()
 		access := w.token(w.admin)
 		command := exec.Command(os.Args[0], "-url", w.server.URL, file)
 		command.Env = append(answers.Environment(), "BE_RESTORE=1")
@@ -169,7 +169,7 @@ func TestRestore_killed(t *testing.T) {
 // A line of the progress that was torn does not count.
 func TestRestore_tornProgress(t *testing.T) {
 	w, file, before := populated(t, redistest.Embedded(t))
-	w.flush()
+	w.deleteAll()
 	access := w.token(w.admin)
 	w.run(access, file).succeeds("Restored 7")
 	text := read(t, file+".progress")
@@ -190,7 +190,7 @@ func TestRestore_tornProgress(t *testing.T) {
 // anything changes.
 func TestRestore_otherProgress(t *testing.T) {
 	w, file, _ := populated(t, redistest.Embedded(t))
-	w.flush()
+	w.deleteAll()
 	access := w.token(w.admin)
 	text := read(t, file)
 	w.during(func(rw http.ResponseWriter, _ *http.Request, n int64) bool { return n > 4 && drop(rw) }, func() {
@@ -253,7 +253,7 @@ func TestRestore_stops(t *testing.T) {
 		}, []string{"answers 503", "Run the same command again"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.flush()
+			w.deleteAll()
 			access := w.token(w.admin)
 			stolen := false
 			w.during(func(rw http.ResponseWriter, r *http.Request, n int64) bool {
@@ -280,7 +280,7 @@ func TestRestore_stops(t *testing.T) {
 // An API that is busy for a while is waited for, as long as it asks to.
 func TestRestore_waits(t *testing.T) {
 	w, file, before := populated(t, redistest.Embedded(t))
-	w.flush()
+	w.deleteAll()
 	access := w.token(w.admin)
 	w.during(func(rw http.ResponseWriter, _ *http.Request, n int64) bool {
 		switch n {
@@ -310,7 +310,7 @@ func TestRestore_waits(t *testing.T) {
 // A role that the configuration alone grants is not stored by a restore.
 func TestRestore_configuredAdmin(t *testing.T) {
 	w, file, _ := populated(t, redistest.Embedded(t))
-	w.flush()
+	w.deleteAll()
 	access := w.token(w.admin)
 	w.run(access, file).succeeds("Restored 7")
 	stored, err := w.store.Account(t.Context(), w.store.UserOf(w.admin.account))
@@ -326,7 +326,7 @@ func TestRestore_blockedConfiguredAdmin(t *testing.T) {
 	w.give(access, newSigner(t).account.String(), "editor")
 	file := filepath.Join(t.TempDir(), "export")
 	w.run(access, "-export", file).succeeds()
-	w.flush()
+	w.deleteAll()
 	w.cfg.Admins = append(w.cfg.Admins, other)
 	w.build()
 	access = w.token(w.admin)
@@ -338,7 +338,7 @@ func TestRestore_blockedConfiguredAdmin(t *testing.T) {
 // With another lookup key only accounts with a name can be restored.
 func TestRestore_lostKey(t *testing.T) {
 	w, file, before := populated(t, redistest.Embedded(t))
-	w.flush()
+	w.deleteAll()
 	w.newKey()
 	access := w.token(w.admin)
 	for range 2 { // the second run knows it from the first
@@ -371,7 +371,7 @@ func TestRestore_caller(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "export")
 	w.run(access, "-export", file).succeeds()
-	w.flush()
+	w.deleteAll()
 	w.give(w.token(w.admin), helper.account.String(), "admin")
 	got := w.run(w.token(helper), file).fails("refused: block: conflict: you cannot block your own account", "Restored 5, ", "refused 1, left 0 of 6")
 	lines := strings.Split(strings.TrimSpace(got.out), "\n")
@@ -395,7 +395,7 @@ func TestRestore_refusals(t *testing.T) {
 	w.block(access, plain, "")
 	file := filepath.Join(t.TempDir(), "export")
 	w.run(access, "-export", file).succeeds()
-	w.flush()
+	w.deleteAll()
 	access = w.token(w.admin)
 	w.give(access, boss.account.String(), "admin")
 	w.give(access, helper.account.String(), "helper")

@@ -249,8 +249,8 @@ func (w *world) list(access string) map[string][]any {
 	}
 }
 
-// flush deletes everything of this deployment in Redis.
-func (w *world) flush() {
+// deleteAll deletes everything of this deployment in Redis.
+func (w *world) deleteAll() {
 	w.t.Helper()
 	for _, key := range w.redis.Keys(w.t, w.redis.Prefix+":*") {
 		must(w.t, w.redis.Client().Del(w.t.Context(), key).Err())
