@@ -257,7 +257,10 @@ func TestRestore_stops(t *testing.T) {
 			access := w.token(w.admin)
 			stolen := false
 			w.during(func(rw http.ResponseWriter, r *http.Request, n int64) bool {
-				stolen = stolen || r.URL.Path == "/stolen"
+				if r.URL.Path == "/stolen" {
+					stolen = true
+					return refuse(rw, 404, "not_found")
+				}
 				return n >= 6 && r.Method == "PUT" && c.answer(rw, r)
 			}, func() {
 				got := w.run(access, file).fails(c.says...)
@@ -335,24 +338,36 @@ func TestRestore_blockedConfiguredAdmin(t *testing.T) {
 	equal(t, "the admin", fmt.Sprint(stored.User.Roles, err), "[] "+session.ErrNotFound.Error())
 }
 
-// With another lookup key only accounts with a name can be restored.
+// With another lookup key only accounts with a name can be restored, whether or
+// not the caller is one of them.
 func TestRestore_lostKey(t *testing.T) {
-	w, file, before := populated(t, redistest.Embedded(t))
-	w.deleteAll()
-	w.newKey()
-	access := w.token(w.admin)
-	for range 2 { // the second run knows it from the first
-		w.run(access, file).fails("refused: user_id: the lookup key is not that of the export", "refused 2, left 0 of 7", "User ids differ", "user_id 2")
-	}
-	after := w.list(access)
-	equal(t, "accounts", len(after), 5)
-	for id, was := range before {
-		if was[0] == nil {
-			continue
-		}
-		reference, err := token.ParseReference(was[0].(string))
-		must(t, err)
-		equal(t, id, after[w.store.UserOf(reference.Account).String()], was)
+	for name, withCaller := range map[string]bool{"the caller": true, "others": false} {
+		t.Run(name, func(t *testing.T) {
+			w, file, before := populated(t, redistest.Embedded(t))
+			own, text := w.store.UserOf(w.admin.account).String(), read(t, file)
+			if !withCaller {
+				start := strings.Index(text, `{"user":{"id":"`+own)
+				text = text[:start] + text[start+strings.Index(text[start:], "\n")+1:]
+				delete(before, own)
+				write(t, file, text)
+			}
+			w.deleteAll()
+			w.newKey()
+			access := w.token(w.admin)
+			for range 2 { // the second run knows it from the first
+				w.run(access, file).fails("refused: user_id: the lookup key is not that of the export", "refused 2, left 0 of "+fmt.Sprint(len(before)), "User ids differ", "user_id 2")
+			}
+			after := w.list(access)
+			equal(t, "accounts", len(after), len(before)-2)
+			for id, was := range before {
+				if was[0] == nil {
+					continue
+				}
+				reference, err := token.ParseReference(was[0].(string))
+				must(t, err)
+				equal(t, id, after[w.store.UserOf(reference.Account).String()], was)
+			}
+		})
 	}
 }
 
