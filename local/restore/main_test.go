@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -160,4 +161,22 @@ func TestRun_hostileAnswers(t *testing.T) {
 			t.Errorf("it writes %q", text)
 		}
 	})
+}
+
+// The commands of the page are valid, and do what it says.
+func TestRun_commandsOfThePage(t *testing.T) {
+	w, _, before := populated(t, redistest.Embedded(t))
+	commands := regexp.MustCompile(`(?m)^token \| go run ./local/restore (.+)$`).FindAllStringSubmatch(read(t, "../../docs/backup.md"), -1)
+	if len(commands) != 2 {
+		t.Fatalf("the page has %d commands", len(commands))
+	}
+	file := filepath.Join(t.TempDir(), "accounts.ndjson")
+	for i, says := range []string{"Exported 7 accounts", "Restored 7,"} {
+		if i == 1 {
+			w.deleteAll()
+		}
+		args := strings.Fields(strings.NewReplacer(`"$api"`, w.server.URL, "accounts.ndjson", file).Replace(commands[i][1]))
+		runWith(t, w.token(w.admin)+"\n", args...).succeeds(says)
+	}
+	equal(t, "restored", w.list(w.token(w.admin)), before)
 }
