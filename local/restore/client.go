@@ -54,8 +54,8 @@ type answer struct {
 	body   []byte
 }
 
-// call sends a request, and repeats it while the API is unavailable, asks to
-// wait, or its answer is lost: no request does more if it is repeated. The error
+// call sends a request. It repeats it while the API is unavailable, asks to
+// wait, or does not answer: a repeated request changes nothing more. The error
 // is a [*refusal], or else ends the run.
 func (c *client) call(
 	ctx context.Context, method, path, accept string, body any,
@@ -166,8 +166,8 @@ func signInAgain(p refusal) error {
 		"Sign in again, and run the same command again with the new token to go on", p.Code, p.Detail)
 }
 
-// clean returns a text of somebody else so that it can be printed: one line, not
-// long, and without the token.
+// clean returns a text of somebody else so that it can be printed: one line,
+// not long, and without the token.
 func (c *client) clean(text string) string {
 	text = strings.ReplaceAll(text, c.token, "(token)")
 	text = strings.Map(func(r rune) rune {

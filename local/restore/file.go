@@ -42,8 +42,8 @@ func (a account) String() string {
 // isNamed reports whether the line has more than the user id.
 func (a account) isNamed() bool { return a.account != (token.Account{}) }
 
-// entry is a line of an export. Members that a restore needs are nil if they are
-// missing.
+// entry is a line of an export. Members that a restore needs are nil if they
+// are missing.
 type entry struct {
 	User *struct {
 		ID          string    `json:"id"`
@@ -69,8 +69,8 @@ const (
 	maxNote = 200     // characters
 )
 
-// parseLine reads a line: an account, or the cursor of the next page. Its errors
-// do not have the text of a note.
+// parseLine reads a line: an account, or the cursor of the next page. Its
+// errors do not have the text of a note.
 func parseLine(line []byte) (a account, next *string, err error) {
 	var e entry
 	if err := json.Unmarshal(line, &e, json.RejectUnknownMembers(true)); err != nil {

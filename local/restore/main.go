@@ -1,6 +1,6 @@
 // Command restore exports the roles, blocks and notes of a deployment into a
-// file, and plays such a file back. It uses the API alone, with the access token
-// of an admin. docs/operations.md says when.
+// file, and plays such a file back. It uses the API alone, with the access
+// token of an admin. docs/backup.md says when.
 package main
 
 import (

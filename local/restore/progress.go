@@ -10,9 +10,10 @@ import (
 	"path/filepath"
 )
 
-// progress is the file that says which lines of an export are restored. It has a
-// line about the export, and one for each account that is done. A line counts
-// only with its end: the last may be torn if the process or the machine stopped.
+// progress is the file that says which lines of an export are restored. It has
+// a line about the export, and one for each account that is done. A line counts
+// only with its end: the last may be torn if the process or the machine
+// stopped.
 type progress struct {
 	file  *os.File
 	done  map[int]bool

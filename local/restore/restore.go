@@ -109,8 +109,8 @@ func (r *restoration) ask(
 }
 
 // inOrder returns the accounts in the order in which they are restored. The
-// caller is the last, because it may lose its permissions by it. Accounts with a
-// name come first: their answers show whether user ids are still the same. Of
+// caller is the last, because it may lose its permissions by it. Accounts with
+// a name come first: their answers show whether user ids are still the same. Of
 // each kind the blocked ones come first: until then they may sign in.
 func inOrder(accounts []account, caller user) []account {
 	rank := func(a account) (n int) {
@@ -175,7 +175,8 @@ func (r *restoration) set(ctx context.Context, a account) (moved bool, err error
 		}
 		err = about("block", err)
 	}
-	changed, errRoles := r.ask(ctx, http.MethodPut, path+"/roles", map[string][]string{"roles": a.roles})
+	roles := map[string][]string{"roles": a.roles}
+	changed, errRoles := r.ask(ctx, http.MethodPut, path+"/roles", roles)
 	if errRoles != nil && !errors.As(errRoles, &refused) {
 		return false, errRoles
 	}
@@ -225,8 +226,8 @@ func (r *restoration) summarize(total int) error {
 		reasons = append(reasons, fmt.Sprintf("%s %d", code, r.refused[code]))
 	}
 	done := len(r.progress.done)
-	fmt.Fprintf(r.out, "Restored %d, skipped %d that were done before, refused %d, left %d of %d accounts.\n",
-		r.restored, done-r.restored, refused, total-done-refused, total)
+	fmt.Fprintf(r.out, "Restored %d, skipped %d that were done before, refused %d, "+
+		"left %d of %d accounts.\n", r.restored, done-r.restored, refused, total-done-refused, total)
 	if r.progress.moved {
 		fmt.Fprintln(r.out, "User ids differ from those of the export: the lookup key is another. "+
 			"Accounts without a name cannot be restored.")

@@ -69,15 +69,16 @@ func (w *world) pages(access string) (text string) {
 	}
 }
 
-// A file that was collected page by page is an export, too, if no page is missing.
+// A file that was collected page by page is an export, too, if no page is
+// missing.
 func TestRestore_pages(t *testing.T) {
 	w, _, before := populated(t, redistest.Embedded(t))
 	text := w.pages(w.token(w.admin))
 	w.deleteAll()
 	access := w.token(w.admin)
 	whole, part := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "part")
-	last := strings.LastIndex(text, `{"next"`)
-	cut := text[:last+strings.Index(text[last:], "\n")]
+	next := strings.Index(text, "\n"+`{"next"`) + 1
+	cut := text[:next+strings.Index(text[next:], "\n")]
 	write(t, whole, text)
 	write(t, part, cut)
 	w.run(access, part).fails("is not complete", "&cursor=")
@@ -186,8 +187,8 @@ func TestRestore_tornProgress(t *testing.T) {
 	equal(t, "restored", w.list(access), before)
 }
 
-// A changed export, another deployment and a damaged progress are refused before
-// anything changes.
+// A changed export, another deployment and a damaged progress are refused
+// before anything changes.
 func TestRestore_otherProgress(t *testing.T) {
 	w, file, _ := populated(t, redistest.Embedded(t))
 	w.deleteAll()
@@ -202,7 +203,7 @@ func TestRestore_otherProgress(t *testing.T) {
 	}
 	first, rest, _ := strings.Cut(progress, "\n")
 	w.during(nil, func() {
-		write(t, file, strings.Replace(text, `"editor"`, `"helper"`, 1))
+		write(t, file, strings.Replace(text, `"sessions":0`, `"sessions":7`, 1))
 		w.run(access, file).fails("the export has changed since " + file + ".progress was begun")
 		write(t, file, text)
 		runWith(t, access, "-url", "https://other.example.com", file).fails("is about", "https://other.example.com", "delete it")
@@ -214,7 +215,8 @@ func TestRestore_otherProgress(t *testing.T) {
 	equal(t, "requests", w.requests.Load(), int64(0))
 }
 
-// An answer that concerns all ends the run, says what to do, and the next goes on.
+// An answer that concerns all ends the run, says what to do, and the next goes
+// on.
 func TestRestore_stops(t *testing.T) {
 	w, file, before := populated(t, redistest.Embedded(t))
 	for name, c := range map[string]struct {
@@ -321,7 +323,8 @@ func TestRestore_configuredAdmin(t *testing.T) {
 	equal(t, "stored roles", stored.User.Roles, []string{"editor"})
 }
 
-// An account of the configuration cannot be blocked: that is told, and the rest restored.
+// An account of the configuration cannot be blocked: that is told, and the rest
+// restored.
 func TestRestore_blockedConfiguredAdmin(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	access, other := w.token(w.admin), newSigner(t).account
@@ -398,7 +401,8 @@ func TestRestore_caller(t *testing.T) {
 	equal(t, "its roles", stored.User.Roles, []string{"editor"})
 }
 
-// The last admin stays one, and accounts above the caller stay as they are. The rest is restored.
+// The last admin stays one, and accounts above the caller stay as they are. The
+// rest is restored.
 func TestRestore_refusals(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	access := w.token(w.admin)

@@ -70,8 +70,8 @@ type world struct {
 	secret []byte
 	store  *session.Store
 	server *httptest.Server
-	// intercept sees a request first, if it is set, with its number since then. It
-	// reports whether it answered.
+	// intercept sees a request first, if it is set, with its number since then.
+	// It reports whether it answered.
 	intercept func(w http.ResponseWriter, r *http.Request, n int64) bool
 	handler   http.Handler
 	requests  atomic.Int64
@@ -229,8 +229,8 @@ func (w *world) block(access, reference, note string) {
 	w.ask(access, "POST", "/api/admin/users/"+reference+"/block", body)
 }
 
-// list returns what a restore brings back, by user id: name, roles, stored roles,
-// block and note.
+// list returns what a restore brings back, by user id: name, roles, stored
+// roles, block and note.
 func (w *world) list(access string) map[string][]any {
 	w.t.Helper()
 	all := map[string][]any{}
@@ -295,7 +295,8 @@ func (r result) all() string {
 	return text
 }
 
-// succeeds fails the test if the run did not succeed, or did not write all these.
+// succeeds fails the test if the run did not succeed, or did not write all
+// these.
 func (r result) succeeds(says ...string) result {
 	r.t.Helper()
 	if r.err != nil {
