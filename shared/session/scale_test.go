@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ func BenchmarkScale(b *testing.B) {
 			b.Run("get", less.benchmarkGet)
 			b.Run("get-many", more.benchmarkGet)
 			b.Run("statistics", more.benchmarkStatistics)
+			b.Run("felt-list", more.benchmarkFeltList)
 			b.Run("idle-sweep", more.benchmarkIdleSweep)
 			b.Run("sweep", more.benchmarkSweep)
 			b.Run("felt-sweep", more.benchmarkFeltSweep)
@@ -254,6 +256,60 @@ func (p *population) benchmarkFeltSweep(b *testing.B) {
 		r.add("max-command-µs", slowest())
 	}
 	r.report(b)
+}
+
+// benchmarkFeltList tells what a validation feels while an admin lists all live accounts, page by page. Validations beside
+// the list take turns with others in its pauses.
+func (p *population) benchmarkFeltList(b *testing.B) {
+	r := rounds{}
+	lister := p.on(p.redis.NewProduct(b, patient), p.clock)
+	for b.Loop() {
+		var turn sync.Mutex // the list's, while it reads a page
+		slowest, busy, began := p.slowest(100), p.cpu(), time.Now()
+		end := make(chan int)
+		go func() { end <- p.listLive(lister, &turn) }()
+		var alone, felt []time.Duration
+		for listed := 0; listed == 0; {
+			select {
+			case listed = <-end:
+				if listed < p.size {
+					b.Fatalf("listed %d accounts of %d", listed, p.size)
+				}
+			default:
+				turn.Lock()
+				alone = append(alone, p.validate(100)...)
+				turn.Unlock()
+				felt = append(felt, p.validate(100)...)
+			}
+		}
+		r.add("accounts/s", float64(p.size)/time.Since(began).Seconds())
+		r.add("redis-µs/account", micros(p.cpu()-busy)/float64(p.size)) // with the validations
+		for share, unit := range map[float64]string{0.5: "p50", 0.99: "p99"} {
+			r.add(unit+"-µs", micros(at(felt, share)))
+			r.add(unit+"-ratio", float64(at(felt, share))/float64(at(alone, share)))
+		}
+		r.add("max-command-µs", slowest())
+	}
+	r.report(b)
+}
+
+// listLive returns how many accounts the pages of live ones have. It takes no CPU from validations, as a function on
+// another machine does not.
+func (p *population) listLive(s *session.Store, turn *sync.Mutex) (listed int) {
+	background()
+	for cursor := ""; ; {
+		turn.Lock()
+		page, next, err := s.List(ctx, session.ListQuery{Live: true}, cursor, 100)
+		turn.Unlock()
+		if err != nil {
+			p.t.Error(err)
+			return -1
+		}
+		if listed += len(page); next == "" {
+			return listed
+		}
+		cursor = next
+	}
 }
 
 // expire makes further sessions whose time is over already, -expired of them, and returns how many.
