@@ -53,7 +53,7 @@ func (s *Store) Account(ctx context.Context, user token.UserID) (Account, error)
 		return Account{}, ErrNotFound // erased, or unblocked and never signed in
 	}
 	sessions, err := s.sessions(ctx, user, rec)
-	account, note := s.openText(ctx, user, text)
+	account, note := s.openText(ctx, user, rec, text)
 	if len(sessions) > 0 {
 		account = sessions[0].Account
 	}
@@ -70,7 +70,7 @@ func (s *Store) recordAndText(
 	var raw *redis.SliceCmd
 	err = s.pipeline(ctx, func(p redis.Pipeliner) {
 		raw = p.MGet(ctx, s.recordKey(user))
-		text = s.queueText(ctx, p, user)
+		text = s.queueText(ctx, p, partitionOf(user), string(user[:]))
 	})
 	if err != nil {
 		return record{}, registryText{}, err

@@ -155,6 +155,12 @@ var layouts = []layout{
 		{"idem", script.KeySize, false},
 		{"sealed", 0, false},
 	}},
+	{name: "text", fields: []layoutField{ // of a registered account
+		{"created", 6, true},
+		{"epoch", 4, true},
+		{"blocked_at", 6, true},
+		{"sealed", 0, false},
+	}},
 	{name: "ticket", fields: []layoutField{
 		{"expires", 6, true},
 		{"access", token.HashSize, false},  // of the token that asked for it
@@ -311,7 +317,7 @@ var constants = sync.OnceValue(func() map[string]string {
 		"VERSION_SIZE": nonceEnd - nonceAt, "COUNTERS_FORMAT": countersFormat,
 		"COUNTERS_SIZE": countersSize, "CHAIN_SIZE": chainSize, "CELL_SIZE": hourlyCountSize,
 		"RATE_SIZE": sizeOf("rate"), "ATTEMPT_SIZE": sizeOf("attempt"),
-		"PROOF_HEAD": sizeOf("proof"), "STATE_FIELD_SIZE": stateFieldSize,
+		"PROOF_HEAD": sizeOf("proof"), "TEXT_STAMP": sizeOf("text"), "STATE_FIELD_SIZE": stateFieldSize,
 		"TICKET_SIZE":   sizeOf("ticket"),
 		"PROOF_RETRY":   proofRetry,
 		"ACTION_FORMAT": actionFormat, "ACTION_HEAD": actionHeadSize,

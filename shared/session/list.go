@@ -153,7 +153,7 @@ func (s *Store) readListed(
 		for i, user := range users {
 			all[i] = listing{user: user, raw: p.Get(ctx, s.recordKey(user))}
 			if !q.indexed() {
-				all[i].text = s.queueText(ctx, p, user)
+				all[i].text = s.queueText(ctx, p, partitionOf(user), string(user[:]))
 			}
 		}
 	})
@@ -216,7 +216,7 @@ func (s *Store) listEntry(ctx context.Context, l listing, now time.Time) ListEnt
 	var account token.Account
 	out := ListEntry{BlockedAt: l.rec.blockedAt}
 	if l.text.name != nil {
-		account, out.Note = s.openText(ctx, l.user, l.text)
+		account, out.Note = s.openText(ctx, l.user, l.rec, l.text)
 	}
 	if l.session != nil {
 		id := token.ID{User: l.user, Session: l.session.session}

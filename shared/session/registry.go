@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/shared/script"
 	"latchkey/shared/seal"
 	"latchkey/shared/token"
 )
@@ -23,7 +24,14 @@ import (
 //
 // Every script that changes roles or a block updates both in the same step. An
 // earlier version does not: until the sweeper comes by, an account may be listed
-// that has neither any more, and until [Store.Migrate] one may be missing.
+// that has neither any more, and until [Store.Migrate] one may be missing. So
+// what is sealed begins with a stamp, in plain text, of the record that it was
+// stored with. If an earlier version has erased the account since, or has lifted
+// the block of a note, the stamp differs from the record: what is sealed is not
+// shown, and the sweeper deletes it. The number after a field is its size in
+// bytes:
+//
+//	created 6 | epoch 4 | blocked at 6 | what is sealed
 
 // Kinds of what is sealed of a registered account.
 const (
@@ -59,31 +67,66 @@ func registryOf(user token.UserID, kind string) seal.Record {
 // registryText is what is sealed of a registered account, as it is read.
 type registryText struct{ name, note *redis.StringCmd }
 
-// queueText queues the commands that read what is sealed of an account.
+// queueText queues the commands that read what is sealed of a member of a
+// partition's registry.
 func (s *Store) queueText(
-	ctx context.Context, p redis.Pipeliner, user token.UserID,
+	ctx context.Context, p redis.Pipeliner, partition int, member string,
 ) registryText {
-	key := s.registryTextKey(partitionOf(user))
+	key := s.registryTextKey(partition)
 	return registryText{
-		name: p.HGet(ctx, key, nameText+string(user[:])),
-		note: p.HGet(ctx, key, noteText+string(user[:])),
+		name: p.HGet(ctx, key, nameText+member), note: p.HGet(ctx, key, noteText+member),
 	}
 }
 
-// openText opens what is sealed of an account. It returns nothing of what is
-// missing or does not open, for example because its key was removed from the
-// key ring.
+// openText opens what is sealed of an account with that record. It returns
+// nothing of what is missing, is not current or does not open, for example
+// because its key was removed from the key ring.
 func (s *Store) openText(
-	ctx context.Context, user token.UserID, t registryText,
+	ctx context.Context, user token.UserID, rec record, t registryText,
 ) (account token.Account, note string) {
-	plain, err := s.open(ctx, registryOf(user, nameText), []byte(t.name.Val()))
-	if name, rest, ok := decodeAccountOf(plain); err == nil && ok && len(rest) == 0 {
-		account = name
+	if sealed, ok := rec.current(nameText, t.name.Val()); ok {
+		plain, err := s.open(ctx, registryOf(user, nameText), sealed)
+		if name, rest, ok := decodeAccountOf(plain); err == nil && ok && len(rest) == 0 {
+			account = name
+		}
 	}
-	if plain, err := s.open(ctx, registryOf(user, noteText), []byte(t.note.Val())); err == nil {
-		note = string(plain)
+	if sealed, ok := rec.current(noteText, t.note.Val()); ok {
+		if plain, err := s.open(ctx, registryOf(user, noteText), sealed); err == nil {
+			note = string(plain)
+		}
 	}
 	return account, note
+}
+
+// textStamp is the size of what precedes the sealed bytes.
+const textStamp = 6 + 4 + 6
+
+// current returns the sealed bytes of what is stored under a kind, and whether
+// they are of this account and, if a note, of its block; see isCurrent in
+// lua/lib/registry.lua.
+func (rec record) current(kind, stored string) (sealed []byte, ok bool) {
+	if len(stored) < textStamp {
+		return nil, false
+	}
+	r := reader{stored}
+	created, epoch, blockedAt := r.time(), r.uint32(), r.time()
+	switch {
+	case kind == noteText && !blockedAt.Equal(rec.blockedAt):
+		return nil, false
+	case created.IsZero(): // before the first login, which keeps the epoch
+		return []byte(r.rest), epoch == rec.epoch
+	}
+	return []byte(r.rest), created.Equal(rec.created)
+}
+
+// isStale reports whether something is stored that is not current.
+func (t registryText) isStale(rec record) bool {
+	for kind, stored := range map[string]string{nameText: t.name.Val(), noteText: t.note.Val()} {
+		if _, ok := rec.current(kind, stored); stored != "" && !ok {
+			return true
+		}
+	}
+	return false
 }
 
 // isRegistered reports whether an account with that record belongs into the
@@ -106,22 +149,30 @@ func (w *sweeping) checkRegistry(ctx context.Context, partition int, listed []st
 }
 
 // unregistered returns those of some members whose records do not belong into
-// the registry.
+// the registry, or that have a name or note that is not current.
 func (w *sweeping) unregistered(
 	ctx context.Context, partition int, members []string,
 ) (stale []string, err error) {
-	keys := make([]string, len(members))
+	keys, texts := make([]string, len(members)), make([]registryText, len(members))
 	for i, member := range members {
 		keys[i] = w.memberRecordKey(partition, member)
 	}
-	records, err := w.mget(ctx, keys)
+	var raw *redis.SliceCmd
+	err = w.pipeline(ctx, func(p redis.Pipeliner) {
+		raw = p.MGet(ctx, keys...)
+		for i, member := range members {
+			texts[i] = w.queueText(ctx, p, partition, member)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
 	w.rest(time.Duration(len(members)) * recountRest)
+	records := script.Reply(raw.Val())
 	for i, member := range members {
 		rec, _, err := decodeAccount(records.Text(i))
-		if records[i] == nil || err == nil && !rec.isRegistered() {
+		isWrong := !rec.isRegistered() || texts[i].isStale(rec)
+		if records[i] == nil || err == nil && isWrong {
 			stale = append(stale, member)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -130,7 +131,7 @@ func TestBlock_note(t *testing.T) {
 			events     int
 		}{{"", "", 1}, {"first", "first", 2}, {"", "first", 2}, {"second", "second", 3}} {
 			must(t, w.Block(ctx, user, asAdmin(account, c.note)))
-			w.clock.add(1000)
+			w.clock.add(time.Second)
 			got, err := w.Account(ctx, user)
 			must(t, err)
 			events, _, err := w.Activity(ctx, user, "", 10)
@@ -276,5 +277,66 @@ func TestSweep_registryWhileChanging(t *testing.T) {
 			t.Errorf("swept %+v", done)
 		}
 		w.wantsRegistered("blocked meanwhile", user, "listed named noted")
+	})
+}
+
+// An earlier version changes records and leaves names and notes: none is shown of an account that it erased or of a block that
+// it lifted, and the sweeper deletes them. What it did not touch stays.
+func TestRegistry_earlierVersion(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		account := token.KeyAccount(alice)
+		how := asAdmin(token.Account{}, "")
+		for name, c := range map[string]struct {
+			unseen bool
+			change func(w *world, user token.UserID)
+			want   string
+			note   string
+		}{
+			"nothing": {false, func(w *world, user token.UserID) {}, "listed named noted", "spam"},
+			"erased":  {false, func(w *world, user token.UserID) { must(t, w.Erase(ctx, user, how)) }, "listed", ""},
+			"erased and never seen": {true, func(w *world, user token.UserID) {
+				must(t, w.Erase(ctx, user, how))
+			}, "listed", ""},
+			"unblocked": {false, func(w *world, user token.UserID) { must(t, w.Unblock(ctx, user, how)) }, "listed named", ""},
+			"blocked again": {false, func(w *world, user token.UserID) {
+				must(t, w.Unblock(ctx, user, how))
+				w.clock.add(time.Millisecond)
+				must(t, w.Block(ctx, user, how))
+			}, "listed named", ""},
+			"signed in": {true, func(w *world, user token.UserID) {
+				must(t, w.Unblock(ctx, user, how))
+				w.clock.add(time.Millisecond)
+				w.create("later", alice, laptop)
+			}, "listed named", ""},
+		} {
+			w, _ := watched(t, r)
+			user := w.UserOf(account)
+			w.toTurnOf(user, 0)
+			if !c.unseen {
+				w.create(name, alice, laptop)
+			}
+			_, err := w.SetRoles(ctx, user, []string{"editor"}, asAdmin(account, ""))
+			must(t, err)
+			must(t, w.Block(ctx, user, asAdmin(account, "spam")))
+			_, key := w.RegistryKeys(user)
+			text := w.rdb.HGetAll(ctx, key).Val()
+			c.change(w, user)
+			must(t, w.rdb.HSet(ctx, key, text).Err()) // which it does not touch
+			named := token.Account{}
+			if strings.Contains(c.want, "named") {
+				named = account
+			}
+			got, err := w.Account(ctx, user)
+			if err != nil || got.User.Account != named || got.Note != c.note {
+				t.Errorf("%s: it is shown as %+v, %v", name, got, err)
+			}
+			if l := w.listAll(session.ListQuery{}, 10)[user]; l.User.Account != named || l.Note != c.note {
+				t.Errorf("%s: it is listed as %+v", name, l)
+			}
+			w.sweepOf(alice)
+			w.wantsRegistered(name, user, c.want)
+			must(t, w.Unblock(ctx, user, how))
+			must(t, w.Erase(ctx, user, how))
+		}
 	})
 }

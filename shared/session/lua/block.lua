@@ -45,7 +45,5 @@ rec.required = true
 save(change, rec)
 updateRegistry(change, rec, name)
 dropText(change, NOTE_TEXT)
-if note ~= '' then
-  callOrReset('HSET', change.registry_text, NOTE_TEXT .. change.user, note)
-end
+if note ~= '' then saveText(change, rec, NOTE_TEXT, note) end
 return saveReply(account.cache, {DONE, rec.roles})

@@ -12,6 +12,37 @@ local function dropText(change, kind)
   callOrReset('HDEL', change.registry_text, kind .. change.user)
 end
 
+-- saveText stores what is sealed of an account, with a stamp that says of which
+-- account and of which block it is; see isCurrent.
+local function saveText(change, rec, kind, sealed)
+  local stamp = get(rec.head, F.head.created) .. get(rec.head, F.head.epoch)
+    .. get(rec.head, F.head.blocked_at)
+  callOrReset('HSET', change.registry_text, kind .. change.user, stamp .. sealed)
+end
+
+-- isCurrent reports whether what is stored is of the account and, if it is a
+-- note, of the block that the record has. Since an earlier version does not
+-- update it, it may be of an account that was erased, or of another block.
+local function isCurrent(rec, kind, stored)
+  if #stored < TEXT_STAMP then return false end
+  if kind == NOTE_TEXT and get(stored, F.text.blocked_at) ~= get(rec.head, F.head.blocked_at) then
+    return false
+  end
+  if number(stored, F.text.created) == 0 then -- before the first login, which keeps the epoch
+    return get(stored, F.text.epoch) == get(rec.head, F.head.epoch)
+  end
+  return get(stored, F.text.created) == get(rec.head, F.head.created)
+end
+
+-- dropStale deletes what is stored under a kind and is not current. It reports
+-- whether there was such.
+local function dropStale(change, rec, kind)
+  local stored = callOrReset('HGET', change.registry_text, kind .. change.user)
+  if not stored or isCurrent(rec, kind, stored) then return false end
+  dropText(change, kind)
+  return true
+end
+
 -- updateRegistry makes the registry match a record. An account that leaves it
 -- leaves nothing. name is the sealed name of the account; if it is empty, the
 -- name that is stored stays.
@@ -23,5 +54,5 @@ local function updateRegistry(change, rec, name)
     return
   end
   callOrReset('ZADD', change.registry, 0, change.user)
-  if name ~= '' then callOrReset('HSET', change.registry_text, NAME_TEXT .. change.user, name) end
+  if name ~= '' then saveText(change, rec, NAME_TEXT, name) end
 end
