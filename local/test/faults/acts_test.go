@@ -27,6 +27,8 @@ type act struct {
 	// loose tells that it is two scripts in one trip: one may run where the other is refused. A nonce is then spent, and who
 	// spent it has to ask for another.
 	loose bool
+	// repeats tells that whoever asks again does it again, with its event.
+	repeats bool
 	// prepare makes what it acts on, for somebody who never signed in.
 	prepare func(w *world, who common.Address) plan
 }
@@ -117,7 +119,20 @@ var loginActs = []act{
 				ask: func() (string, error) { _, err := w.Create(ctx, in); return answer(err) },
 				done: func() bool {
 					account, err := w.Account(ctx, w.UserOf(token.KeyAccount(who)))
-					return err == nil && len(account.Sessions) == 1
+					return err == nil && len(account.Sessions) == 1 && w.textsOf(who) == ""
+				},
+			}
+		}},
+	{name: "login of an editor", answers: []string{"ok", "spent"}, events: []string{"login"}, needsMemory: true,
+		prepare: func(w *world, who common.Address) plan {
+			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(who)), []string{"editor"}, session.Change{Actor: operator}) // by the id alone
+			must(w.t, err)
+			in := w.verified(who)
+			return plan{
+				ask: func() (string, error) { _, err := w.Create(ctx, in); return answer(err) },
+				done: func() bool {
+					account, err := w.Account(ctx, w.UserOf(token.KeyAccount(who)))
+					return err == nil && len(account.Sessions) == 1 && w.textsOf(who) == "named"
 				},
 			}
 		}},
@@ -318,22 +333,35 @@ var accountActs = []act{
 		prepare: func(w *world, who common.Address) plan {
 			g := w.signIn(who)
 			return plan{
-				ask: func() (string, error) {
-					return answer(w.Block(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator}))
-				},
-				done: func() bool { return w.isOver(g, session.AccountBlocked) },
+				ask:  func() (string, error) { return w.block(who, "") },
+				done: func() bool { return w.isOver(g, session.AccountBlocked) && w.textsOf(who) == "named" },
+			}
+		}},
+	{name: "block with a note", answers: []string{"ok"}, events: []string{"account.blocked"}, repeats: true,
+		prepare: func(w *world, who common.Address) plan {
+			return plan{
+				ask:  func() (string, error) { return w.block(who, "spam") },
+				done: func() bool { return w.noteOf(who) == "spam" },
+			}
+		}},
+	{name: "another note", answers: []string{"ok"}, events: []string{"account.blocked"}, repeats: true,
+		prepare: func(w *world, who common.Address) plan {
+			w.blocked(who)
+			return plan{
+				ask:  func() (string, error) { return w.block(who, "worse") },
+				done: func() bool { return w.noteOf(who) == "worse" },
 			}
 		}},
 	{name: "unblock", answers: []string{"ok"}, events: []string{"account.unblocked"},
 		prepare: func(w *world, who common.Address) plan {
-			must(w.t, w.Block(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator}))
+			w.blocked(who)
 			return plan{
 				ask: func() (string, error) {
 					return answer(w.Unblock(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator}))
 				},
 				done: func() bool {
 					_, err := w.Account(ctx, w.UserOf(token.KeyAccount(who)))
-					return errors.Is(err, session.ErrNotFound)
+					return errors.Is(err, session.ErrNotFound) && w.textsOf(who) == ""
 				},
 			}
 		}},
@@ -342,7 +370,7 @@ var accountActs = []act{
 			g := w.signIn(who)
 			return plan{
 				ask:  func() (string, error) { return w.setRoles(who, "editor") },
-				done: func() bool { return w.record(g.User.ID).roles == "editor" },
+				done: func() bool { return w.record(g.User.ID).roles == "editor" && w.textsOf(who) == "named" },
 			}
 		}},
 	{name: "demotion", answers: []string{"ok"}, events: []string{"roles.changed"},
@@ -352,23 +380,68 @@ var accountActs = []act{
 			must(w.t, err)
 			return plan{
 				ask:  func() (string, error) { return w.setRoles(who) },
-				done: func() bool { return w.record(g.User.ID).roles == "" },
+				done: func() bool { return w.record(g.User.ID).roles == "" && w.textsOf(who) == "" },
 			}
 		}},
 	{name: "erasure", answers: []string{"ok"}, events: []string{"account.erased", "session.ended"},
 		prepare: func(w *world, who common.Address) plan {
 			g := w.signIn(who)
+			w.gives(who, "editor")
 			return plan{
 				ask:  func() (string, error) { return answer(w.Erase(ctx, g.User.ID, session.Change{Actor: operator})) },
-				done: func() bool { return w.isOver(g, session.AccountErased) },
+				done: func() bool { return w.isOver(g, session.AccountErased) && w.textsOf(who) == "" },
+			}
+		}},
+	{name: "erasure of the blocked", answers: []string{"ok"}, events: []string{"account.erased"},
+		prepare: func(w *world, who common.Address) plan {
+			g := w.signIn(who)
+			w.blocked(who)
+			return plan{
+				ask:  func() (string, error) { return answer(w.Erase(ctx, g.User.ID, session.Change{Actor: operator})) },
+				done: func() bool { return w.record(g.User.ID).blocked && w.textsOf(who) == "" },
 			}
 		}},
 }
 
 // setRoles gives somebody roles, whoever else is an admin.
 func (w *world) setRoles(who common.Address, roles ...string) (string, error) {
-	_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(who)), roles, session.Change{Actor: operator})
+	account := token.KeyAccount(who)
+	_, err := w.SetRoles(ctx, w.UserOf(account), roles, session.Change{Actor: operator, Account: account})
 	return answer(err)
+}
+
+func (w *world) block(who common.Address, note string) (string, error) {
+	account := token.KeyAccount(who)
+	return answer(w.Block(ctx, w.UserOf(account), session.Change{Actor: operator, Account: account, Note: note}))
+}
+
+// blocked blocks somebody, with a note.
+func (w *world) blocked(who common.Address) {
+	w.t.Helper()
+	_, err := w.block(who, "spam")
+	must(w.t, err)
+}
+
+// noteOf is the note of somebody's block, as admins read it.
+func (w *world) noteOf(who common.Address) string {
+	account, err := w.Account(ctx, w.UserOf(token.KeyAccount(who)))
+	if err != nil {
+		return err.Error()
+	}
+	return account.Note
+}
+
+// textsOf is what the registry has of somebody, besides that they hold something.
+func (w *world) textsOf(who common.Address) string {
+	u := w.UserOf(token.KeyAccount(who))
+	var all []string
+	for kind, name := range map[string]string{"a": "named", "n": "noted"} {
+		if w.rdb.HExists(ctx, w.key(u, "m"), kind+string(u[:])).Val() {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
 }
 
 var dataActs = []act{

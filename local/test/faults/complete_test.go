@@ -36,9 +36,12 @@ type liveEntry struct {
 
 // stored is a record.
 type stored struct {
-	roles string
-	live  []liveEntry
-	ended []string // randoms
+	blocked bool
+	// created, epoch and blockedAt are as they stand in its head.
+	created, epoch, blockedAt string
+	roles                     string
+	live                      []liveEntry
+	ended                     []string // randoms
 	// endedBy are the idempotency keys of the changes that ended them.
 	endedBy []string
 }
@@ -47,7 +50,10 @@ func parseRecord(raw string) (stored, error) {
 	if len(raw) < headSize || len(raw) != headSize+int(raw[31])+int(raw[32])*entrySize+int(raw[33])*endedSize {
 		return stored{}, fmt.Errorf("a record of %d bytes", len(raw))
 	}
-	rec, rest := stored{roles: raw[headSize : headSize+int(raw[31])]}, raw[headSize+int(raw[31]):]
+	rec, rest := stored{
+		blocked: raw[1]&1 != 0, created: raw[2:8], epoch: raw[14:18], blockedAt: raw[18:24],
+		roles: raw[headSize : headSize+int(raw[31])],
+	}, raw[headSize+int(raw[31]):]
 	for range raw[32] {
 		rec.live = append(rec.live, liveEntry{
 			random: rest[:16], idle: number(rest[28:34]), generation: uint32(number(rest[40:44])), chain: number(rest[175:183]),
@@ -92,11 +98,16 @@ func (w *world) kinds(u token.UserID) (kinds []string) {
 	all, err := w.rdb.LRange(ctx, w.activityKey(u), 0, -1).Result()
 	must(w.t, err)
 	for _, raw := range all {
-		kinds = append(kinds, session.EventType(raw[0]).String())
+		if !isDetail(raw) {
+			kinds = append(kinds, session.EventType(raw[0]).String())
+		}
 	}
 	slices.Sort(kinds)
 	return kinds
 }
+
+// isDetail tells whether an entry of an activity is what the events of the same change have in common.
+func isDetail(raw string) bool { return raw[:7] == "\x00\x00\x00\x00\x00\x00\x00" }
 
 // checkComplete asserts that nothing is half done: see problems.
 func (w *world) checkComplete() {
@@ -107,7 +118,8 @@ func (w *world) checkComplete() {
 }
 
 // problems are what does not fit together: the counters of a bucket and a recount of its records; the index and the
-// accounts that have a live session; a live session and its payload; a change and its one event.
+// accounts that have a live session; the registry and the accounts that hold roles or a block; a live session and its
+// payload; a change and its one event.
 func (w *world) problems() (all []string) {
 	w.t.Helper()
 	counts := map[string]map[string]int{} // by tag
@@ -137,7 +149,7 @@ func (w *world) problems() (all []string) {
 			all = append(all, fmt.Sprintf("the counters of bucket %s are %v, a recount gives %v", tag, got, want))
 		}
 	}
-	return all
+	return append(all, w.misregistered()...)
 }
 
 // problemsOf are those of one account, which it counts.
@@ -215,17 +227,25 @@ func (w *world) misplaced(u token.UserID, rec stored) (all []string) {
 }
 
 // misrecorded tells which session has not just one login in the account's activity, which that is over not just one end,
-// and what stands there twice. An activity that is full is no witness.
+// what stands there twice, and which change of roles does not say which. An activity that is full is no witness.
 func (w *world) misrecorded(u token.UserID, rec stored) (all []string) {
 	w.t.Helper()
 	entries, err := w.rdb.LRange(ctx, w.activityKey(u), 0, -1).Result()
 	must(w.t, err)
-	if len(entries) == 0 || len(entries) == w.opts.ActivityMax {
+	if len(entries) == 0 || len(entries) >= w.opts.ActivityMax { // or one more: a detail
 		return nil // erased, or full
 	}
 	seen := map[string]int{}
 	for _, raw := range entries {
 		seen["event "+raw[:14]]++
+		if isDetail(raw) {
+			seen["detail of "+raw[7:13]]++
+			continue
+		}
+		seen["change "+raw[7:13]]++
+		if session.EventType(raw[0]) == session.EventRoles {
+			seen["roles of "+raw[7:13]]++
+		}
 		seen[session.EventType(raw[0]).String()+" "+raw[14:30]]++
 	}
 	expect := func(what, random string, want int) {
@@ -245,6 +265,12 @@ func (w *world) misrecorded(u token.UserID, rec stored) (all []string) {
 		if strings.HasPrefix(name, "event ") && n > 1 {
 			all = append(all, fmt.Sprintf("an event stands there %d times", n))
 		}
+		if idem, of := strings.CutPrefix(name, "detail of "); of && seen["change "+idem] == 0 {
+			all = append(all, fmt.Sprintf("change %x has a detail and no event", idem))
+		}
+		if idem, of := strings.CutPrefix(name, "roles of "); of && seen["detail of "+idem] == 0 {
+			all = append(all, fmt.Sprintf("change %x does not say which roles it set", idem))
+		}
 	}
 	return all
 }
@@ -257,6 +283,7 @@ func TestCheckComplete(t *testing.T) {
 		g, over := w.signIn(who), w.signIn(who)
 		_, err := w.Revoke(ctx, over.Session.ID, session.LoggedOut, session.Change{})
 		must(t, err)
+		w.gives(who, "editor")
 		w.checkComplete()
 		u := w.UserOf(token.KeyAccount(who))
 		restore := func(key string) func() {
@@ -272,7 +299,9 @@ func TestCheckComplete(t *testing.T) {
 			"index":       {w.key(u, "x0"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
 			"late":        {w.key(u, "x0"), func(key string) error { return w.rdb.ZIncrBy(ctx, key, 1, string(u[:])).Err() }},
 			"payload":     {w.key(u, "s"+string(g.Session.ID.Session[:])), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
-			"event":       {w.activityKey(u), func(key string) error { return w.rdb.LPop(ctx, key).Err() }},
+			"event":       {w.activityKey(u), func(key string) error { return w.rdb.RPop(ctx, key).Err() }},
+			"detail":      {w.activityKey(u), func(key string) error { return w.rdb.LPop(ctx, key).Err() }}, // of the roles
+			"detail only": {w.activityKey(u), func(key string) error { return w.rdb.LRem(ctx, key, 1, w.rdb.LIndex(ctx, key, 1).Val()).Err() }},
 			"event twice": {w.activityKey(u), func(key string) error { return w.rdb.LPush(ctx, key, w.rdb.LIndex(ctx, key, 0).Val()).Err() }},
 			"record":      {w.recordKey(u), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
 			"cut record":  {w.recordKey(u), func(key string) error { return w.rdb.Set(ctx, key, record[1:], 0).Err() }},

@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"latchkey/shared/token"
 )
@@ -61,10 +62,15 @@ func (tr *trial) right(what, got string, err error) {
 func (tr *trial) happened(what string) {
 	tr.w.t.Helper()
 	want := slices.Sorted(slices.Values(append(slices.Clone(tr.stored), tr.events...)))
-	if tr.name == "erasure" {
+	if strings.HasPrefix(tr.name, "erasure") {
 		want = nil // of the activity nothing remains
 	}
-	if got := tr.w.kinds(tr.user); !slices.Equal(got, want) {
+	got := tr.w.kinds(tr.user)
+	if tr.repeats && len(got) == len(want)+1 { // the act itself is the last change of all that write such an event
+		i := slices.Index(got, tr.events[0])
+		got = slices.Delete(got, i, i+1)
+	}
+	if !slices.Equal(got, want) {
 		tr.w.t.Errorf("%s, %s: the activity has %q, want %q", tr.name, what, got, want)
 	}
 	if !tr.done() {
