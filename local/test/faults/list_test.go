@@ -18,9 +18,9 @@ var queries = map[string]session.ListQuery{
 	"registry": {}, "blocked": {Blocked: true}, "editors": {Role: "editor"}, "live": {Live: true},
 }
 
-// listed walks all pages of a list. It returns what it has until the first error, and what is wrong with it: an account that
+// walkList walks all pages of a list. It returns what it has until the first error, and what is wrong with it: an account that
 // is there twice, or with another's name or note.
-func (w *world) listed(q session.ListQuery) (all map[token.UserID]session.ListEntry, err error) {
+func (w *world) walkList(q session.ListQuery) (all map[token.UserID]session.ListEntry, err error) {
 	w.t.Helper()
 	all = map[token.UserID]session.ListEntry{}
 	for cursor := ""; ; {
@@ -85,7 +85,7 @@ func TestCut_list(t *testing.T) {
 			for _, number := range []int{1, 2, 40} {
 				for _, times := range []int{1, 8} {
 					struck := w.strike(redistest.CutAfter, number, times)
-					got, err := w.listed(q)
+					got, err := w.walkList(q)
 					w.proxies.Decide(nil)
 					if struck() == 0 || (err == nil) != (times == 1) {
 						t.Errorf("%s: after %d cuts from request %d on it says %v", name, struck(), number, err)
