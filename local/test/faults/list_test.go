@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -16,6 +17,43 @@ import (
 // queries are the kinds of lists.
 var queries = map[string]session.ListQuery{
 	"registry": {}, "blocked": {Blocked: true}, "editors": {Role: "editor"}, "live": {Live: true},
+}
+
+// listsAgree asserts that lists have the accounts whose records say so, each once.
+func (w *world) listsAgree(s *session.Store) {
+	w.t.Helper()
+	want := map[string][]string{"registry": nil, "blocked": nil, "editors": nil, "live": nil}
+	for _, key := range w.redis.Keys(w.t, w.redis.Prefix+":{???}:u*") {
+		rec, err := parseRecord(w.rdb.Get(ctx, key).Val())
+		must(w.t, err)
+		user := key[len(key)-len(token.UserID{}):]
+		for list, is := range map[string]bool{
+			"registry": rec.holds(), "blocked": rec.blocked, "editors": slices.Contains(strings.Split(rec.roles, ","), "editor"),
+			"live": len(rec.live) > 0,
+		} {
+			if is {
+				want[list] = append(want[list], user)
+			}
+		}
+	}
+	for name, q := range queries {
+		var got []string
+		for cursor := ""; ; {
+			page, next, err := s.List(ctx, q, cursor, 100)
+			must(w.t, err)
+			for _, l := range page {
+				got = append(got, string(l.User.ID[:]))
+			}
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want[name])
+		if !slices.Equal(got, want[name]) {
+			w.t.Errorf("the list of %s has %d accounts, the records have %d", name, len(got), len(want[name]))
+		}
+	}
 }
 
 // walkList walks all pages of a list. It returns what it has until the first error, and what is wrong with it: an account that
@@ -61,7 +99,11 @@ func (w *world) populate() map[string]map[token.UserID]bool {
 			{func(who common.Address) { w.gives(who, "auditor") }, []string{"registry"}},
 			{func(who common.Address) { w.signIn(who) }, []string{"live"}},
 			{func(who common.Address) { w.gives(who, "editor"); w.signIn(who) }, []string{"registry", "editors", "live"}},
-			{func(who common.Address) { w.blocked(who); must(w.t, w.Erase(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator})); w.blocked(who) },
+			{func(who common.Address) {
+				w.blocked(who)
+				must(w.t, w.Erase(ctx, w.UserOf(token.KeyAccount(who)), session.Change{Actor: operator}))
+				w.blocked(who)
+			},
 				[]string{"registry", "blocked"}},
 			{func(who common.Address) { w.gives(who, "editor"); w.gives(who) }, nil},
 		} {

@@ -43,8 +43,8 @@ type soak struct {
 	waiting    int // what sessions left that waits for its TTL
 }
 
-// TestSoak has clients sign in, validate, refresh, log out, revoke, block and change roles on a few addresses of a cluster,
-// while a random fault strikes every second or two. Each history is held against the model, its accounts' activity included:
+// TestSoak has clients sign in, validate, refresh, log out, revoke, block, erase and change roles on a few addresses of a
+// cluster, and list them, while a random fault strikes every second or two. Each history is held against the model, its accounts' activity included:
 // every change has one event. In the end all that Redis holds is recounted. No fault here loses what was acknowledged: what
 // comes of that is in TestLostWrites.
 func TestSoak(t *testing.T) {
@@ -87,9 +87,10 @@ func newSoak(t *testing.T, e redistest.Engine, seed uint64) *soak {
 				Touch: 30 * time.Second, StepUp: 5 * time.Minute, StateQuota: 1 << 10, SessionLimit: 2, RoleLimits: map[string]int{"editor": 3},
 			},
 			Clients: 3, Accounts: 3, Operations: 30, Step: 40 * time.Second, Skew: 30 * time.Second, Faults: 0.02,
-			Sweeping: i == 0, Patience: 8 * time.Second, Unheard: 4, State: true,
+			Sweeping: i == 0, Listing: i == 1, Patience: 8 * time.Second, Unheard: 4, State: true,
 		})
 		must(t, err)
+		w.ring = d.Ring()
 		s.worlds, s.drivers = append(s.worlds, w), append(s.drivers, d)
 	}
 	return s
@@ -117,9 +118,9 @@ func (s *soak) drive(over context.Context, i int, seed uint64) {
 	}
 }
 
-// recount holds everything that is stored together: records, payloads, index, counters. Then it is later than any
+// recount holds everything that is stored together: records, payloads, index, counters, registry. Then it is later than any
 // deadline, and the sweeper passes: nothing is live, nothing is counted, and of no session is anything left but what the
-// store could not know of.
+// store could not know of. Each list has each account that it selects once.
 func (s *soak) recount() {
 	s.t.Helper()
 	for _, w := range s.worlds {
@@ -132,6 +133,7 @@ func (s *soak) recount() {
 		}
 		s.worlds[i].checkComplete()
 		s.waiting += s.worlds[i].leavesNothing()
+		s.worlds[i].listsAgree(store)
 	}
 }
 

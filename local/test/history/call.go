@@ -12,8 +12,8 @@ import (
 // Kind is what an operation does.
 type Kind byte
 
-// The kinds of operation. ReadRoles, ReadAccount and ReadActivity each see a
-// part of an account, at one moment.
+// The kinds of operation. List, and those that begin with Read, each see a part
+// of an account, at one moment.
 const (
 	LogIn    Kind = iota + 1
 	Validate      // uses an access token
@@ -33,6 +33,8 @@ const (
 	IssueTicket // uses an access token
 	UseTicket   // uses a ticket, and records no activity
 
+	Erase // erases the account; a block remains, without its note
+
 	Sweep     // what the sweeper does to the account
 	ReadRoles // the roles that a validation returns, as it found them first
 
@@ -41,12 +43,17 @@ const (
 	ReadAccount
 
 	ReadActivity // the number of events, and a digest of them
+
+	// List shows the account or not, as one page of a list after the other found
+	// it. ReadNote is the note that it shows, which it reads at another moment.
+	List
+	ReadNote
 )
 
 var kinds = [...]string{
 	"nothing", "log in", "validate", "refresh", "log out", "revoke all", "revoke others", "block",
 	"unblock", "set roles", "validate read-only", "issue a ticket", "use a ticket",
-	"sweep", "read roles", "read account", "read activity",
+	"erase", "sweep", "read roles", "read account", "read activity", "list", "read note",
 }
 
 // String returns the kind in words.
@@ -73,6 +80,10 @@ type Call struct {
 	Presented int
 	// Roles are the roles that SetRoles gives, separated by commas.
 	Roles string
+	// Note is the note of a block, or empty.
+	Note string
+	// Query is what a list selects.
+	Query session.ListQuery
 	// Ticket is the number of the operation that issued the ticket that is used.
 	// Use identifies the use. A repeat of a use has the same Use.
 	Ticket, Use int
@@ -84,6 +95,10 @@ var ErrEnded = errors.New("session ended")
 // ErrTickets stands for the [session.RateError] of a session that has too many
 // tickets.
 var ErrTickets = errors.New("too many tickets")
+
+// anotherAccount are the roles in an answer that shows the name of another
+// account. The model has no such roles.
+const anotherAccount = "another account"
 
 // Answer is the answer to an operation. Fields that do not apply are zero.
 type Answer struct {
@@ -110,10 +125,14 @@ type Answer struct {
 	Count int
 	// Roles are the roles of the account.
 	Roles string
-	// Blocked, BlockedAt and Sessions are the rest of the account.
+	// Blocked, BlockedAt, Note and Sessions are the rest of the account.
 	Blocked   bool
 	BlockedAt time.Duration
+	Note      string
 	Sessions  []Facts
+	// Listed reports whether a list shows the account. Count is then the number
+	// of its live sessions.
+	Listed bool
 	// Digest is a digest of the account's events. It does not depend on their
 	// order.
 	Digest uint64
@@ -133,6 +152,9 @@ type Event struct {
 	// Session is 0 if the event is about the account.
 	Session int
 	Reason  session.Reason
+	// Before and After are the roles that a change of roles replaced, and those
+	// that it set.
+	Before, After string
 }
 
 // String returns the call in one line.
@@ -153,6 +175,12 @@ func (c Call) String() string {
 	}
 	if c.Kind == SetRoles {
 		fmt.Fprintf(&b, " %q", c.Roles)
+	}
+	if c.Note != "" {
+		fmt.Fprintf(&b, " noting %q", c.Note)
+	}
+	if c.Kind == List {
+		fmt.Fprintf(&b, " %+v", c.Query)
 	}
 	return b.String()
 }
@@ -181,9 +209,11 @@ func (a Answer) String() string {
 	say(a.Facts.Session != 0, "g%d, %v", a.Generation, a.Facts)
 	say(a.Repeated, "repeated")
 	say(len(a.Evicted) > 0, "evicted %v", a.Evicted)
+	say(a.Listed, "listed")
 	say(a.Count != 0, "%d", a.Count)
 	say(a.Roles != "", "roles %q", a.Roles)
 	say(a.Blocked, "blocked at %v", a.BlockedAt)
+	say(a.Note != "", "note %q", a.Note)
 	say(len(a.Sessions) > 0, "%v", a.Sessions)
 	say(a.Digest != 0, "digest %x", a.Digest)
 	if len(parts) == 0 {
@@ -206,6 +236,9 @@ func (e Event) String() string {
 	}
 	if e.Reason != 0 {
 		s += fmt.Sprintf(" by %v", e.Reason)
+	}
+	if e.Before != e.After {
+		s += fmt.Sprintf(" from %q to %q", e.Before, e.After)
 	}
 	return s
 }

@@ -145,6 +145,7 @@ func op(c history.Call, a history.Answer) history.Operation {
 func TestCheck_decides(t *testing.T) {
 	all := maps.Clone(judged)
 	maps.Copy(all, ticketRules)
+	maps.Copy(all, accountRules)
 	for rule, c := range all {
 		t.Run(rule, func(t *testing.T) {
 			s := begun()

@@ -32,6 +32,9 @@ type Config struct {
 	// Sweeping makes the sweeper run all the time. One sweep takes as long as
 	// some hundred operations.
 	Sweeping bool
+	// Listing makes somebody walk the lists of accounts all the time, each kind
+	// in turn. One list takes as long as some hundred operations.
+	Listing bool
 	// State makes clients store state in each session that they validate. That
 	// is not an operation of the history: the model has no state.
 	State bool
@@ -119,21 +122,23 @@ func (d *Driver) Run(ctx context.Context, seed uint64) History {
 		h.accounts = append(h.accounts, d.accounts)
 	}
 	h.clock.Store(d.config.Skew.Milliseconds())
-	swept := make(chan struct{})
+	var others sync.WaitGroup
 	busy, idle := context.WithCancel(ctx)
-	go func() {
-		defer close(swept)
+	others.Go(func() {
 		for d.config.Sweeping && busy.Err() == nil {
 			h.sweep(ctx)
 		}
-	}()
+	})
+	if d.config.Listing {
+		others.Go(func() { h.walkLists(ctx, busy) })
+	}
 	var clients sync.WaitGroup
 	for n := range d.config.Clients {
 		clients.Go(func() { h.client(ctx, n) })
 	}
 	clients.Wait()
 	idle()
-	<-swept
+	others.Wait()
 	h.lookAround(ctx)
 	d.mu.Lock()
 	d.progress.Histories++
@@ -187,8 +192,9 @@ var weights = []struct {
 	kind   Kind
 	weight int
 }{
-	{LogIn, 16}, {Validate, 20}, {Refresh, 25}, {LogOut, 4}, {RevokeAll, 2}, {RevokeOthers, 3},
-	{Block, 1}, {Unblock, 4}, {SetRoles, 5}, {ReadOnly, 8}, {IssueTicket, 7}, {UseTicket, 5},
+	{LogIn, 16}, {Validate, 19}, {Refresh, 25}, {LogOut, 4}, {RevokeAll, 2}, {RevokeOthers, 3},
+	{Block, 2}, {Unblock, 4}, {SetRoles, 5}, {ReadOnly, 8}, {IssueTicket, 6}, {UseTicket, 5},
+	{Erase, 1},
 }
 
 // audible returns the accounts that have fewer lost attempts than the bound.
@@ -231,6 +237,8 @@ func (h *run) choose(random *rand.Rand, last Call) (_ Call, ok bool) {
 		if random.IntN(2) == 0 { // otherwise as an admin
 			c.Session = pair.session
 		}
+	case Block:
+		c.Note = [...]string{"", "spam", "theft"}[random.IntN(3)]
 	case SetRoles:
 		c.Roles = [...]string{"", "editor", "editor,auditor"}[random.IntN(3)]
 	case Validate, ReadOnly, Refresh, IssueTicket:

@@ -81,18 +81,19 @@ func TestHistory_linearizable(t *testing.T) {
 	})
 }
 
-// The sweeper may come by at any time.
+// The sweeper may come by at any time, and somebody may list accounts: a list has who is in its state at some moment of the
+// walk, with a note of such a moment.
 func TestHistory_swept(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
 		r := e.Server(t)
 		d, err := history.NewDriver(product(t, r), history.Config{
-			Rules: rules(r.Prefix), Clients: 4, Accounts: 3, Operations: 60, Step: 30 * time.Second, Faults: 0.05, Sweeping: true,
+			Rules: rules(r.Prefix), Clients: 4, Accounts: 3, Operations: 60, Step: 30 * time.Second, Faults: 0.05, Sweeping: true, Listing: true,
 		})
 		must(t, err)
 		for seed := range uint64(5) {
 			check(t, d.Run(ctx, seed))
 		}
-		if did := d.Progress(); did.Operations[history.Sweep] < 5 || did.Answers["idle_timeout"] == 0 {
+		if did := d.Progress(); did.Operations[history.Sweep] < 5 || did.Operations[history.List] < 5 || did.Operations[history.ReadNote] == 0 || did.Answers["idle_timeout"] == 0 {
 			t.Errorf("it did %+v", did)
 		}
 	})
@@ -123,14 +124,14 @@ func logProgress(t *testing.T, did history.Progress) {
 	for _, kind := range []history.Kind{
 		history.LogIn, history.Validate, history.Refresh, history.LogOut, history.RevokeAll, history.RevokeOthers, history.Block,
 		history.Unblock, history.SetRoles, history.ReadOnly, history.IssueTicket, history.UseTicket, history.ReadAccount,
-		history.ReadActivity,
+		history.ReadActivity, history.Erase,
 	} {
 		if did.Operations[kind] == 0 {
 			t.Errorf("nobody did %v", kind)
 		}
 	}
 	for _, answer := range []string{
-		"", "evicted", "refresh_reused", "revoked", "logged_out", "idle_timeout", "account_blocked", session.ErrBlocked.Error(),
+		"", "evicted", "refresh_reused", "revoked", "logged_out", "idle_timeout", "account_blocked", "account_erased", session.ErrBlocked.Error(),
 		session.ErrTokenExpired.Error(), session.ErrNonceSpent.Error(), session.ErrTicketUsed.Error(),
 	} {
 		if did.Answers[answer] == 0 {

@@ -94,7 +94,7 @@ func (l *lockstep) actions() map[string]func(*rapid.T) {
 		l.logIn, refresh, l.wait, validate, issue, l.useTicket, l.logIn, refresh, l.wait, validate, look, l.useTicket, issue,
 		l.logIn, refresh, validate, unblock, l.setRoles, l.issueMany,
 		with(history.LogOut), with(history.RevokeOthers), with(history.RevokeAll), plain(history.RevokeAll), unblock,
-		plain(history.Block), l.waitLong,
+		l.block, l.waitLong, plain(history.Erase), l.block,
 	} {
 		all[fmt.Sprintf("action %02d", i)] = action
 	}
@@ -131,6 +131,11 @@ func (l *lockstep) waitLong(t *rapid.T) {
 	l.clock += time.Duration(rapid.SampledFrom([]int{2, 3, 4, 12, 60, 40 * 60}).Draw(t, "minutes")) * time.Minute
 }
 
+func (l *lockstep) block(t *rapid.T) {
+	note := rapid.SampledFrom([]string{"", "spam", "theft"}).Draw(t, "note")
+	l.do(t, history.Call{Kind: history.Block, Note: note}, fault(t))
+}
+
 func (l *lockstep) setRoles(t *rapid.T) {
 	roles := rapid.SampledFrom([]string{"", "editor", "editor,auditor"}).Draw(t, "roles")
 	l.do(t, history.Call{Kind: history.SetRoles, Roles: roles}, fault(t))
@@ -157,6 +162,11 @@ func (l *lockstep) logIn(t *rapid.T) {
 func (l *lockstep) settled(t *rapid.T) {
 	if l.account%30 == 0 {
 		l.do(t, history.Call{Kind: history.Sweep}, history.NoFault)
+	}
+	if l.account%10 == 0 {
+		for _, q := range []session.ListQuery{{}, {Blocked: true}, {Role: "editor"}, {Role: "*"}, {Live: true}} {
+			l.do(t, history.Call{Kind: history.List, Query: q}, history.NoFault)
+		}
 	}
 	l.do(t, history.Call{Kind: history.ReadAccount}, history.NoFault)
 	events, err := l.Activity(ctx, l.Store(l.clock), l.account)
@@ -223,6 +233,7 @@ func neverGiven(answers map[string]int) (reasons []string) {
 	}
 	for _, reason := range []session.Reason{
 		session.LoggedOut, session.IdleTimeout, session.Evicted, session.Revoked, session.RefreshReused, session.AccountBlocked,
+		session.AccountErased,
 	} {
 		if answers["session ended "+reason.String()] == 0 {
 			reasons = append(reasons, reason.String())

@@ -3,6 +3,7 @@ package history
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"latchkey/shared/session"
 	"latchkey/shared/token"
@@ -42,6 +43,8 @@ func (m *Model) Apply(c Call) Answer {
 		return m.revoke(c)
 	case Block, Unblock, SetRoles:
 		return m.once(c, func() int { m.change(c); return 0 })
+	case Erase:
+		return m.once(c, func() int { m.erase(c); return 0 })
 	case IssueTicket:
 		return m.issueTicket(c)
 	case UseTicket:
@@ -55,6 +58,10 @@ func (m *Model) Apply(c Call) Answer {
 		return m.account(c)
 	case ReadActivity:
 		return Answer{Count: m.events, Digest: m.digest}
+	case List:
+		return m.list(c)
+	case ReadNote:
+		return Answer{Note: m.note}
 	}
 	return Answer{}
 }
@@ -100,7 +107,7 @@ func (m *Model) logIn(c Call) Answer {
 		oldest := slices.MinFunc(m.live, bySeen).session
 		m.endSessions(c, session.Evicted, func(l liveSession) bool { return l.session == oldest })
 	}
-	m.live = append(m.live, s)
+	m.live, m.seen = append(m.live, s), true
 	m.tidy(now)
 	m.emit(Event{Type: session.EventLogin, At: now, Session: c.Session})
 	return granted()
@@ -188,18 +195,22 @@ func (m *Model) revoke(c Call) Answer {
 }
 
 // change blocks, unblocks or sets roles. If the account is in that state
-// already, nothing changes.
+// already, nothing changes, except that a block may bring another note. Without
+// one the note stays.
 func (m *Model) change(c Call) {
 	switch {
 	case c.Kind == SetRoles && m.roles != c.Roles:
+		m.emit(Event{Type: session.EventRoles, At: c.Now, Before: m.roles, After: c.Roles})
 		m.roles = c.Roles
-		m.emit(Event{Type: session.EventRoles, At: c.Now})
-	case c.Kind == Block && !m.blocked:
+	case c.Kind == Block && (!m.blocked || c.Note != ""):
 		m.endSessions(c, session.AccountBlocked, func(liveSession) bool { return true })
-		m.blocked, m.blockedAt = true, c.Now
+		if !m.blocked {
+			m.blocked, m.blockedAt = true, c.Now
+		}
+		m.note = c.Note
 		m.emit(Event{Type: session.EventBlocked, At: c.Now})
 	case c.Kind == Unblock && m.blocked:
-		m.blocked, m.blockedAt = false, 0
+		m.blocked, m.blockedAt, m.note = false, 0, ""
 		m.emit(Event{Type: session.EventUnblocked, At: c.Now})
 	default:
 		return
@@ -207,10 +218,41 @@ func (m *Model) change(c Call) {
 	m.tidy(c.Now)
 }
 
+// erase ends all sessions and forgets the roles, the note and all events. A
+// block remains, and why the sessions ended, but not which login created them.
+func (m *Model) erase(c Call) {
+	if m.seen || m.roles != "" {
+		m.endSessions(c, session.AccountErased, func(liveSession) bool { return true })
+		m.tidy(c.Now)
+	}
+	for i := range m.ended {
+		m.ended[i].login = 0
+	}
+	m.seen, m.roles, m.note = false, "", ""
+	m.events, m.digest, m.log = 0, 0, nil
+}
+
+// list returns what a list shows of the account, or nothing if it does not
+// select it.
+func (m *Model) list(c Call) Answer {
+	q := c.Query
+	live := count(m.live, func(s liveSession) bool { return !s.expired(c.Now) })
+	roles := strings.Split(m.roles, ",")
+	switch {
+	case q == (session.ListQuery{}) && !m.blocked && m.roles == "",
+		q.Live && live == 0, q.Blocked && !m.blocked, q.Role == "*" && m.roles == "",
+		q.Role != "" && q.Role != "*" && !slices.Contains(roles, q.Role):
+		return Answer{}
+	}
+	return Answer{
+		Listed: true, Roles: m.roles, Blocked: m.blocked, BlockedAt: m.blockedAt, Count: live,
+	}
+}
+
 // account returns what an admin sees: the newest login first, without sessions
 // whose deadline has passed.
 func (m *Model) account(c Call) Answer {
-	a := Answer{Roles: m.roles, Blocked: m.blocked, BlockedAt: m.blockedAt}
+	a := Answer{Roles: m.roles, Blocked: m.blocked, BlockedAt: m.blockedAt, Note: m.note}
 	for _, s := range m.live {
 		if !s.expired(c.Now) {
 			a.Sessions = append(a.Sessions, s.facts())

@@ -72,6 +72,9 @@ func (r *Runner) Store(now time.Duration) *session.Store {
 	return session.NewStore(r.client, r.ring, r.opts, func() time.Time { return begin.Add(now) })
 }
 
+// Ring returns the keys with which the stores seal.
+func (r *Runner) Ring() *seal.Ring { return r.ring }
+
 // Attempts are the attempts at an operation whose own answers did not arrive.
 // Ran took effect, and Unknown may have.
 type Attempts struct{ Ran, Unknown int }
@@ -100,9 +103,9 @@ func (r *Runner) Do(ctx context.Context, c Call, f Fault) (Answer, Attempts) {
 		a = Answer{Refused: plain(err)}
 	}
 	unheard := Attempts{Ran: int(t.ran.Load()), Unknown: int(t.unknown.Load())}
-	if c.Kind == Block || c.Kind == SetRoles {
-		// The script does nothing if it finds other roles than were read
-		// before, and is then sent again.
+	if c.Kind == Block || c.Kind == SetRoles || c.Kind == Erase {
+		// The script does nothing if it finds other roles or sessions than were
+		// read before, and is then sent again.
 		unheard = Attempts{Unknown: unheard.Ran + unheard.Unknown}
 	}
 	return a, unheard
@@ -192,7 +195,11 @@ func storeState(ctx context.Context, s *session.Store, a session.Access) {
 
 // administer does the operations that need no token.
 func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answer, error) {
-	user, change := s.UserOf(accountOf(c.Account)), session.Change{Actor: visitor.Actor()}
+	user := s.UserOf(accountOf(c.Account))
+	change := session.Change{Actor: visitor.Actor(), Note: c.Note}
+	if c.Number%2 == 0 { // otherwise by the id alone
+		change.Account = accountOf(c.Account)
+	}
 	switch c.Kind {
 	case Block:
 		return Answer{}, s.Block(ctx, user, change)
@@ -201,18 +208,19 @@ func (r *Runner) administer(ctx context.Context, s *session.Store, c Call) (Answ
 	case SetRoles:
 		_, err := s.SetRoles(ctx, user, split(c.Roles), change)
 		return Answer{}, err
+	case Erase:
+		return Answer{}, s.Erase(ctx, user, change)
+	case List:
+		all, err := list(ctx, s, c.Query)
+		return listAnswer(c.Account, all[user]), err
 	case Sweep:
 		_, err := s.Sweep(ctx)
 		return Answer{}, err
 	case ReadAccount:
-		return r.account(ctx, s, user)
+		return r.account(ctx, s, c.Account)
 	case ReadActivity:
 		events, err := r.Activity(ctx, s, c.Account)
-		a := Answer{Count: len(events)}
-		for _, e := range events {
-			a.Digest += e.digest()
-		}
-		return a, err
+		return Answer{Count: len(events), Digest: Digest(events...)}, err
 	}
 	return Answer{}, fmt.Errorf("unknown kind of operation: %v", c.Kind)
 }
@@ -229,12 +237,15 @@ func (r *Runner) revokeAll(
 	return Answer{Count: n}, err
 }
 
-func (r *Runner) account(ctx context.Context, s *session.Store, user token.UserID) (Answer, error) {
-	all, err := s.Account(ctx, user)
+func (r *Runner) account(ctx context.Context, s *session.Store, account int) (Answer, error) {
+	all, err := s.Account(ctx, s.UserOf(accountOf(account)))
 	if errors.Is(err, session.ErrNotFound) {
 		return Answer{}, nil
 	}
-	a := Answer{Roles: joined(all.User)}
+	a := Answer{Roles: joined(all.User), Note: all.Note}
+	if isAnother(all.User, account) {
+		a.Roles = anotherAccount
+	}
 	if a.Blocked = !all.BlockedAt.IsZero(); a.Blocked {
 		a.BlockedAt = all.BlockedAt.Sub(begin)
 	}
@@ -252,6 +263,7 @@ func (r *Runner) Activity(ctx context.Context, s *session.Store, account int) ([
 		all = append(all, Event{
 			Type: e.Type, At: e.Time.Sub(begin),
 			Session: r.book.number(e.Session), Reason: e.Reason,
+			Before: strings.Join(e.RolesBefore, ","), After: strings.Join(e.RolesAfter, ","),
 		})
 	}
 	return all, err

@@ -16,7 +16,9 @@ import (
 type state struct {
 	blocked   bool
 	blockedAt time.Duration
+	note      string // of the block
 	roles     string
+	seen      bool          // it has logged in since it was erased
 	live      []liveSession // in the order of their logins
 	ended     []ended       // in the order of their ends
 	answers   []answer      // sorted by operation
@@ -37,7 +39,7 @@ type liveSession struct {
 
 type ended struct {
 	session    int
-	login, by  int // the operations that created it and ended it
+	login, by  int // the operations that created it and ended it; login is 0 once it was erased
 	reason     session.Reason
 	at, forget time.Duration
 }
@@ -85,6 +87,7 @@ func (m *Model) clone() *Model {
 // equal reports whether two states give the same answers from now on.
 func (m *Model) equal(o *Model) bool {
 	return m.blocked == o.blocked && m.blockedAt == o.blockedAt && m.roles == o.roles &&
+		m.note == o.note && m.seen == o.seen &&
 		m.events == o.events && m.digest == o.digest && slices.Equal(m.live, o.live) &&
 		slices.Equal(m.ended, o.ended) && slices.Equal(m.answers, o.answers) &&
 		slices.Equal(m.tickets, o.tickets)
@@ -92,7 +95,7 @@ func (m *Model) equal(o *Model) bool {
 
 // hash returns the same number for equal states.
 func (m *Model) hash() uint64 {
-	h := m.digest ^ maphash.Comparable(digests, m.roles)
+	h := m.digest ^ maphash.Comparable(digests, m.roles+"\n"+m.note)
 	for _, s := range m.live {
 		h = h*31 + maphash.Comparable(digests, s)
 	}
@@ -104,8 +107,8 @@ func (m *Model) hash() uint64 {
 
 // String returns the visible part of the state.
 func (m *Model) String() string {
-	return fmt.Sprintf("blocked %v, roles %q, live %+v, ended %+v",
-		m.blocked, m.roles, m.live, m.ended)
+	return fmt.Sprintf("blocked %v, note %q, roles %q, live %+v, ended %+v",
+		m.blocked, m.note, m.roles, m.live, m.ended)
 }
 
 // LiveSessions returns how many sessions are listed. That includes sessions
@@ -246,3 +249,11 @@ func count(all []liveSession, picked func(liveSession) bool) (n int) {
 }
 
 func (e Event) digest() uint64 { return maphash.Comparable(digests, e) }
+
+// Digest returns the digest of events. It does not depend on their order.
+func Digest(events ...Event) (sum uint64) {
+	for _, e := range events {
+		sum += e.digest()
+	}
+	return sum
+}
