@@ -253,6 +253,9 @@ func (w *world) dump(behind string) map[string]string {
 			continue
 		}
 		value, err := w.rdb.Dump(ctx, key).Result()
+		if _, name, _ := strings.Cut(key, "}:"); name == "m" { // in a hash of long values the order is any
+			value = fmt.Sprint(w.rdb.HGetAll(ctx, key).Val())
+		}
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
