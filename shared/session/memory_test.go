@@ -19,11 +19,18 @@ import (
 	"latchkey/shared/token"
 )
 
+// The values of an account with one session of that browser.
+const (
+	recordBytes  = 34 + 185
+	payloadBytes = 75
+)
+
 // memoryAccounts is how many accounts are measured, with one session each.
 const memoryAccounts = 10000
 
 // What a live session weighs in Redis, with its account, counters and index, at 10,000 sessions of 10,000 addresses, each
-// just after a login with a browser.
+// just after a login with a browser. Accounts without roles and block have nothing else: neither an entry in the registry nor
+// a name.
 func TestMemory(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -31,12 +38,17 @@ func TestMemory(t *testing.T) {
 		most     float64
 	}{{"without activity", 0, 700}, {"with activity", 50, 1200}} {
 		t.Run(c.name, func(t *testing.T) {
-			weight := populate(t, memoryAccounts, c.activity).weight
+			p := populate(t, memoryAccounts, c.activity)
+			weight := p.weight
 			for _, segment := range slices.Sorted(maps.Keys(weight)) {
 				t.Logf("%s: %.0f bytes a live session", segment, weight[segment])
 			}
 			if all := weight["all"]; all > c.most || all < 300 {
 				t.Errorf("a live session weighs %.0f bytes %s, want 300 to %.0f", all, c.name, c.most)
+			}
+			// One more account has begun and ended a few sessions before.
+			if p.lengths[recordBytes] != p.size || p.lengths[payloadBytes] < p.size || len(p.lengths) != 3 {
+				t.Errorf("of the values so many have so many bytes %s: %v", c.name, p.lengths)
 			}
 		})
 	}
@@ -52,7 +64,9 @@ type population struct {
 	tokens    []byte
 	tokenSize int
 	// weight is what a session weighs in Redis, in bytes: of each kind of key, of the tables that find them, and in all.
-	weight  map[string]float64
+	weight map[string]float64
+	// lengths are how many records and payloads have that many bytes.
+	lengths map[int]int
 	expired int // how often others were made whose time is over
 }
 
@@ -117,24 +131,33 @@ func (w *world) usedMemory() int {
 // weigh finds out what a session's bytes are.
 func (p *population) weigh(all float64) {
 	p.t.Helper()
-	p.weight = map[string]float64{"all": all, "tables": all}
+	p.weight, p.lengths = map[string]float64{"all": all, "tables": all}, map[int]int{}
 	kinds := map[byte]string{'u': "record", 's': "payload", 'a': "activity", 'c': "counters", 'x': "index"}
 	for cursor, first := uint64(0), true; cursor != 0 || first; first = false {
 		some, next, err := p.rdb.Scan(ctx, cursor, p.opts.Prefix+":*", 10000).Result()
 		must(p.t, err)
-		sizes := make([]*redis.IntCmd, len(some))
+		sizes, lengths := make([]*redis.IntCmd, len(some)), map[string]*redis.IntCmd{}
 		_, err = p.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for i, key := range some {
 				sizes[i] = pipe.MemoryUsage(ctx, key, 0)
+				if _, name, _ := strings.Cut(key, "}:"); name[0] == 'u' || name[0] == 's' {
+					lengths[key] = pipe.StrLen(ctx, key)
+				}
 			}
 			return nil
 		})
 		must(p.t, err)
 		for i, key := range some {
 			_, name, _ := strings.Cut(key, "}:")
+			if kinds[name[0]] == "" {
+				p.t.Errorf("accounts without roles and block have a key of another kind: %q", key)
+			}
 			bytes := float64(sizes[i].Val()) / float64(p.size)
 			p.weight[kinds[name[0]]] += bytes
 			p.weight["tables"] -= bytes
+			if lengths[key] != nil {
+				p.lengths[int(lengths[key].Val())]++
+			}
 		}
 		cursor = next
 	}
