@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -171,6 +172,61 @@ func FuzzListCursor(f *testing.F) {
 		}
 		if again != text || partition < 0 || partition >= 4096 || segment < 0 || segment >= session.IndexSegments || !indexed && segment > 0 {
 			t.Errorf("%q is partition %d, segment %d, and written as %q", text, partition, segment, again)
+		}
+	})
+}
+
+// While others change, a list has every account that is selected all the time, once, and none that never is.
+func TestList_race(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		w.settled()
+		people := append(w.neighbours(6), persons(6)...)
+		blocked, editors, changing := people[:3], people[3:6], people[6:]
+		for _, address := range blocked {
+			must(t, w.Block(ctx, w.UserOf(token.KeyAccount(address)), asAdmin(token.KeyAccount(address), "note")))
+		}
+		for _, address := range editors {
+			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(address)), []string{"editor"}, asAdmin(token.KeyAccount(address), ""))
+			must(t, err)
+		}
+		want := map[session.ListQuery]map[token.UserID]bool{{Blocked: true}: {}, {Role: "editor"}: {}}
+		for _, address := range blocked {
+			want[session.ListQuery{Blocked: true}][w.UserOf(token.KeyAccount(address))] = true
+		}
+		for _, address := range editors {
+			want[session.ListQuery{Role: "editor"}][w.UserOf(token.KeyAccount(address))] = true
+		}
+		together(8, func(n int) {
+			if n < 2 {
+				q := []session.ListQuery{{Blocked: true}, {Role: "editor"}}[n]
+				other := want[[]session.ListQuery{{Role: "editor"}, {Blocked: true}}[n]]
+				for range 4 {
+					got := w.listAll(q, 3)
+					for user := range want[q] {
+						if l, ok := got[user]; !ok || q.Blocked && l.Note != "note" || w.UserOf(l.User.Account) != user {
+							t.Errorf("%+v has %+v of %v, %v", q, l, user, ok)
+						}
+					}
+					for user := range other {
+						if _, ok := got[user]; ok {
+							t.Errorf("%+v has %v", q, user)
+						}
+					}
+				}
+				return
+			}
+			account := token.KeyAccount(changing[n-2])
+			user, how := w.UserOf(account), asAdmin(account, "changing")
+			for range 10 {
+				_, err := w.SetRoles(ctx, user, []string{"editor"}, how)
+				if err := errors.Join(err, w.Block(ctx, user, how), w.Unblock(ctx, user, how), w.Erase(ctx, user, how)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for _, address := range changing {
+			w.agreesWithRecord(w.UserOf(token.KeyAccount(address)))
 		}
 	})
 }
