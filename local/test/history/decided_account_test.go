@@ -25,7 +25,7 @@ var (
 	loggedEvent = history.Event{Type: session.EventLogin, Session: 1}
 )
 
-func note(text string) history.Answer { return history.Answer{Note: text} }
+func showsNote(text string) history.Answer { return history.Answer{Note: text} }
 
 func listedBlocked(at time.Duration) history.Answer {
 	return history.Answer{Listed: true, Blocked: true, BlockedAt: at}
@@ -45,31 +45,31 @@ var accountRules = map[string]struct{ kept, broken func(s *script) }{
 		kept: func(s *script) {
 			s.did(block("spam", second), done)
 			s.did(block("theft", minute), done)
-			s.did(readNote, note("theft"))
+			s.did(readNote, showsNote("theft"))
 		},
 		broken: func(s *script) {
 			s.did(block("spam", second), done)
 			s.did(block("theft", minute), done)
-			s.did(readNote, note("spam"))
+			s.did(readNote, showsNote("spam"))
 		},
 	},
 	"of two blocks at once one has the note": {
 		kept: func(s *script) {
 			s.atOnce(op(block("spam", second), done), op(block("theft", second), done))
-			s.did(readNote, note("spam"))
-			s.did(readNote, note("spam"))
+			s.did(readNote, showsNote("spam"))
+			s.did(readNote, showsNote("spam"))
 		},
 		broken: func(s *script) {
 			s.atOnce(op(block("spam", second), done), op(block("theft", second), done))
-			s.did(readNote, note("spam"))
-			s.did(readNote, note("theft"))
+			s.did(readNote, showsNote("spam"))
+			s.did(readNote, showsNote("theft"))
 		},
 	},
 	"a block without a note leaves the note": {
 		kept: func(s *script) {
 			s.did(block("spam", second), done)
 			s.did(block("", minute), done)
-			s.did(readNote, note("spam"))
+			s.did(readNote, showsNote("spam"))
 		},
 		broken: func(s *script) {
 			s.did(block("spam", second), done)
@@ -100,7 +100,7 @@ var accountRules = map[string]struct{ kept, broken func(s *script) }{
 			s.did(block("spam", second), done)
 			s.did(call(history.Unblock, 0, second), done)
 			s.did(block("", minute), done)
-			s.did(readNote, note("spam"))
+			s.did(readNote, showsNote("spam"))
 		},
 	},
 	"an erasure leaves the block, without its note": {
@@ -114,7 +114,7 @@ var accountRules = map[string]struct{ kept, broken func(s *script) }{
 			s.did(block("spam", second), done)
 			s.did(call(history.Erase, 0, minute), done)
 			s.did(list(blocked, minute), listedBlocked(second))
-			s.did(readNote, note("spam"))
+			s.did(readNote, showsNote("spam"))
 		},
 	},
 	"an erasure ends what there is": {

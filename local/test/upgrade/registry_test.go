@@ -35,20 +35,20 @@ func testRegistry(t *testing.T, old, current version) {
 	l.lists(t, "role=editor", map[*member]string{editor: "named"})
 
 	// Both at once: what either takes away is gone at once.
-	noted := newMember(t, "bearer").signIn(t, l.old)
-	l.blocks(t, l.current, noted, "spam")
+	spammer := newMember(t, "bearer").signIn(t, l.old)
+	l.blocks(t, l.current, spammer, "spam")
 	l.blocks(t, l.current, blocked, "theft")
-	l.lists(t, "status=blocked", map[*member]string{blocked: "named theft", noted: "named spam"})
+	l.lists(t, "status=blocked", map[*member]string{blocked: "named theft", spammer: "named spam"})
 	l.sets(t, l.old, editor)
 	l.admin.ask(t, l.old, "POST", blocked.adminPath()+"/unblock", nil).ok(t)
-	l.admin.ask(t, l.old, "DELETE", noted.adminPath(), nil).ok(t)
-	l.lists(t, "", map[*member]string{noted: ""})
+	l.admin.ask(t, l.old, "DELETE", spammer.adminPath(), nil).ok(t)
+	l.lists(t, "", map[*member]string{spammer: ""})
 	l.registered(t, d, 3, 5) // nobody has told the registry
 	if repaired := l.recount(t, d); repaired == 0 || repaired > 3 { // in as many partitions
 		t.Errorf("the sweeper repaired the registry of %d partitions, want 3", repaired)
 	}
 	l.registered(t, d, 1, 0)
-	l.lists(t, "", map[*member]string{noted: ""})
+	l.lists(t, "", map[*member]string{spammer: ""})
 	l.stop(t)
 }
 
