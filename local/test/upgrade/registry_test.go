@@ -43,7 +43,7 @@ func testRegistry(t *testing.T, old, current version) {
 	l.admin.ask(t, l.old, "POST", blocked.adminPath()+"/unblock", nil).ok(t)
 	l.admin.ask(t, l.old, "DELETE", spammer.adminPath(), nil).ok(t)
 	l.lists(t, "", map[*member]string{spammer: ""})
-	l.registered(t, d, 3, 5) // nobody has told the registry
+	l.registered(t, d, 3, 5)                                        // nobody has told the registry
 	if repaired := l.recount(t, d); repaired == 0 || repaired > 3 { // in as many partitions
 		t.Errorf("the sweeper repaired the registry of %d partitions, want 3", repaired)
 	}
