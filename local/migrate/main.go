@@ -1,7 +1,7 @@
 // Command migrate gives a TTL to what version 0.1.0 stored for good:
-// preferences, and accounts that have some. Accounts with roles or a block get
-// into the registry, which that version does not have. An operator runs it once after the
-// upgrade from that version. docs/deploy.md says how.
+// preferences, and accounts that have some. It adds accounts with roles or a
+// block to the registry, which that version does not have. An operator runs it
+// once after the upgrade from that version. docs/deploy.md says how.
 package main
 
 import (
@@ -27,7 +27,7 @@ const usage = `Usage: migrate [-dry-run] [-pause 10ms]
 Gives a TTL to what version 0.1.0 stored for good: preferences, and accounts that
 have some. They are kept for PREFERENCES_DAYS from now on. What has a TTL stays as
 it is, so logins may go on meanwhile, and running it again does no harm.
-Accounts with roles or a block get into the list of GET /api/admin/users, by
+Accounts with roles or a block are added to the list of GET /api/admin/users, by
 their userId: each gets its name at its next login.
 
 It connects to REDIS_HOST with the variables of the functions that begin with

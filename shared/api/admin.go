@@ -32,8 +32,8 @@ type sumsView struct {
 }
 
 // CountSessions serves GET /api/admin/sessions: the numbers of live sessions
-// and users, and the logins and ended sessions of the last 24 hours, together and
-// for each hour. It requires the permission sessions:read.
+// and users, and the logins and ended sessions of the last 24 hours, together
+// and for each hour. It requires the permission sessions:read.
 func (a *API) CountSessions() http.Handler {
 	return handle(a, route{method: "GET", needs: sessionsRead}, (*exchange).countSessions)
 }

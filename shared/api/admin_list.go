@@ -9,6 +9,7 @@ import (
 
 	"latchkey/shared/lazyregexp"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 type usersView struct {
@@ -45,8 +46,8 @@ type nextView struct {
 	Next string `json:"next"`
 }
 
-// Users serves GET /api/admin/users: one page of the accounts that hold roles or
-// a block, or of those that its query selects. It requires the permission
+// Users serves GET /api/admin/users: one page of the accounts that hold roles
+// or a block, or of those that its query selects. It requires the permission
 // users:read.
 func (a *API) Users() http.Handler {
 	return handle(a, route{
@@ -97,10 +98,10 @@ func (x *exchange) listQuery() (q session.ListQuery, err error) {
 	return q, nil
 }
 
-// viewListed renders an account of a list. The account of an admin is known from
-// the configuration, even if it is not stored.
+// viewListed renders an account of a list. The account of an admin is known
+// from the configuration, even if it is not stored.
 func (x *exchange) viewListed(u session.ListEntry) listedView {
-	if account := accountText(u.User.Account); account == "" {
+	if u.User.Account == (token.Account{}) {
 		u.User.Account = x.accountOf(u.User.ID)
 	}
 	view := listedView{

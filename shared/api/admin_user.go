@@ -109,8 +109,8 @@ func (x *exchange) settable(roles []string) ([]string, error) {
 
 // BlockUser serves POST /api/admin/users/{address}/block: it ends every session
 // of an account and refuses its logins. A note in the body is for those who may
-// read accounts, and not for the account itself. It requires the permission users:write
-// and a recent login or step-up.
+// read accounts, and not for the account itself. It requires the permission
+// users:write and a recent login or step-up.
 func (a *API) BlockUser() http.Handler {
 	return handleBody(a, changeOfUser("POST", session.EventBlocked), (*exchange).blockUser)
 }

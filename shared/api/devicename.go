@@ -5,11 +5,7 @@ import "unicode"
 // maxDeviceName is the maximum size of a name for a device, in bytes.
 const maxDeviceName = 64
 
-// checkDeviceName refuses a name that does not read as what it is: one with
-// control or formatting characters, with line or paragraph separators or with
-// unassigned code points, and one that shows nothing. A joiner or a variation
-// selector is text where it changes the character before it, as in many emoji
-// and in Persian.
+// checkDeviceName refuses a name that is too long or not visible.
 func checkDeviceName(name string) error {
 	if len(name) > maxDeviceName || !isVisible(name) {
 		return invalid("deviceName must be up to 64 bytes of visible text")
@@ -17,7 +13,11 @@ func checkDeviceName(name string) error {
 	return nil
 }
 
-// isVisible reports whether a text reads as what it is, as checkDeviceName says.
+// isVisible reports whether a text reads as what it is. It is false for a text
+// with control or formatting characters, with line or paragraph separators or
+// with unassigned code points, and for one that shows nothing. A joiner or a
+// variation selector is text where it changes the character before it, as in
+// many emoji and in Persian.
 func isVisible(text string) bool {
 	var before runeKind
 	shows := false

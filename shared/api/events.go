@@ -102,7 +102,8 @@ func (x *exchange) aboutChange(e session.Event) []slog.Attr {
 	return x.aboutRequest()
 }
 
-// aboutRequest returns the attributes of the request without those of its caller.
+// aboutRequest returns the attributes of the request without those of its
+// caller.
 func (x *exchange) aboutRequest() []slog.Attr {
 	return slices.DeleteFunc(slices.Clone(x.about), func(a slog.Attr) bool {
 		return a.Key == "userId" || a.Key == "account" || a.Key == "sessionId"

@@ -81,8 +81,9 @@ func (x *exchange) viewSessions(all []session.Session) []sessionView {
 }
 
 type userView struct {
-	ID          string   `json:"id"`
-	Address     string   `json:"address,omitempty"` // these three are absent if only the id is known
+	ID string `json:"id"`
+	// Address, Account and Wallet are absent if only the id is known.
+	Address     string   `json:"address,omitempty"`
 	Account     string   `json:"account,omitempty"`
 	Wallet      string   `json:"wallet,omitempty"`
 	Roles       []string `json:"roles"`

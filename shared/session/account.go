@@ -62,8 +62,8 @@ func (s *Store) Account(ctx context.Context, user token.UserID) (Account, error)
 	}, err
 }
 
-// recordAndText is record, and reads what the registry has of the account in the
-// same round trip.
+// recordAndText is record, and reads what the registry has of the account in
+// the same round trip.
 func (s *Store) recordAndText(
 	ctx context.Context, user token.UserID,
 ) (rec record, text registryText, err error) {

@@ -15,7 +15,7 @@ import (
 
 // The audit list has what admins did and looked at, over all accounts, newest
 // first. It is one list of the deployment, in a slot of its own, so an entry is
-// not written in the same step as the change that it tells of. What an entry
+// not written in the same step as the change that it is about. What an entry
 // says of a change is in the activity of the account, too.
 //
 // An entry is a head, then the sealed name of the actor, then the sealed name
@@ -56,7 +56,7 @@ const (
 	// auditPushed is how many entries a script writes with one command.
 	auditPushed = 100
 	// auditContinues is how long after a look further pages of it are not added
-	// to the list again. Otherwise one long list would push out all else.
+	// to the list. Otherwise one long list would push out all else.
 	auditContinues = 15 * time.Minute
 )
 

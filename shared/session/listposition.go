@@ -8,8 +8,8 @@ import (
 	"latchkey/shared/token"
 )
 
-// position is where a page of a list begins: a partition's registry or one of its
-// index segments, and the account after which it goes on there. It is no
+// position is where a page of a list begins: a partition's registry or one of
+// its index segments, and the account after which it goes on there. It is not
 // secret: whoever gets it may read the accounts.
 type position struct {
 	indexed            bool
@@ -50,8 +50,8 @@ func (p position) start() string {
 	return "(" + string(p.after[:])
 }
 
-// behind returns the members behind the account after which the position begins,
-// by user id. Others than user ids are left out.
+// behind returns the members behind the account after which the position
+// begins, sorted. It leaves out members that are not user ids.
 func (p position) behind(members []string) []token.UserID {
 	return slices.DeleteFunc(sortUsers(members), func(u token.UserID) bool {
 		return p.after != (token.UserID{}) && bytes.Compare(u[:], p.after[:]) <= 0

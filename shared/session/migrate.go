@@ -26,7 +26,7 @@ type Migration struct {
 type Migrated struct {
 	// Preferences and Records are how many of each got a TTL.
 	Preferences, Records int
-	// Registered is how many accounts with roles or a block got into the
+	// Registered is how many accounts with roles or a block were added to the
 	// registry.
 	Registered int
 	// Damaged is how many records without a TTL could not be read. They were
@@ -41,8 +41,9 @@ const migratePage = 100
 // and records that have preferences but neither roles nor a block. They are
 // kept for Options.PreferencesKeep from now on. The sweeper then also forgets
 // the ended sessions of erased accounts with roles or a block. Accounts with
-// roles or a block get into the registry, without a name. What has a TTL is left as it is, so a migration may run beside logins and may be repeated.
-// It opens nothing that is sealed, so the store needs no keys.
+// roles or a block are added to the registry, without a name. What has a TTL is
+// left as it is, so a migration may run beside logins and may be repeated. It
+// opens nothing that is sealed, so the store needs no keys.
 //
 // The store's Redis user needs SCAN and PTTL besides what other methods need.
 // Migrate looks at all keys of each primary in turn. It misses keys of a slot

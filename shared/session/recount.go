@@ -54,8 +54,8 @@ func (w *sweeping) recount(ctx context.Context, partition int) error {
 	return nil
 }
 
-// list reads counters, index and registry. It reads the counters first, so that a change
-// in between is noticed.
+// list reads counters, index and registry. It reads the counters first, so that
+// a change in between is noticed.
 func (w *sweeping) list(ctx context.Context, partition int) (partitionListing, error) {
 	var counters *redis.StringCmd
 	var registered *redis.StringSliceCmd

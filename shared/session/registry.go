@@ -12,9 +12,9 @@ import (
 	"latchkey/shared/token"
 )
 
-// The registry of a partition holds the accounts that have a block or roles. A
-// record tells what an account has, but the records of a partition are not
-// listed anywhere, and the index has only accounts with a live session.
+// The registry of a partition holds the accounts that have a block or roles.
+// Both are in the record, but the records of a partition are not listed
+// anywhere, and the index has only accounts with a live session.
 //
 // The registry is a sorted set of user ids, all with the score 0, which is read
 // in pages by user id. Beside it is a hash of what is sealed of these accounts:
@@ -23,13 +23,13 @@ import (
 // there: the record has them.
 //
 // Every script that changes roles or a block updates both in the same step. An
-// earlier version does not: until the sweeper comes by, an account may be listed
-// that has neither any more, and until [Store.Migrate] one may be missing. So
-// what is sealed begins with a stamp, in plain text, of the record that it was
-// stored with. If an earlier version has erased the account since, or has lifted
-// the block of a note, the stamp differs from the record: what is sealed is not
-// shown, and the sweeper deletes it. The number after a field is its size in
-// bytes:
+// earlier version does not: until the sweeper comes by, an account may be
+// listed that has neither any more, and until [Store.Migrate] one may be
+// missing. So what is sealed begins with a stamp, in plain text, of the record
+// that it was stored with. If an earlier version has erased the account since,
+// or has lifted the block of a note, the stamp differs from the record: what is
+// sealed is not shown, and the sweeper deletes it. The number after a field is
+// its size in bytes:
 //
 //	created 6 | epoch 4 | blocked at 6 | what is sealed
 
@@ -129,13 +129,13 @@ func (t registryText) isStale(rec record) bool {
 	return false
 }
 
-// isRegistered reports whether an account with that record belongs into the
+// isRegistered reports whether an account with that record belongs in the
 // registry.
 func (rec record) isRegistered() bool { return rec.flags&flagBlocked != 0 || len(rec.roles) > 0 }
 
 // checkRegistry compares a partition's registry with records, and repairs it.
-// listed are its members. The indexed accounts that belong into it were found by
-// the recount. One that is missing there and has no live session is not found.
+// listed are its members. The recount has found the indexed accounts that
+// belong in it. One that is missing and has no live session is not found.
 func (w *sweeping) checkRegistry(ctx context.Context, partition int, listed []string) error {
 	wrong := slices.DeleteFunc(w.holding, func(m string) bool { return slices.Contains(listed, m) })
 	for some := range slices.Chunk(listed, recountBatch) {
@@ -148,8 +148,8 @@ func (w *sweeping) checkRegistry(ctx context.Context, partition int, listed []st
 	return w.register(ctx, partition, wrong)
 }
 
-// unregistered returns those of some members whose records do not belong into
-// the registry, or that have a name or note that is not current.
+// unregistered returns those of some members whose records do not belong in the
+// registry, or that have a name or note that is not current.
 func (w *sweeping) unregistered(
 	ctx context.Context, partition int, members []string,
 ) (stale []string, err error) {

@@ -25,8 +25,8 @@ type Statistics struct {
 	// current one, as of AsOf.
 	Logins, FailedLogins int
 	Ended                map[Reason]int
-	// Hours are the 24 complete hours of them, oldest first. It is empty if there
-	// is no summary, or an earlier version wrote it.
+	// Hours has one element for each of the 24 complete hours, oldest first. It
+	// is empty if there is no summary, or if an earlier version wrote it.
 	Hours []Hour
 	// AsOf is when the sweeper last wrote a summary, or the zero time if it
 	// never did.

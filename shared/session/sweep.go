@@ -76,8 +76,8 @@ type sweeping struct {
 	// of them, if they were looked at already.
 	next  []int
 	ahead []partitionView
-	// holding are the members of the partition that is recounted, as far as they
-	// are indexed, whose accounts have a block or roles.
+	// holding are the indexed members of the partition that is recounted whose
+	// accounts have a block or roles.
 	holding []string
 	// left are keys that are still to be unlinked, each element those of one
 	// slot, and leftKeys is how many.

@@ -76,8 +76,8 @@ const (
 	emittedSize   = 16 + eventHeadSize
 )
 
-// audit calls Options.Audit for the emitted events of a transaction. Nobody asks
-// for an end by timeout, so its event has no actor.
+// audit calls Options.Audit for the emitted events of a transaction. Nobody
+// asks for an end by timeout, so its event has no actor.
 func (s *Store) audit(ctx context.Context, emitted string, c transaction) error {
 	if len(emitted)%emittedSize != 0 {
 		return ErrDamaged

@@ -44,8 +44,8 @@ const (
 
 	ReadActivity // the number of events, and a digest of them
 
-	// List shows the account or not, as one page of a list after the other found
-	// it. ReadNote is the note that it shows, which it reads at another moment.
+	// List shows the account or not, as the pages of a list found it. ReadNote is
+	// the note that it shows, which it reads at another moment.
 	List
 	ReadNote
 )

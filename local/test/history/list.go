@@ -62,8 +62,8 @@ func isAnother(user session.User, account int) bool {
 	return user.Account != (token.Account{}) && user.Account != accountOf(account)
 }
 
-// list walks one list. It is one operation for each account. The note is read at
-// another moment than the rest, so it becomes an operation of its own.
+// list walks one list. It is one operation for each account. The note is read
+// at another moment than the rest, so it becomes an operation of its own.
 func (h *run) list(ctx context.Context, q session.ListQuery) {
 	op := Operation{
 		Client: h.config.Clients + 1,

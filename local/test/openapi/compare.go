@@ -175,8 +175,8 @@ func (l *look) content(response string) {
 	}
 }
 
-// texts returns the body, or each line of one that is lines of JSON: a schema of
-// that type is for one line.
+// texts returns the body. If it is lines of JSON, it returns each line: a schema
+// of that type is for one line.
 func (l *look) texts(media string) []string {
 	if media == "application/x-ndjson" {
 		return slices.Collect(strings.Lines(l.answer.Body))

@@ -13,7 +13,7 @@ local list, entry, keep, recent = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local now = number(entry, F.action.time)
 
 -- continues reports whether the entry is a further page of the look that a
--- stored entry tells of. The time of that may be later: clocks differ.
+-- stored entry is about. The time of that may be later: clocks differ.
 local function continues(stored)
   return recent > 0 and get(stored, F.action.what) == get(entry, F.action.what)
     and now - number(stored, F.action.time) < recent

@@ -5,8 +5,8 @@
 -- KEYS[6..10]             see lib/account.lua
 -- ARGV[7]   1 to block, 0 to unblock
 -- ARGV[8]   the account's name, sealed; or empty
--- ARGV[9]   the note of the block, sealed; or empty: then a block that there was
---           keeps its note
+-- ARGV[9]   the note of the block, sealed; or empty: then a block that there
+--           was keeps its note
 -- ARGV[10]  the roles on which the caller based its decision, see rolesChanged
 --
 -- Returns  {DONE, roles}  also if it was so before
@@ -25,7 +25,8 @@ local flags = number(raw, F.head.flags)
 local blocked = flags % (2 * BLOCKED_FLAG)
 if rolesChanged(rec.roles, expected) then return {STALE} end
 if blocked == block and note == '' then -- by another change
-  saveReply(account.cache, {DONE, rec.roles}) -- first, since it begins with a write that needs no memory
+  -- First, since it begins with a write that needs no memory.
+  saveReply(account.cache, {DONE, rec.roles})
   updateRegistry(change, rec, name)
   return {DONE, rec.roles}
 end

@@ -3,7 +3,8 @@
 -- has a TTL keeps it, so a login at the same moment is not undone. The time
 -- that preferences are kept counts from now, whenever the last login was. An
 -- erased account with roles or a block is listed, so that the sweeper forgets
--- its ended sessions. An account with roles or a block gets into the registry.
+-- its ended sessions. An account with roles or a block is added to the
+-- registry.
 --
 -- KEYS[1]  the record
 -- KEYS[2]  the preferences
@@ -17,8 +18,8 @@
 --            preferences, record  1 if it got a TTL, else 0
 --            damaged              1 if the record has no known layout, and was
 --                                 left alone; else 0
---            registered           1 if it got into the registry, else 0
-local record, preferences = KEYS[1], KEYS[2]
+--            registered           1 if it was added to the registry, else 0
+local record, preferences, registry = KEYS[1], KEYS[2], KEYS[4]
 local change = {
   now = tonumber(ARGV[1]), preferences_keep = tonumber(ARGV[2]), user = ARGV[3], erased = KEYS[3],
 }
@@ -38,4 +39,4 @@ local kept = expire(preferences, preferencesEnd(change, rec))
 local last = recordEnd(change, rec)
 if last then return {DONE, kept, expire(record, last), 0, 0} end
 forgetLater(change, rec)
-return {DONE, kept, 0, 0, redis.call('ZADD', KEYS[4], 0, change.user)}
+return {DONE, kept, 0, 0, redis.call('ZADD', registry, 0, change.user)}

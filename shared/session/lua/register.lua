@@ -1,6 +1,6 @@
--- Makes the registry match the records of some accounts of a partition, and drops
--- names and notes that an earlier version has left. A record that has no known
--- layout is left alone, and so is its account.
+-- Makes the registry match the records of some accounts of a partition, and
+-- drops names and notes that an earlier version has left. A record that has no
+-- known layout is left alone, and so is its account.
 --
 -- KEYS[1]   the partition's registry, see lib/registry.lua
 -- KEYS[2]   what is sealed of its accounts

@@ -19,7 +19,8 @@ if not wellFormed(raw) then return {DAMAGED} end
 local rec = open(raw)
 if rolesChanged(rec.roles, expected) then return {STALE} end
 if rec.roles == roles then
-  saveReply(account.cache, {DONE, raw}) -- first, since it begins with a write that needs no memory
+  -- First, since it begins with a write that needs no memory.
+  saveReply(account.cache, {DONE, raw})
   updateRegistry(change, rec, name)
   return {DONE, raw}
 end

@@ -16,8 +16,8 @@ local function emit(change, kind, session, what, at, actor)
 end
 
 -- detailOf returns the entry that the activity has of a change's detail. It has
--- the layout of an event, with the type and the time 0: earlier versions take it
--- for one that is too old, and leave it out.
+-- the layout of an event, with the type and the time 0: earlier versions take
+-- it for one that is too old, and leave it out.
 local function detailOf(change)
   return pack(
     F.event.type, 0,

@@ -1,7 +1,7 @@
 -- A partition's registry: the accounts that have a block or roles, and of each,
 -- sealed, its name and the note of its block; see registry.go.
 
--- isRegistered reports whether an account with that record belongs into the
+-- isRegistered reports whether an account with that record belongs in the
 -- registry.
 local function isRegistered(rec)
   return rec.roles ~= '' or number(rec.head, F.head.flags) % (2 * BLOCKED_FLAG) >= BLOCKED_FLAG
