@@ -213,25 +213,9 @@ func (s *Store) decodeAction(ctx context.Context, entry string) Action {
 	a.Type, a.Failed = EventType(r.byte()), r.byte() != 0
 	r.into(a.Actor[:])
 	r.into(a.User[:])
-	fixed, names := []byte(entry[:actionFixedSize]), entry[actionHeadSize:]
+	fixed, names := []byte(entry[:actionFixedSize]), []byte(entry[actionHeadSize:])
 	size := min(int(entry[actionFixedSize]), len(names))
-	a.ActorAccount = s.openActionName(ctx, actionNameOf(fixed, actorName, a.Actor), names[:size])
-	a.Account = s.openActionName(ctx, actionNameOf(fixed, targetName, a.User), names[size:])
+	a.ActorAccount = s.openAccount(ctx, actionNameOf(fixed, actorName, a.Actor), names[:size])
+	a.Account = s.openAccount(ctx, actionNameOf(fixed, targetName, a.User), names[size:])
 	return a
-}
-
-// openActionName opens a name of an entry. It returns a zero account if that is
-// empty or does not open.
-func (s *Store) openActionName(
-	ctx context.Context, rec seal.Record, sealed string,
-) token.Account {
-	if sealed == "" {
-		return token.Account{}
-	}
-	plain, err := s.open(ctx, rec, []byte(sealed))
-	account, rest, ok := decodeAccountOf(plain)
-	if err != nil || !ok || len(rest) > 0 {
-		return token.Account{}
-	}
-	return account
 }

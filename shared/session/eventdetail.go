@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/binary"
 	"strings"
 
 	"latchkey/shared/script"
@@ -23,8 +22,8 @@ import (
 // rolesChange is what a change of roles replaces, and by what.
 type rolesChange struct{ before, after []string }
 
-// sealDetail returns the sealed detail of a transaction, or nothing if it has
-// none.
+// sealDetail returns the sealed detail of a transaction. It returns nothing if
+// the transaction has no detail, or if there is no activity.
 func (s *Store) sealDetail(c transaction) ([]byte, error) {
 	if s.opts.ActivityMax == 0 || c.actor.Account == (token.Account{}) && c.roles == nil {
 		return []byte{}, nil
@@ -87,14 +86,4 @@ func splitRoles(text string) []string {
 		return []string{}
 	}
 	return strings.Split(text, ",")
-}
-
-// encodeAccount encodes an account as a payload begins; see payload.go.
-func encodeAccount(account token.Account) []byte {
-	b := append([]byte{payloadFormat, accountKey}, account.Address[:]...)
-	if account.Wallet() == token.Contract {
-		b[1] = accountContract
-		b = binary.BigEndian.AppendUint64(b, account.Chain)
-	}
-	return b
 }

@@ -49,9 +49,9 @@ const (
 // List returns one page of the accounts that a query selects, and the cursor of
 // the next page, which is empty after the last. Accounts come in no order that
 // means anything, each once. A page may have fewer accounts than limit, even
-// none, and not be the last: it looks at limit accounts and [listVisits] positions
-// at most. An account that is selected during all of the pages is on one of
-// them.
+// none, and not be the last: it looks at limit accounts at most, and at a
+// bounded part of the registry or the index. An account that is selected during
+// all of the pages is on one of them.
 //
 // It returns [ErrNotFound] if the cursor is not one of such a list.
 func (s *Store) List(
@@ -79,7 +79,8 @@ func (s *Store) List(
 	return list, next.cursor(), nil
 }
 
-// walk returns up to limit user ids, from a position on, and the position after them.
+// walk returns up to limit user ids, from a position on, and the position after
+// them.
 func (s *Store) walk(
 	ctx context.Context, at position, limit int,
 ) (users []token.UserID, next position, err error) {
@@ -106,8 +107,9 @@ func (s *Store) walk(
 	return users, at, nil
 }
 
-// membersAt returns the members of each position behind the account after which it
-// begins, by user id: all of an index segment, and limit and one of a registry.
+// membersAt returns the members of each position behind the account after which
+// it begins, sorted: all of an index segment, and one more than limit of a
+// registry.
 func (s *Store) membersAt(
 	ctx context.Context, positions []position, limit int,
 ) ([][]token.UserID, error) {
@@ -137,11 +139,11 @@ func (s *Store) membersAt(
 // listing is an account while it is read.
 type listing struct {
 	user    token.UserID
-	raw     *redis.StringCmd
+	raw     *redis.StringCmd // its record
 	text    registryText
 	rec     record
-	session *entry           // a live one; nil if there is none
-	payload *redis.StringCmd // of that session; nil if it was not read
+	live    []entry          // its sessions before both of their deadlines
+	payload *redis.StringCmd // of the first of them; nil if there is none
 }
 
 // readListed reads accounts, and returns those that a query selects.
@@ -160,16 +162,19 @@ func (s *Store) readListed(
 	if err != nil {
 		return nil, err
 	}
-	now, list := s.now(), []ListEntry{}
-	all = slices.DeleteFunc(all, func(l listing) bool {
-		rec, err := decodeRecord(l.raw.Val())
-		return err != nil || !q.selects(rec, now)
-	})
-	if err := s.readNames(ctx, all, now); err != nil {
+	now, selected, list := s.now(), all[:0], []ListEntry{}
+	for _, l := range all {
+		l.rec, err = decodeRecord(l.raw.Val())
+		if err == nil && q.selects(l.rec, now) {
+			l.live = l.rec.unexpired(now)
+			selected = append(selected, l)
+		}
+	}
+	if err := s.readNames(ctx, selected); err != nil {
 		return nil, err
 	}
-	for _, l := range all {
-		list = append(list, s.listEntry(ctx, l, now))
+	for _, l := range selected {
+		list = append(list, s.listEntry(ctx, l))
 	}
 	return list, nil
 }
@@ -197,35 +202,32 @@ func (rec record) unexpired(now time.Time) []entry {
 
 // readNames reads the payload of a live session of each account, which has its
 // name. The registry may lack it.
-func (s *Store) readNames(ctx context.Context, all []listing, now time.Time) error {
+func (s *Store) readNames(ctx context.Context, all []listing) error {
 	return s.pipeline(ctx, func(p redis.Pipeliner) {
-		for i := range all {
-			l := &all[i]
-			l.rec, _ = decodeRecord(l.raw.Val())
-			if live := l.rec.unexpired(now); len(live) > 0 {
-				l.session = &live[0]
-				id := token.ID{User: l.user, Session: l.session.session}
-				l.payload = p.Get(ctx, s.payloadKey(id))
+		for i, l := range all {
+			if len(l.live) > 0 {
+				id := token.ID{User: l.user, Session: l.live[0].session}
+				all[i].payload = p.Get(ctx, s.payloadKey(id))
 			}
 		}
 	})
 }
 
 // listEntry returns an account that was read.
-func (s *Store) listEntry(ctx context.Context, l listing, now time.Time) ListEntry {
+func (s *Store) listEntry(ctx context.Context, l listing) ListEntry {
 	var account token.Account
-	out := ListEntry{BlockedAt: l.rec.blockedAt}
+	out := ListEntry{BlockedAt: l.rec.blockedAt, Sessions: len(l.live)}
 	if l.text.name != nil {
 		account, out.Note = s.openText(ctx, l.user, l.rec, l.text)
 	}
-	if l.session != nil {
-		id := token.ID{User: l.user, Session: l.session.session}
-		if p, err := s.openPayload(ctx, id, *l.session, l.payload.Val()); err == nil {
+	if l.payload != nil {
+		id := token.ID{User: l.user, Session: l.live[0].session}
+		if p, err := s.openPayload(ctx, id, l.live[0], l.payload.Val()); err == nil {
 			account = p.account
 		}
 	}
-	for _, e := range l.rec.unexpired(now) {
-		if out.Sessions++; e.seen.After(out.LastSeenAt) {
+	for _, e := range l.live {
+		if e.seen.After(out.LastSeenAt) {
 			out.LastSeenAt = e.seen
 		}
 	}

@@ -94,6 +94,34 @@ func decodePayload(raw []byte) (payload, error) {
 	return p, nil
 }
 
+// encodeAccount encodes an account as the beginning of a payload. Sealed alone,
+// it is the name of an account in the registry and in the audit list.
+func encodeAccount(account token.Account) []byte {
+	b := append([]byte{payloadFormat, accountKey}, account.Address[:]...)
+	if account.Wallet() == token.Contract {
+		b[1] = accountContract
+		b = binary.BigEndian.AppendUint64(b, account.Chain)
+	}
+	return b
+}
+
+// openAccount opens an account that is sealed alone. It returns a zero account
+// if that is empty or does not open, for example because its key was removed
+// from the key ring.
+func (s *Store) openAccount(
+	ctx context.Context, rec seal.Record, sealed []byte,
+) token.Account {
+	if len(sealed) == 0 {
+		return token.Account{}
+	}
+	plain, err := s.open(ctx, rec, sealed)
+	account, rest, ok := decodeAccountOf(plain)
+	if err != nil || !ok || len(rest) > 0 {
+		return token.Account{}
+	}
+	return account
+}
+
 // decodeAccountOf decodes the beginning of a payload, and returns the rest.
 func decodeAccountOf(raw []byte) (a token.Account, rest []byte, ok bool) {
 	if len(raw) < 22 || raw[0] != payloadFormat {

@@ -85,10 +85,7 @@ func (s *Store) openText(
 	ctx context.Context, user token.UserID, rec record, t registryText,
 ) (account token.Account, note string) {
 	if sealed, ok := rec.current(nameText, t.name.Val()); ok {
-		plain, err := s.open(ctx, registryOf(user, nameText), sealed)
-		if name, rest, ok := decodeAccountOf(plain); err == nil && ok && len(rest) == 0 {
-			account = name
-		}
+		account = s.openAccount(ctx, registryOf(user, nameText), sealed)
 	}
 	if sealed, ok := rec.current(noteText, t.note.Val()); ok {
 		if plain, err := s.open(ctx, registryOf(user, noteText), sealed); err == nil {
