@@ -124,8 +124,8 @@ func (c *client) unavailable(got answer, err error, pause time.Duration) error {
 		return fmt.Errorf("%s does not answer: %s\nRun the same command again to go on",
 			c.base, c.clean(err.Error()))
 	}
-	return fmt.Errorf("%s answers %d, and asks to wait %v\nRun the same command again then to go on",
-		c.base, got.status, pause)
+	return fmt.Errorf("%s answers %d, and asks to wait %v\n"+
+		"Run the same command again then to go on", c.base, got.status, pause)
 }
 
 // problem returns the error that an answer is, or nil.
@@ -158,12 +158,14 @@ func (c *client) problem(route string, got answer, err error) error {
 // signInAgain says why a token is refused, and what to do.
 func signInAgain(p refusal) error {
 	if p.Code == "step_up_required" {
-		return errors.New("step_up_required: the login is older than STEP_UP_MINUTES, or the token " +
-			"was issued to another device than -user-agent shows\n" +
-			"Sign in again or step up, and run the same command again with the new token to go on")
+		return errors.New("step_up_required: the login is older than STEP_UP_MINUTES, or the " +
+			"token was issued to another device than -user-agent shows\n" +
+			"Sign in again or step up, and run the same command again with the new token " +
+			"to go on")
 	}
 	return fmt.Errorf("%s: the token is not accepted any more: %s\n"+
-		"Sign in again, and run the same command again with the new token to go on", p.Code, p.Detail)
+		"Sign in again, and run the same command again with the new token to go on",
+		p.Code, p.Detail)
 }
 
 // clean returns a text of somebody else so that it can be printed: one line,

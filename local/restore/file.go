@@ -163,7 +163,8 @@ func (a *account) checkNote() error {
 	switch {
 	case a.note != "" && !a.blocked:
 		return errors.New("note is there without a block")
-	case utf8.RuneCountInString(a.note) > maxNote || strings.ContainsFunc(a.note, unicode.IsControl):
+	case utf8.RuneCountInString(a.note) > maxNote,
+		strings.ContainsFunc(a.note, unicode.IsControl):
 		return errors.New("note must be up to 200 characters of visible text")
 	}
 	return nil

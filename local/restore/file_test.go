@@ -22,16 +22,21 @@ func lineOf(user, rest string) string {
 }
 
 func TestParseLine(t *testing.T) {
-	for text, want := range map[string]string{
-		lineOf(named, `"blocked":false`):                                                     someone + " roles editor",
-		lineOf(`"id":"`+someID+`",`, `"blocked":true,"note":"a \u2764"`):                     someID + " roles editor; blocked, with a note",
-		lineOf(named, `"blocked":true,"storedRoles":[]`):                                     someone + " no roles; blocked",
-		strings.Replace(lineOf(named, `"blocked":true`), `["user","editor"]`, `["user"]`, 1): someone + " no roles; blocked",
-		lineOf(strings.NewReplacer(`"account":"0x`, `"account":"eip155:10:0x`, "eoa", "contract").Replace(named), `"blocked":false,"lastSeenAt":"x","blockedAt":"y"`): "eip155:10:" + someone + " roles editor",
+	withoutRoles := strings.Replace(lineOf(named, `"blocked":true`), `["user","editor"]`, `["user"]`, 1)
+	contract := strings.NewReplacer(`"account":"0x`, `"account":"eip155:10:0x`, "eoa", "contract").Replace(named)
+	for _, c := range []struct{ text, want string }{
+		{lineOf(named, `"blocked":false`), someone + " roles editor"},
+		{lineOf(`"id":"`+someID+`",`, `"blocked":true,"note":"a \u2764"`),
+			someID + " roles editor; blocked, with a note"},
+		{lineOf(named, `"blocked":true,"storedRoles":[]`), someone + " no roles; blocked"},
+		{withoutRoles, someone + " no roles; blocked"},
+		{lineOf(contract, `"blocked":false,"lastSeenAt":"x","blockedAt":"y"`),
+			"eip155:10:" + someone + " roles editor"},
 	} {
-		a, next, err := parseLine([]byte(text))
-		if got := a.String() + " " + a.describe(); got != want || next != nil || err != nil || a.user.String() != someID {
-			t.Errorf("%s: %s, %v, %v, want %s", text, got, next, err, want)
+		a, next, err := parseLine([]byte(c.text))
+		got := a.String() + " " + a.describe()
+		if got != c.want || next != nil || err != nil || a.user.String() != someID {
+			t.Errorf("%s: %s, %v, %v, want %s", c.text, got, next, err, c.want)
 		}
 	}
 	if _, next, err := parseLine([]byte(`{"next":"AAn-_"}`)); err != nil || next == nil || *next != "AAn-_" {
@@ -39,7 +44,8 @@ func TestParseLine(t *testing.T) {
 	}
 }
 
-// Whatever is wrong is named by its line, before anything is changed.
+// A file with a wrong line is refused before anything is changed. The error
+// names the line.
 func TestRestore_refusesFiles(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	good := lineOf(named, `"blocked":false`)
@@ -63,7 +69,7 @@ func TestRestore_refusesFiles(t *testing.T) {
 		lineOf(named, "\"blocked\":true,\"note\":\"secret\xff\""):                   "it is not one JSON object",
 		lineOf(named, `"blocked":true,"next":"AAA"`):                                "next must be a cursor",
 		`{"next":""}`: "next must be a cursor",
-		lineOf(named, `"blocked":false,"storedRoles":["admin"]`):            `storedRoles has "admin", which user.roles lacks`,
+		lineOf(named, `"blocked":false,"storedRoles":["admin"]`):            `storedRoles has "admin", which user.roles`,
 		strings.Replace(good, `"editor"`, `"Editor"`, 1):                    `"Editor" is not the name of a role`,
 		strings.Replace(good, `"editor"`, `"editor","editor"`, 1):           `"editor" is there twice`,
 		strings.Replace(good, someID, someID+"A", 1):                        "is not a user id",
@@ -96,12 +102,12 @@ func TestRestore_refusesFiles(t *testing.T) {
 	w.run("lka_unused", file).fails("has no accounts")
 }
 
-// Whatever a file has: what is read is what was written, and nothing leads
-// elsewhere than to one account.
+// A line that is accepted names one account, and what it was read as is read as
+// the same again.
 func FuzzParseLine(f *testing.F) {
 	for _, text := range []string{
-		lineOf(named, `"blocked":false`), lineOf(`"id":"`+someID+`",`, `"blocked":true,"note":"x"`), `{"next":"AAn-_"}`,
-		lineOf(named, `"blocked":true,"storedRoles":[]`), "{}", "",
+		lineOf(named, `"blocked":false`), lineOf(`"id":"`+someID+`",`, `"blocked":true,"note":"x"`),
+		`{"next":"AAn-_"}`, lineOf(named, `"blocked":true,"storedRoles":[]`), "{}", "",
 	} {
 		f.Add([]byte(text))
 	}

@@ -37,14 +37,14 @@ on where it stopped. FILE.progress has what is done.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, rest); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, sleep); err != nil {
 		fmt.Fprintln(os.Stderr, "restore:", err)
 		os.Exit(1)
 	}
 }
 
-// rest waits for d, or until ctx is done.
-func rest(ctx context.Context, d time.Duration) error {
+// sleep waits for d, or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -125,7 +125,8 @@ func readURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	if text == "" || err != nil || u.Host == "" || u.User != nil ||
 		strings.ContainsAny(text, "?#") {
-		return "", errors.New("-url must be the address of the API, such as https://api.example.com")
+		return "", errors.New("-url must be the address of the API, " +
+			"such as https://api.example.com")
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
 		return "", errors.New("-url must begin with https://: otherwise others can read the token")
@@ -150,7 +151,8 @@ func readToken(in io.Reader) (string, error) {
 	hidden := func(r rune) bool { return r <= ' ' || r > '~' }
 	if !strings.HasPrefix(token, "lka_") || strings.ContainsFunc(token, hidden) {
 		return "", errors.New("standard input has no access token, which begins with lka_: " +
-			"sign in with the transport bearer, and pass it as in printf %s \"$TOKEN\" | restore …")
+			"sign in with the transport bearer, and pass it as in " +
+			"printf %s \"$TOKEN\" | restore …")
 	}
 	return token, nil
 }

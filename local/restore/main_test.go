@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -19,29 +20,33 @@ func TestRun_refuses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "export")
 	write(t, file, lineOf(named, `"blocked":false`)+"\n")
 	secret := "lka_" + strings.Repeat("s", 119)
+	const api = "https://a.example"
 	for name, c := range map[string]struct {
 		in   string
 		args []string
 		says string
 	}{
-		"no file":              {secret, []string{"-url", "https://a.example"}, "name one file"},
-		"two files":            {secret, []string{"-url", "https://a.example", file, file}, "name one file"},
-		"a flag after it":      {secret, []string{file, "-url", "https://a.example"}, "name one file, after all flags"},
-		"an unknown flag":      {secret, []string{"-force", file}, "-force"},
-		"the token as flag":    {"", []string{"-token", "x", file}, "-token"},
-		"no address":           {secret, []string{file}, "-url must be the address"},
-		"no scheme":            {secret, []string{"-url", "api.example.com", file}, "-url must be the address"},
-		"plain text":           {secret, []string{"-url", "http://api.example.com", file}, "-url must begin with https://"},
-		"a name like it":       {secret, []string{"-url", "http://localhost.example.com", file}, "-url must begin with https://"},
-		"another scheme":       {secret, []string{"-url", "ftp://localhost", file}, "-url must begin with https://"},
-		"a password":           {secret, []string{"-url", "https://me:pass@a.example", file}, "-url must be the address"},
-		"a query":              {secret, []string{"-url", "https://a.example/?x", file}, "-url must be the address"},
-		"a partial export":     {secret, []string{"-url", "https://a.example", "-export", "-partial", file + "2"}, "-partial is for a restore"},
-		"an existing file":     {secret, []string{"-url", "https://a.example", "-export", file}, "exists already"},
-		"no token":             {"", []string{"-url", "https://a.example", file}, "no access token"},
-		"a refresh token":      {"lkr_secret", []string{"-url", "https://a.example", file}, "no access token"},
-		"a token with a space": {"lka_secret secret", []string{"-url", "https://a.example", file}, "no access token"},
-		"a file for a token":   {"lka_" + strings.Repeat("\u00e9secret", 9000), []string{"-url", "https://a.example", "-export", file + "2"}, "no access token"},
+		"no file":           {secret, []string{"-url", api}, "name one file"},
+		"two files":         {secret, []string{"-url", api, file, file}, "name one file"},
+		"a flag after it":   {secret, []string{file, "-url", api}, "name one file, after all flags"},
+		"an unknown flag":   {secret, []string{"-force", file}, "-force"},
+		"the token as flag": {"", []string{"-token", "x", file}, "-token"},
+		"no address":        {secret, []string{file}, "-url must be the address"},
+		"no scheme":         {secret, []string{"-url", "api.example.com", file}, "-url must be the address"},
+		"plain text":        {secret, []string{"-url", "http://api.example.com", file}, "-url must begin with https://"},
+		"a name like it": {secret, []string{"-url", "http://localhost.example.com", file},
+			"-url must begin with https://"},
+		"another scheme": {secret, []string{"-url", "ftp://localhost", file}, "-url must begin with https://"},
+		"a password":     {secret, []string{"-url", "https://me:pass@a.example", file}, "-url must be the address"},
+		"a query":        {secret, []string{"-url", api + "/?x", file}, "-url must be the address"},
+		"a partial export": {secret, []string{"-url", api, "-export", "-partial", file + "2"},
+			"-partial is for a restore"},
+		"an existing file":     {secret, []string{"-url", api, "-export", file}, "exists already"},
+		"no token":             {"", []string{"-url", api, file}, "no access token"},
+		"a refresh token":      {"lkr_secret", []string{"-url", api, file}, "no access token"},
+		"a token with a space": {"lka_secret secret", []string{"-url", api, file}, "no access token"},
+		"a file for a token": {"lka_" + strings.Repeat("\u00e9secret", 9000),
+			[]string{"-url", api, "-export", file + "2"}, "no access token"},
 	} {
 		if got := runWith(t, c.in, c.args...).fails(c.says); strings.Contains(got.all(), "secret") {
 			t.Errorf("%s: it writes the token: %s", name, got.all())
@@ -53,22 +58,29 @@ func TestRun_refuses(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken pipe")
-	if err := run(t.Context(), []string{"-url", "https://a.example", file}, iotest.ErrReader(broken), io.Discard, io.Discard, rest); !errors.Is(err, broken) {
+	err := run(t.Context(), []string{"-url", api, file},
+		iotest.ErrReader(broken), io.Discard, io.Discard, sleep)
+	if !errors.Is(err, broken) {
 		t.Errorf("standard input that cannot be read: %v", err)
 	}
 }
 
 func TestRun_help(t *testing.T) {
 	var out, errs bytes.Buffer
-	if err := run(t.Context(), []string{"-help"}, nil, &out, &errs, rest); err != nil || out.Len() > 0 || !strings.Contains(errs.String(), usage) || !strings.Contains(errs.String(), "-partial") {
-		t.Errorf("%v, printed %q and %q", err, out.String(), errs.String())
+	err := run(t.Context(), []string{"-help"}, nil, &out, &errs, sleep)
+	text := errs.String()
+	if err != nil || out.Len() > 0 || !strings.Contains(text, usage) || !strings.Contains(text, "-partial") {
+		t.Errorf("%v, printed %q and %q", err, out.String(), text)
 	}
 }
 
 func TestReadURL(t *testing.T) {
 	for text, want := range map[string]string{
-		"https://api.example.com/": "https://api.example.com", "https://api.example.com/v1//": "https://api.example.com/v1",
-		"http://localhost:3000": "http://localhost:3000", "http://127.8.0.1:1": "http://127.8.0.1:1", "http://[::1]:3000/": "http://[::1]:3000",
+		"https://api.example.com/":     "https://api.example.com",
+		"https://api.example.com/v1//": "https://api.example.com/v1",
+		"http://localhost:3000":        "http://localhost:3000",
+		"http://127.8.0.1:1":           "http://127.8.0.1:1",
+		"http://[::1]:3000/":           "http://[::1]:3000",
 	} {
 		if got, err := readURL(text); got != want || err != nil {
 			t.Errorf("%s: %s, %v", text, got, err)
@@ -84,8 +96,9 @@ func TestRun_interrupted(t *testing.T) {
 	w.during(func(rw http.ResponseWriter, _ *http.Request, n int64) bool {
 		return n > 4 && refuse(rw, 503, "unavailable")
 	}, func() {
-		ctx, cancel := newContext(t)
-		err := run(ctx, []string{"-url", w.server.URL, file}, strings.NewReader(access), io.Discard, io.Discard, cancelling(cancel))
+		ctx, cancel := context.WithCancel(t.Context())
+		err := run(ctx, []string{"-url", w.server.URL, file},
+			strings.NewReader(access), io.Discard, io.Discard, cancelling(cancel))
 		if err == nil || !strings.Contains(err.Error(), "interrupted: run the same command again") {
 			t.Errorf("it ended with %v", err)
 		}
@@ -137,12 +150,8 @@ func TestExport(t *testing.T) {
 			t.Errorf("%s: it writes %q", name, got.all())
 		}
 	}
-	first := ""
-	w.during(func(rw http.ResponseWriter, r *http.Request, n int64) bool {
-		if first == "" {
-			first = `{"next":"AAn"}`
-		}
-		rw.Write([]byte(first + "\n"))
+	w.during(func(rw http.ResponseWriter, _ *http.Request, _ int64) bool {
+		rw.Write([]byte(`{"next":"AAn"}` + "\n"))
 		return true
 	}, func() { w.run(access, "-export", file+"-loop").fails("answers with the same page again") })
 }
@@ -153,11 +162,13 @@ func TestRun_hostileAnswers(t *testing.T) {
 	access := w.token(w.admin)
 	w.during(func(rw http.ResponseWriter, r *http.Request, n int64) bool {
 		rw.WriteHeader([]int{403, 409, 500}[n%3])
-		rw.Write([]byte(`{"code":"forbidden","detail":"\u001b]0;x\u0007\nline 9: restored ` + access + strings.Repeat("x", 9000) + `","permission":"\u202e"}`))
+		detail := `\u001b]0;x\u0007\nline 9: restored ` + access + strings.Repeat("x", 9000)
+		rw.Write([]byte(`{"code":"forbidden","detail":"` + detail + `","permission":"\u202e"}`))
 		return true
 	}, func() {
-		got := w.run(access, file).fails("forbidden")
-		if text := got.all(); strings.Contains(text, access) || strings.ContainsAny(text, "\x1b\x07\u202e") || strings.Contains(text, "\nline 9") || len(text) > 9000 {
+		text := w.run(access, file).fails("forbidden").all()
+		isUnclean := strings.ContainsAny(text, "\x1b\x07\u202e") || strings.Contains(text, "\nline 9")
+		if isUnclean || strings.Contains(text, access) || len(text) > 9000 {
 			t.Errorf("it writes %q", text)
 		}
 	})
@@ -166,7 +177,8 @@ func TestRun_hostileAnswers(t *testing.T) {
 // The commands of the page are valid, and do what it says.
 func TestRun_commandsOfThePage(t *testing.T) {
 	w, _, before := populated(t, redistest.Embedded(t))
-	commands := regexp.MustCompile(`(?m)^token \| go run ./local/restore (.+)$`).FindAllStringSubmatch(read(t, "../../docs/backup.md"), -1)
+	command := regexp.MustCompile(`(?m)^token \| go run ./local/restore (.+)$`)
+	commands := command.FindAllStringSubmatch(read(t, "../../docs/backup.md"), -1)
 	if len(commands) != 2 {
 		t.Fatalf("the page has %d commands", len(commands))
 	}

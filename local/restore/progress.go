@@ -73,7 +73,8 @@ func (p *progress) read(path string, text []byte, about origin) error {
 			"to restore there from the beginning, delete it", path, was.URL, about.URL)
 	case was.SHA256 != about.SHA256:
 		return fmt.Errorf("the export has changed since %s was begun: "+
-			"use the export as it was; or delete that file to begin again, which does no harm", path)
+			"use the export as it was; or delete that file to begin again, which does no harm",
+			path)
 	}
 	for _, line := range lines[1:] {
 		var done doneLine

@@ -103,7 +103,8 @@ func (r *restoration) ask(
 		User user `json:"user"`
 	}
 	if err := json.Unmarshal(got.body, &view); err != nil || view.User.ID == "" {
-		return user{}, fmt.Errorf("%s %s: the answer is not one of the API: check -url", method, path)
+		return user{}, fmt.Errorf("%s %s: the answer is not one of the API: check -url",
+			method, path)
 	}
 	return view.User, nil
 }
@@ -133,8 +134,8 @@ func inOrder(accounts []account, caller user) []account {
 // one restores one account. It returns an error if the run cannot go on.
 func (r *restoration) one(ctx context.Context, a account) error {
 	if !a.isNamed() && r.progress.moved {
-		r.report(a, "refused", "user_id: the lookup key is not that of the export, so no account has "+
-			"this user id", "user_id")
+		r.report(a, "refused", "user_id: the lookup key is not that of the export, "+
+			"so no account has this user id", "user_id")
 		return nil
 	}
 	moved, err := r.set(ctx, a)
@@ -227,7 +228,8 @@ func (r *restoration) summarize(total int) error {
 	}
 	done := len(r.progress.done)
 	fmt.Fprintf(r.out, "Restored %d, skipped %d that were done before, refused %d, "+
-		"left %d of %d accounts.\n", r.restored, done-r.restored, refused, total-done-refused, total)
+		"left %d of %d accounts.\n",
+		r.restored, done-r.restored, refused, total-done-refused, total)
 	if r.progress.moved {
 		fmt.Fprintln(r.out, "User ids differ from those of the export: the lookup key is another. "+
 			"Accounts without a name cannot be restored.")

@@ -28,7 +28,8 @@ func TestRestore(t *testing.T) {
 		w.deleteAll()
 		access := w.token(w.admin)
 		equal(t, "after the flush", len(w.list(access)), 0)
-		got := w.run(access, file).succeeds("Restored 7, skipped 0 that were done before, refused 0, left 0 of 7 accounts.")
+		got := w.run(access, file).succeeds(
+			"Restored 7, skipped 0 that were done before, refused 0, left 0 of 7 accounts.")
 		equal(t, "restored", w.list(access), before)
 		equal(t, "lines", strings.Count(got.out, ": restored: "), 7)
 		for _, secret := range []string{access, "spam", "known by"} {
@@ -37,7 +38,8 @@ func TestRestore(t *testing.T) {
 			}
 		}
 		requests := w.requests.Load()
-		w.run("", file).succeeds("is restored already: all 7 accounts are done. To restore it again, delete " + file + ".progress")
+		w.run("", file).succeeds("is restored already: all 7 accounts are done. " +
+			"To restore it again, delete " + file + ".progress")
 		equal(t, "requests of a run with nothing to do", w.requests.Load()-requests, int64(0))
 		must(t, os.Remove(file+".progress"))
 		w.run(access, file).succeeds("Restored 7")
@@ -51,7 +53,10 @@ func (w *world) pages(access string) (text string) {
 	for cursor := ""; ; {
 		r, err := http.NewRequest("GET", w.server.URL+"/api/admin/users?limit=2"+cursor, nil)
 		must(w.t, err)
-		r.Header = http.Header{"Authorization": {"Bearer " + access}, "Accept": {"application/x-ndjson"}, "User-Agent": {"curl/8"}}
+		r.Header = http.Header{
+			"Authorization": {"Bearer " + access}, "Accept": {"application/x-ndjson"},
+			"User-Agent": {"curl/8"},
+		}
 		response, err := http.DefaultClient.Do(r)
 		must(w.t, err)
 		var page bytes.Buffer
@@ -93,14 +98,6 @@ func TestRestore_pages(t *testing.T) {
 	equal(t, "restored", w.list(access), before)
 }
 
-// down answers nothing: the connection is cut.
-func down(w http.ResponseWriter) {
-	conn, _, err := w.(http.Hijacker).Hijack()
-	if err == nil {
-		conn.Close()
-	}
-}
-
 // A run that ends at any of its requests, before the API has got it or after it
 // has made the change, is gone on with by the next run.
 func TestRestore_interrupted(t *testing.T) {
@@ -125,7 +122,8 @@ func TestRestore_interrupted(t *testing.T) {
 				equal(t, "attempts", len(got.waited), maxAttempts-1)
 				done := strings.Count(got.out, ": restored: ")
 				w.during(nil, func() {
-					w.run(access, file).succeeds(fmt.Sprintf("Restored %d, skipped %d that were done before, refused 0, left 0", 7-done, done))
+					w.run(access, file).succeeds(fmt.Sprintf(
+						"Restored %d, skipped %d that were done before, refused 0, left 0", 7-done, done))
 				})
 				if most := int64(1 + 11); done > 0 && w.requests.Load() >= most {
 					t.Errorf("after %d accounts, the next run sends %d requests", done, w.requests.Load())
@@ -194,9 +192,9 @@ func TestRestore_otherProgress(t *testing.T) {
 	w.deleteAll()
 	access := w.token(w.admin)
 	text := read(t, file)
-	w.during(func(rw http.ResponseWriter, _ *http.Request, n int64) bool { return n > 4 && drop(rw) }, func() {
-		w.run(access, file).fails("does not answer")
-	})
+	w.during(func(rw http.ResponseWriter, _ *http.Request, n int64) bool {
+		return n > 4 && drop(rw)
+	}, func() { w.run(access, file).fails("does not answer") })
 	progress := read(t, file+".progress")
 	if !strings.Contains(progress, `"line"`) {
 		t.Fatalf("nothing is done: %s", progress)
@@ -206,8 +204,11 @@ func TestRestore_otherProgress(t *testing.T) {
 		write(t, file, strings.Replace(text, `"sessions":0`, `"sessions":7`, 1))
 		w.run(access, file).fails("the export has changed since " + file + ".progress was begun")
 		write(t, file, text)
-		runWith(t, access, "-url", "https://other.example.com", file).fails("is about", "https://other.example.com", "delete it")
-		for _, damaged := range []string{"{\n" + rest, first + "\n{}\n", first + "\nline 3\n", first + "\n{\"line\":-1}\n"} {
+		runWith(t, access, "-url", "https://other.example.com", file).
+			fails("is about", "https://other.example.com", "delete it")
+		for _, damaged := range []string{
+			"{\n" + rest, first + "\n{}\n", first + "\nline 3\n", first + "\n{\"line\":-1}\n",
+		} {
 			write(t, file+".progress", damaged)
 			w.run(access, file).fails("is damaged: delete it")
 		}
@@ -215,8 +216,8 @@ func TestRestore_otherProgress(t *testing.T) {
 	equal(t, "requests", w.requests.Load(), int64(0))
 }
 
-// An answer that concerns all ends the run, says what to do, and the next goes
-// on.
+// An answer that concerns every account ends the run with what to do, and the
+// next run goes on.
 func TestRestore_stops(t *testing.T) {
 	w, file, before := populated(t, redistest.Embedded(t))
 	for name, c := range map[string]struct {
@@ -242,9 +243,16 @@ func TestRestore_stops(t *testing.T) {
 			http.Error(rw, `{"message":"Not Found"}`, 404)
 			return true
 		}, []string{"answered 404 by something else than the API", "Check -url"}},
-		"a blocked admin": {func(rw http.ResponseWriter, _ *http.Request) bool { return refuse(rw, 403, "account_blocked") }, []string{"403 account_blocked"}},
-		"a defect":        {func(rw http.ResponseWriter, _ *http.Request) bool { return refuse(rw, 500, "internal") }, []string{"500 internal"}},
-		"another answer":  {func(rw http.ResponseWriter, _ *http.Request) bool { rw.Write([]byte("<html>")); return true }, []string{"is not one of the API"}},
+		"a blocked admin": {func(rw http.ResponseWriter, _ *http.Request) bool {
+			return refuse(rw, 403, "account_blocked")
+		}, []string{"403 account_blocked"}},
+		"a defect": {func(rw http.ResponseWriter, _ *http.Request) bool {
+			return refuse(rw, 500, "internal")
+		}, []string{"500 internal"}},
+		"another answer": {func(rw http.ResponseWriter, _ *http.Request) bool {
+			rw.Write([]byte("<html>"))
+			return true
+		}, []string{"is not one of the API"}},
 		"a long wait": {func(rw http.ResponseWriter, _ *http.Request) bool {
 			rw.Header().Set("Retry-After", "3600")
 			return refuse(rw, 429, "rate_limited")
@@ -307,7 +315,9 @@ func TestRestore_waits(t *testing.T) {
 		return false
 	}, func() {
 		got := w.run(access, file).succeeds("Restored 7")
-		equal(t, "waits", got.waited, []time.Duration{7 * time.Second, time.Second, 2 * time.Second, 4 * time.Second, time.Second})
+		equal(t, "waits", got.waited, []time.Duration{
+			7 * time.Second, time.Second, 2 * time.Second, 4 * time.Second, time.Second,
+		})
 	})
 	equal(t, "restored", w.list(access), before)
 }
@@ -323,8 +333,8 @@ func TestRestore_configuredAdmin(t *testing.T) {
 	equal(t, "stored roles", stored.User.Roles, []string{"editor"})
 }
 
-// An account of the configuration cannot be blocked: that is told, and the rest
-// restored.
+// An account of the configuration cannot be blocked. The run reports that, and
+// restores the others.
 func TestRestore_blockedConfiguredAdmin(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	access, other := w.token(w.admin), newSigner(t).account
@@ -336,7 +346,8 @@ func TestRestore_blockedConfiguredAdmin(t *testing.T) {
 	w.cfg.Admins = append(w.cfg.Admins, other)
 	w.build()
 	access = w.token(w.admin)
-	w.run(access, file).fails("refused: block: conflict: the configuration makes this address an admin", "conflict 1", "Restored 1,", "refused 1, left 0 of 2")
+	w.run(access, file).fails("refused: block: conflict: the configuration makes this address an admin",
+		"conflict 1", "Restored 1,", "refused 1, left 0 of 2")
 	stored, err := w.store.Account(t.Context(), w.store.UserOf(other))
 	equal(t, "the admin", fmt.Sprint(stored.User.Roles, err), "[] "+session.ErrNotFound.Error())
 }
@@ -358,7 +369,8 @@ func TestRestore_lostKey(t *testing.T) {
 			w.newKey()
 			access := w.token(w.admin)
 			for range 2 { // the second run knows it from the first
-				w.run(access, file).fails("refused: user_id: the lookup key is not that of the export", "refused 2, left 0 of "+fmt.Sprint(len(before)), "User ids differ", "user_id 2")
+				w.run(access, file).fails("refused: user_id: the lookup key is not that of the export",
+					fmt.Sprint("refused 2, left 0 of ", len(before)), "User ids differ", "user_id 2")
 			}
 			after := w.list(access)
 			equal(t, "accounts", len(after), len(before)-2)
@@ -391,7 +403,8 @@ func TestRestore_caller(t *testing.T) {
 	w.run(access, "-export", file).succeeds()
 	w.deleteAll()
 	w.give(w.token(w.admin), helper.account.String(), "admin")
-	got := w.run(w.token(helper), file).fails("refused: block: conflict: you cannot block your own account", "Restored 5, ", "refused 1, left 0 of 6")
+	got := w.run(w.token(helper), file).fails(
+		"refused: block: conflict: you cannot block your own account", "Restored 5, ", "refused 1, left 0 of 6")
 	lines := strings.Split(strings.TrimSpace(got.out), "\n")
 	if last := lines[len(lines)-2]; !strings.Contains(last, helper.account.String()) {
 		t.Errorf("the last account is %s", last)
@@ -402,11 +415,12 @@ func TestRestore_caller(t *testing.T) {
 }
 
 // The last admin stays one, and accounts above the caller stay as they are. The
-// rest is restored.
+// other accounts are restored.
 func TestRestore_refusals(t *testing.T) {
 	w := newWorld(t, redistest.Embedded(t))
 	access := w.token(w.admin)
-	boss, helper, plain, gone := newSigner(t), newSigner(t), newSigner(t).account.String(), newSigner(t).account.String()
+	boss, helper := newSigner(t), newSigner(t)
+	plain, gone := newSigner(t).account.String(), newSigner(t).account.String()
 	w.give(access, helper.account.String(), "helper")
 	w.give(access, boss.account.String(), "helper")
 	w.give(access, plain, "helper")
@@ -422,11 +436,13 @@ func TestRestore_refusals(t *testing.T) {
 	delete(w.cfg.Roles, "editor")
 	w.build()
 	w.run(w.token(helper), file).fails(
-		boss.account.String()+": refused: roles: forbidden: only an admin can make an account an admin or change an admin (admin)",
+		boss.account.String()+": refused: roles: forbidden: "+
+			"only an admin can make an account an admin or change an admin (admin)",
 		gone+": refused: roles: invalid_request: roles: one of them is not configured",
 		"Restored 2, ", "refused 2, left 0 of 4", "forbidden 1, invalid_request 1")
 	w.run(w.token(boss), file).fails(
-		"Restored 0, skipped 2 that were done before, refused 2,", boss.account.String()+": refused: roles: conflict: ", "conflict 1, invalid_request 1")
+		"Restored 0, skipped 2 that were done before, refused 2,",
+		boss.account.String()+": refused: roles: conflict: ", "conflict 1, invalid_request 1")
 	stored, err := w.store.Account(t.Context(), w.store.UserOf(boss.account))
 	must(t, err)
 	equal(t, "roles of the last admin", stored.User.Roles, []string{"admin"})

@@ -81,9 +81,11 @@ func newWorld(t *testing.T, r redistest.Redis, change ...func(*api.Config)) *wor
 	t.Helper()
 	w := &world{t: t, redis: r, admin: newSigner(t)}
 	w.cfg = api.Config{
-		Domains: []string{"app.example.com"}, ChainIDs: []uint64{1}, Statement: "Sign in.", Admins: []token.Account{w.admin.account},
+		Domains: []string{"app.example.com"}, ChainIDs: []uint64{1}, Statement: "Sign in.",
+		Admins: []token.Account{w.admin.account},
 		Roles: map[string]api.Role{
-			"editor": {Permissions: []string{"posts:write"}}, "helper": {Permissions: []string{"users:read", "users:write"}},
+			"editor": {Permissions: []string{"posts:write"}},
+			"helper": {Permissions: []string{"users:read", "users:write"}},
 		},
 	}
 	for _, c := range change {
@@ -115,9 +117,11 @@ func (w *world) build() {
 	ring, err := seal.NewRing(w.redis.Prefix, w.secret[:32], seal.EnvironmentKey(w.secret[:32], w.secret[32:]))
 	must(w.t, err)
 	opts := session.Options{
-		Prefix: w.redis.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Access: 15 * time.Minute, Grace: 45 * time.Second,
-		Touch: 30 * time.Second, SessionLimit: 5, StepUp: 5 * time.Minute, DevicePolicy: session.PolicyStepUp, ActivityMax: 50,
-		ActivityKeep: 90 * 24 * time.Hour, PreferencesKeep: 365 * 24 * time.Hour, StateQuota: 16384,
+		Prefix: w.redis.Prefix, Idle: 30 * time.Minute, Absolute: 12 * time.Hour,
+		Access: 15 * time.Minute, Grace: 45 * time.Second, Touch: 30 * time.Second,
+		SessionLimit: 5, StepUp: 5 * time.Minute, DevicePolicy: session.PolicyStepUp,
+		ActivityMax: 50, ActivityKeep: 90 * 24 * time.Hour,
+		PreferencesKeep: 365 * 24 * time.Hour, StateQuota: 16384,
 	}
 	now := func() time.Time { return time.UnixMilli(w.clock.Load()) }
 	w.store = session.NewStore(w.redis.Product(), ring, opts, now)
@@ -127,8 +131,12 @@ func (w *world) build() {
 func (w *world) routes(a *api.API) http.Handler {
 	mux := http.NewServeMux()
 	for route, handler := range map[string]http.Handler{
-		"GET /auth/nonce": a.Nonce(), "POST /auth/login": a.Login(), "GET /api/profile": a.Profile(), "GET /api/admin/users": a.Users(),
-		"PUT /api/admin/users/{address}/roles": a.SetRoles(), "POST /api/admin/users/{address}/block": a.BlockUser(),
+		"GET /auth/nonce":                       a.Nonce(),
+		"POST /auth/login":                      a.Login(),
+		"GET /api/profile":                      a.Profile(),
+		"GET /api/admin/users":                  a.Users(),
+		"PUT /api/admin/users/{address}/roles":  a.SetRoles(),
+		"POST /api/admin/users/{address}/block": a.BlockUser(),
 	} {
 		mux.HandleFunc(route, func(rw http.ResponseWriter, r *http.Request) {
 			info := api.RequestInfo{SourceIP: netip.MustParseAddr("203.0.113.7"), RequestID: "gw1=", Route: route}
@@ -239,7 +247,9 @@ func (w *world) list(access string) map[string][]any {
 		for _, u := range page["users"].([]any) {
 			entry := u.(map[string]any)
 			user := entry["user"].(map[string]any)
-			all[user["id"].(string)] = []any{user["account"], user["roles"], entry["storedRoles"], entry["blocked"], entry["note"]}
+			all[user["id"].(string)] = []any{
+				user["account"], user["roles"], entry["storedRoles"], entry["blocked"], entry["note"],
+			}
 		}
 		next, more := page["next"].(string)
 		if !more {
@@ -278,10 +288,11 @@ func runWith(t *testing.T, in string, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
 	got := result{t: t}
-	got.err = run(t.Context(), args, strings.NewReader(in), &out, &errs, func(ctx context.Context, d time.Duration) error {
+	wait := func(ctx context.Context, d time.Duration) error {
 		got.waited = append(got.waited, d)
 		return ctx.Err()
-	})
+	}
+	got.err = run(t.Context(), args, strings.NewReader(in), &out, &errs, wait)
 	got.out, got.errs = out.String(), errs.String()
 	return got
 }
@@ -366,14 +377,10 @@ func write(t *testing.T, path, text string) {
 	must(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
-func newContext(t *testing.T) (context.Context, context.CancelFunc) {
-	return context.WithCancel(t.Context())
-}
-
 // cancelling is a wait during which somebody interrupts the run.
 func cancelling(cancel context.CancelFunc) func(context.Context, time.Duration) error {
 	return func(ctx context.Context, _ time.Duration) error {
 		cancel()
-		return rest(ctx, time.Hour)
+		return sleep(ctx, time.Hour)
 	}
 }
