@@ -69,7 +69,6 @@ func TestRestore_refusesFiles(t *testing.T) {
 		lineOf(named, "\"blocked\":true,\"note\":\"secret\xff\""):                   "it is not one JSON object",
 		lineOf(named, `"blocked":true,"next":"AAA"`):                                "next must be a cursor",
 		`{"next":""}`: "next must be a cursor",
-		lineOf(named, `"blocked":false,"storedRoles":["admin"]`):            `storedRoles has "admin", which user.roles`,
 		strings.Replace(good, `"editor"`, `"Editor"`, 1):                    `"Editor" is not the name of a role`,
 		strings.Replace(good, `"editor"`, `"editor","editor"`, 1):           `"editor" is there twice`,
 		strings.Replace(good, someID, someID+"A", 1):                        "is not a user id",
@@ -81,6 +80,8 @@ func TestRestore_refusesFiles(t *testing.T) {
 		strings.Replace(good, `"address":"0x5E`, `"address":"0x5F`, 1):      "do not belong together",
 		strings.Replace(good, `"account":"0x5E`, `"account":"0x5e`, 1):      "is not an account",
 		good: "it is the account of line 1 again",
+
+		lineOf(named, `"blocked":false,"storedRoles":["admin"]`): `storedRoles has "admin", which user.roles lacks`,
 	} {
 		file := filepath.Join(t.TempDir(), "export")
 		write(t, file, good+"\n"+text+"\n"+strings.Replace(good, someID, otherID, 1)+"\n")

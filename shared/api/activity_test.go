@@ -132,7 +132,8 @@ func TestActivity_ofAdmins(t *testing.T) {
 		w.log.Reset()
 		admin.setRoles(alice, "admin").wants(200, "")
 		e := w.last("roles.changed")
-		names(t, "the log's line", e, "time", "level", "msg", "type", "outcome", "userId", "account", "actorId", "actor", "requestId", "ip", "device", "target", "roles", "rolesBefore", "rolesAfter")
+		names(t, "the log's line", e, "time", "level", "msg", "type", "outcome", "userId", "account",
+			"actorId", "actor", "requestId", "ip", "device", "target", "roles", "rolesBefore", "rolesAfter")
 		equal(t, "rolesBefore", e["rolesBefore"], "")
 		equal(t, "rolesAfter", e["rolesAfter"], "admin")
 		equal(t, "account", e["account"], alice.address.Hex())

@@ -17,7 +17,7 @@ import (
 	"latchkey/shared/token"
 )
 
-// actions are the entries of the audit list, oldest first, and empties it.
+// actions returns the entries of the audit list, oldest first, and empties it.
 func (w *world) actions() (all []session.Action) {
 	w.t.Helper()
 	all, next, err := w.store.Actions(ctx, "", 1000)
@@ -32,7 +32,7 @@ func (w *world) actions() (all []session.Action) {
 
 func (w *world) auditKey() string { return w.redis.Prefix + ":audit" }
 
-// wantsActions asserts what the audit list has got: of each entry the type, the actor, the account, and whether it failed.
+// wantsActions asserts what the audit list has: of each entry the type, the actor, the account, and whether it failed.
 func (w *world) wantsActions(what string, want ...string) {
 	w.t.Helper()
 	var got []string
@@ -137,8 +137,11 @@ func TestAudit_refusals(t *testing.T) {
 		w.actions()
 		by, of, unseen := " by "+support.address.Hex(), " of "+rootID+" "+root.address.Hex()+" failed", newAccount(t)
 		for path, want := range map[string]string{
-			"PUT " + userPath(root) + "/roles": "roles.changed", "POST " + userPath(root) + "/block": "account.blocked", "DELETE " + userPath(root): "account.erased",
-			"DELETE " + userPath(root) + "/sessions": "session.ended", "DELETE /api/admin/sessions/" + rootSession: "session.ended",
+			"PUT " + userPath(root) + "/roles":          "roles.changed",
+			"POST " + userPath(root) + "/block":         "account.blocked",
+			"DELETE " + userPath(root):                  "account.erased",
+			"DELETE " + userPath(root) + "/sessions":    "session.ended",
+			"DELETE /api/admin/sessions/" + rootSession: "session.ended",
 		} {
 			method, path, _ := strings.Cut(path, " ")
 			var body any
@@ -228,7 +231,8 @@ func TestAudit_list(t *testing.T) {
 		again := admin.ask("GET", "/api/admin/activity", nil)
 		equal(t, "types", again.types(), []string{"audit.viewed", "accounts.listed", "account.blocked", "roles.changed", "audit.viewed"})
 		equal(t, "who read it", again.events()[0]["actor"], alice.address.Hex())
-		for _, bad := range []string{"limit=0", "cursor=", "cursor=x", "cursor=" + next.events()[0]["id"].(string)[1:], "status=live", "address="} {
+		unknown := next.events()[0]["id"].(string)[1:]
+		for _, bad := range []string{"limit=0", "cursor=", "cursor=x", "cursor=" + unknown, "status=live", "address="} {
 			admin.ask("GET", "/api/admin/activity?"+bad, nil).wants(400, badRequest)
 		}
 	})
@@ -263,11 +267,14 @@ func TestAudit_log(t *testing.T) {
 		}
 		equal(t, "entries for both pages", listed, 1)
 
-		for path, kind := range map[string]string{userPath(alice): "account.viewed", "/api/admin/activity?address=" + alice.address.Hex(): "activity.viewed"} {
+		for path, kind := range map[string]string{
+			userPath(alice): "account.viewed", "/api/admin/activity?address=" + alice.address.Hex(): "activity.viewed",
+		} {
 			w.events()
 			admin.ask("GET", path, nil).wants(200, "")
 			e = w.last(kind)
-			names(t, kind, e, "time", "level", "msg", "type", "outcome", "userId", "account", "actorId", "actor", "requestId", "ip", "device", "target")
+			names(t, kind, e, "time", "level", "msg", "type", "outcome", "userId", "account", "actorId", "actor",
+				"requestId", "ip", "device", "target")
 			equal(t, "userId", e["userId"], aliceID)
 			equal(t, "account", e["account"], alice.address.Hex())
 			equal(t, "actorId", e["actorId"], rootID)

@@ -77,7 +77,7 @@ func TestAdmin_userIDNeverSeen(t *testing.T) {
 	})
 }
 
-// The rules hold for an id as for the address: nobody blocks themselves, an admin of the configuration, or who ranks higher.
+// The rules hold for an id as for the address: admins cannot block themselves or an admin of the configuration.
 func TestAdmin_rulesHoldForIDs(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
@@ -98,7 +98,7 @@ func TestAdmin_rulesHoldForIDs(t *testing.T) {
 	})
 }
 
-// A note is shown to who may read accounts, and to nobody else: not to the account, not in its activity, not in the log.
+// A note is shown only to those who may read accounts: not to the account, in its activity or in the log.
 func TestBlock_withNote(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)
@@ -136,7 +136,7 @@ func TestBlock_withNote(t *testing.T) {
 	})
 }
 
-// Ids that are none are refused, and a token in the place of one is not logged.
+// Ids that are not valid are refused, and a token in the place of one is not logged.
 func TestAdmin_refusesIDs(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w, root := adminWorld(t, r)

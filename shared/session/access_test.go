@@ -67,7 +67,8 @@ func life(w *world, s *session.Store, n int) error {
 		{"account", func() (err error) { _, err = s.Account(ctx, me); return }},
 		{"activity", func() (err error) { _, _, err = s.Activity(ctx, g.User.ID, "", 50); return }},
 		{"audit list", func() error {
-			err := s.AddAction(ctx, session.Action{Type: session.EventAccountViewed, Actor: me, ActorAccount: token.KeyAccount(person(n))})
+			look := session.Action{Type: session.EventAccountViewed, Actor: me, ActorAccount: token.KeyAccount(person(n))}
+			err := s.AddAction(ctx, look)
 			_, _, errRead := s.Actions(ctx, "", 50)
 			return errors.Join(err, errRead)
 		}},

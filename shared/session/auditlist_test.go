@@ -336,7 +336,10 @@ func TestActions_bound(t *testing.T) {
 		must(t, w.rdb.Del(ctx, w.AuditKey()).Err())
 		must(t, w.rdb.LPush(ctx, w.AuditKey(), entry).Err())
 		got := w.actions(10)
-		if len(got) != 1 || got[0].Actor != bobs.Actor || got[0].ActorAccount != (token.Account{}) || got[0].Account != (token.Account{}) {
+		if len(got) != 1 {
+			t.Fatalf("%s: read %+v", what, got)
+		}
+		if a := got[0]; a.Actor != bobs.Actor || a.ActorAccount != (token.Account{}) || a.Account != (token.Account{}) {
 			t.Errorf("%s: read %+v", what, got)
 		}
 	}
@@ -420,7 +423,8 @@ func TestActions_race(t *testing.T) {
 		w := newWorld(t, r)
 		const callers = 20
 		together(callers, func(i int) {
-			if err := w.AddAction(ctx, session.Action{Type: session.EventBlocked, Actor: token.UserID{byte(i)}}); err != nil {
+			a := session.Action{Type: session.EventBlocked, Actor: token.UserID{byte(i)}}
+			if err := w.AddAction(ctx, a); err != nil {
 				t.Error(err)
 			}
 		})

@@ -10,7 +10,7 @@ import (
 	"latchkey/shared/token"
 )
 
-// Who changed roles, and what the change replaced, is told with the change and read again later.
+// An event of a change of roles says who made it and what it replaced, when it is emitted and when it is read later.
 func TestActivity_rolesBeforeAndAfter(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		var emitted []session.Event
@@ -27,15 +27,17 @@ func TestActivity_rolesBeforeAndAfter(t *testing.T) {
 		must(t, err)
 		slices.Reverse(events)
 		if len(events) != 4 || len(emitted) != 4 {
-			t.Fatalf("stored %+v, told %+v", events, emitted)
+			t.Fatalf("stored %+v, emitted %+v", events, emitted)
 		}
 		want := [][]string{{}, {"editor"}, {"editor", "support"}, {}}
 		for i, e := range events {
-			for name, e := range map[string]session.Event{"stored": e, "told": emitted[i]} {
+			for name, e := range map[string]session.Event{"stored": e, "emitted": emitted[i]} {
 				if e.Actor.Account != admin || e.Actor.User != w.UserOf(admin) {
 					t.Errorf("%s by %+v", name, e.Actor)
 				}
-				if i < 3 && (!slices.Equal(e.RolesBefore, want[i]) || !slices.Equal(e.RolesAfter, want[i+1]) || e.RolesBefore == nil || e.RolesAfter == nil) {
+				before, after := e.RolesBefore, e.RolesAfter
+				if i < 3 && (before == nil || after == nil ||
+					!slices.Equal(before, want[i]) || !slices.Equal(after, want[i+1])) {
 					t.Errorf("%s: from %q to %q, want %q to %q", name, e.RolesBefore, e.RolesAfter, want[i], want[i+1])
 				}
 				if i == 3 && (e.RolesBefore != nil || e.RolesAfter != nil) {

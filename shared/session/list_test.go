@@ -38,15 +38,16 @@ func (w *world) listAll(q session.ListQuery, limit int) map[token.UserID]session
 	return nil
 }
 
-// Each list has who belongs into it, once, on pages of any size, also if many are in one partition.
+// Each list has the accounts that belong in it, once, on pages of any size, also if many are in one partition.
 func TestList(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		w.settled()
 		people := append(w.neighbours(140), persons(12)...)
 		want := map[session.ListQuery]map[token.UserID]bool{
-			{}: {}, {Live: true}: {}, {Blocked: true}: {}, {Role: "*"}: {}, {Role: "editor"}: {}, {Live: true, Role: "editor"}: {},
-			{Blocked: true, Role: "editor"}: {}, {Role: "support"}: {}, {Live: true, Blocked: true}: {},
+			{}: {}, {Live: true}: {}, {Blocked: true}: {}, {Role: "*"}: {}, {Role: "editor"}: {},
+			{Live: true, Role: "editor"}: {}, {Blocked: true, Role: "editor"}: {}, {Role: "support"}: {},
+			{Live: true, Blocked: true}: {},
 		}
 		add := func(user token.UserID, queries ...session.ListQuery) {
 			for _, q := range queries {
@@ -107,8 +108,8 @@ func sorted(users func(func(token.UserID) bool)) (all []string) {
 	return all
 }
 
-// What the lists hold is what is true now: a session that has timed out is not live, and an account that an earlier version
-// took the last role from is not listed.
+// A list shows what is true now: a session that has timed out is not live, and an account is not listed if an earlier
+// version took its last role.
 func TestList_now(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
@@ -123,7 +124,8 @@ func TestList_now(t *testing.T) {
 			t.Errorf("after the idle end live are %+v", got)
 		}
 		must(t, w.Block(ctx, user, asOperator)) // who knows the id alone
-		if got := w.listAll(session.ListQuery{}, 10); len(got) != 1 || got[user].User.Account != (token.Account{}) || got[user].Sessions != 0 {
+		got := w.listAll(session.ListQuery{}, 10)
+		if len(got) != 1 || got[user].User.Account != (token.Account{}) || got[user].Sessions != 0 {
 			t.Errorf("registered are %+v", got)
 		}
 		must(t, w.rdb.Del(ctx, w.RecordKeyOf(user)).Err())
@@ -154,7 +156,10 @@ func TestList_cursor(t *testing.T) {
 	}
 	_, _, err = w.List(ctx, session.ListQuery{Live: true}, next, 1)
 	wants(t, err, session.ErrNotFound)
-	for _, bad := range []string{"x", next[1:], next + "A", strings.Repeat("A", 26) + "B", strings.Repeat("_", 26) + "w", "AQAACA" + strings.Repeat("A", 21), "AAAAAQ" + strings.Repeat("A", 21), "ABAAAA" + strings.Repeat("A", 21)} {
+	for _, bad := range []string{
+		"x", next[1:], next + "A", strings.Repeat("A", 26) + "B", strings.Repeat("_", 26) + "w",
+		"AQAACA" + strings.Repeat("A", 21), "AAAAAQ" + strings.Repeat("A", 21), "ABAAAA" + strings.Repeat("A", 21),
+	} {
 		_, _, err := w.List(ctx, session.ListQuery{}, bad, 1)
 		wants(t, err, session.ErrNotFound)
 	}
@@ -170,7 +175,8 @@ func FuzzListCursor(f *testing.F) {
 		if !ok {
 			return
 		}
-		if again != text || partition < 0 || partition >= 4096 || segment < 0 || segment >= session.IndexSegments || !indexed && segment > 0 {
+		isPlace := 0 <= partition && partition < 4096 && 0 <= segment && segment < session.IndexSegments
+		if again != text || !isPlace || !indexed && segment > 0 {
 			t.Errorf("%q is partition %d, segment %d, and written as %q", text, partition, segment, again)
 		}
 	})
@@ -187,7 +193,8 @@ func TestList_race(t *testing.T) {
 			must(t, w.Block(ctx, w.UserOf(token.KeyAccount(address)), asAdmin(token.KeyAccount(address), "note")))
 		}
 		for _, address := range editors {
-			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(address)), []string{"editor"}, asAdmin(token.KeyAccount(address), ""))
+			account := token.KeyAccount(address)
+			_, err := w.SetRoles(ctx, w.UserOf(account), []string{"editor"}, asAdmin(account, ""))
 			must(t, err)
 		}
 		want := map[session.ListQuery]map[token.UserID]bool{{Blocked: true}: {}, {Role: "editor"}: {}}
@@ -220,7 +227,8 @@ func TestList_race(t *testing.T) {
 			user, how := w.UserOf(account), asAdmin(account, "changing")
 			for range 10 {
 				_, err := w.SetRoles(ctx, user, []string{"editor"}, how)
-				if err := errors.Join(err, w.Block(ctx, user, how), w.Unblock(ctx, user, how), w.Erase(ctx, user, how)); err != nil {
+				err = errors.Join(err, w.Block(ctx, user, how), w.Unblock(ctx, user, how), w.Erase(ctx, user, how))
+				if err != nil {
 					t.Error(err)
 				}
 			}

@@ -152,7 +152,7 @@ func TestRevokeAll_noopsOfAnotherType(t *testing.T) {
 // Every key expires but those of which there is a fixed number, however many sign in, and the records of accounts that
 // were blocked or given roles.
 func TestKeys_expire(t *testing.T) {
-	// For each partition: its counters, the segments of its index, the erased accounts whose record has no TTL, and the registry. They
+	// For each partition: its counters, the segments of its index, its erased accounts and its registry. They
 	// are written in the step of each change, and a TTL would lose a count or a user that nobody finds again. For all: the
 	// list of admins, which no login renews.
 	kept := []string{"}:c", "}:x", "}:e", "}:r", "}:m", ":admins"}

@@ -44,7 +44,7 @@ func asAdmin(account token.Account, note string) session.Change {
 	return session.Change{Actor: asOperator.Actor, Account: account, Note: note}
 }
 
-// The registry has who holds roles or a block, with the change, and nothing of anybody else.
+// The registry has the accounts that hold roles or a block, from the change on, and no others.
 func TestRegistry(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
@@ -150,7 +150,7 @@ func TestBlock_note(t *testing.T) {
 	})
 }
 
-// Whatever many do at once to a few accounts, and whatever answers are lost, the registry has who holds something in the end.
+// After many changes of a few accounts at once, the registry agrees with their records.
 func TestRegistry_race(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
@@ -172,7 +172,9 @@ func TestRegistry_race(t *testing.T) {
 				case 4:
 					_ = w.Erase(ctx, user, how)
 				default:
-					_, _ = w.Create(ctx, session.Login{Nonce: fmt.Sprint(n, " ", i), Account: token.KeyAccount(address), ChainID: 1, Client: laptop})
+					_, _ = w.Create(ctx, session.Login{
+						Nonce: fmt.Sprint(n, " ", i), Account: token.KeyAccount(address), ChainID: 1, Client: laptop,
+					})
 				}
 			}
 		})
@@ -188,7 +190,8 @@ func (w *world) agreesWithRecord(user token.UserID) {
 	got, err := w.Account(ctx, user)
 	holds := err == nil && (len(got.User.Roles) > 0 || !got.BlockedAt.IsZero())
 	state := w.registered(user)
-	if holds != strings.Contains(state, "listed") || !holds && state != "" || got.BlockedAt.IsZero() && strings.Contains(state, "noted") {
+	isWrong := holds != strings.Contains(state, "listed") || !holds && state != ""
+	if isWrong || got.BlockedAt.IsZero() && strings.Contains(state, "noted") {
 		w.t.Errorf("the registry has %q of %+v, %v", state, got, err)
 	}
 }
@@ -280,8 +283,8 @@ func TestSweep_registryWhileChanging(t *testing.T) {
 	})
 }
 
-// An earlier version changes records and leaves names and notes: none is shown of an account that it erased or of a block that
-// it lifted, and the sweeper deletes them. What it did not touch stays.
+// An earlier version changes records and leaves names and notes: none is shown of an account that it erased or of a block
+// that it lifted, and the sweeper deletes them. What it did not touch stays.
 func TestRegistry_earlierVersion(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		account := token.KeyAccount(alice)

@@ -258,7 +258,7 @@ func (p *population) benchmarkFeltSweep(b *testing.B) {
 	r.report(b)
 }
 
-// benchmarkFeltList tells what a validation feels while an admin lists all live accounts, page by page. Validations beside
+// benchmarkFeltList measures what a validation feels while an admin lists all live accounts, page by page. Validations beside
 // the list take turns with others in its pauses.
 func (p *population) benchmarkFeltList(b *testing.B) {
 	r := rounds{}

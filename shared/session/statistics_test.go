@@ -100,7 +100,7 @@ func TestStatistics_lastDay(t *testing.T) {
 	})
 }
 
-// The 24 complete hours before a sweep are told one by one, without the hour that is not over. A summary of 0.1.0 has none.
+// The statistics have each of the 24 complete hours before a sweep, without the current one. A summary of 0.1.0 has none.
 func TestStatistics_hours(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w, _ := watched(t, r, func(o *session.Options) { o.Idle, o.Absolute = 100*time.Hour, 100*time.Hour })
@@ -138,7 +138,9 @@ func TestStatistics_hours(t *testing.T) {
 		}
 		ended := fmt.Sprint(map[session.Reason]int{session.LoggedOut: 2})
 		first, second, third := "0: 1 1 map[] ", "1: 2 2 "+ended, " 2: 3 3 map[]"
-		for hour, want := range map[int]string{2: first + second, 3: first + second + third, 24: first + second + third, 25: second + third, 27: ""} {
+		for hour, want := range map[int]string{
+			2: first + second, 3: first + second + third, 24: first + second + third, 25: second + third, 27: "",
+		} {
 			at(hour)
 			if got := hours(); got != want {
 				t.Errorf("at %d:59 the hours are %q, want %q", hour, got, want)

@@ -38,9 +38,11 @@ func TestParseReference(t *testing.T) {
 func TestParseReference_refused(t *testing.T) {
 	address := checksummed.Hex()
 	for _, text := range []string{
-		"", "x", address[2:], address + "0", address[:41], address[:22], address + "A", "0x" + strings.Repeat("0", 40), "eip155:0:" + address, "eip155:" + address,
+		"", "x", address[2:], address + "0", address[:41], address[:22], address + "A", "0x" + strings.Repeat("0", 40),
+		"eip155:0:" + address, "eip155:" + address,
 		strings.Repeat("A", 21), strings.Repeat("A", 23), strings.Repeat("A", 42), strings.Repeat("A", 44),
-		strings.Repeat("A", 21) + "B", strings.Repeat("A", 42) + "B", strings.Repeat("A", 21) + "=", strings.Repeat("A", 21) + "\n",
+		strings.Repeat("A", 21) + "B", strings.Repeat("A", 42) + "B",
+		strings.Repeat("A", 21) + "=", strings.Repeat("A", 21) + "\n",
 		strings.Repeat("A", 21) + "+", " " + strings.Repeat("A", 22), "lka_" + strings.Repeat("A", 119),
 	} {
 		got, err := token.ParseReference(text)

@@ -27,7 +27,7 @@ type act struct {
 	// loose tells that it is two scripts in one trip: one may run where the other is refused. A nonce is then spent, and who
 	// spent it has to ask for another.
 	loose bool
-	// repeats tells that whoever asks again does it again, with its event.
+	// repeats says that whoever asks again does it again, with its event.
 	repeats bool
 	// prepare makes what it acts on, for somebody who never signed in.
 	prepare func(w *world, who common.Address) plan
@@ -125,7 +125,8 @@ var loginActs = []act{
 		}},
 	{name: "login of an editor", answers: []string{"ok", "spent"}, events: []string{"login"}, needsMemory: true,
 		prepare: func(w *world, who common.Address) plan {
-			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(who)), []string{"editor"}, session.Change{Actor: operator}) // by the id alone
+			byID := session.Change{Actor: operator} // without the account
+			_, err := w.SetRoles(ctx, w.UserOf(token.KeyAccount(who)), []string{"editor"}, byID)
 			must(w.t, err)
 			in := w.verified(who)
 			return plan{

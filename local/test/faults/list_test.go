@@ -56,8 +56,8 @@ func (w *world) listsAgree(s *session.Store) {
 	}
 }
 
-// walkList walks all pages of a list. It returns what it has until the first error, and what is wrong with it: an account that
-// is there twice, or with another's name or note.
+// walkList walks all pages of a list, and returns the accounts up to the first error. It asserts that none is there twice,
+// or with another's name or note.
 func (w *world) walkList(q session.ListQuery) (all map[token.UserID]session.ListEntry, err error) {
 	w.t.Helper()
 	all = map[token.UserID]session.ListEntry{}
@@ -117,8 +117,8 @@ func (w *world) populate() map[string]map[token.UserID]bool {
 	return want
 }
 
-// A list has each account that belongs into it once and no other, whichever request of it is cut; where it is cut again and
-// again the list is unavailable, and what it had until then is right.
+// A list has each account that belongs in it once and no other, whichever request of it is cut. If that is cut again and
+// again, the list is unavailable, and what it had until then is right.
 func TestCut_list(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, r redistest.Redis) {
 		w := between(t, r)

@@ -15,32 +15,33 @@ import (
 	"latchkey/shared/token"
 )
 
-// holds tells whether an account with that record belongs into the registry.
+// holds reports whether an account with that record belongs in the registry.
 func (rec stored) holds() bool { return rec.blocked || rec.roles != "" }
 
-// misregistered tells which account the registry of its bucket lacks or has without a reason, and which name or note stands
-// there that should not, or is another's.
+// misregistered returns what is wrong with the registries: each account that one lacks or should not have, and each name or
+// note that should not be there or is another's.
 func (w *world) misregistered() (all []string) {
 	w.t.Helper()
-	records, standing := map[token.UserID]stored{}, map[token.UserID]bool{}
+	records, listed := map[token.UserID]stored{}, map[token.UserID]bool{}
 	for _, key := range w.redis.Keys(w.t, w.redis.Prefix+":{???}:[ur]*") {
 		_, name, _ := strings.Cut(key, "}:")
 		if name[0] == 'r' {
 			for _, member := range w.rdb.ZRange(ctx, key, 0, -1).Val() {
-				standing[token.UserID([]byte(member))] = true
+				listed[token.UserID([]byte(member))] = true
 			}
 			continue
 		}
-		// One that cannot be read is told of elsewhere; one that is gone holds nothing.
+		// One that cannot be read is reported elsewhere; one that is gone holds nothing.
 		rec, _ := parseRecord(w.rdb.Get(ctx, key).Val())
 		records[token.UserID([]byte(name[1:]))] = rec
 	}
 	for u, rec := range records {
-		if rec.holds() && !standing[u] {
-			all = append(all, fmt.Sprintf("account %v holds roles %q, blocked %v, and is not registered", u, rec.roles, rec.blocked))
+		if rec.holds() && !listed[u] {
+			all = append(all, fmt.Sprintf("account %v has roles %q, blocked %v, and is not registered",
+				u, rec.roles, rec.blocked))
 		}
 	}
-	for u := range standing {
+	for u := range listed {
 		if !records[u].holds() {
 			all = append(all, fmt.Sprintf("account %v is registered, and holds nothing", u))
 		}
@@ -56,15 +57,17 @@ func (w *world) misregistered() (all []string) {
 	return all
 }
 
-// misnamed tells what is wrong with a name, which is the kind a, or a note, which is n.
+// misnamed returns what is wrong with a name, which is the kind a, or a note, which is n; or nothing.
 func (w *world) misnamed(u token.UserID, rec stored, kind, text string) string {
 	const never = "\x00\x00\x00\x00\x00\x00"
 	if !rec.holds() || kind == "n" && !rec.blocked {
 		return fmt.Sprintf("it is left of one with roles %q, blocked %v", rec.roles, rec.blocked)
 	}
 	created, epoch, blockedAt, sealed := text[:6], text[6:10], text[10:16], text[16:]
-	if created != rec.created && (created != never || epoch != rec.epoch) || kind == "n" && blockedAt != rec.blockedAt {
-		return fmt.Sprintf("it was stored with %x, and the record has %x %x %x", text[:16], rec.created, rec.epoch, rec.blockedAt)
+	isOlder := created != rec.created && (created != never || epoch != rec.epoch)
+	if isOlder || kind == "n" && blockedAt != rec.blockedAt {
+		return fmt.Sprintf("it was stored with %x, and the record has %x %x %x",
+			text[:16], rec.created, rec.epoch, rec.blockedAt)
 	}
 	plain, err := w.ring.Open(seal.Record{Kind: "registry", Owner: u[:], Facts: []byte(kind)}, []byte(sealed))
 	if err != nil {
@@ -76,14 +79,14 @@ func (w *world) misnamed(u token.UserID, rec stored, kind, text string) string {
 	return ""
 }
 
-// The check can fail: whatever of the registry is spoiled, it tells.
+// The check finds everything that can be wrong with a registry.
 func TestCheckComplete_registry(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
 		w := newWorld(t, e.Server(t), nil)
 		who := w.stranger()
 		u := w.UserOf(token.KeyAccount(who))
 		w.signIn(who)
-		w.accept = func(other token.UserID) bool { return other[0] == u[0] && other[1]>>4 == u[1]>>4 } // of the same bucket
+		w.accept = func(other token.UserID) bool { return other[0] == u[0] && other[1]>>4 == u[1]>>4 } // of the same partition
 		neighbour := token.KeyAccount(w.stranger())
 		for _, a := range []token.Account{token.KeyAccount(who), neighbour} {
 			must(t, w.Block(ctx, w.UserOf(a), session.Change{Account: a, Note: "spam"}))
@@ -124,7 +127,8 @@ func TestCheckComplete_registry(t *testing.T) {
 // sealed seals a text of an account as the registry does.
 func (w *world) sealed(u token.UserID, kind string, plain []byte) []byte {
 	w.t.Helper()
-	sealed, err := w.ring.Seal(w.ring.Current(w.clock.now()), seal.Record{Kind: "registry", Owner: u[:], Facts: []byte(kind)}, plain)
+	bound := seal.Record{Kind: "registry", Owner: u[:], Facts: []byte(kind)}
+	sealed, err := w.ring.Seal(w.ring.Current(w.clock.now()), bound, plain)
 	must(w.t, err)
 	return sealed
 }
