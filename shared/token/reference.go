@@ -40,17 +40,27 @@ func ParseReference(text string) (Reference, error) {
 		account, err := ParseAccount(text)
 		return Reference{Account: account}, err
 	}
-	if raw, ok := DecodeBase64URL(text, len(UserID{})); ok {
-		return Reference{User: UserID(raw), text: text}, nil
-	}
-	if id, err := ParseID(text); err == nil {
-		return Reference{User: id.User, text: text}, nil
+	if user, ok := userOf(text); ok {
+		if user == (UserID{}) {
+			return Reference{}, errReference
+		}
+		return Reference{User: user, text: text}, nil
 	}
 	account, err := ParseAccount(text)
 	if err != nil && !strings.HasPrefix(text, caip10) {
 		err = errReference
 	}
 	return Reference{Account: account}, err
+}
+
+// userOf reads a user id, or that of a session id. It reports whether text is
+// one of them.
+func userOf(text string) (UserID, bool) {
+	if raw, ok := DecodeBase64URL(text, len(UserID{})); ok {
+		return UserID(raw), true
+	}
+	id, err := ParseID(text)
+	return id.User, err == nil
 }
 
 // isHex reports whether a text is 0x and hexadecimal digits.

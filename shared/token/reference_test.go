@@ -40,6 +40,7 @@ func TestParseReference_refused(t *testing.T) {
 	for _, text := range []string{
 		"", "x", address[2:], address + "0", address[:41], address[:22], address + "A", "0x" + strings.Repeat("0", 40),
 		"eip155:0:" + address, "eip155:" + address,
+		token.UserID{}.String(), token.ID{Session: [16]byte{7}}.String(), // they stand for no account
 		strings.Repeat("A", 21), strings.Repeat("A", 23), strings.Repeat("A", 42), strings.Repeat("A", 44),
 		strings.Repeat("A", 21) + "B", strings.Repeat("A", 42) + "B",
 		strings.Repeat("A", 21) + "=", strings.Repeat("A", 21) + "\n",
