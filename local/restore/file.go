@@ -77,7 +77,7 @@ func parseLine(line []byte) (a account, next *string, err error) {
 		return a, nil, explain(err)
 	}
 	if e.Next != nil {
-		if alone := (entry{Next: e.Next}); e != alone || *e.Next == "" {
+		if alone := (entry{Next: e.Next}); e != alone || !cursorText.MatchString(*e.Next) {
 			return a, nil, errors.New("next must be a cursor, alone on its line")
 		}
 		return a, e.Next, nil
@@ -134,6 +134,9 @@ func (a *account) readUser(e *entry) error {
 	}
 	return nil
 }
+
+// cursorText matches the cursor of a page, which messages show.
+var cursorText = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 var roleName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 
