@@ -25,9 +25,8 @@ func export(
 	if err != nil {
 		return err
 	}
-	// Notes are personal: only the owner may read them.
 	unfinished := o.file + ".unfinished"
-	file, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	file, err := createPrivate(unfinished)
 	if err != nil {
 		return fmt.Errorf("creating the export: %w", err)
 	}
@@ -43,6 +42,17 @@ func export(
 	}
 	fmt.Fprintf(out, "Exported %d accounts into %s.\n", n, o.file)
 	return syncFolder(o.file)
+}
+
+// createPrivate creates a file that only its owner may read, since notes are
+// personal, or write, since a restore believes it. What has that name, such as
+// the file of a run that was killed, is deleted: it may be somebody else's, or
+// lead to another file.
+func createPrivate(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 // writePages writes the accounts of all pages, and returns their number.

@@ -156,6 +156,23 @@ func TestExport(t *testing.T) {
 	}, func() { w.run(access, "-export", file+"-loop").fails("answers with the same page again") })
 }
 
+// What has the name of the unfinished export does not become the export: others may read and write it.
+func TestExport_leftFiles(t *testing.T) {
+	w, file, before := populated(t, redistest.Embedded(t))
+	access := w.token(w.admin)
+	for name, link := range map[string]func(from, to string) error{"symbolic": os.Symlink, "hard": os.Link} {
+		left, again := file+"-left-"+name, file+"-"+name
+		must(t, os.WriteFile(left, []byte("left"), 0o644))
+		must(t, link(left, again+".unfinished"))
+		w.run(access, "-export", again).succeeds("Exported 7 accounts")
+		info, err := os.Lstat(again)
+		must(t, err)
+		equal(t, name+": mode", info.Mode(), os.FileMode(0o600))
+		equal(t, name+": lines", strings.Count(read(t, again), "\n"), len(before))
+		equal(t, name+": what was left", read(t, left), "left")
+	}
+}
+
 // What a server answers is printed as one line of text, without the token.
 func TestRun_hostileAnswers(t *testing.T) {
 	w, file, _ := populated(t, redistest.Embedded(t))
