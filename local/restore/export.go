@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"mime"
 	"net/url"
 	"os"
 
@@ -44,6 +45,20 @@ func export(
 	return syncFolder(o.file)
 }
 
+// lines asks for lines of JSON. An answer that says nothing of them is refused:
+// an empty one would be taken for the last page.
+func (c *client) lines(ctx context.Context, path string) ([]byte, error) {
+	const linesType = "application/x-ndjson"
+	got, err := c.call(ctx, "GET", path, linesType, nil)
+	if err != nil {
+		return nil, err
+	}
+	if kind, _, _ := mime.ParseMediaType(got.header.Get("Content-Type")); kind != linesType {
+		return nil, fmt.Errorf("the answer of GET %s is not %s: check -url", path, linesType)
+	}
+	return got.body, nil
+}
+
 // createPrivate creates a file that only its owner may read, since notes are
 // personal, or write, since a restore believes it. What has that name, such as
 // the file of a run that was killed, is deleted: it may be somebody else's, or
@@ -64,12 +79,12 @@ func writePages(ctx context.Context, api *client, file io.Writer) (int, error) {
 		if cursor != "" {
 			page += "&cursor=" + url.QueryEscape(cursor)
 		}
-		got, err := api.call(ctx, "GET", page, "application/x-ndjson", nil)
+		text, err := api.lines(ctx, page)
 		if err != nil {
 			return 0, err
 		}
 		c.next = ""
-		for line := range bytes.Lines(got.body) {
+		for line := range bytes.Lines(text) {
 			number++
 			if err := c.add(line, number, seen); err != nil {
 				return 0, fmt.Errorf("the answer of GET %s is not an export: %w", page, err)

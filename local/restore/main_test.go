@@ -127,9 +127,11 @@ func TestExport(t *testing.T) {
 	must(t, err)
 	equal(t, "accounts", len(contents.accounts), 108)
 	for name, answer := range map[string]func(rw http.ResponseWriter) bool{
-		"a lost second page": drop,
-		"a refusal":          func(rw http.ResponseWriter) bool { return refuse(rw, 403, "forbidden") },
-		"another text":       func(rw http.ResponseWriter) bool { rw.Write([]byte("<html>\x1b[31m")); return true },
+		"a lost second page":                drop,
+		"a refusal":                         func(rw http.ResponseWriter) bool { return refuse(rw, 403, "forbidden") },
+		"another text":                      func(rw http.ResponseWriter) bool { rw.Write([]byte("<html>\x1b[31m")); return true },
+		"an empty answer of something else": func(rw http.ResponseWriter) bool { rw.Header().Set("Content-Type", "text/html"); return true },
+		"no answer":                         func(rw http.ResponseWriter) bool { rw.WriteHeader(204); return true },
 		"a cut page": func(rw http.ResponseWriter) bool {
 			rw.Header().Set("Content-Length", "100")
 			rw.Write([]byte(`{"next":"x"}`))
@@ -151,6 +153,7 @@ func TestExport(t *testing.T) {
 		}
 	}
 	w.during(func(rw http.ResponseWriter, _ *http.Request, _ int64) bool {
+		rw.Header().Set("Content-Type", "application/x-ndjson")
 		rw.Write([]byte(`{"next":"AAn"}` + "\n"))
 		return true
 	}, func() { w.run(access, "-export", file+"-loop").fails("answers with the same page again") })
