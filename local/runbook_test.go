@@ -247,6 +247,29 @@ func TestRunbook_quotedErrors(t *testing.T) {
 	}
 }
 
+// An id that somebody sent is text in the query of the runbook's function, and never a command of sed or the shell.
+func TestRunbook_hostileID(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		report.Missing(t, "bash is not installed: apt-get install bash")
+	}
+	function := regexp.MustCompile(`(?ms)^saved\(\) \{.*?^\}$`).FindString(read(t, runbook))
+	const fakes = "\nstack=s\nask() { printf %s \"$2\"; }\naws() { printf '| filter @message like \"ID\"'; }\nsaved 30 by-id \"$1\""
+	for id, want := range map[string]string{
+		"AZ-_az09": "AZ-_az09", "gw1+/a==": "gw1+/a==", "2001:db8::7": "2001:db8::7", "203.0.113.7": "203.0.113.7",
+		"x|;1e touch written #": "x1etouchwritten", "x|w written\n": "xwwritten", `a" or 1 = 1 &\1`: "aor1=11", "": "",
+	} {
+		shell := exec.Command("bash", "-euo", "pipefail", "-c", function+fakes, "bash", id)
+		shell.Dir = t.TempDir()
+		out, err := shell.CombinedOutput()
+		if query := `| filter @message like "` + want + `"`; string(out) != query || err != nil {
+			t.Errorf("%q: the query is %s, %v, want %s", id, out, err, query)
+		}
+		if left, err := os.ReadDir(shell.Dir); err != nil || len(left) > 0 {
+			t.Errorf("%q: files were written: %v, %v", id, left, err)
+		}
+	}
+}
+
 // blockLine matches a line of a page that blocks somebody with curl, and the
 // variable with the id.
 var blockLine = regexp.MustCompile(`(?m)^curl .*/api/admin/users/\$(\w+)/block"$`)
