@@ -148,7 +148,7 @@ func TestAdmin_refusesIDs(t *testing.T) {
 			}
 			for _, bad := range []string{
 				strings.Repeat("A", 21), strings.Repeat("A", 23), strings.Repeat("A", 42), strings.Repeat("A", 44),
-				strings.Repeat("A", 21) + "B", strings.Repeat("A", 42) + "B", someone + "A", someone[:22], c.access,
+				strings.Repeat("A", 21) + "B", strings.Repeat("A", 42) + "B", strings.Repeat("A", 22), strings.Repeat("A", 43), someone + "A", someone[:22], c.access,
 			} {
 				odd := p
 				odd.path = strings.Replace(p.path, someone, bad, 1)
