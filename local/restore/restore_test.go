@@ -216,6 +216,23 @@ func TestRestore_otherProgress(t *testing.T) {
 	equal(t, "requests", w.requests.Load(), int64(0))
 }
 
+// A run that restored nothing binds the next to nothing: neither to a mistyped
+// address nor to the file as it was.
+func TestRestore_unusedProgress(t *testing.T) {
+	w, file, before := populated(t, redistest.Embedded(t))
+	access, text := w.token(w.admin), read(t, file)
+	w.deleteAll()
+	write(t, file, strings.Replace(text, `"sessions":0`, `"sessions":7`, 1))
+	runWith(t, access, "-url", w.server.URL+"/api", file).fails("Check -url")
+	if _, err := os.Stat(file + ".progress"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, text)
+	access = w.token(w.admin)
+	w.run(access, file).succeeds("Restored 7, ")
+	equal(t, "restored", w.list(access), before)
+}
+
 // An answer that concerns every account ends the run with what to do, and the
 // next run goes on.
 func TestRestore_stops(t *testing.T) {
@@ -438,7 +455,7 @@ func TestRestore_refusals(t *testing.T) {
 	w.run(w.token(helper), file).fails(
 		boss.account.String()+": refused: roles: forbidden: "+
 			"only an admin can make an account an admin or change an admin (admin)",
-		gone+": refused: roles: invalid_request: roles: one of them is not configured",
+		gone+`: refused: roles: invalid_request: roles: not configured: "editor"`,
 		"Restored 2, ", "refused 2, left 0 of 4", "forbidden 1, invalid_request 1")
 	w.run(w.token(boss), file).fails(
 		"Restored 0, skipped 2 that were done before, refused 2,",

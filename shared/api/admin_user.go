@@ -90,9 +90,9 @@ func (x *exchange) settable(roles []string) ([]string, error) {
 		_, configured := x.api.cfg.Roles[role]
 		switch {
 		case !configured && role != session.RoleAdmin && role != session.RoleUser:
-			return nil, invalid("roles: one of them is not configured: use only configured roles")
+			return nil, invalid("roles: not configured" + quoted(role) + ": use only configured roles")
 		case seen[role]:
-			return nil, invalid("roles: one of them is listed twice: list each role once")
+			return nil, invalid("roles: listed twice" + quoted(role) + ": list each role once")
 		case role != session.RoleUser:
 			stored = append(stored, role)
 		}

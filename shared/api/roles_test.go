@@ -328,3 +328,22 @@ func TestSetRoles_length(t *testing.T) {
 	c.setRoles(alice, long...).wants(200, "")
 	c.setRoles(alice, longer...).wants(400, badRequest)
 }
+
+// The answer names the role that is wrong, but nothing that may be a token.
+func TestSetRoles_namesTheRole(t *testing.T) {
+	w, root := adminWorld(t, redistest.Embedded(t))
+	c := w.script()
+	c.signIn(root)
+	alice, long := newAccount(t), "lka_"+strings.Repeat("x", 119)
+	for _, tt := range []struct {
+		roles []string
+		want  string
+	}{
+		{[]string{"admin", "admim"}, `roles: not configured: "admim": use only configured roles`},
+		{[]string{"admin", "admin"}, `roles: listed twice: "admin": list each role once`},
+		{[]string{long}, "roles: not configured: use only configured roles"},
+		{[]string{"a\nb"}, "roles: not configured: use only configured roles"},
+	} {
+		equal(t, "detail", c.setRoles(alice, tt.roles...).wants(400, badRequest).text("detail"), tt.want)
+	}
+}
