@@ -121,7 +121,8 @@ func pauseAfter(got answer, err error, attempt int) (pause time.Duration, again 
 // unavailable is the error of a request that was repeated in vain.
 func (c *client) unavailable(got answer, err error, pause time.Duration) error {
 	if err != nil {
-		return fmt.Errorf("%s does not answer: %s\nRun the same command again to go on",
+		return fmt.Errorf("%s does not answer: %s\n"+
+			"Check -url. Run the same command again to go on",
 			c.base, c.clean(err.Error()))
 	}
 	return fmt.Errorf("%s answers %d, and asks to wait %v\n"+

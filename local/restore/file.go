@@ -204,7 +204,8 @@ func readFile(path string) (c contents, err error) {
 		problems = append(problems, fmt.Errorf("line %d: %w", number, err))
 	}
 	if len(problems) > 0 {
-		return c, fmt.Errorf("%s is not an export, and nothing was changed:\n%w",
+		return c, fmt.Errorf("%s is not an export, and nothing was changed:\n%w\n"+
+			"An export has one account on each line, as -export writes it",
 			path, errors.Join(problems...))
 	}
 	c.hash = hex.EncodeToString(hash.Sum(nil))

@@ -30,7 +30,8 @@ With -export it writes such a FILE, of all accounts that hold roles or a block.
 
 The access token (lka_...) of an admin who has just signed in is read from standard
 input. If the run ends early, run the same command again, with a new token: it goes
-on where it stopped. FILE.progress has what is done.
+on where it stopped. FILE.progress has what is done: delete it if the data was lost
+again since then.
 
 `
 

@@ -39,6 +39,9 @@ func openProgress(path string, about origin) (*progress, error) {
 		return nil, fmt.Errorf("reading the progress: %w", err)
 	}
 	complete := text[:bytes.LastIndexByte(text, '\n')+1]
+	if isUnused(complete) {
+		complete = nil
+	}
 	p := &progress{done: map[int]bool{}}
 	if err := p.read(path, complete, about); err != nil {
 		return nil, err
@@ -55,6 +58,13 @@ func openProgress(path string, about origin) (*progress, error) {
 		return nil, errors.Join(err, p.file.Close())
 	}
 	return p, nil
+}
+
+// isUnused reports whether a progress file has no account that is done. Such a
+// file is begun again: it may be about a mistyped address.
+func isUnused(text []byte) bool {
+	var about origin
+	return bytes.Count(text, []byte("\n")) == 1 && json.Unmarshal(text, &about) == nil
 }
 
 // read reads the complete lines of a progress file.

@@ -50,6 +50,11 @@ func restore(
 			"To restore it again, delete %s.progress.\n", o.file, len(p.done), o.file)
 		return nil
 	}
+	if n := len(p.done); n > 0 {
+		fmt.Fprintf(out, "%d of %d accounts are done, as %s.progress says. "+
+			"If the data was lost again since then, delete it and begin again.\n",
+			n, len(export.accounts), o.file)
+	}
 	if r.api, err = newClient(); err != nil {
 		return err
 	}
