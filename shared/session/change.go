@@ -39,13 +39,14 @@ func (s *Store) SetRoles(
 		return User{}, ErrTooLarge
 	}
 	c := s.newAccountTransaction(user, change)
-	name, err := s.sealName(c)
+	name, err := s.nameArgument(c, noSession)
 	if err != nil {
 		return User{}, err
 	}
 	c.args = []any{text, name}
 	c.roles = &rolesChange{after: roles}
-	r, err := s.changeAccount(ctx, c, change, edit{script: rolesScript, demotes: !admin})
+	r, err := s.changeAccount(ctx, c, change,
+		edit{script: rolesScript, demotes: !admin, names: true})
 	if err == nil && admin {
 		err = s.reconcileAdmin(ctx, user)
 	}
@@ -65,7 +66,7 @@ func (s *Store) Block(ctx context.Context, user token.UserID, change Change) err
 		return ErrTooLarge
 	}
 	c := s.newAccountTransaction(user, change)
-	name, err := s.sealName(c)
+	name, err := s.nameArgument(c, noSession)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (s *Store) Block(ctx context.Context, user token.UserID, change Change) err
 		return err
 	}
 	c.args = []any{1, name, sealed}
-	_, err = s.changeAccount(ctx, c, change, edit{script: blockScript, demotes: true})
+	_, err = s.changeAccount(ctx, c, change, edit{script: blockScript, demotes: true, names: true})
 	return err
 }
 
@@ -82,7 +83,7 @@ func (s *Store) Block(ctx context.Context, user token.UserID, change Change) err
 // not blocked.
 func (s *Store) Unblock(ctx context.Context, user token.UserID, change Change) error {
 	c := s.newAccountTransaction(user, change)
-	name, err := s.sealName(c)
+	name, err := s.nameArgument(c, noSession)
 	if err != nil {
 		return err
 	}
@@ -116,6 +117,9 @@ type edit struct {
 	script *script.Script
 	// demotes says that the account cannot administer afterwards.
 	demotes bool
+	// names says that the second argument is the account's name, which is read
+	// if the caller does not know it.
+	names bool
 	// erases says that the script takes the keys of all sessions.
 	erases bool
 }
@@ -178,7 +182,12 @@ func (s *Store) commitChange(
 			return nil, dropped, err
 		}
 		run := c
-		run.args = append(c.args, expectRoles(rec.roles))
+		if e.names && c.account == (token.Account{}) {
+			if run, err = s.named(ctx, c, rec); err != nil {
+				return nil, dropped, err
+			}
+		}
+		run.args = append(run.args, expectRoles(rec.roles))
 		if c.roles != nil {
 			run.roles = &rolesChange{before: append([]string{}, rec.roles...), after: c.roles.after}
 		}

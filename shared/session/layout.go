@@ -116,6 +116,10 @@ var layouts = []layout{
 		{"what", "type", "user"},
 		{"fixed", "format", "user"},
 	}},
+	{name: "name", fields: []layoutField{ // of an account, as an argument
+		{"session", sessionSize, false},
+		{"sealed", 0, false},
+	}},
 	{name: "counters", fields: []layoutField{
 		{"format", 1, true},
 		{"active", 3, true},

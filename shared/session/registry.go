@@ -52,6 +52,41 @@ func (s *Store) sealName(c transaction) ([]byte, error) {
 		encodeAccount(c.account))
 }
 
+// noSession says that a name was not read from a session.
+var noSession [sessionSize]byte
+
+// nameArgument is sealName with the session that the account was read from; see
+// nameOf in lua/lib/registry.lua.
+func (s *Store) nameArgument(c transaction, from [sessionSize]byte) ([]byte, error) {
+	sealed, err := s.sealName(c)
+	if len(sealed) > 0 {
+		sealed = append(from[:], sealed...)
+	}
+	return sealed, err
+}
+
+// named returns a transaction with the account that a live session has. The
+// caller knows its id alone. A block ends every session, and then nothing else
+// could tell whom it is about.
+func (s *Store) named(ctx context.Context, c transaction, rec record) (transaction, error) {
+	live := rec.unexpired(c.now)
+	if len(live) == 0 {
+		return c, nil
+	}
+	id := token.ID{User: c.user, Session: live[0].session}
+	stored, err := s.mget(ctx, []string{s.payloadKey(id)})
+	if err != nil {
+		return c, err
+	}
+	p, err := s.openPayload(ctx, id, live[0], stored.Text(0))
+	if err != nil {
+		return c, nil // it tells nothing
+	}
+	c.account, c.args = p.account, slices.Clone(c.args)
+	c.args[1], err = s.nameArgument(c, live[0].session)
+	return c, err
+}
+
 // sealNote seals a note, or returns nothing if there is none.
 func (s *Store) sealNote(c transaction, note string) ([]byte, error) {
 	if note == "" {

@@ -44,6 +44,35 @@ func asAdmin(account token.Account, note string) session.Change {
 	return session.Change{Actor: asOperator.Actor, Account: account, Note: note}
 }
 
+// Whoever blocks an account by its id names it, too, if it has a live session: afterwards nothing else would tell whom the
+// block is about. The name does not count if that session has ended since, as by an erasure.
+func TestRegistry_namedByItsSession(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		user, byID := w.UserOf(token.KeyAccount(alice)), asAdmin(token.Account{}, "a note")
+		w.signIn(alice, laptop)
+		must(t, w.Block(ctx, user, byID))
+		w.wantsRegistered("after a block by id", user, "listed named noted")
+		list, _, err := w.List(ctx, session.ListQuery{Blocked: true}, "", 100)
+		must(t, err)
+		if len(list) != 1 || list[0].User.Account != token.KeyAccount(alice) {
+			t.Errorf("listed %+v", list)
+		}
+		must(t, w.Erase(ctx, user, asOperator))
+		must(t, w.Unblock(ctx, user, byID))
+		w.signIn(alice, laptop)
+		_, err = w.SetRoles(ctx, user, []string{"editor"}, byID)
+		must(t, err)
+		w.wantsRegistered("after roles by id", user, "listed named")
+		_, err = w.SetRoles(ctx, user, nil, byID) // or the erasure changes its roles, which the block notices
+		must(t, err)
+
+		racing := w.on(w.beforeScript(func() { must(t, w.Erase(ctx, user, asOperator)) }), w.clock)
+		must(t, racing.Block(ctx, user, byID))
+		w.wantsRegistered("after a block that an erasure overtook", user, "listed noted")
+	})
+}
+
 // The registry has the accounts that hold roles or a block, from the change on, and no others.
 func TestRegistry(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
@@ -55,10 +84,13 @@ func TestRegistry(t *testing.T) {
 			_, err := w.SetRoles(ctx, user, roles, how)
 			must(t, err)
 		}
+		roles(unknown, "editor")
+		w.wantsRegistered("by its id", user, "listed")
+		roles(unknown)
 		w.signIn(alice, laptop)
 		w.wantsRegistered("after a login", user, "")
 		roles(unknown, "editor")
-		w.wantsRegistered("by its id", user, "listed")
+		w.wantsRegistered("by its id, with a live session", user, "listed named")
 		roles(known, "editor")
 		w.wantsRegistered("named, without another change", user, "listed named")
 		roles(unknown, "support")

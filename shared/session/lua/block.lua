@@ -4,7 +4,7 @@
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
 -- KEYS[6..10]             see lib/account.lua
 -- ARGV[7]   1 to block, 0 to unblock
--- ARGV[8]   the account's name, sealed; or empty
+-- ARGV[8]   the account's name, see nameOf; or empty
 -- ARGV[9]   the note of the block, sealed; or empty: then a block that there
 --           was keeps its note
 -- ARGV[10]  the roles on which the caller based its decision, see rolesChanged
@@ -21,6 +21,7 @@ if not raw and block == 0 then return saveReply(account.cache, {DONE, ''}) end
 raw = raw or BLANK_RECORD
 if not wellFormed(raw) then return {DAMAGED} end
 local rec = open(raw)
+name = nameOf(rec, name)
 local flags = number(raw, F.head.flags)
 local blocked = flags % (2 * BLOCKED_FLAG)
 if rolesChanged(rec.roles, expected) then return {STALE} end

@@ -4,7 +4,7 @@
 -- KEYS[1..5], ARGV[1..6]  see lib/subject.lua
 -- KEYS[6..10]             see lib/account.lua
 -- ARGV[7]   the roles, comma separated, at most 255 bytes
--- ARGV[8]   the account's name, sealed; or empty
+-- ARGV[8]   the account's name, see nameOf; or empty
 -- ARGV[9]   the roles on which the caller based its decision, see rolesChanged
 --
 -- Returns  {DONE, record}  also if the roles were the same before
@@ -17,6 +17,7 @@ if before then return before end
 local raw = redis.call('GET', change.record) or BLANK_RECORD
 if not wellFormed(raw) then return {DAMAGED} end
 local rec = open(raw)
+name = nameOf(rec, name)
 if rolesChanged(rec.roles, expected) then return {STALE} end
 if rec.roles == roles then
   -- First, since it begins with a write that needs no memory.

@@ -7,6 +7,20 @@ local function isRegistered(rec)
   return rec.roles ~= '' or number(rec.head, F.head.flags) % (2 * BLOCKED_FLAG) >= BLOCKED_FLAG
 end
 
+-- nameOf returns the sealed name of an argument. It begins with the session that
+-- the name was read from. If that is over, the account may have been erased
+-- since, and the name does not count. Without a session, an admin has named the
+-- account.
+local function nameOf(rec, argument)
+  if argument == '' then return '' end
+  local session, sealed = get(argument, F.name.session), tail(argument, F.name.sealed)
+  if session == NO_SESSION then return sealed end
+  for _, e in ipairs(rec.live) do
+    if get(e, F.session) == session then return sealed end
+  end
+  return ''
+end
+
 -- dropText deletes what is sealed of an account: its name or its note.
 local function dropText(change, kind)
   callOrReset('HDEL', change.registry_text, kind .. change.user)
