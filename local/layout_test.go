@@ -369,8 +369,11 @@ var layers = []struct {
 	forbidden []string
 }{
 	{"docs", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"client", slices.Concat(netHTTP, awsSDK, goRedis, []string{"os", "latchkey"})},
 	{"shared/secureheaders", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/static", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/openapi", slices.Concat(netHTTP, awsSDK, goRedis, system)},
+	{"shared/console", slices.Concat(netHTTP, awsSDK, goRedis, []string{"os"})},
 	{"shared/siwe", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/lazyregexp", slices.Concat(netHTTP, awsSDK, goRedis, system)},
 	{"shared/strictjson", slices.Concat(netHTTP, awsSDK, goRedis, system)},
@@ -391,7 +394,6 @@ var layers = []struct {
 	{"shared/boot", nil},
 	{"shared/verifierclient", slices.Concat(goRedis, system)}, // not below boot, which every function links
 	{"functions", nil},
-	{"client", slices.Concat(netHTTP, awsSDK, goRedis, []string{"os", "latchkey"})},
 	{"local", nil},
 }
 
