@@ -48,7 +48,7 @@ type Handler struct {
 	cfg    config.Config
 	html   *template.Template
 	files  map[string]http.Handler
-	wallet *throwAway
+	wallet *ThrowAway
 	next   http.Handler
 }
 
@@ -69,12 +69,12 @@ func New(cfg config.Config, now func() time.Time, next http.Handler) (*Handler, 
 		return nil, err
 	}
 	maps.Copy(files, own)
-	wallet, err := newThrowAway(now)
+	wallet, err := NewThrowAway(throwAwayPath, "/", now)
 	if err != nil {
 		return nil, err
 	}
 	return &Handler{
-		cfg: cfg, html: html, files: files, wallet: wallet, next: wallet.collectOffers(next),
+		cfg: cfg, html: html, files: files, wallet: wallet, next: wallet.Handler(next),
 	}, nil
 }
 
@@ -106,9 +106,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case isFile && isRead:
 		file.ServeHTTP(w, r)
-		return
-	case r.URL.Path == throwAwayPath && r.Method == http.MethodPost:
-		h.wallet.ServeHTTP(w, r)
 		return
 	case r.URL.Path == "/":
 		w.Header().Add("Vary", "Accept")

@@ -2,13 +2,13 @@ package page
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"time"
 
 	"latchkey/client"
+	"latchkey/shared/static"
 )
 
 // A staticFile is served as it was compiled in.
@@ -19,7 +19,7 @@ type staticFile struct {
 }
 
 func newStaticFile(body []byte, contentType string) staticFile {
-	return staticFile{body, contentType, fmt.Sprintf(`"%.16x"`, sha256.Sum256(body))}
+	return staticFile{body, contentType, static.Tag(body)}
 }
 
 // ServeHTTP implements [http.Handler]. Browsers keep the file, and ask each

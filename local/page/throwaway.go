@@ -31,15 +31,17 @@ const (
 	maxSignBody = 16 << 10
 )
 
-// throwAway is a wallet for the page at /. Its key is generated at each start
-// and exists in memory alone, so its account has no role but those that
-// everybody has.
+// ThrowAway is a wallet for one page of this server. Its key is generated at
+// each start and exists in memory alone, so its account has no role but those
+// that everybody has, unless the server is started with it as an admin.
 //
 // It asks nobody before it signs. So it signs only a message that this server
 // has made for it, and only for a page of this server, which the message must
 // name. Otherwise another page could have it sign in, or have it sign something
 // else.
-type throwAway struct {
+type ThrowAway struct {
+	path    string // where it signs
+	page    string // the path of its page
 	key     *ecdsa.PrivateKey
 	address common.Address
 	now     func() time.Time
@@ -54,17 +56,35 @@ type offer struct {
 	expires time.Time
 }
 
-func newThrowAway(now func() time.Time) (*throwAway, error) {
+// NewThrowAway generates a wallet. It signs at path, for the page at another.
+func NewThrowAway(path, page string, now func() time.Time) (*ThrowAway, error) {
 	key, err := crypto.GenerateKey()
 	if err != nil {
 		return nil, fmt.Errorf("generating the throw-away wallet: %w", err)
 	}
-	return &throwAway{key: key, address: crypto.PubkeyToAddress(key.PublicKey), now: now}, nil
+	return &ThrowAway{
+		path: path, page: page, key: key, address: crypto.PubkeyToAddress(key.PublicKey), now: now,
+	}, nil
+}
+
+// Address returns the wallet's address.
+func (t *ThrowAway) Address() common.Address { return t.address }
+
+// Handler serves the wallet at its path, and everything else with next.
+func (t *ThrowAway) Handler(next http.Handler) http.Handler {
+	next = t.collectOffers(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == t.path && r.Method == http.MethodPost {
+			t.answer(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // collectOffers serves everything with next, and keeps the messages that it
 // makes for this wallet.
-func (t *throwAway) collectOffers(next http.Handler) http.Handler {
+func (t *ThrowAway) collectOffers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/auth/nonce" {
 			next.ServeHTTP(w, r)
@@ -92,7 +112,7 @@ func (c *copier) Write(p []byte) (int, error) {
 }
 
 // addOffer keeps a message if it is one for this wallet.
-func (t *throwAway) addOffer(message string) {
+func (t *ThrowAway) addOffer(message string) {
 	m, err := siwe.Parse([]byte(message))
 	if err != nil || m.Address != t.address || m.ExpirationTime == nil {
 		return
@@ -107,7 +127,7 @@ func (t *throwAway) addOffer(message string) {
 
 // hasOffer reports whether this server made the message, and it has not
 // expired.
-func (t *throwAway) hasOffer(message string) bool {
+func (t *ThrowAway) hasOffer(message string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, o := range t.offers {
@@ -118,10 +138,10 @@ func (t *throwAway) hasOffer(message string) bool {
 	return false
 }
 
-// ServeHTTP implements [http.Handler]. It answers {"message": …} with
-// {"signature": …}, or with a problem that says why not.
-func (t *throwAway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	message, refusal := readSignRequest(w, r)
+// answer answers {"message": …} with {"signature": …}, or with a problem that
+// says why not.
+func (t *ThrowAway) answer(w http.ResponseWriter, r *http.Request) {
+	message, refusal := t.readSignRequest(w, r)
 	if refusal == nil {
 		refusal = t.check(message, r.Host)
 	}
@@ -134,8 +154,8 @@ func (t *throwAway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // readSignRequest returns the message that a page of this server wants signed.
-func readSignRequest(w http.ResponseWriter, r *http.Request) (string, *refusal) {
-	if why := notOwnPage(r); why != "" {
+func (t *ThrowAway) readSignRequest(w http.ResponseWriter, r *http.Request) (string, *refusal) {
+	if why := t.notOwnPage(r); why != "" {
 		return "", &refusal{http.StatusForbidden, "origin_not_allowed", why}
 	}
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -160,7 +180,7 @@ func readSignRequest(w http.ResponseWriter, r *http.Request) (string, *refusal) 
 
 // notOwnPage says why a request is not of a page of this server; "" if it is
 // one. Browsers send Origin with every POST, and no page can change it.
-func notOwnPage(r *http.Request) string {
+func (t *ThrowAway) notOwnPage(r *http.Request) string {
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
@@ -171,10 +191,10 @@ func notOwnPage(r *http.Request) string {
 	switch {
 	case origin == "":
 		return "the request has no Origin: the throw-away wallet signs for the page at " +
-			own + "/ alone"
+			own + t.page + " alone"
 	case origin != own:
 		return fmt.Sprintf("the request is of a page of %q:"+
-			" the throw-away wallet signs for the page at %s/ alone", origin, own)
+			" the throw-away wallet signs for the page at %s alone", origin, own+t.page)
 	case site != "" && site != "same-origin":
 		return fmt.Sprintf("Sec-Fetch-Site is %q: it must be same-origin", site)
 	}
@@ -183,7 +203,7 @@ func notOwnPage(r *http.Request) string {
 
 // check returns why the wallet does not sign a message for a page of host, or
 // nil if it does.
-func (t *throwAway) check(message, host string) *refusal {
+func (t *ThrowAway) check(message, host string) *refusal {
 	refuse := func(why string) *refusal {
 		return &refusal{http.StatusForbidden, "message_refused", why}
 	}
@@ -204,7 +224,7 @@ func (t *throwAway) check(message, host string) *refusal {
 }
 
 // sign returns the signature as personal_sign does: v is 27 or 28.
-func (t *throwAway) sign(message string) string {
+func (t *ThrowAway) sign(message string) string {
 	digest := wallet.Digest([]byte(message))
 	signature, err := crypto.Sign(digest[:], t.key)
 	if err != nil {

@@ -35,8 +35,13 @@ type File struct {
 
 // NewFile returns the content with its entity tag.
 func NewFile(contentType, body string) File {
-	sum := sha256.Sum256([]byte(body))
-	return File{contentType, body, `"` + hex.EncodeToString(sum[:16]) + `"`}
+	return File{contentType, body, Tag([]byte(body))}
+}
+
+// Tag returns the strong entity tag of content.
+func Tag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
 }
 
 var errNotHTTP = errors.New("the event is not one of an API Gateway HTTP API, payload format 2.0")
