@@ -9,11 +9,12 @@ SESSIONS   ?= 20000
 EXPIRED    ?= 1000
 REDIS_PORT ?= 6379
 
-BUILD_FLAGS := -tags lambda.norpc -trimpath -buildvcs=false -ldflags "-s -w"
-STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-SHELL_FILES := .ci/run
-DURABLE     := replication-group CacheEngineVersion=9.0 CacheDurability=sync CacheNodeType=cache.r7g.large
-CONTRACTS   := serverless EthereumRpcSecretArn=arn:aws:secretsmanager:us-east-1:000000000000:secret:latchkey-rpc-AbCdEf
+BUILD_FLAGS  := -tags lambda.norpc -trimpath -buildvcs=false -ldflags "-s -w"
+STATICCHECK  := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SHELL_FILES  := .ci/run
+DURABLE      := replication-group CacheEngineVersion=9.0 CacheDurability=sync CacheNodeType=cache.r7g.large
+CONTRACTS    := serverless EthereumRpcSecretArn=arn:aws:secretsmanager:us-east-1:000000000000:secret:latchkey-rpc-AbCdEf
+WITH_CONSOLE := serverless Console=api.example.com
 
 .DEFAULT_GOAL := help
 .PHONY: help run service-key test soak sizes build lint fuzz mutants bench bench-scale cold-start redis sam-local sam-sweep clean
@@ -78,7 +79,7 @@ build: ## compile every function for both architectures into build/<architecture
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build $(BUILD_FLAGS) -o "$$out" "./$$folder"; \
 	done; done
 
-lint: ## check formatting, Go, the client's types, both templates (cfn-lint, for every CacheMode, a durable one and contract wallets) and the shell files
+lint: ## check formatting, Go, the client's types, both templates (cfn-lint, for every CacheMode, a durable one, contract wallets and the console) and the shell files
 	@unformatted=$$(gofmt -l client/*.go docs functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
@@ -86,7 +87,7 @@ lint: ## check formatting, Go, the client's types, both templates (cfn-lint, for
 	@$(install_packages)
 	npm run lint --prefix client
 	@command -v cfn-lint >/dev/null || { echo "cfn-lint is needed: pip install cfn-lint"; exit 1; }
-	@set -e; for mode in serverless replication-group existing '$(DURABLE)' '$(CONTRACTS)'; do \
+	@set -e; for mode in serverless replication-group existing '$(DURABLE)' '$(CONTRACTS)' '$(WITH_CONSOLE)'; do \
 		echo "cfn-lint template.yaml, CacheMode=$$mode"; cfn-lint --parameters CacheMode=$$mode -- template.yaml; \
 	done
 	cfn-lint local/protected-api/template.yaml

@@ -7,11 +7,13 @@ import (
 )
 
 // The functions that serve no route of [api.API]. A schedule calls one, one
-// guards other APIs, and one serves the description of this API.
+// guards other APIs, one serves the description of this API, and one the admin
+// console.
 const (
-	sweeper     = "SweepSessionsFunction"
-	guard       = "AuthorizerFunction"
-	description = "GetOpenapiFunction"
+	sweeper      = "SweepSessionsFunction"
+	guard        = "AuthorizerFunction"
+	description  = "GetOpenapiFunction"
+	adminConsole = "ServeConsoleFunction"
 )
 
 // handlers maps the logical id of each function of the template to its route.

@@ -59,7 +59,7 @@ func same(t *testing.T, nameA string, a []string, nameB string, b []string) {
 }
 
 // routesOf returns the one route of a function. A GET may have a HEAD beside
-// it.
+// it. The console has those of its page and its files.
 func routesOf(t *testing.T, id string, f gateway.Function) []string {
 	t.Helper()
 	var keys []string
@@ -67,6 +67,9 @@ func routesOf(t *testing.T, id string, f gateway.Function) []string {
 		keys = append(keys, route.Key())
 	}
 	slices.Sort(keys)
+	if id == adminConsole {
+		return keys
+	}
 	if len(keys) == 2 && keys[1] == "HEAD "+strings.TrimPrefix(keys[0], "GET ") {
 		return keys
 	}
@@ -126,6 +129,29 @@ import (
 func main() { lambda.Start(openapi.Handler{}) }
 `
 
+// consoleMain is the main of the function that serves the admin console. It has
+// no throw-away admin, which only the local server gives to a console.
+const consoleMain = `// Command serve-console serves GET /console and GET /console/{file}, and HEAD
+// of both.
+package main
+
+import (
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"latchkey/shared/console"
+)
+
+func main() { lambda.Start(console.FromEnvironment(os.Getenv, os.Stdout)) }
+`
+
+// serving are the functions that serve files, with their mains and routes.
+var serving = map[string]struct{ main, routes string }{
+	description:  {describingMain, "GET /openapi.json and HEAD /openapi.json"},
+	adminConsole: {consoleMain, "GET /console and GET /console/{file} and HEAD /console and HEAD /console/{file}"},
+}
+
 // unrouted has the mains of the functions without a route. The local server
 // calls the one with a schedule, and the authorizer.
 var unrouted = map[string]string{
@@ -169,6 +195,15 @@ func routed(t *testing.T) map[string]gateway.Function {
 	return functions
 }
 
+// ofAPI returns the functions that serve the API. The admin console is not part
+// of it: people open it, and programs do not call it.
+func ofAPI(t *testing.T) map[string]gateway.Function {
+	t.Helper()
+	functions := routed(t)
+	delete(functions, adminConsole)
+	return functions
+}
+
 func TestLayout_unrouted(t *testing.T) {
 	for id, want := range unrouted {
 		f, declared := template(t).Functions[id]
@@ -189,7 +224,7 @@ func TestLayout_unrouted(t *testing.T) {
 func TestLayout_functions(t *testing.T) {
 	declared := routed(t)
 	served := slices.Collect(maps.Keys(handlers))
-	same(t, "template.yaml", slices.Collect(maps.Keys(declared)), "local/functions.go", append(served, description))
+	same(t, "template.yaml", slices.Collect(maps.Keys(declared)), "local/functions.go", append(served, description, adminConsole))
 	var folders []string
 	for id := range unrouted {
 		folders = append(folders, folderOf(id))
@@ -199,16 +234,16 @@ func TestLayout_functions(t *testing.T) {
 			t.Errorf("%s has a route and a schedule", id)
 		}
 		folders = append(folders, folderOf(id))
-		want := describingMain
+		want := serving[id].main
 		routes := strings.Join(routesOf(t, id, f), " and ")
-		if id != description {
+		if want == "" {
 			handler := runtime.FuncForPC(reflect.ValueOf(handlers[id]).Pointer()).Name()
 			text := mainText
 			if slices.Contains(verifying, folderOf(id)) {
 				text = verifyingText
 			}
 			want = fmt.Sprintf(text, folderOf(id), routes, handler[strings.LastIndex(handler, ".")+1:])
-		} else if routes != "GET /openapi.json and HEAD /openapi.json" {
+		} else if routes != serving[id].routes {
 			t.Errorf("%s has the routes %s", id, routes)
 		}
 		if got := read(t, "functions/"+folderOf(id)+"/main.go"); got != want {
@@ -322,7 +357,7 @@ func TestLayout_endpoints(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^`]*)` \\|").FindAllStringSubmatch(table, -1) {
 		rows = append(rows, m[1])
 	}
-	for id, f := range routed(t) {
+	for id, f := range ofAPI(t) {
 		routes = append(routes, routesOf(t, id, f)...)
 	}
 	same(t, "template.yaml", routes, "the table of endpoints in docs/api.md", rows)

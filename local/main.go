@@ -47,9 +47,10 @@ starts an embedded Redis. docs/configuration.md lists all variables.
 Open http://localhost:3000/ in a browser to try it. Any page on localhost may sign
 in, on every port, unless SIWE_DOMAINS is set.
 
-By default there is no admin. To make a wallet an admin, run
-ADMIN_ADDRESSES=0x... make run with its address. "go run ./local/sign new" makes a
-throw-away wallet and prints its address.
+The admin console is at /console. Without ADMIN_ADDRESSES and REDIS_HOST it offers
+a throw-away admin. To make a wallet an admin, run ADMIN_ADDRESSES=0x... make run
+with its address. "go run ./local/sign new" makes a throw-away wallet and prints
+its address.
 
 `
 
@@ -88,18 +89,24 @@ func run(
 	}
 	defer closeRedis()
 	onThisMachine(&cfg)
+	admin, err := newThrowAwayAdmin(&cfg)
+	if err != nil {
+		return err
+	}
 	service, err := boot.NewService(context.Background(), cfg, awsenv.New(log), verifierclient.New)
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
 	defer service.Close()
-	s, err := newDeployment(templatePath, cfg, functions(service, cfg), log)
+	all := functions(service, cfg)
+	all[adminConsole] = newConsole(cfg, admin, log)
+	s, err := newDeployment(templatePath, cfg, all, log)
 	if err != nil {
 		return err
 	}
 	defer s.schedules.stop() // before the connections to Redis are closed
 	defer s.example.close()
-	handler, err := page.New(cfg, time.Now, s.handler)
+	handler, err := page.New(cfg, time.Now, withThrowAwayAdmin(s.handler, admin))
 	if err != nil {
 		return err
 	}
@@ -239,6 +246,7 @@ func ready(cfg config.Config, guards bool) string {
 		line += " The authorizer guards an example API at " + url + protectedPrefix + "/orders," +
 			" and a WebSocket at " + protectedPrefix + "/ws."
 	}
+	line += " The admin console is at " + consoleOrigin(cfg) + "/console."
 	return line + " Open " + url + "/ in a browser, or try: curl '" + url +
 		"/auth/nonce?transport=bearer'"
 }

@@ -102,7 +102,7 @@ func (d openAPI) routes() map[string]documented {
 func TestOpenAPI_routes(t *testing.T) {
 	d := readOpenAPI(t)
 	var routes []string
-	for id, f := range routed(t) {
+	for id, f := range ofAPI(t) {
 		routes = append(routes, routesOf(t, id, f)...)
 	}
 	same(t, "template.yaml", routes, "docs/openapi.json", slices.Collect(maps.Keys(d.routes())))

@@ -52,7 +52,7 @@ var functionNames = append([]string{"authorizer", "check-health", "get-profile",
 	memberFunctions()...)
 
 // others are functions that do not use Redis. Each has a test of its own.
-var others = []string{"get-openapi", "rotate-keys", "verify-signature"}
+var others = []string{"get-openapi", "rotate-keys", "serve-console", "verify-signature"}
 
 // memberCall is a call of a function that wants a live session.
 type memberCall struct {

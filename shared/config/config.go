@@ -28,6 +28,10 @@ type Config struct {
 	// sets [api.Config.AnyLocalPage] by it, since it checks the Host. Nothing
 	// else does.
 	LocalPages bool
+	// Console is the host of the admin console, with a port if it has one. A
+	// Lambda does not use it: serve-console reads the variable itself, so that
+	// it links nothing of this package.
+	Console string
 	// CORSHeaders are the headers that pages may send besides those of
 	// template.yaml. A Lambda does not use them: there API Gateway answers for
 	// CORS.

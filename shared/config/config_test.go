@@ -83,6 +83,7 @@ func TestVariables_contract(t *testing.T) {
 		{"SIWE_STATEMENT", "Sign in."},
 		{"SIWE_NONCE_MINUTES", "5"},
 		{"ALLOWED_ORIGINS", "the origins of the domains"},
+		{"CONSOLE", "none (local: localhost:PORT)"},
 		{"CORS_ALLOW_HEADERS", "none"},
 		{"SESSION_TIMEOUT_MINUTES", "30"},
 		{"SESSION_MAX_HOURS", "12"},

@@ -95,6 +95,7 @@ var samples = map[string][]string{
 	"LOG_FORMAT":                {"text", "TEXT"},
 	"SIWE_STATEMENT":            {"I accept https://a.example/?x=[1]", "50%", "Sign in. | I am in.", "Sign in.||I am in."},
 	"ALLOWED_ORIGINS":           {"https://a.example,https://b.example:8443", "http://a.example", "null", "https://u@a.example", "capacitor://localhost"},
+	"CONSOLE":                   {"api.example.com", "api.example.com:8443", "https://api.example.com", "Api.example.com", "a.example:443"},
 	"CORS_ALLOW_HEADERS":        {"baggage, sentry-trace,traceparent", "*", "a b", "X-A"},
 	"SESSION_TIMEOUT_MINUTES":   {"0.5", "720", "721", "1e1"},
 	"ORIGIN_VERIFY_SECRET":      {secret, key + " , " + secret, secret + ",", key[:31]},
@@ -183,12 +184,15 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"REDIS_KEY_PREFIX": func(c config.Config, v string) bool {
 		return c.Session.Prefix == v && len(v) <= 16 && strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 	},
-	"SIWE_DOMAINS":                  areDomains,
-	"SIWE_CHAIN_IDS":                areChains,
-	"LOG_FORMAT":                    func(_ config.Config, v string) bool { return v == "json" || v == "text" },
-	"SIWE_STATEMENT":                areStatements,
-	"SIWE_NONCE_MINUTES":            isLongSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.NonceLife }),
-	"ALLOWED_ORIGINS":               areOrigins,
+	"SIWE_DOMAINS":       areDomains,
+	"SIWE_CHAIN_IDS":     areChains,
+	"LOG_FORMAT":         func(_ config.Config, v string) bool { return v == "json" || v == "text" },
+	"SIWE_STATEMENT":     areStatements,
+	"SIWE_NONCE_MINUTES": isLongSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.NonceLife }),
+	"ALLOWED_ORIGINS":    areOrigins,
+	"CONSOLE": func(c config.Config, v string) bool {
+		return c.Console == v && strings.ToLower(v) == v && !strings.ContainsAny(v, "/@?#* ,")
+	},
 	"CORS_ALLOW_HEADERS":            areHeaders,
 	"SESSION_TIMEOUT_MINUTES":       isSpan(time.Minute, func(c config.Config) time.Duration { return c.Session.Idle }),
 	"SESSION_MAX_HOURS":             isSpan(time.Hour, func(c config.Config) time.Duration { return c.Session.Absolute }),

@@ -55,6 +55,32 @@ func TestLoad_corsHeaders(t *testing.T) {
 	}
 }
 
+func TestLoad_console(t *testing.T) {
+	for _, c := range []struct {
+		env  map[string]string
+		want string
+	}{
+		{deployed(), ""},
+		{deployed("CONSOLE", "api.example.com"), "api.example.com"},
+		{local(), "localhost:3000"},
+		{local("PORT", "8080"), "localhost:8080"},
+		{local("CONSOLE", "api.test:8080"), "api.test:8080"},
+	} {
+		if got := mustLoad(t, c.env).Console; got != c.want {
+			t.Errorf("the console is at %q, want %q", got, c.want)
+		}
+	}
+	for value, says := range map[string]string{
+		"https://api.example.com": "scheme", "api.example.com/console": "path", "*.example.com": "wildcard",
+		"API.example.com": "capital", "api.example.com:443": "443", "a.example,b.example": "host name",
+	} {
+		_, err := load(deployed("CONSOLE", value))
+		if err == nil || !strings.HasPrefix(err.Error(), "CONSOLE: ") || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
 // API Gateway refuses a CorsConfiguration with these, and with it the whole deployment.
 func TestLoad_appOrigins(t *testing.T) {
 	for _, origin := range []string{"capacitor://localhost", "ionic://localhost", "app://localhost", "tauri://localhost"} {

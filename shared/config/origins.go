@@ -59,6 +59,23 @@ func setOrigins(c *Config, value string) error {
 	return nil
 }
 
+func setConsole(c *Config, value string) error {
+	if value == localDomain {
+		if c.Port == 0 {
+			return nil // refused, and reported, as PORT
+		}
+		value = localHost(c.Port)
+	}
+	if value == "" {
+		return nil
+	}
+	if problem := domainProblem(value, c.Local); problem != "" {
+		return quote(value, problem)
+	}
+	c.Console = value
+	return nil
+}
+
 var corsHeader = lazyregexp.New(`^[A-Za-z0-9-]{1,64}$`)
 
 func setCORSHeaders(c *Config, value string) error {

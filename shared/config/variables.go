@@ -78,6 +78,8 @@ var variables = []variable{
 		meaning: "How long a nonce may be used, 1 to 60: the time to sign. A multisig takes longer than one person. A message may be issued that long ago, and five minutes."},
 	{name: "ALLOWED_ORIGINS", note: "the origins of the domains", set: setOrigins,
 		meaning: "Origins of the pages that may call with cookies, as `https://host` or `https://host:port`. For apps, see [Pages in an app](api.md#pages-in-an-app)."},
+	{name: "CONSOLE", local: localDomain, set: setConsole,
+		meaning: "Host of the [admin console](console.md), which is at its `/console`. It must be one of `SIWE_DOMAINS`, and its origin one of `ALLOWED_ORIGINS`. Deployed, no value means no console."},
 	{name: "CORS_ALLOW_HEADERS", set: setCORSHeaders,
 		meaning: "Headers that pages may send besides those of the API, such as `baggage,sentry-trace,traceparent`. The local server's; deployed, the parameter `CorsAllowHeaders`."},
 	{name: "SESSION_TIMEOUT_MINUTES", unset: "30", set: span(time.Minute, year, func(c *Config) *time.Duration { return &c.Session.Idle }),

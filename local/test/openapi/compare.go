@@ -53,6 +53,8 @@ func (c *comparison) look(a answers.Answer) {
 	switch {
 	case a.Method == http.MethodOptions, isOfGateway(a):
 		return // API Gateway answered, and no function
+	case isOfConsole(a.Path):
+		return
 	case !ok && a.Status == http.StatusNotFound && (isProblem(a) || a.Method == http.MethodHead):
 		return // a function that API Gateway calls for another route alone, or API Gateway
 	case !ok:
@@ -77,6 +79,13 @@ func (c *comparison) look(a answers.Answer) {
 	if a.Status < 400 { // with 304 for If-None-Match
 		l.parameters(c.routes[route])
 	}
+}
+
+// isOfConsole reports whether a path is that of the admin console or its files.
+// People open them, and programs do not call them, so the document leaves them
+// out.
+func isOfConsole(path string) bool {
+	return path == "/console" || strings.HasPrefix(path, "/console/")
 }
 
 // look is the comparison of one answer.

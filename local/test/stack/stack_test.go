@@ -36,6 +36,7 @@ var ways = map[string][]string{
 	"existing keys":      {"SessionKeysSecretArn=" + keysARN},
 	"behind a CDN":       {"OriginVerifySecretArn=" + originARN, "ClientAddressHeader=cloudfront-viewer-address"},
 	"contract wallets":   contractWallets,
+	"admin console":      withConsole,
 	"custom domain":      {"DomainName=api.example.com", "CertificateArn=arn:certificate", "HostedZoneId=Z1"},
 }
 
@@ -55,7 +56,11 @@ const (
 	authorizer = "AuthorizerFunction"
 	verifier   = "VerifySignatureFunction"
 	describing = "GetOpenapiFunction"
+	console    = "ServeConsoleFunction"
 )
+
+// servesFiles reports whether a function has neither cache nor keys, and can lose nothing.
+func servesFiles(id string) bool { return id == describing || id == console }
 
 func is(way string, ways ...string) bool { return slices.Contains(ways, way) }
 
@@ -66,7 +71,7 @@ func hasNodes(way string) bool { return is(way, "nodes", "durable nodes", "given
 func TestStack_functions(t *testing.T) {
 	each(t, func(t *testing.T, s stack, way string) {
 		functions := s.of("AWS::Lambda::Function")
-		if want := map[string]int{"existing keys": 33, "contract wallets": 35}; len(functions) != cmp.Or(want[way], 34) {
+		if want := map[string]int{"existing keys": 33, "contract wallets": 35, "admin console": 35}; len(functions) != cmp.Or(want[way], 34) {
 			t.Errorf("%d functions", len(functions))
 		}
 		logged := map[string]bool{}
@@ -145,7 +150,7 @@ func granted(id, way string) []string {
 	if id == rotation {
 		return append(want, "Allow secretsmanager:DescribeSecret secretsmanager:GetSecretValue secretsmanager:PutSecretValue secretsmanager:UpdateSecretVersionStage on "+ref("SessionKeys"))
 	}
-	if id == describing {
+	if servesFiles(id) {
 		return want
 	}
 	if id == verifier {
@@ -253,6 +258,7 @@ func texts(n node, name string) []string {
 var readers = map[string][]string{
 	"SIWE_NONCE_MINUTES": {"IssueNonceFunction", "LogInFunction", "StepUpFunction"},
 	"SERVICE_KEYS":       {"ValidateSessionFunction"},
+	"CONSOLE":            {console},
 }
 
 func TestStack_environment(t *testing.T) {
@@ -284,7 +290,7 @@ func TestStack_environment(t *testing.T) {
 	}
 	each(t, func(t *testing.T, s stack, way string) {
 		for id, f := range s.of("AWS::Lambda::Function") {
-			if id == verifier { // TestStack_verifier has all of it
+			if id == verifier || id == console { // TestStack_verifier and TestStack_console have all of it
 				continue
 			}
 			if id == describing { // it is told nothing
@@ -443,7 +449,7 @@ func TestStack_network(t *testing.T) {
 			subnets, groups = "null", "null"
 		}
 		for id, f := range s.of("AWS::Lambda::Function") {
-			if id == rotation || id == verifier || id == describing {
+			if id == rotation || id == verifier || servesFiles(id) {
 				expect(t, id, f, map[string]string{"VpcConfig": "null"})
 				continue
 			}

@@ -2,6 +2,7 @@ package upgrade_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,6 +23,7 @@ import (
 	"latchkey/shared/awsenv"
 	"latchkey/shared/boot"
 	"latchkey/shared/config"
+	"latchkey/shared/console"
 	"latchkey/shared/lambdahttp"
 	"latchkey/shared/openapi"
 )
@@ -81,6 +83,8 @@ func (o *opened) gateway() http.Handler {
 		switch {
 		case id == "GetOpenapiFunction":
 			functions[id] = openapi.Handler{}
+		case id == "ServeConsoleFunction":
+			functions[id] = console.New(console.Config{}, slog.New(slog.DiscardHandler))
 		case len(f.Routes) > 0:
 			functions[id] = lambdahttp.NewHandler(o.handler(id), domain)
 		}
