@@ -34,7 +34,7 @@ func newThrowAwayAdmin(cfg *config.Config) (*page.ThrowAway, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.API.Admins = []token.Account{{Address: wallet.Address()}}
+	cfg.API.Admins = []token.Account{token.KeyAccount(wallet.Address())}
 	return wallet, nil
 }
 

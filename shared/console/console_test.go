@@ -106,6 +106,18 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+// A copy of an earlier version is answered with the present one.
+func TestHandler_staleTag(t *testing.T) {
+	h := newConsole()
+	page := ask(t, h, "GET", "", nil)
+	for file, header := range map[string]string{"app.js": page.Headers["ETag"], "": `"0", W/"1"`, "console.css": `W/` + page.Headers["ETag"]} {
+		got := ask(t, h, "GET", file, map[string]string{"If-None-Match": header})
+		if got.StatusCode != 200 || got.Body == "" {
+			t.Errorf("%q with %s: %d", file, header, got.StatusCode)
+		}
+	}
+}
+
 // served returns the names of all files below /console/ that are to be served.
 func served(t *testing.T) []string {
 	t.Helper()
