@@ -36,7 +36,7 @@ func TestList(t *testing.T) {
 			t.Errorf("%s: %s has no %s", m.name, m.pkg(), name)
 		}
 	}
-	const invariants = 11 // the last is that of contract wallets
+	const invariants = 12 // the last two are those of contract wallets and of the admin console
 	for invariant := 1; invariant <= invariants; invariant++ {
 		if found[invariant] < 2 {
 			t.Errorf("invariant %d has %d mutations, want two or more", invariant, found[invariant])

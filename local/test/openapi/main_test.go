@@ -93,6 +93,9 @@ func complete() []answers.Answer {
 		{Method: "GET", Path: "/unknown", Status: 404, Body: `{"message":"Not Found"}`},
 		{Method: "GET", Path: "/notes/1", Status: 429, Body: `{"message":"Too Many Requests"}`},
 		{Method: "OPTIONS", Path: "/notes/1", Status: 204},
+		// The admin console, which is not part of the API.
+		seen("GET", "/console", 200, "text/html", "x"),
+		seen("HEAD", "/console/app.js", 304, "", ""),
 		seen("POST", "/notes/1", 404, problem, `{"code":"not_found"}`),
 	}
 }
@@ -246,6 +249,7 @@ func TestCompare_wrongAnswers(t *testing.T) {
 		where, what string
 	}{
 		"route":               {seen("GET", "/notes", 200, plain, "{}"), "GET /notes answered 200", "no such route"},
+		"route like another":  {seen("GET", "/consoles", 200, plain, "{}"), "GET /consoles answered 200", "no such route"},
 		"route with a longer": {seen("GET", "/notes/1/2", 200, plain, "{}"), "GET /notes/1/2 answered 200", "no such route"},
 		"status":              {seen("GET", "/notes/1", 201, plain, `{"text":"x"}`), "GET /notes/{id} 201", "this status"},
 		"status of a code":    {seen("GET", "/notes/1", 500, problem, `{"code":"other"}`), "GET /notes/{id} 500", "this status"},
