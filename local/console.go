@@ -50,7 +50,8 @@ func withThrowAwayAdmin(next http.Handler, admin *page.ThrowAway) http.Handler {
 // newConsole returns the admin console of this server.
 func newConsole(cfg config.Config, admin *page.ThrowAway, log *slog.Logger) *console.Handler {
 	own := console.Config{
-		Origin: consoleOrigin(cfg), Domains: cfg.API.Domains, AllowedOrigins: cfg.API.AllowedOrigins,
+		Origin:  consoleOrigin(cfg),
+		Domains: cfg.API.Domains, AllowedOrigins: cfg.API.AllowedOrigins,
 	}
 	if host, isLocal := api.LocalPage(own.Origin); isLocal && cfg.API.AnyLocalPage {
 		own.Domains, own.AllowedOrigins = []string{host}, nil

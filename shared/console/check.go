@@ -24,6 +24,7 @@ func (c Config) problem() string {
 
 // lacks says that a variable must have one more item.
 func lacks(host, variable, parameter, item string, items []string) string {
-	return fmt.Sprintf("The console is at %s, and %s does not have %s: set %s (parameter %s) to %s.",
-		host, variable, item, variable, parameter, strings.Join(append(slices.Clone(items), item), ","))
+	return fmt.Sprintf("The console is at %s, and %s does not have %s:"+
+		" set %s (parameter %s) to %s.", host, variable, item,
+		variable, parameter, strings.Join(append(slices.Clone(items), item), ","))
 }

@@ -81,8 +81,8 @@ var headers = map[string]string{
 	"Cross-Origin-Opener-Policy": "same-origin-allow-popups",
 }
 
-// Invoke implements lambda.Handler. It takes one event and returns one response,
-// both JSON. It returns an error for an event that is not one of an HTTP API.
+// Invoke implements lambda.Handler. It takes one event and returns one
+// response, both JSON. It returns an error for an event that is not one of an HTTP API.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	request, err := static.ParseRequest(payload)
 	if err != nil {
@@ -94,7 +94,8 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	switch {
 	case isFile:
-		return request.Problem(404, "Not Found", "not_found", "the console has no such file", headers)
+		const detail = "the console has no such file"
+		return request.Problem(404, "Not Found", "not_found", detail, headers)
 	case h.problem != "":
 		h.log.ErrorContext(ctx, "console is misconfigured", "problem", h.problem)
 		return request.Answer(503, typeHTML, refusal(h.problem), headers)

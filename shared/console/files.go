@@ -16,9 +16,9 @@ import (
 //go:embed static
 var folder embed.FS
 
-// modules are latchkey.js of the JavaScript client and all that it imports. They
-// are served beside the console's own files, so no file there may have one of
-// these names.
+// modules are latchkey.js of the JavaScript client and all that it imports.
+// They are served beside the console's own files, so no file there may have one
+// of these names.
 var modules = []string{
 	"errors.js", "latchkey.js", "requests.js", "resources.js", "sending.js", "session.js",
 	"signing.js", "state.js", "tokens.js", "wallets.js",

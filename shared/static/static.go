@@ -1,6 +1,6 @@
 // Package static answers events of an API Gateway HTTP API with files that were
-// compiled in. It needs no configuration, no key and no Redis, and depends on no
-// package that does: a function that serves files starts at once and stays
+// compiled in. It needs no configuration, no key and no Redis, and depends on
+// no package that does: a function that serves files starts at once and stays
 // small.
 package static
 
@@ -102,8 +102,8 @@ func (r Request) Answer(
 	return r.respond(response{status, own, body})
 }
 
-// Problem returns a response that says what went wrong, in the form of the API's
-// errors (RFC 9457). title is the phrase of the status.
+// Problem returns a response that says what went wrong, in the form of the
+// API's errors (RFC 9457). title is the phrase of the status.
 func (r Request) Problem(
 	status int, title, code, detail string, headers map[string]string,
 ) ([]byte, error) {
@@ -130,9 +130,9 @@ func (r Request) respond(answer response) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
-// has reports whether the client already has a file, by If-None-Match (RFC 9110,
-// section 13.1.2). Our tags have no comma, so the list may be split at every
-// one. A weak tag matches too.
+// has reports whether the client already has a file, by If-None-Match (RFC
+// 9110, section 13.1.2). Our tags have no comma, so the list may be split at
+// every one. A weak tag matches too.
 func (r Request) has(tag string) bool {
 	for name, value := range r.Headers {
 		if !strings.EqualFold(name, "If-None-Match") {

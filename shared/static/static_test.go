@@ -83,10 +83,12 @@ func TestRequest_problem(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.Body), &problem); err != nil {
 		t.Fatal(err)
 	}
-	if problem.RequestID == "" || problem.RequestID != got.Headers["X-Request-Id"] || problem.Detail != `"` || problem.Status != 404 {
+	id := got.Headers["X-Request-Id"]
+	if id == "" || problem.RequestID != id || problem.Detail != `"` || problem.Status != 404 {
 		t.Errorf("%+v, %v", problem, got.Headers)
 	}
-	if got.StatusCode != 404 || got.Headers["Content-Type"] != "application/problem+json" || got.Headers["Cache-Control"] != "no-store" {
+	contentType, caching := got.Headers["Content-Type"], got.Headers["Cache-Control"]
+	if got.StatusCode != 404 || contentType != "application/problem+json" || caching != "no-store" {
 		t.Errorf("%+v", got)
 	}
 	output, err = request(t, "HEAD", "").Problem(404, "Not Found", "not_found", "", nil)
