@@ -1,0 +1,147 @@
+// Dialogs: one that asks before a change, and one that asks the wallet.
+
+import { button, element, focusOn, whileBusy } from './dom.js'
+import { failureNotice, inWords } from './failure.js'
+
+let number = 0
+
+/**
+ * Makes a modal dialog and shows it. It is removed when it closes, and the
+ * element that had the focus gets it back.
+ *
+ * @param {string} title
+ * @param {(string | Node)[]} text
+ * @returns {{ dialog: HTMLDialogElement, body: HTMLElement, closed: Promise<void> }}
+ */
+function open(title, text) {
+  const id = `dialog-${++number}`
+  const before = /** @type {HTMLElement | null} */ (document.activeElement)
+  const body = element('div', { className: 'dialog-body' })
+  const dialog = element(
+    'dialog',
+    { 'aria-labelledby': `${id}-title`, 'aria-describedby': `${id}-text` },
+    element('h2', { id: `${id}-title` }, title),
+    element(
+      'div',
+      { id: `${id}-text`, className: 'dialog-text' },
+      ...text.map(part => (typeof part === 'string' ? element('p', {}, part) : part))
+    ),
+    body
+  )
+  document.body.append(dialog)
+  dialog.showModal()
+  const closed = new Promise(resolve =>
+    dialog.addEventListener('close', () => {
+      dialog.remove()
+      if (before?.isConnected) before.focus()
+      resolve(undefined)
+    })
+  )
+  return { dialog, body, closed }
+}
+
+/**
+ * Asks before a change, and makes it when the form is sent. If that fails, the
+ * dialog stays and says what to do.
+ *
+ * @param {object} question
+ * @param {string} question.title
+ * @param {(string | Node)[]} question.text
+ * @param {Node[]} [question.fields]
+ * @param {string} question.label of the button that makes the change
+ * @param {boolean} [question.isDanger]
+ * @param {() => string | undefined} [question.check] says what is wrong with the fields
+ * @param {() => Promise<unknown>} question.run
+ * @returns {Promise<boolean>} whether the change was made
+ */
+export async function ask({ title, text, fields = [], label, isDanger, check, run }) {
+  const { dialog, body, closed } = open(title, text)
+  let isDone = false
+  const result = element('div', { 'aria-live': 'polite' })
+  const submit = element(
+    'button',
+    { type: 'submit', className: isDanger ? 'danger strong' : 'primary' },
+    label
+  )
+  const form = element(
+    'form',
+    { noValidate: true },
+    ...fields,
+    result,
+    element(
+      'div',
+      { className: 'pair' },
+      submit,
+      button('Cancel', 'secondary', () => dialog.close())
+    )
+  )
+  form.addEventListener('submit', (/** @type {Event} */ event) => {
+    event.preventDefault()
+    const wrong = check?.()
+    result.replaceChildren(
+      wrong ? element('p', { className: 'notice bad', role: 'alert' }, wrong) : ''
+    )
+    if (!wrong) whileBusy(submit, change)
+  })
+  async function change() {
+    try {
+      await run()
+      isDone = true
+      dialog.close()
+    } catch (error) {
+      result.replaceChildren(failureNotice(error))
+    }
+  }
+  body.append(form)
+  const first = form.querySelector('input, textarea') ?? submit
+  first.focus()
+  await closed
+  return isDone
+}
+
+/**
+ * Asks the wallet for a fresh signature, and returns when it has signed or the
+ * admin has given up. In the moments after a click it asks at once. Later a
+ * wallet would open no window, so the dialog has a button for it.
+ *
+ * @param {Parameters<import('./types.js').OnStepUp>[0]} confirm
+ */
+export async function askToSign(confirm) {
+  const { dialog, body, closed } = open('Sign to go on', [
+    'This needs a fresh signature of your wallet. What you asked for then goes on by itself.',
+  ])
+  const result = element('p', { role: 'status', className: 'hint' })
+  async function sign() {
+    result.textContent = 'Your wallet is asked. Look for its window, or at your device.'
+    try {
+      await confirm()
+      dialog.close()
+    } catch (error) {
+      const { what, todo } = inWords(error)
+      result.textContent = `${what} ${todo}`
+    }
+  }
+  const again = button('Sign', 'primary', sign)
+  body.append(
+    result,
+    element(
+      'div',
+      { className: 'pair' },
+      again,
+      button('Not now', 'secondary', () => dialog.close())
+    )
+  )
+  again.focus()
+  if (navigator.userActivation?.isActive) whileBusy(again, sign)
+  await closed
+}
+
+/**
+ * Gives the focus to the heading of the screen if the element that had it is
+ * gone.
+ */
+export function keepFocus() {
+  const heading = document.querySelector('main h1')
+  if (document.activeElement === document.body && heading)
+    focusOn(/** @type {HTMLElement} */ (heading))
+}
