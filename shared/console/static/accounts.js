@@ -165,8 +165,8 @@ function list({ calls, signal }, selected) {
    */
   function pageInWords(shown, next, empty) {
     const skipped = empty ? ` Skipped ${count(empty, 'empty page')}.` : ''
-    if (shown)
-      return `Page ${cursors.length}: ${count(shown, 'account')}.${skipped}${next ? '' : ' There are no more.'}`
+    const end = next ? '' : ' There are no more.'
+    if (shown) return `Page ${cursors.length}: ${count(shown, 'account')}.${skipped}${end}`
     return next
       ? `No such account on ${count(empty, 'page')}, and there are more.`
       : `No such account.${empty > 1 ? ` Looked at ${empty} pages.` : ''}`

@@ -45,7 +45,8 @@ export async function askToBlock(target) {
       field(
         'Note (optional)',
         note,
-        `Up to ${MAX_NOTE} characters, for those who may read accounts. The account does not see it.`
+        `Up to ${MAX_NOTE} characters, for those who may read accounts. ` +
+          'The account does not see it.'
       ),
     ],
     label: 'Block the account',
@@ -117,7 +118,8 @@ export async function askToErase(target) {
   const isDone = await ask({
     title: `Erase ${nameOf(target)}`,
     text: [
-      'Its sessions, roles, preferences and activity are deleted. That cannot be undone. A block remains.',
+      'Its sessions, roles, preferences and activity are deleted. That cannot be undone. ' +
+        'A block remains.',
       element('p', {}, 'To confirm, type ', element('code', { className: 'whole' }, wanted)),
     ],
     fields: [field('Account', typed)],
@@ -157,7 +159,8 @@ export async function askForRoles(target) {
       'They hold from the next request of each of its sessions on.',
       ...(isConfigured
         ? [
-            'ADMIN_ADDRESSES makes this account an admin, whatever is set here. If you tick admin, the role is stored, too.',
+            'ADMIN_ADDRESSES makes this account an admin, whatever is set here. ' +
+              'If you tick admin, the role is stored, too.',
           ]
         : []),
       ...(target.isOwn ? ['That is your own account.'] : []),

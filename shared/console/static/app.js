@@ -150,7 +150,8 @@ function draw() {
 function drawRoute(user, signal) {
   const { name, subject, query } = route()
   const chosen = Object.hasOwn(screens, name) ? screens[name] : undefined
-  document.title = `${chosen?.title ?? 'Not found'}${subject ? ` ${short(subject)}` : ''} · Latchkey console`
+  const title = [chosen?.title ?? 'Not found', subject && short(subject)].filter(Boolean).join(' ')
+  document.title = `${title} · Latchkey console`
   if (!chosen) return sorry('There is no such screen', 'Choose one above.')
   if (name === 'account' && !subject)
     return sorry('Find an account', 'Type an address or an id into the field above.')
@@ -255,7 +256,8 @@ function showSwitch(snapshot) {
   const other = snapshot.status === 'signedIn' && snapshot.otherAccount
   byId('switched').textContent =
     other && me
-      ? `Your wallet has switched to ${short(other)}, and the console still acts as ${short(me.account)}. ` +
+      ? `Your wallet has switched to ${short(other)}, ` +
+        `and the console still acts as ${short(me.account)}. ` +
         'Switch back in the wallet, or sign out and sign in again.'
       : ''
 }

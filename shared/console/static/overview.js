@@ -148,7 +148,10 @@ function age(readAt, asOf, signal) {
   return node
 }
 
-/** @param {{ hour: string, logins: number, failedLogins: number, ended: Record<string, number> }[]} hours */
+/**
+ * @param {{ hour: string, logins: number, failedLogins: number,
+ *   ended: Record<string, number> }[]} hours
+ */
 function dayCharts(hours) {
   if (!hours.length) {
     return [

@@ -33,7 +33,8 @@ export function restoreScreen(app) {
       element(
         'p',
         {},
-        'Plays an exported file back: each account in it gets the roles and the block of its line. ' +
+        'Plays an exported file back: each account in it gets the roles and the block of ' +
+          'its line. ' +
           'Accounts that are not in the file stay as they are, and nobody is unblocked.'
       ),
       element(
@@ -92,7 +93,8 @@ async function preview(app, file) {
       'p',
       { role: 'status', id: 'preview' },
       `The file has ${count(wanted.length, 'account')}: ` +
-        `${roles} with roles, ${blocks} blocked. Your wallet is asked for a signature as often as that is needed.`
+        `${roles} with roles, ${blocks} blocked. ` +
+        'Your wallet is asked for a signature as often as that is needed.'
     ),
     button(
       `Restore ${count(wanted.length, 'account')}`,
@@ -158,7 +160,9 @@ class Restoration {
 
   show() {
     this.bar.value = this.done
-    this.status.textContent = `${this.done} of ${count(this.wanted.length, 'account')} done, ${this.done - this.restored} refused.`
+    const all = count(this.wanted.length, 'account')
+    const refused = this.done - this.restored
+    this.status.textContent = `${this.done} of ${all} done, ${refused} refused.`
   }
 
   /**
@@ -220,7 +224,9 @@ class Restoration {
   conclude(error) {
     this.show()
     const left = this.wanted.length - this.done
-    const words = `Restored ${this.restored}, refused ${this.done - this.restored}, left ${left} of ${count(this.wanted.length, 'account')}.`
+    const refused = this.done - this.restored
+    const all = count(this.wanted.length, 'account')
+    const words = `Restored ${this.restored}, refused ${refused}, left ${left} of ${all}.`
     this.status.textContent = words
     if (!this.app.signal.aborted) say(words)
     const goOn = button('Go on', 'primary', () => this.run(), { id: 'go-on' })

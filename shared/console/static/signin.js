@@ -44,7 +44,8 @@ export function signInScreen(latchkey, signal, reason) {
   const none = element(
     'p',
     { className: 'hint', id: 'no-wallets' },
-    'No wallet has announced itself. If you install one, such as a browser extension, it appears here.'
+    'No wallet has announced itself. If you install one, such as a browser extension, ' +
+      'it appears here.'
   )
 
   /** @param {import('./types.js').Provider | import('./types.js').Signer} wallet */
@@ -120,7 +121,8 @@ export function signInScreen(latchkey, signal, reason) {
     element(
       'p',
       { className: 'hint' },
-      'The session stays in the memory of this tab: a reload signs you out, and no other page has it.'
+      'The session stays in the memory of this tab: a reload signs you out, ' +
+        'and no other page has it.'
     )
   )
 }
@@ -161,7 +163,8 @@ export const nobodyScreen = (user, signOut) =>
     element(
       'p',
       {},
-      'What to do: ask an admin to give it a role with one of these permissions, or add it to ADMIN_ADDRESSES. ' +
+      'What to do: ask an admin to give it a role with one of these permissions, ' +
+        'or add it to ADMIN_ADDRESSES. ' +
         'If you have another account, choose it in your wallet and sign in again.'
     ),
     element(
