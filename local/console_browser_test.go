@@ -390,15 +390,17 @@ func testConsoleSomePermissions(t *testing.T, start func(...string) *consoleTest
 	victim.login(c.server, "?transport=bearer")
 	id := c.userID(victim.address)
 	session := c.call("GET", "/api/admin/users/"+victim.address, "")["sessions"].([]any)[0].(map[string]any)["id"].(string)
-	for role, want := range map[string]struct {
+	for _, want := range []struct {
+		role               string
 		nav, shown, hidden []string
 		subject            string
 	}{
-		"support": {[]string{"Overview", "Accounts"}, []string{"#who-card .facts", "#sessions table"},
+		{"support", []string{"Overview", "Accounts"}, []string{"#who-card .facts", "#sessions table"},
 			[]string{"#block", "#erase", "#roles", "#end-all", "#activity", "#sessions button", "#to-restore"}, id},
-		"auditor": {[]string{"Audit log"}, []string{"#activity table"}, []string{"#block", "#end-all", "#sessions"}, id},
-		"ender":   {nil, []string{"#end-all", "#end-one"}, []string{"#block", "#activity", "#sessions", "#nav li"}, session},
+		{"auditor", []string{"Audit log"}, []string{"#activity table"}, []string{"#block", "#end-all", "#sessions"}, id},
+		{"ender", nil, []string{"#end-all", "#end-one"}, []string{"#block", "#activity", "#sessions", "#nav li"}, session},
 	} {
+		role := want.role
 		p := c.signIn(c.user(role), "#/accounts/"+want.subject)
 		for _, selector := range want.shown {
 			p.await(t, fmt.Sprintf("document.querySelector(%q)?.checkVisibility()", selector))
