@@ -314,6 +314,13 @@ func TestConsole_failures(t *testing.T) {
 	}.run(t)
 }
 
+func TestConsole_races(t *testing.T) {
+	consoleTests{
+		"closed dialog": testConsoleClosedDialog, "left dialog": testConsoleLeftDialog, "Enter twice": testConsoleEnterTwice,
+		"unknown admin": testConsoleUnknownAdmin, "restore is shown": testConsoleRestoreShown, "health and list": testConsoleSmallScreens,
+	}.run(t)
+}
+
 func TestConsole_everybody(t *testing.T) {
 	consoleTests{"accessibility": testConsoleAccessibility, "keyboard": testConsoleKeyboard}.run(t)
 }

@@ -134,7 +134,7 @@ func testConsoleFailures(t *testing.T, start func(...string) *consoleTest) {
 		p.goTo(t, "#/accounts?status=live&name="+strings.ReplaceAll(name, " ", "-"), "Accounts")
 		p.shows(t, "#list [role=alert]", one.says...)
 		if one.headers != nil {
-			p.shows(t, "#waiting", "The server asked to wait.")
+			p.shows(t, "#waiting", "The server asked to wait until ")
 		}
 		stop()
 		press(t, p, "#list [role=alert] button")

@@ -8,6 +8,7 @@ import {
   askToErase,
   askForRoles,
   askToUnblock,
+  nameOf,
 } from './actions.js'
 import { accountPath } from './calls.js'
 import { keepFocus } from './dialogs.js'
@@ -66,12 +67,15 @@ async function readAccount(app, show) {
  * @param {any} account undefined parts are not known
  * @param {() => Promise<void>} show
  */
-function actions({ can, calls, subject, me }, { user, blocked, sessions, isUnknown }, show) {
-  const target = { calls, reference: subject, user, isOwn: user?.id === me.id }
+function actions(app, { user, blocked, sessions, isUnknown }, show) {
+  const { can, calls, subject, me, signal } = app
+  const target = { calls, reference: subject, user, isOwn: user?.id === me.id, signal }
   /** @param {(of: import('./actions.js').Target) => Promise<string | undefined>} change */
   const then = change => async () => {
     const done = await change(target)
     if (!done) return
+    // Another screen shows another account, so it says of which this was.
+    if (signal.aborted) return say(`${nameOf(target)}: ${done}`)
     await show()
     say(done)
   }

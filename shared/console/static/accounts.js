@@ -92,7 +92,6 @@ function filters(selected) {
       'A role such as editor, or * for any. An admin of ADMIN_ADDRESSES has no stored role.'
     )
   )
-  status.addEventListener('change', () => form.requestSubmit())
   form.addEventListener('submit', (/** @type {Event} */ event) => {
     event.preventDefault()
     location.hash = withQuery('#/accounts', { status: status.value, role: role.value.trim() })

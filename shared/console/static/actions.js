@@ -14,10 +14,11 @@ const MAX_NOTE = 200
  * @property {string} reference what the account was found by
  * @property {any} [user] if it is known
  * @property {boolean} isOwn whether it is the admin's own account
+ * @property {AbortSignal} signal of the screen
  */
 
 /** @param {Target} target */
-const nameOf = ({ reference, user }) => short(user?.account ?? reference)
+export const nameOf = ({ reference, user }) => short(user?.account ?? reference)
 
 /**
  * @param {string} label
@@ -136,6 +137,7 @@ export async function askToErase(target) {
 export async function askForRoles(target) {
   const { calls, user } = target
   const { known, isConfigured } = await readRoles(target)
+  if (target.signal.aborted) return undefined // the admin went on to another screen
   const has = user.roles.filter(
     (/** @type {string} */ role) => role !== 'user' && !(role === 'admin' && isConfigured)
   )
@@ -161,6 +163,12 @@ export async function askForRoles(target) {
         ? [
             'ADMIN_ADDRESSES makes this account an admin, whatever is set here. ' +
               'If you tick admin, the role is stored, too.',
+          ]
+        : []),
+      ...(isConfigured === undefined
+        ? [
+            'The console could not find out whether only ADMIN_ADDRESSES makes this account ' +
+              'an admin. With admin ticked, the role is stored.',
           ]
         : []),
       ...(target.isOwn ? ['That is your own account.'] : []),
@@ -190,31 +198,42 @@ export async function askForRoles(target) {
 
 /**
  * Reads which roles are in use, from the first accounts that hold any, and
- * whether an admin is one by the configuration alone: then no list of stored
- * admins has it.
+ * whether an admin is one by the configuration alone, or undefined if that
+ * cannot be found out. The dialog works without: roles can be typed.
  *
  * @param {Target} target
  */
-async function readRoles({ calls, user }) {
-  const path = '/api/admin/users'
-  try {
-    const { users } = await calls.get(withQuery(path, { role: '*', limit: 100 }))
-    const known = users
-      .flatMap((/** @type {any} */ entry) => entry.user.roles)
-      .filter((/** @type {string} */ role) => role !== 'user')
-    let isConfigured = user.roles.includes('admin')
-    /** @type {string | undefined} */
-    let cursor
-    for (let page = 0; isConfigured && page < 10; page++) {
-      const list = await calls.get(withQuery(path, { role: 'admin', limit: 100, cursor }))
-      if (list.users.some((/** @type {any} */ entry) => entry.user.id === user.id))
-        isConfigured = false
-      cursor = list.next
-      if (!cursor) return { known, isConfigured }
-    }
-    return { known, isConfigured: false }
-  } catch {
-    // The dialog works without: roles can be typed.
-    return { known: [], isConfigured: false }
+async function readRoles(target) {
+  const { calls, signal } = target
+  const known = calls
+    .get(withQuery(LIST, { role: '*', limit: 100 }), signal)
+    .then(({ users }) => users.flatMap((/** @type {any} */ entry) => entry.user.roles))
+    .catch(() => [])
+  const isConfigured = await isAdminByConfiguration(target).catch(() => undefined)
+  return {
+    known: (await known).filter((/** @type {string} */ role) => role !== 'user'),
+    isConfigured,
   }
+}
+
+const LIST = '/api/admin/users'
+
+/**
+ * Reports whether an account is an admin of which no list of stored admins
+ * knows, or undefined if the list has too many pages.
+ *
+ * @param {Target} target
+ */
+async function isAdminByConfiguration({ calls, user, signal }) {
+  if (!user.roles.includes('admin')) return false
+  /** @type {string | undefined} */
+  let cursor
+  for (let page = 0; page < 10; page++) {
+    const query = withQuery(LIST, { role: 'admin', limit: 100, cursor })
+    const { users, next } = await calls.get(query, signal)
+    if (users.some((/** @type {any} */ entry) => entry.user.id === user.id)) return false
+    if (!next) return true
+    cursor = next
+  }
+  return undefined
 }

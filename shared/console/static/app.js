@@ -70,7 +70,7 @@ async function fetchAndSayWaits(input, init) {
   const seconds = parseInt(answer.headers.get('retry-after') ?? '')
   const isWaiting = (answer.status === 429 || answer.status === 503) && seconds > 1
   byId('waiting').textContent = isWaiting
-    ? `The server asked to wait. The next try is at ${timeOfDay(Date.now() + seconds * 1000)}.`
+    ? `The server asked to wait until ${timeOfDay(Date.now() + seconds * 1000)}.`
     : ''
   return answer
 }
@@ -149,6 +149,12 @@ function draw() {
  */
 function drawRoute(user, signal) {
   const { name, subject, query } = route()
+  if (isToken(subject)) {
+    history.replaceState(null, '', '#/accounts')
+    document.title = 'Token · Latchkey console'
+    return sorry('That is a token', `${TOKEN} It was not sent, but your browser may keep the ` +
+      'address: end that session. Search by an id instead.')
+  }
   const chosen = Object.hasOwn(screens, name) ? screens[name] : undefined
   const title = [chosen?.title ?? 'Not found', subject && short(subject)].filter(Boolean).join(' ')
   document.title = `${title} · Latchkey console`
@@ -223,8 +229,12 @@ async function signOut() {
   }
 }
 
-/** Draws the screen, and gives its heading the focus. */
+/**
+ * Draws the screen, and gives its heading the focus. A dialog was about the
+ * screen before.
+ */
 function go() {
+  document.querySelectorAll('dialog').forEach(dialog => dialog.close())
   byId('notices').replaceChildren()
   draw()
   const heading = document.querySelector('main h1')
@@ -232,15 +242,18 @@ function go() {
   scrollTo(0, 0)
 }
 
+/** @param {string} text */
+const isToken = text => /^lk[a-z]_|^Bearer |lk[a-z]_[\w-]{100}/i.test(text)
+
+const TOKEN = 'That is a token, which nobody should have but its owner.'
+
 /** Shows an account, whatever was typed, unless it is a secret. */
 function search() {
   const field = /** @type {HTMLInputElement} */ (byId('search-text'))
   const text = field.value.trim()
   field.value = ''
   if (!text) return say('Type an address, an account, a user id or a session id first.')
-  if (/^(lk[a-z]_|Bearer )/.test(text)) {
-    return say('That is a token, which nobody should have but its owner. Search by an id instead.')
-  }
+  if (isToken(text)) return say(`${TOKEN} Search by an id instead.`)
   const hash = `#/accounts/${encodeURIComponent(text)}`
   if (location.hash === hash) go()
   else location.hash = hash
@@ -269,7 +282,6 @@ function changed() {
   if (user?.id === me?.id && byId('main').childElementCount) return
   const isFirst = !byId('main').childElementCount
   me = user
-  document.querySelectorAll('dialog').forEach(dialog => dialog.close())
   if (isFirst) draw()
   else go()
 }

@@ -83,11 +83,11 @@ export function readBackup(text) {
       isComplete = typeof entry?.next !== 'string'
       if (!isComplete) continue
       const account = readAccount(entry, i + 1)
-      if (seen.has(account.id))
-        throw new Error(
-          `it is the account of line ${seen.get(account.id)} again: delete one of the lines`
-        )
-      seen.set(account.id, i + 1)
+      for (const name of namesOf(account)) {
+        const line = seen.get(name)
+        if (line) throw new Error(`it is the account of line ${line} again: delete one of the lines`)
+      }
+      namesOf(account).forEach(name => seen.set(name, i + 1))
       wanted.push(account)
     } catch (error) {
       problems.push(`Line ${i + 1}: ${/** @type {Error} */ (error).message}.`)
@@ -102,14 +102,22 @@ export function readBackup(text) {
 }
 
 /**
+ * Returns what an account is known by. Files of before and after a change of the
+ * lookup key have one account under two ids.
+ *
+ * @param {{ id: string, account?: string }} of
+ */
+const namesOf = ({ id, account }) => (account ? [id, account.toLowerCase()] : [id])
+
+/**
  * @param {any} entry of a line
  * @param {number} line
  * @returns {Wanted}
  */
 function readAccount(entry, line) {
   const { user, storedRoles, blocked, note } = Object(entry)
-  if (!/^[\w-]{22}$/.test(user?.id)) throw new Error('user.id is not a user id of 22 characters')
-  if (user.account !== undefined && !/^(eip155:\d+:)?0x[\da-f]{40}$/i.test(user.account))
+  if (typeof user?.id !== 'string' || !/^[\w-]{22}$/.test(user.id)) throw new Error('user.id is not a user id of 22 characters')
+  if (user.account !== undefined && !isAccount(user.account))
     throw new Error('user.account is not an account')
   if (typeof blocked !== 'boolean') throw new Error('blocked is not true or false')
   if (note !== undefined && typeof note !== 'string') throw new Error('note is not a text')
@@ -121,6 +129,10 @@ function readAccount(entry, line) {
   const roles = (storedRoles ?? user.roles).filter((/** @type {string} */ role) => role !== 'user')
   return { line, id: user.id, account: user.account, roles, blocked, note }
 }
+
+/** @param {unknown} text */
+const isAccount = text =>
+  typeof text === 'string' && /^(eip155:\d+:)?0x[\da-f]{40}$/i.test(text)
 
 /**
  * @param {string} name
@@ -144,8 +156,10 @@ function checkRoles(name, roles) {
  * @param {{ id: string, account: string }} me
  */
 export function inOrder(wanted, me) {
+  const isMe = (/** @type {string} */ id, /** @type {string | undefined} */ account) =>
+    id === me.id || account?.toLowerCase() === me.account.toLowerCase()
   const rank = (/** @type {Wanted} */ { id, account, blocked }) =>
-    (id === me.id || account === me.account ? 4 : 0) + (account ? 0 : 2) + (blocked ? 0 : 1)
+    (isMe(id, account) ? 4 : 0) + (account ? 0 : 2) + (blocked ? 0 : 1)
   return wanted.toSorted((a, b) => rank(a) - rank(b))
 }
 

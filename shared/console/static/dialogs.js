@@ -1,6 +1,6 @@
 // Dialogs: one that asks before a change, and one that asks the wallet.
 
-import { button, element, focusOn, whileBusy } from './dom.js'
+import { button, element, focusOn, say, whileBusy } from './dom.js'
 import { failureNotice, inWords } from './failure.js'
 
 let number = 0
@@ -42,7 +42,8 @@ function open(title, text) {
 
 /**
  * Asks before a change, and makes it when the form is sent. If that fails, the
- * dialog stays and says what to do.
+ * dialog stays and says what to do. A change that was sent cannot be taken back:
+ * if the dialog is closed meanwhile, its outcome is awaited and said.
  *
  * @param {object} question
  * @param {string} question.title
@@ -63,17 +64,15 @@ export async function ask({ title, text, fields = [], label, isDanger, check, ru
     { type: 'submit', className: isDanger ? 'danger strong' : 'primary' },
     label
   )
+  const cancel = button('Cancel', 'secondary', () => dialog.close())
+  /** @type {Promise<void> | undefined} */
+  let sent
   const form = element(
     'form',
     { noValidate: true },
     ...fields,
     result,
-    element(
-      'div',
-      { className: 'pair' },
-      submit,
-      button('Cancel', 'secondary', () => dialog.close())
-    )
+    element('div', { className: 'pair' }, submit, cancel)
   )
   form.addEventListener('submit', (/** @type {Event} */ event) => {
     event.preventDefault()
@@ -81,7 +80,7 @@ export async function ask({ title, text, fields = [], label, isDanger, check, ru
     result.replaceChildren(
       wrong ? element('p', { className: 'notice bad', role: 'alert' }, wrong) : ''
     )
-    if (!wrong) whileBusy(submit, change)
+    if (!wrong) whileBusy(submit, () => (sent = change()))
   })
   async function change() {
     try {
@@ -90,13 +89,27 @@ export async function ask({ title, text, fields = [], label, isDanger, check, ru
       dialog.close()
     } catch (error) {
       result.replaceChildren(failureNotice(error))
+      if (!dialog.open) sayFailure(title, error)
     }
   }
   body.append(form)
-  const first = form.querySelector('input, textarea') ?? submit
+  // Enter that is held or pressed twice must not confirm what nobody has read.
+  const first = form.querySelector('input, textarea') ?? (isDanger ? cancel : submit)
   first.focus()
   await closed
+  await sent
   return isDone
+}
+
+/**
+ * Says why a change failed whose dialog is closed.
+ *
+ * @param {string} title of the dialog
+ * @param {unknown} error
+ */
+function sayFailure(title, error) {
+  const { what, todo } = inWords(error)
+  say(`${title}: ${what} ${todo}`)
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import { hourChart } from './charts.js'
 import { button, element, factList, timeElement } from './dom.js'
-import { inWords } from './failure.js'
+import { failureOf, inWords } from './failure.js'
 import { load, section } from './loading.js'
 import { partsTable } from './parts.js'
 import { ago, chainInWords, dateAndTime, reasonInWords, timeOfDay } from './words.js'
@@ -36,31 +36,34 @@ export function overviewScreen({ calls, signal }) {
 }
 
 /**
- * Reads the health of the server. It also has an answer if that is bad.
+ * Reads the health of the server. It also has an answer if that is bad, or if
+ * something before the server answered, such as a throttle.
  *
  * @param {AbortSignal} signal
  */
 async function readHealth(signal) {
   try {
-    return await (await fetch('/health', { signal, cache: 'no-store', credentials: 'omit' })).json()
-  } catch (error) {
-    return { status: 'unreachable', checks: {} }
+    const answer = await fetch('/health', { signal, cache: 'no-store', credentials: 'omit' })
+    const health = await answer.clone().json().catch(() => undefined)
+    return health?.checks ? health : { error: await failureOf(answer, false) }
+  } catch {
+    return { error: { code: 'network_error' } }
   }
 }
 
 /** @param {any} health */
-function healthCard({ status, version, time, checks: { redis = {} } }) {
+function healthCard({ status, version, time, checks: { redis = {} } = {}, error }) {
   const isGood = status === 'ok'
-  const { what, todo } = inWords({
-    code: status === 'unreachable' ? 'network_error' : 'unavailable',
-  })
+  const { what, todo } = inWords(error ?? { code: 'unavailable' })
   return section(
     'Health',
     'health',
     element(
       'p',
       { className: `health ${isGood ? 'good' : 'bad'}`, role: 'status' },
-      isGood ? 'Healthy: a login could work now.' : `Not healthy. ${what} ${todo}`
+      isGood
+        ? 'Healthy: a login could work now.'
+        : `${error ? 'Not known' : 'Not healthy'}. ${what} ${todo}`
     ),
     factList([
       [

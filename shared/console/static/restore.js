@@ -21,7 +21,10 @@ export function restoreScreen(app) {
   const part = element('div', { id: 'restore-part' })
   file.addEventListener('change', async () => {
     const [chosen] = file.files
-    if (chosen) part.replaceChildren(...(await preview(app, chosen)))
+    part.replaceChildren() // what it has is of the file before
+    if (!chosen) return
+    const nodes = await preview(app, chosen, file).catch(unreadable)
+    if (file.files[0] === chosen) part.replaceChildren(...nodes)
   })
   return element(
     'div',
@@ -48,14 +51,24 @@ export function restoreScreen(app) {
   )
 }
 
+/** @param {Error} error of the browser */
+const unreadable = error => [
+  element(
+    'p',
+    { className: 'notice bad', role: 'alert' },
+    `The browser cannot read the file (${error.message}). Choose it again.`
+  ),
+]
+
 /**
  * Checks a file, and says what it would do.
  *
  * @param {import('./app.js').App} app
  * @param {File} file
+ * @param {HTMLInputElement} input by which the file was chosen
  * @returns {Promise<Node[]>}
  */
-async function preview(app, file) {
+async function preview(app, file, input) {
   if (file.size > MAX_BYTES) {
     return [
       element(
@@ -93,17 +106,25 @@ async function preview(app, file) {
       'p',
       { role: 'status', id: 'preview' },
       `The file has ${count(wanted.length, 'account')}: ` +
-        `${roles} with roles, ${blocks} blocked. ` +
+        `${roles} with roles, ${blocks} blocked. ${rolesInWords(wanted)}` +
         'Your wallet is asked for a signature as often as that is needed.'
     ),
     button(
       `Restore ${count(wanted.length, 'account')}`,
       'primary',
-      () => new Restoration(app, part, wanted).run(),
+      () => new Restoration(app, part, wanted, input).run(),
       { id: 'start' }
     )
   )
   return [part]
+}
+
+/** @param {import('./backup.js').Wanted[]} wanted */
+function rolesInWords(wanted) {
+  const names = wanted.flatMap(({ roles }) => roles)
+  const all = [...new Set(names)].sort()
+  const counts = all.map(role => `${role} ${names.filter(name => name === role).length}`)
+  return counts.length ? `Accounts by role: ${counts.join(', ')}. ` : ''
 }
 
 /** One restore, which can stop and go on. */
@@ -123,9 +144,11 @@ class Restoration {
    * @param {import('./app.js').App} app
    * @param {HTMLElement} part
    * @param {import('./backup.js').Wanted[]} wanted
+   * @param {HTMLInputElement} input which chooses no other file meanwhile
    */
-  constructor(app, part, wanted) {
+  constructor(app, part, wanted, input) {
     this.app = app
+    this.input = input
     this.part = part
     this.wanted = inOrder(wanted, app.me)
     this.bar = element('progress', { max: wanted.length, value: 0, 'aria-label': 'Accounts done' })
@@ -133,6 +156,7 @@ class Restoration {
 
   async run() {
     this.isStopped = false
+    this.input.disabled = true
     const stop = button(
       'Stop',
       'secondary',
@@ -155,6 +179,7 @@ class Restoration {
       this.conclude(error)
     }
     stop.remove()
+    this.input.disabled = false
     focusOn(this.status)
   }
 
