@@ -265,7 +265,8 @@ func testConsoleBackup(t *testing.T, start func(...string) *consoleTest) {
 	p.shows(t, "#problems", "The file is not an export, and nothing was changed.", "Line 114: it is not JSON.")
 	p.upload(t, text+`{"next":"abc"}`)
 	p.shows(t, "#problems", "The file is not complete")
-	p.upload(t, strings.Replace(text, `"editor"`, `"gone"`, 1))
+	at := strings.Index(text, editor.address) // the admin's line has the role twice, and may come before
+	p.upload(t, text[:at]+strings.Replace(text[at:], `"editor"`, `"gone"`, 1))
 	p.shows(t, "#preview", "113 accounts", "112 with roles, 1 blocked")
 	press(t, p, "#start")
 	p.shows(t, "#progress", "Restored 112, refused 1, left 0 of 113 accounts.")
