@@ -110,7 +110,7 @@ func TestRestore_interrupted(t *testing.T) {
 				var got result
 				w.during(func(rw http.ResponseWriter, r *http.Request, n int64) bool {
 					if n == cut && late {
-						w.handler.ServeHTTP(httptest.NewRecorder(), r)
+						(*w.handler.Load()).ServeHTTP(httptest.NewRecorder(), r)
 					}
 					return n >= cut && drop(rw)
 				}, func() { got = w.run(access, file) })
@@ -151,7 +151,7 @@ func TestRestore_killed(t *testing.T) {
 				return false
 			}
 			if cut%2 == 0 {
-				w.handler.ServeHTTP(httptest.NewRecorder(), r)
+				(*w.handler.Load()).ServeHTTP(httptest.NewRecorder(), r)
 			}
 			_ = command.Process.Kill()
 			return drop(rw)

@@ -60,6 +60,9 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// interceptor sees a request before the API does.
+type interceptor func(w http.ResponseWriter, r *http.Request, n int64) bool
+
 // world is an API on a Redis. The clock stands until a test moves it.
 type world struct {
 	t      *testing.T
@@ -71,9 +74,10 @@ type world struct {
 	store  *session.Store
 	server *httptest.Server
 	// intercept sees a request first, if it is set, with its number since then.
-	// It reports whether it answered.
-	intercept func(w http.ResponseWriter, r *http.Request, n int64) bool
-	handler   http.Handler
+	// It reports whether it answered. A request that nobody waits for may be under
+	// way when a test changes it.
+	intercept atomic.Pointer[interceptor]
+	handler   atomic.Pointer[http.Handler]
 	requests  atomic.Int64
 }
 
@@ -97,8 +101,9 @@ func newWorld(t *testing.T, r redistest.Redis, change ...func(*api.Config)) *wor
 	}
 	w.newKey()
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, q *http.Request) {
-		if n := w.requests.Add(1); w.intercept == nil || !w.intercept(rw, q, n) {
-			w.handler.ServeHTTP(rw, q)
+		n, intercept := w.requests.Add(1), w.intercept.Load()
+		if intercept == nil || !(*intercept)(rw, q, n) {
+			(*w.handler.Load()).ServeHTTP(rw, q)
 		}
 	}))
 	t.Cleanup(w.server.Close)
@@ -125,7 +130,8 @@ func (w *world) build() {
 	}
 	now := func() time.Time { return time.UnixMilli(w.clock.Load()) }
 	w.store = session.NewStore(w.redis.Product(), ring, opts, now)
-	w.handler = w.routes(api.New(w.cfg, w.store, slog.New(slog.DiscardHandler), now))
+	handler := w.routes(api.New(w.cfg, w.store, slog.New(slog.DiscardHandler), now))
+	w.handler.Store(&handler)
 }
 
 func (w *world) routes(a *api.API) http.Handler {
@@ -198,11 +204,13 @@ func (w *world) ask(access, method, path string, body any) map[string]any {
 }
 
 // during runs do while intercept sees the requests.
-func (w *world) during(intercept func(rw http.ResponseWriter, r *http.Request, n int64) bool, do func()) {
+func (w *world) during(intercept interceptor, do func()) {
 	w.requests.Store(0)
-	w.intercept = intercept
+	if intercept != nil {
+		w.intercept.Store(&intercept)
+	}
 	do()
-	w.intercept = nil
+	w.intercept.Store(nil)
 }
 
 // drop cuts the connection of a request: its answer is lost.

@@ -83,7 +83,7 @@ func compareAll(d *document, seen []answers.Answer) (problems, skipped []string)
 
 // packages are those whose tests see answers of the API.
 var packages = []string{
-	"latchkey/client", "latchkey/local", "latchkey/local/test/stack", "latchkey/local/test/upgrade",
-	"latchkey/local/test/wallets", "latchkey/shared/api", "latchkey/shared/boot",
+	"latchkey/client", "latchkey/local", "latchkey/local/restore", "latchkey/local/test/stack",
+	"latchkey/local/test/upgrade", "latchkey/local/test/wallets", "latchkey/shared/api", "latchkey/shared/boot",
 	"latchkey/shared/lambdahttp", "latchkey/shared/openapi",
 }
