@@ -223,7 +223,13 @@ func TestRestore_unusedProgress(t *testing.T) {
 	access, text := w.token(w.admin), read(t, file)
 	w.deleteAll()
 	write(t, file, strings.Replace(text, `"sessions":0`, `"sessions":7`, 1))
-	runWith(t, access, "-url", w.server.URL+"/api", file).fails("Check -url")
+	elsewhere := func(rw http.ResponseWriter, r *http.Request, _ int64) bool {
+		http.NotFound(rw, r)
+		return true
+	}
+	w.during(elsewhere, func() {
+		runWith(t, access, "-url", w.server.URL+"/elsewhere", file).fails("Check -url")
+	})
 	if _, err := os.Stat(file + ".progress"); err != nil {
 		t.Fatal(err)
 	}
