@@ -37,7 +37,7 @@ func testConsoleAccount(t *testing.T, start func(...string) *consoleTest) {
 	p.shows(t, "#sessions", "No session is live.")
 	p.await(t, "document.activeElement === document.querySelector('main h1')")
 	if p.has(t, "#end-all") {
-		t.Error("it offers to end sessions, and there is none")
+		t.Error("it offers to end sessions of an account without a live session")
 	}
 	press(t, p, "#block") // another note
 	p.typeInto(t, "#note", "it was <b>worse</b>")

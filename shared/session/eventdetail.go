@@ -79,8 +79,8 @@ func (s *Store) openDetail(
 	return actor, roles
 }
 
-// splitRoles returns the roles of a text with commas between them. It is not
-// nil, also if there are none.
+// splitRoles returns the roles of a comma-separated text. The result is never
+// nil: an empty text has no roles.
 func splitRoles(text string) []string {
 	if text == "" {
 		return []string{}

@@ -29,7 +29,7 @@ func (q ListQuery) indexed() bool { return q.Live && !q.Blocked && q.Role == "" 
 type ListEntry struct {
 	User User
 	// Sessions is how many sessions are live, and LastSeenAt when one of them
-	// was used last, or the zero time if there is none.
+	// was used last. LastSeenAt is the zero time if no session is live.
 	Sessions   int
 	LastSeenAt time.Time
 	// BlockedAt and Note are as in [Account].
@@ -143,7 +143,7 @@ type listing struct {
 	text    registryText
 	rec     record
 	live    []entry          // its sessions before both of their deadlines
-	payload *redis.StringCmd // of the first of them; nil if there is none
+	payload *redis.StringCmd // of the first of them; nil without a live session
 }
 
 // readListed reads accounts, and returns those that a query selects.

@@ -87,7 +87,7 @@ func (s *Store) named(ctx context.Context, c transaction, rec record) (transacti
 	return c, err
 }
 
-// sealNote seals a note, or returns nothing if there is none.
+// sealNote seals a note. It returns nothing for an empty note.
 func (s *Store) sealNote(c transaction, note string) ([]byte, error) {
 	if note == "" {
 		return []byte{}, nil

@@ -106,7 +106,7 @@ func (w *world) kinds(u token.UserID) (kinds []string) {
 	return kinds
 }
 
-// isDetail tells whether an entry of an activity is what the events of the same change have in common.
+// isDetail reports whether an entry of an activity is the detail of the events behind it: its type and time are 0.
 func isDetail(raw string) bool { return raw[:7] == "\x00\x00\x00\x00\x00\x00\x00" }
 
 // checkComplete asserts that nothing is half done: see problems.
