@@ -18,7 +18,7 @@ type batch struct {
 }
 
 // batchArgs is how many arguments of a batch are not about a member.
-const batchArgs = 4
+const batchArgs = 5
 
 // newBatch returns a batch of some members of a partition.
 func (w *sweeping) newBatch(partition int, some []member) *batch {
@@ -26,7 +26,7 @@ func (w *sweeping) newBatch(partition int, some []member) *batch {
 		Script: sweepScript, Keys: []string{w.countersKey(partition)},
 		Args: []any{
 			millis(w.now), w.opts.ActivityMax, ceilMillis(w.opts.ActivityKeep),
-			ceilMillis(w.opts.PreferencesKeep),
+			ceilMillis(w.opts.PreferencesKeep), w.outgoing(nil),
 		},
 	}}
 	for _, m := range some {
@@ -35,6 +35,7 @@ func (w *sweeping) newBatch(partition int, some []member) *batch {
 		idem := script.NewIdempotencyKey()
 		b.call.Args = append(b.call.Args, string(idem[:])+m.name)
 	}
+	b.call.Keys = append(b.call.Keys, w.outboxKeys(partition)...)
 	return b
 }
 
@@ -111,6 +112,7 @@ func (w *sweeping) took(ctx context.Context, b *batch) {
 	}
 	w.done.Ended += len(emitted) / emittedSize
 	w.done.Damaged += int(r.Int(1))
+	w.hint(ctx, emitted)
 	w.leave(ctx, w.leftBy(emitted, nil))
 	b.more, b.err = r.Int(2), w.audit(ctx, emitted, transaction{})
 }

@@ -29,6 +29,9 @@ import (
 //	prefix:{b3f}:e                   the partition's erased accounts
 //	prefix:{b3f}:r                   the partition's registry
 //	prefix:{b3f}:m                   names and notes of the registry
+//	prefix:{b3f}:q                   the partition's outbox
+//	prefix:{b3f}:v                   its state: the last sequence number
+//	prefix:{b3f}:z                   its events that cannot be published
 //	prefix:{b3f}:l<hash>             a rate limit within the partition
 //	prefix:{Kq}:n<hash of the nonce> a nonce, which begins with the tag
 //	prefix:{Kq}:t<hash of the nonce> the attempts to use it
@@ -36,6 +39,7 @@ import (
 //	prefix:f<0-7>:<hour>             failed logins of an hour
 //	prefix:admins                    the list of admins
 //	prefix:audit                     the audit list: what admins did
+//	prefix:hints                     partitions whose outbox has events
 //	prefix:sum                       the sweeper's summary
 //	prefix:health                    what the health check writes
 //	prefix:{b3f}:start               what a check at the start writes
@@ -127,6 +131,18 @@ func (s *Store) registryTextKey(partition int) string { return s.partitionPrefix
 func (s *Store) registryKeys(partition int) []string {
 	return []string{s.registryKey(partition), s.registryTextKey(partition)}
 }
+
+// outboxKey returns the key of a partition's outbox, outboxStateKey that of its
+// state, and refusedKey that of the events that cannot be published; see
+// outbox.go.
+func (s *Store) outboxKey(partition int) string { return s.partitionPrefix(partition) + "q" }
+
+func (s *Store) outboxStateKey(partition int) string { return s.partitionPrefix(partition) + "v" }
+
+func (s *Store) refusedKey(partition int) string { return s.partitionPrefix(partition) + "z" }
+
+// hintsKey returns the key of the partitions whose outbox has events.
+func (s *Store) hintsKey() string { return s.opts.Prefix + ":hints" }
 
 // accountKeys returns the keys that follow those of subjectKeys in every script
 // that uses lua/lib/account.lua.

@@ -71,6 +71,7 @@ var layouts = []layout{
 		{"former_hashes", "former_access", "former_refresh"},
 		{"binding", "device", "network"},
 		{"last_binding", "last_device", "last_network"},
+		{"origin", "chain_id", "transport"},
 	}},
 	{name: "head", fields: []layoutField{ // of a record
 		{"format", 1, true},
@@ -119,6 +120,22 @@ var layouts = []layout{
 	{name: "name", fields: []layoutField{ // of an account, as an argument
 		{"session", sessionSize, false},
 		{"sealed", 0, false},
+	}},
+	{name: "outgoing", fields: []layoutField{ // what the outbox takes of a change
+		{"types", outgoingTypes, false}, // 1 at the place of each type that is published
+		{"sealed", 0, false},
+	}},
+	{name: "outbox", fields: []layoutField{ // an event in it; what is sealed follows
+		{"format", 1, true},
+		{"sequence", 6, true},
+		{"user", 16, false},
+		{"event", eventHeadSize, false},
+		{"origin", originSize, false}, // of the session: chain and transport
+		{"asked", 1, true},            // 0 if nobody asked for it
+	}, spans: []layoutSpan{{"head", "format", "asked"}}},
+	{name: "fate", fields: []layoutField{ // of an event that a publisher has sent
+		{"fate", 1, false},
+		{"head", outboxSize, false},
 	}},
 	{name: "counters", fields: []layoutField{
 		{"format", 1, true},
@@ -285,7 +302,8 @@ var constants = sync.OnceValue(func() map[string]string {
 		"NO_HASH":     luaString(strings.Repeat("\x00", token.HashSize)),
 		"PROOF_FIELD": luaString(proofField), "PROOF_LOST": luaString(proofLost),
 		"NAME_TEXT": luaString(nameText), "NOTE_TEXT": luaString(noteText),
-		"NO_IDEM": luaString(strings.Repeat("\x00", script.KeySize)),
+		"NO_IDEM":   luaString(strings.Repeat("\x00", script.KeySize)),
+		"NO_ORIGIN": luaString(strings.Repeat("\x00", originSize)),
 	}
 	for name, n := range map[string]int{
 		"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "ENDED": outcomeEnded,
@@ -330,6 +348,7 @@ var constants = sync.OnceValue(func() map[string]string {
 		"PART_HEAD": sizeOf("part"), "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
 		"ENDED_KEPT": endedKept, "ENDED_MAX": endedMax, "EVENTS_READ_AGAIN": eventsReadAgain,
 		"SEGMENT_COMPACT": segmentCompact,
+		"OUTBOX_FORMAT":   outboxFormat, "OUTBOX_MAX": outboxMax, "OUTBOX_REFUSED": outboxRefused,
 
 		"MINUTE": minuteMillis, "HOUR": hourMillis, "DAY": dayMillis,
 		"HOURS_KEPT": hourlyKept + 1, "LOGIN_UNDER_WAY": loginUnderWay,

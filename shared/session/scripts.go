@@ -22,7 +22,8 @@ var libraries = []library{
 	{"call", nil},
 	{"record", []string{"bytes"}},
 	{"subject", nil},
-	{"events", []string{"bytes", "call"}},
+	{"outbox", []string{"bytes", "call"}},
+	{"events", []string{"outbox"}},
 	{"reply_cache", []string{"bytes"}},
 	{"account", []string{"subject", "reply_cache"}},
 	{"noop", []string{"bytes", "call", "account"}},
@@ -78,6 +79,7 @@ var (
 	registerScript       = newScript("register", "registry")
 	auditScript          = newScript("audit", "bytes", "call")
 	eraseNamesScript     = newScript("erase_names", "call", "action")
+	outboxRemoveScript   = newScript("outbox_remove", "bytes", "call")
 )
 
 // newScript makes a script of its file and the libraries that it uses. It

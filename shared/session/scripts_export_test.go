@@ -24,6 +24,7 @@ var scripts = map[string]*script.Script{
 	"issue_ticket": issueTicketScript, "use_ticket": useTicketScript,
 	"step_up": stepUpScript, "sweep": sweepScript, "touch": touchScript, "migrate": migrateScript, "register": registerScript,
 	"audit": auditScript, "erase_names": eraseNamesScript,
+	"outbox_remove": outboxRemoveScript,
 }
 
 // LoadScripts makes Redis know every script, through a client that may do that: a store's may not.

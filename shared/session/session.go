@@ -280,6 +280,9 @@ type Options struct {
 	// of an account from one network. All are in requests a minute. 0 means no
 	// limit.
 	NonceRate, LoginRate, RefreshRate int
+	// Outbox says which events are published; see [Outbox]. Nothing is written
+	// for it if no types are given.
+	Outbox OutboxOptions
 	// FetchKey is called for a key id that the key ring does not have. It may
 	// add the key to the ring. It returns nil if the ring now has the key,
 	// [seal.ErrUnknownKey] if no such key exists, and any other error if it

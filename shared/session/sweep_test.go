@@ -24,14 +24,15 @@ import (
 
 // journal is what a store tells of: the events, in order.
 type journal struct {
-	mu  sync.Mutex
-	all []session.Event
+	mu   sync.Mutex
+	all  []session.Event
+	told []session.Event // all, also those that a test has set aside
 }
 
 func (j *journal) audit(_ context.Context, e session.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.all = append(j.all, e)
+	j.all, j.told = append(j.all, e), append(j.told, e)
 }
 
 // endings are the sessions that ended, each with how often and why it was told.
@@ -48,9 +49,12 @@ func (j *journal) endings() map[token.ID][]session.Reason {
 // watched is a world whose events are written down, with an activity list and without rate limits.
 func watched(t testing.TB, r redistest.Redis, change ...func(*session.Options)) (*world, *journal) {
 	j := new(journal)
-	return newWorld(t, r, append([]func(*session.Options){func(o *session.Options) {
+	w := newWorld(t, r, append([]func(*session.Options){func(o *session.Options) {
 		o.Audit, o.ActivityMax, o.ActivityKeep = j.audit, 50, 90*session.Day
-	}}, change...)...), j
+		o.Outbox.Types = allEventTypes()
+	}}, change...)...)
+	t.Cleanup(func() { w.wantsPublished(j.told) })
+	return w, j
 }
 
 // create is a login without a nonce that was issued.

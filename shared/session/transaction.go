@@ -56,14 +56,20 @@ func (s *Store) commit(
 	if err != nil {
 		return nil, err
 	}
-	args := append(make([]any, 0, len(c.args)+9), // with the one that running it adds
-		millis(c.now), c.idem[:], c.user[:], sealedActor,
-		s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep))
-	args = append(append(args, c.args...), detail, ceilMillis(s.opts.PreferencesKeep))
-	r, emitted, err := s.runEmitting(ctx, lua, append(s.subjectKeys(c.user), c.keys...), args...)
+	about, err := s.sealOutgoing(c)
 	if err != nil {
 		return nil, err
 	}
+	args := append(make([]any, 0, len(c.args)+10), // with the one that running it adds
+		millis(c.now), c.idem[:], c.user[:], sealedActor,
+		s.opts.ActivityMax, ceilMillis(s.opts.ActivityKeep))
+	args = append(append(args, c.args...), about, detail, ceilMillis(s.opts.PreferencesKeep))
+	keys := append(append(s.subjectKeys(c.user), c.keys...), s.outboxKeys(partitionOf(c.user))...)
+	r, emitted, err := s.runEmitting(ctx, lua, keys, args...)
+	if err != nil {
+		return nil, err
+	}
+	s.hint(ctx, emitted)
 	err = s.audit(ctx, emitted, c)
 	s.unlinkLeft(ctx, s.leftBy(emitted, c.keys))
 	return r, err

@@ -100,7 +100,7 @@ if created == 0 then created = change.now end
 rec.head = with(rec.head,
   F.head.created, created,
   F.head.last_login, math.max(change.now, number(rec.head, F.head.last_login)))
-emit(change, EVENT_LOGIN, session, 0)
+emit(change, EVENT_LOGIN, session, 0, nil, nil, entry)
 redis.call('SET', payload, sealed, 'PX', keep)
 -- The preferences outlive this login, whether or not the record knew of them:
 -- they may have expired, or outlived the record.

@@ -30,7 +30,7 @@ local before = loadReply(account.cache)
 if before then return before end
 local raw = redis.call('GET', change.record)
 if not raw then
-  redis.call('UNLINK', change.activity, unpack(KEYS, 11, #KEYS))
+  redis.call('UNLINK', change.activity, unpack(KEYS, 11, change.keys))
   unregister(open(BLANK_RECORD))
   return saveReply(account.cache, {DONE})
 end
@@ -45,7 +45,7 @@ for _, entries in ipairs({rec.live, rec.ended}) do
 end
 if rolesChanged(rec.roles, expected) then return {STALE} end
 
-redis.call('UNLINK', change.activity, unpack(KEYS, 11, #KEYS))
+redis.call('UNLINK', change.activity, unpack(KEYS, 11, change.keys))
 local flags = number(raw, F.head.flags)
 if number(raw, F.head.created) == 0 and #rec.live == 0 and rec.roles == ''
   and flags < PREFERENCES_FLAG then -- nothing to erase

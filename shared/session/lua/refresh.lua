@@ -108,7 +108,7 @@ entry = with(checked,
   F.former_access_end, F.access_end,
   F.rotated, now,
   F.idem, change.idem)
-emit(change, EVENT_REFRESH, session, 0)
+emit(change, EVENT_REFRESH, session, 0, nil, nil, entry)
 writeEvents(change)
 redis.call('SETRANGE', change.record, at, entry)
 return currentIs(entry)

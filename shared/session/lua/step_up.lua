@@ -65,7 +65,7 @@ entry = with(entry,
   F.class, class)
 rec.added = entry
 replace(rec, entry)
-emit(change, EVENT_STEP_UP, session, 0)
+emit(change, EVENT_STEP_UP, session, 0, nil, nil, entry)
 redis.call('SET', payload, sealed, 'XX', 'KEEPTTL')
 save(change, rec)
 if proof ~= '' then

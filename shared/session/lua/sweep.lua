@@ -5,12 +5,14 @@
 --
 -- KEYS[1]   the partition's counters
 -- KEYS[2..] of each subject in turn: its segment of the partition's index, the
---           record, the activity
+--           record, the activity; then the outbox and its state, if ARGV[5] is
+--           not empty
 -- ARGV[1]   now, ms
 -- ARGV[2]   how many events an activity holds; 0 for none
 -- ARGV[3]   how long an activity is kept, ms
 -- ARGV[4]   how long preferences are kept after a login, ms
--- ARGV[5..] of each subject in turn: idempotency key, 6 bytes, and user id
+-- ARGV[5]   what the outbox takes, see lib/subject.lua
+-- ARGV[6..] of each subject in turn: idempotency key, 6 bytes, and user id
 --
 -- Returns  {DONE, damaged, due, counters}
 --            damaged   how many records have no known layout; they are left
@@ -18,7 +20,8 @@
 --            due       how many subjects have more sessions to end
 --            counters  the counters, if a session ended; else empty
 local counters, now, cap, keep = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local preferences_keep = tonumber(ARGV[4])
+local preferences_keep, outgoing = tonumber(ARGV[4]), ARGV[5]
+local outbox = outgoing ~= '' and KEYS[#KEYS - 1] or nil
 
 -- emitEnded emits again what this change did to a record before its reply was
 -- lost, and reports whether the record shows that it did anything.
@@ -42,13 +45,14 @@ end
 
 redis.call('PERSIST', counters) -- needs no memory, so that the other writes may; see save
 local changes, swept, damaged, due = {}, {}, 0, 0
-for i = 1, (#KEYS - 1) / 3 do
-  local subject = ARGV[4 + i]
+for i = 1, #ARGV - 6 do -- the last argument is not about a subject
+  local subject = ARGV[5 + i]
   local change = {
     counters = counters,
     segment = KEYS[3 * i - 1], record = KEYS[3 * i], activity = KEYS[3 * i + 1],
     now = now, idem = get(subject, F.swept.idem), user = tail(subject, F.swept.user),
     actor = '', cap = cap, keep = keep, preferences_keep = preferences_keep, events = {},
+    outgoing = outgoing, outbox = outbox, outbox_state = outbox and KEYS[#KEYS], about = {},
   }
   changes[i] = change
   local raw = redis.pcall('GET', change.record)

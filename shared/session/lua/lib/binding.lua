@@ -29,7 +29,7 @@ local function checkBinding(change, entry, policies, devices, network, settled)
       flags = flags + STEP_UP_REQUIRED
     end
     if not worst or policy > worst then worst = policy end
-    if policy ~= REVOKE then emit(change, event, get(entry, F.session), policy) end
+    if policy ~= REVOKE then emit(change, event, get(entry, F.session), policy, nil, nil, entry) end
     return presented
   end
   local last_device = check(number(policies, F.policies.device), EVENT_DEVICE,

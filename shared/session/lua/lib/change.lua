@@ -44,7 +44,7 @@ end
 -- session that has passed a deadline ended at that time, for that reason, and
 -- nobody asked for it. It returns the reason and the time that apply.
 local function endEntry(change, rec, i, reason)
-  local entry, at, actor = table.remove(rec.live, i), change.now, change.actor
+  local entry, at, actor = table.remove(rec.live, i), change.now, nil
   local session = get(entry, F.session)
   local passed, deadline = expiry(entry, 0, change.now)
   if passed then reason, at, actor = passed, deadline, '' end
@@ -58,7 +58,7 @@ local function endEntry(change, rec, i, reason)
     F.ended.keep_until, keep_until,
     F.ended.idem, change.idem)
   rec.gone[#rec.gone + 1] = entry
-  emit(change, EVENT_ENDED, session, reason, at, actor)
+  emit(change, EVENT_ENDED, session, reason, at, actor, entry)
   return reason, at
 end
 

@@ -2,8 +2,9 @@
 
 -- emit adds an event. what is the reason of an end, the policy that a change of
 -- device or network met, or 0. at is its time if that is not now. actor is
--- empty for an end that nobody asked for.
-local function emit(change, kind, session, what, at, actor)
+-- empty for an end that nobody asked for. entry is that of the session, if there
+-- is one.
+local function emit(change, kind, session, what, at, actor, entry)
   local head = pack(
     F.event.type, kind,
     F.event.time, at or change.now,
@@ -13,6 +14,12 @@ local function emit(change, kind, session, what, at, actor)
     F.event.what, what)
   change.events[#change.events + 1] = head .. (actor or change.actor)
   emitted[#emitted + 1] = change.user .. head
+  if change.outbox then
+    change.about[#change.events] = {
+      origin = entry and get(entry, F.origin) or NO_ORIGIN,
+      asked = actor and 0 or 1,
+    }
+  end
 end
 
 -- detailOf returns the entry that the activity has of a change's detail. It has
@@ -28,11 +35,13 @@ local function detailOf(change)
     F.event.what, 0) .. change.detail
 end
 
--- writeEvents writes the events into the activity, newest first. There is no
+-- writeEvents writes the events into the outbox, if they are to be published,
+-- and into the activity, newest first. There is no
 -- event without its change, and no change without its event. A detail is in
 -- front of its events, so that it is not dropped before them, and is written
 -- last, so that it pushes none of them out.
 local function writeEvents(change)
+  writeOutbox(change)
   if change.cap == 0 or #change.events == 0 then return end
   for _, event in ipairs(change.events) do callOrReset('LPUSH', change.activity, event) end
   redis.call('LTRIM', change.activity, 0, change.cap - 1)

@@ -12,15 +12,22 @@
 -- ARGV[4]  the actor, sealed, or empty
 -- ARGV[5]  how many events the activity holds; 0 for none
 -- ARGV[6]  how long the activity is kept, ms
--- The last arguments but one, behind the script's own, are the sealed detail of
--- the change's events, or empty, and how long preferences are kept after a
--- login, ms.
+-- The last arguments but one, behind the script's own, are what the outbox takes
+-- of the change, or empty; the sealed detail of the change's events, or empty;
+-- and how long preferences are kept after a login, ms. If the outbox takes
+-- something, it and its state are the last keys.
 --
--- change.events are the events to write into the activity.
+-- change.events are the events to write into the activity, and change.about is
+-- what else the outbox takes of each. change.keys is how many keys there are
+-- without those of the outbox.
 local change = {
   record = KEYS[1], counters = KEYS[2], base = KEYS[3], own = KEYS[4], activity = KEYS[5],
   now = tonumber(ARGV[1]), idem = ARGV[2], user = ARGV[3], actor = ARGV[4],
   cap = tonumber(ARGV[5]), keep = ARGV[6], detail = ARGV[#ARGV - 2],
   preferences_keep = tonumber(ARGV[#ARGV - 1]),
-  events = {},
+  outgoing = ARGV[#ARGV - 3],
+  events = {}, about = {}, keys = #KEYS,
 }
+if change.outgoing ~= '' then
+  change.outbox, change.outbox_state, change.keys = KEYS[#KEYS - 1], KEYS[#KEYS], #KEYS - 2
+end
