@@ -219,6 +219,9 @@ func (s *Store) Outgoing(
 	return all, nil
 }
 
+// Key identifies an event among those of its partition.
+func (o Outgoing) Key() string { return o.head }
+
 // Readable reports whether an event could be decoded. One that could not is
 // passed to [Store.Published] as refused.
 func (o Outgoing) Readable() bool { return o.Type != 0 }

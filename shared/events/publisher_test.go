@@ -1,0 +1,342 @@
+package events_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/redis/go-redis/v9"
+
+	"latchkey/local/test/redistest"
+	"latchkey/shared/events"
+	"latchkey/shared/seal"
+	"latchkey/shared/session"
+	"latchkey/shared/token"
+)
+
+var ctx = context.Background()
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// world is a store that publishes all its events, and what it told of them.
+type world struct {
+	*session.Store
+	t      *testing.T
+	mu     sync.Mutex
+	told   map[string][]string // ids in order, by user id
+	logins int
+}
+
+func newWorld(t *testing.T, r redistest.Redis) *world {
+	t.Helper()
+	secret := []byte("0123456789abcdef0123456789abcdef")
+	ring, err := seal.NewRing(r.Prefix, secret, seal.EnvironmentKey(secret, secret))
+	must(t, err)
+	w := &world{t: t, told: map[string][]string{}}
+	opts := session.Options{
+		Prefix: r.Prefix, Idle: time.Hour, Absolute: 12 * time.Hour, Access: 15 * time.Minute, Grace: time.Minute,
+		Touch: time.Minute, SessionLimit: 2, StepUp: 5 * time.Minute, PreferencesKeep: 24 * time.Hour, StateQuota: 1 << 10,
+	}
+	for _, of := range events.Types() {
+		opts.Outbox.Types = append(opts.Outbox.Types, of)
+	}
+	opts.Audit = func(_ context.Context, e session.Event) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.told[e.User.String()] = append(w.told[e.User.String()], e.ID)
+	}
+	patient := func(o *redis.UniversalOptions) {
+		o.PoolTimeout, o.ReadTimeout, o.DialTimeout = time.Minute, time.Minute, time.Minute
+	}
+	w.Store = session.NewStore(r.NewProduct(t, patient), ring, opts, time.Now)
+	return w
+}
+
+// signIn signs an account in, which ends its oldest session if it has two.
+func (w *world) signIn(n int) {
+	w.t.Helper()
+	w.logins++
+	_, err := w.Create(ctx, session.Login{
+		Nonce: fmt.Sprint(w.logins), Account: token.KeyAccount(common.Address{byte(n)}), ChainID: 1,
+		Client: session.Client{Transport: session.Bearer},
+	})
+	must(w.t, err)
+}
+
+// sink is where messages arrive. answer says what becomes of each; nil accepts.
+type sink struct {
+	mu     sync.Mutex
+	got    []events.Delivery
+	batch  int
+	answer func(d events.Delivery, before int) events.Result
+	tries  map[string]int
+	after  func() // each Send
+}
+
+func (s *sink) Batch() int { return max(1, s.batch) }
+
+func (s *sink) Send(_ context.Context, all []events.Delivery) (results []events.Result, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.after != nil {
+		defer s.after()
+	}
+	for _, d := range all {
+		result := events.Accepted
+		if s.answer != nil {
+			result = s.answer(d, s.tries[d.Message.ID])
+		}
+		if s.tries == nil {
+			s.tries = map[string]int{}
+		}
+		s.tries[d.Message.ID]++
+		if results = append(results, result); result == events.Accepted {
+			s.got = append(s.got, d)
+		} else {
+			err = errors.New("not accepted")
+		}
+	}
+	return results, err
+}
+
+// first returns the ids of first deliveries in order, by user id.
+func (s *sink) first() map[string][]string {
+	all := map[string][]string{}
+	for _, d := range s.got {
+		if id := d.Message.ID; !slices.Contains(all[d.Message.UserID], id) {
+			all[d.Message.UserID] = append(all[d.Message.UserID], id)
+		}
+	}
+	return all
+}
+
+// wantsAll checks that every event arrived, and the first deliveries in order.
+func (w *world) wantsAll(s *sink) {
+	w.t.Helper()
+	got := s.first()
+	for user, ids := range w.told {
+		if !slices.Equal(got[user], ids) {
+			w.t.Errorf("%s: told %q, got %q", user, ids, got[user])
+		}
+	}
+	last := map[string]uint64{}
+	for _, d := range s.got {
+		if s.tries[d.Message.ID] == 1 && d.Message.Sequence <= last[d.Message.UserID] {
+			w.t.Errorf("the sequence %d came after %d", d.Message.Sequence, last[d.Message.UserID])
+		}
+		last[d.Message.UserID] = max(last[d.Message.UserID], d.Message.Sequence)
+	}
+}
+
+// publish runs a publisher until the outboxes are empty or time is up.
+func publish(t *testing.T, box events.Outbox, s events.Sink) events.Progress {
+	t.Helper()
+	p := events.NewPublisher(box, s, true, time.Now, func(string, error) {})
+	for range 50 {
+		left, err := p.Once(ctx)
+		if err == nil && len(left) == 0 {
+			break
+		}
+	}
+	return p.Done()
+}
+
+// story makes changes of three accounts.
+func (w *world) story() {
+	w.t.Helper()
+	for range 4 {
+		for n := range 3 {
+			w.signIn(n)
+		}
+	}
+}
+
+func TestPublisher(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w, s := newWorld(t, r), &sink{batch: 10}
+		w.story()
+		done := publish(t, w, s)
+		w.wantsAll(s)
+		if len(s.got) != done.Published || done.Retried+done.Refused+done.Dropped != 0 || len(s.got) == 0 {
+			t.Errorf("got %d, done %+v", len(s.got), done)
+		}
+		if again := publish(t, w, s); again.Published != 0 {
+			t.Errorf("published again: %+v", again)
+		}
+	})
+}
+
+// A sink that fails now and then, for some accounts or for all, delays messages and loses none.
+func TestPublisher_sinkFails(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		w.story()
+		n := 0
+		s := &sink{batch: 3, answer: func(_ events.Delivery, before int) events.Result {
+			if n++; n%3 == 0 && before < 4 {
+				return events.Failed
+			}
+			return events.Accepted
+		}}
+		done := publish(t, w, s)
+		w.wantsAll(s)
+		if done.Retried == 0 || done.Refused != 0 {
+			t.Errorf("done %+v", done)
+		}
+	})
+}
+
+// A message that is refused for what it is, is given up after five tries. What comes after it arrives, in order.
+func TestPublisher_refused(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		w.story()
+		var bad string
+		s := &sink{answer: func(d events.Delivery, _ int) events.Result {
+			if bad == "" {
+				bad = d.Message.ID
+			}
+			if d.Message.ID == bad {
+				return events.Refused
+			}
+			return events.Accepted
+		}}
+		done := publish(t, w, s)
+		if done.Refused != 1 || s.tries[bad] != events.Refusals {
+			t.Errorf("done %+v, tried %d times", done, s.tries[bad])
+		}
+		for user, ids := range w.told {
+			w.told[user] = slices.DeleteFunc(ids, func(id string) bool { return id == bad })
+		}
+		w.wantsAll(s)
+	})
+}
+
+// failing is an outbox that fails at one of its calls: before it does anything, or after.
+type failing struct {
+	events.Outbox
+	left  int
+	after bool
+}
+
+var errDied = errors.New("died")
+
+// dies reports whether the call fails now.
+func (f *failing) dies() bool {
+	f.left--
+	return f.left == -1
+}
+
+func (f *failing) Outgoing(ctx context.Context, of []int, limit int) (map[int][]session.Outgoing, error) {
+	if f.dies() {
+		return nil, errDied
+	}
+	return f.Outbox.Outgoing(ctx, of, limit)
+}
+
+func (f *failing) Published(ctx context.Context, n int, accepted, refused []session.Outgoing) (int, int, error) {
+	dies := f.dies()
+	if dies && !f.after {
+		return 0, 0, errDied
+	}
+	removed, dropped, err := f.Outbox.Published(ctx, n, accepted, refused)
+	if dies {
+		return 0, 0, errDied
+	}
+	return removed, dropped, err
+}
+
+// A publisher may die between any two of its steps: the next one goes on.
+func TestPublisher_dies(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w, s := newWorld(t, r), &sink{batch: 2}
+		for at, died := 0, true; died; at++ {
+			died = false
+			for _, after := range []bool{false, true} {
+				w.story()
+				p := events.NewPublisher(&failing{w, at, after}, s, true, time.Now, func(string, error) {})
+				for range 20 {
+					left, err := p.Once(ctx)
+					if errors.Is(err, errDied) {
+						died = true
+					}
+					if err != nil || len(left) == 0 {
+						break
+					}
+				}
+			}
+			if at > 100 {
+				t.Fatal("it always dies")
+			}
+		}
+		publish(t, w, s)
+		w.wantsAll(s)
+	})
+}
+
+// Two publishers at once, beside those who make changes, lose nothing, and no first delivery is out of order.
+func TestPublisher_two(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w, s := newWorld(t, r), &sink{batch: 3}
+		var all sync.WaitGroup
+		stop := make(chan bool)
+		for range 2 {
+			all.Go(func() {
+				p := events.NewPublisher(w, s, true, time.Now, func(string, error) {})
+				for {
+					if _, err := p.Once(ctx); err != nil {
+						t.Error(err)
+					}
+					select {
+					case <-stop:
+						return
+					default:
+					}
+				}
+			})
+		}
+		for range 5 {
+			w.story()
+		}
+		close(stop)
+		all.Wait()
+		publish(t, w, s)
+		w.wantsAll(s)
+	})
+}
+
+// Run finds what hints name, and what no hint names.
+func TestPublisher_run(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		w.story()
+		_, err := w.Hints(ctx) // those are lost
+		must(t, err)
+		running, stop := context.WithCancel(ctx)
+		n := 0
+		s := &sink{batch: 100}
+		s.after = func() {
+			if n++; n == 1 {
+				go w.story()
+			}
+			if len(s.got) >= 42 {
+				stop()
+			}
+		}
+		p := events.NewPublisher(w, s, true, time.Now, func(string, error) {})
+		if _, err := p.Run(running); err != nil {
+			t.Error(err)
+		}
+		w.wantsAll(s)
+	})
+}
