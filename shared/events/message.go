@@ -28,7 +28,7 @@ type Message struct {
 	Time string `json:"time"` // RFC 3339, with milliseconds, in UTC
 	// UserID and Account are of the account that was changed.
 	UserID  string `json:"userId"`
-	Account string `json:"account,omitempty"` // CAIP-10
+	Account string `json:"account,omitempty"` // an address, or the CAIP-10 account of a contract
 	// SessionID is absent if the event is about the account.
 	SessionID string `json:"sessionId,omitempty"`
 	Reason    string `json:"reason,omitempty"` // of an end
