@@ -62,6 +62,8 @@ type Config struct {
 	API api.Config
 	// Contracts says how chains are asked about contract wallets.
 	Contracts Contracts
+	// Events says whether and where events are published.
+	Events Events
 	// AuthorizerRules are the permissions that the authorizer requires for
 	// routes, besides a live session. None requires a session alone.
 	AuthorizerRules []authorizer.Rule
@@ -159,6 +161,9 @@ func LocalByDefault(getenv func(string) string) func(string) string {
 // complete derives what the variables leave open.
 func (c *Config) complete() {
 	c.API.Local = c.Local
+	if c.Events.Sink != "" {
+		c.Session.Outbox.Types = c.Events.Types
+	}
 	c.API.SessionLimit = c.Session.SessionLimit
 	if len(c.API.AllowedOrigins) == 0 {
 		c.API.AllowedOrigins = originsOf(c.API.Domains, c.Local)
@@ -210,6 +215,7 @@ func (c *Config) contradictions() []error {
 		"STEP_UP_MINUTES: is longer than SESSION_MAX_HOURS; lower it or raise SESSION_MAX_HOURS")
 	c.Redis.contradictions(c.Local, check)
 	c.Contracts.contradictions(check)
+	c.Events.contradictions(check)
 	check(len(c.OriginVerify) > 0 && c.OriginVerifyARN != "",
 		"ORIGIN_VERIFY_SECRET_ARN: is set together with ORIGIN_VERIFY_SECRET; set only one of them")
 	check(c.API.CDN.AddressHeader != "" && len(c.OriginVerify) == 0 && c.OriginVerifyARN == "",

@@ -63,9 +63,15 @@ func parseWebhookSecret(secret string) ([]byte, error) {
 	text, ok := strings.CutPrefix(secret, "whsec_")
 	key, err := base64.StdEncoding.DecodeString(text)
 	if !ok || err != nil || len(key) < 24 || len(key) > 64 {
-		return nil, errors.New("the webhook's secret must be whsec_ and 24 to 64 bytes in base64")
+		return nil, errors.New("is not whsec_ and 24 to 64 bytes in base64")
 	}
 	return key, nil
+}
+
+// CheckWebhookSecret returns an error if [NewWebhook] would not accept a secret.
+func CheckWebhookSecret(secret string) error {
+	_, err := parseWebhookSecret(secret)
+	return err
 }
 
 // Batch implements [Sink].
