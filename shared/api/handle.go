@@ -71,7 +71,9 @@ func handleBody[In, Out any](
 	a *API, rt route, serve func(*exchange, In) (Out, error),
 ) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := a.newExchange(r.Context(), r, requestInfoOf(r.Context()), rt.failed)
+		ctx, sent := a.store.WithHints(r.Context())
+		defer sent()
+		x := a.newExchange(ctx, r, requestInfoOf(ctx), rt.failed)
 		x.w, x.action = w, rt.action
 		defer x.complete()
 		var in In

@@ -32,6 +32,16 @@ const (
 	// error.
 	Denials      Metric = "Denied"
 	Unauthorized Metric = "Unauthorized"
+	// EventsPublished counts events that were accepted where they are published,
+	// EventsRetried those that failed and are sent again, EventsRefused those
+	// that were given up, and EventsDropped those that were lost because an
+	// outbox was full. EventsAge is the age of the oldest event that was still
+	// to be published, in seconds.
+	EventsPublished Metric = "EventsPublished"
+	EventsRetried   Metric = "EventsRetried"
+	EventsRefused   Metric = "EventsRefused"
+	EventsDropped   Metric = "EventsDropped"
+	EventsAge       Metric = "EventsAge"
 )
 
 // Count adds one to a metric.

@@ -23,6 +23,7 @@ type Service struct {
 	// API has the handlers.
 	API *api.API
 
+	store *session.Store
 	redis redis.UniversalClient
 	fetched
 }
@@ -62,7 +63,9 @@ func NewService(
 	}
 	settings.CDN.Verify, settings.Contracts = f.verifier(cfg), f.contracts
 	store := session.NewStore(client, ring, rules, env.Now)
-	return &Service{API: api.New(settings, store, env.Log, env.Now), redis: client, fetched: f}, nil
+	return &Service{
+		API: api.New(settings, store, env.Log, env.Now), store: store, redis: client, fetched: f,
+	}, nil
 }
 
 // connect fetches the secrets and connects to Redis, all at the same time.

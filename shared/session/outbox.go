@@ -258,9 +258,12 @@ type hintsKey struct{}
 
 // WithHints returns a context for a request. Hints about its changes are sent
 // while the request goes on. The function that is returned waits for them, 50 ms
-// at most each: call it before the request is answered, since nothing runs
-// after that. Without such a context, each change waits.
-func WithHints(ctx context.Context) (context.Context, func()) {
+// at most each: call it when all else is done, since nothing runs after a request
+// is answered. Without such a context, each change waits.
+func (s *Store) WithHints(ctx context.Context) (context.Context, func()) {
+	if !s.publishes() {
+		return ctx, func() {}
+	}
 	var sent sync.WaitGroup
 	return context.WithValue(ctx, hintsKey{}, &sent), sent.Wait
 }

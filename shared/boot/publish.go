@@ -1,0 +1,100 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"latchkey/shared/api"
+	"latchkey/shared/awsenv"
+	"latchkey/shared/config"
+	"latchkey/shared/events"
+	"latchkey/shared/lambdahttp"
+	"latchkey/shared/secrets"
+)
+
+// NewBus returns the bus of EventBridge with that ARN. It is eventbridge.New.
+// This package does not import eventbridge: every function would link AWS's
+// client of it.
+type NewBus func(env awsenv.Environment, arn string) events.Sink
+
+// RunPublisher is the main of the function that publishes events, which a
+// schedule calls each minute. It differs from [Run] in that it serves no route.
+func RunPublisher(newBus NewBus) {
+	serve(func(env awsenv.Environment, out io.Writer) (lambda.Handler, func() error, error) {
+		cfg, service, err := start(env, out, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		sink, err := newSink(context.Background(), cfg, env, newBus)
+		if err != nil {
+			return nil, nil, errors.Join(err, service.Close())
+		}
+		publish := lambdahttp.Scheduled(func(ctx context.Context) error {
+			return service.Publish(ctx, sink, cfg, env)
+		})
+		return service.WithKeyRefresh(publish), service.Close, nil
+	})
+}
+
+// newSink returns where a configuration says that events go.
+func newSink(
+	ctx context.Context, cfg config.Config, env awsenv.Environment, newBus NewBus,
+) (events.Sink, error) {
+	switch e := cfg.Events; e.Sink {
+	case config.ToEventBridge:
+		return newBus(env, e.Bus), nil
+	case config.ToWebhook:
+		secret := string(e.WebhookSecret)
+		if e.WebhookSecretARN != "" {
+			var err error
+			if secret, err = secrets.FetchWebhookSecret(ctx, e.WebhookSecretARN, env); err != nil {
+				return nil, err
+			}
+		}
+		return events.NewWebhook(string(e.WebhookURL), secret, env.Now)
+	case config.ToLog:
+		return events.NewLog(env.Log), nil
+	}
+	return nil, errors.New("EVENTS: is needed in the function that publishes events; set eventbridge or webhook")
+}
+
+// publishSpare is how long before its deadline a publisher stops: what it has
+// sent until then must also be removed.
+const publishSpare = 3 * time.Second
+
+// Publish publishes events until shortly before ctx ends. It logs what it did,
+// and returns the error of Redis if it could not read the outboxes in the end.
+func (s *Service) Publish(
+	ctx context.Context, sink events.Sink, cfg config.Config, env awsenv.Environment,
+) error {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-publishSpare))
+		defer cancel()
+	}
+	warn := func(what string, err error) { env.Log.Warn(what, "error", err.Error()) }
+	done, err := events.NewPublisher(s.store, sink, cfg.Events.Details, env.Now, warn).Run(ctx)
+	env.Log.LogAttrs(ctx, slog.LevelInfo, "publisher",
+		slog.Int("published", done.Published), slog.Int("retried", done.Retried),
+		slog.Int("refused", done.Refused), slog.Int("dropped", done.Dropped),
+		slog.Float64("oldestSeconds", done.Oldest.Seconds()))
+	if cfg.API.Metric != nil {
+		for metric, value := range map[api.Metric]float64{
+			api.EventsPublished: float64(done.Published), api.EventsRetried: float64(done.Retried),
+			api.EventsRefused: float64(done.Refused), api.EventsDropped: float64(done.Dropped),
+			api.EventsAge: done.Oldest.Seconds(),
+		} {
+			cfg.API.Metric(metric, value)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("publishing events: %w", err)
+	}
+	return nil
+}
