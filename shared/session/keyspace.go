@@ -30,7 +30,7 @@ import (
 //	prefix:{b3f}:r                   the partition's registry
 //	prefix:{b3f}:m                   names and notes of the registry
 //	prefix:{b3f}:q                   the partition's outbox
-//	prefix:{b3f}:v                   its state: the last sequence number
+//	prefix:{b3f}:v                   its state
 //	prefix:{b3f}:z                   its events that cannot be published
 //	prefix:{b3f}:l<hash>             a rate limit within the partition
 //	prefix:{Kq}:n<hash of the nonce> a nonce, which begins with the tag

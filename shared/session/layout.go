@@ -133,6 +133,10 @@ var layouts = []layout{
 		{"origin", originSize, false}, // of the session: chain and transport
 		{"asked", 1, true},            // 0 if nobody asked for it
 	}, spans: []layoutSpan{{"head", "format", "asked"}}},
+	{name: "queued", fields: []layoutField{ // the state of an outbox
+		{"sequence", 6, true},
+		{"dropped", 4, true},
+	}},
 	{name: "fate", fields: []layoutField{ // of an event that a publisher has sent
 		{"fate", 1, false},
 		{"head", outboxSize, false},
@@ -348,7 +352,8 @@ var constants = sync.OnceValue(func() map[string]string {
 		"PART_HEAD": sizeOf("part"), "COUNT_MAX": 1<<24 - 1, "CHAINS_MAX": maxChains,
 		"ENDED_KEPT": endedKept, "ENDED_MAX": endedMax, "EVENTS_READ_AGAIN": eventsReadAgain,
 		"SEGMENT_COMPACT": segmentCompact,
-		"OUTBOX_FORMAT":   outboxFormat, "OUTBOX_MAX": outboxMax, "OUTBOX_REFUSED": outboxRefused,
+		"OUTBOX_FORMAT":   outboxFormat, "OUTBOX_MAX": OutboxMax, "OUTBOX_REFUSED": outboxRefused,
+		"OUTBOX_STATE_SIZE": sizeOf("queued"), "OUTBOX_KEEP": int(ceilMillis(outboxKeep)), "PUBLISHED": outgoingPublished,
 
 		"MINUTE": minuteMillis, "HOUR": hourMillis, "DAY": dayMillis,
 		"HOURS_KEPT": hourlyKept + 1, "LOGIN_UNDER_WAY": loginUnderWay,

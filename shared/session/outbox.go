@@ -48,8 +48,11 @@ type Outgoing struct {
 
 const (
 	outboxFormat = 1
-	// outboxMax is how many events an outbox holds. Beyond that the oldest go.
-	outboxMax = 1000
+	// outboxKeep is how long an outbox is kept after a publisher has last removed
+	// something from it, or after its first event. If events are switched off
+	// nothing stays for good, and neither does the name of an account that was
+	// erased.
+	outboxKeep = 30 * 24 * time.Hour
 	// outboxRefused is how many events that cannot be published a partition
 	// keeps.
 	outboxRefused = 100
@@ -57,7 +60,9 @@ const (
 	originSize = 8 + 1
 	// outgoingTypes is how many types of events there can be.
 	outgoingTypes = 16
-	outboxSize    = 1 + 6 + 16 + eventHeadSize + originSize + 1
+	// outgoingPublished is at the place of each type that is published.
+	outgoingPublished = '1'
+	outboxSize        = 1 + 6 + 16 + eventHeadSize + originSize + 1
 )
 
 func (s *Store) publishes() bool { return len(s.opts.Outbox.Types) > 0 }
@@ -79,7 +84,7 @@ func (s *Store) outgoing(sealed []byte) []byte {
 	}
 	b := bytes.Repeat([]byte{'0'}, outgoingTypes)
 	for _, t := range s.opts.Outbox.Types {
-		b[t-1] = '1'
+		b[t-1] = outgoingPublished
 	}
 	return append(b, sealed...)
 }
@@ -185,6 +190,9 @@ func (s *Store) openOutgoing(
 // OutboxPartitions is the number of outboxes.
 const OutboxPartitions = partitions
 
+// OutboxMax is how many events an outbox holds. Beyond that the oldest go.
+const OutboxMax = 1000
+
 // outboxTogether is how many outboxes one pipeline reads.
 const outboxTogether = 256
 
@@ -219,6 +227,10 @@ func (s *Store) Outgoing(
 	return all, nil
 }
 
+// Queued returns when the event was written into its outbox, about: of an end by
+// a timeout that is later than its time.
+func (o Outgoing) Queued() time.Time { return time.UnixMilli(int64(o.Sequence)) }
+
 // Key identifies an event among those of its partition.
 func (o Outgoing) Key() string { return o.head }
 
@@ -229,8 +241,8 @@ func (o Outgoing) Readable() bool { return o.Type != 0 }
 // Published removes the oldest events of a partition's outbox: those that
 // were accepted, and those that were refused for good, which are kept apart. It
 // removes nothing that comes after an event that is neither. It returns how many
-// it removed, and how many events were dropped since the last call because the
-// outbox was full.
+// it removed, and how many events were dropped since something was last removed
+// because the outbox was full.
 func (s *Store) Published(
 	ctx context.Context, partition int, accepted, refused []Outgoing,
 ) (removed, dropped int, err error) {

@@ -52,7 +52,7 @@ for i = 1, #ARGV - 6 do -- the last argument is not about a subject
     segment = KEYS[3 * i - 1], record = KEYS[3 * i], activity = KEYS[3 * i + 1],
     now = now, idem = get(subject, F.swept.idem), user = tail(subject, F.swept.user),
     actor = '', cap = cap, keep = keep, preferences_keep = preferences_keep, events = {},
-    outgoing = outgoing, outbox = outbox, outbox_state = outbox and KEYS[#KEYS], about = {},
+    outgoing = outgoing, outbox = outbox, outbox_state = outbox and KEYS[#KEYS], queue = {},
   }
   changes[i] = change
   local raw = redis.pcall('GET', change.record)

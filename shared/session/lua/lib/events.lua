@@ -14,11 +14,12 @@ local function emit(change, kind, session, what, at, actor, entry)
     F.event.what, what)
   change.events[#change.events + 1] = head .. (actor or change.actor)
   emitted[#emitted + 1] = change.user .. head
-  if change.outbox then
-    change.about[#change.events] = {
-      origin = entry and get(entry, F.origin) or NO_ORIGIN,
-      asked = actor and 0 or 1,
-    }
+  if change.outbox and byte(change.outgoing, kind) == PUBLISHED then
+    change.queue[#change.queue + 1] = pack(
+      F.outbox.user, change.user,
+      F.outbox.event, head,
+      F.outbox.origin, entry and get(entry, F.origin) or NO_ORIGIN,
+      F.outbox.asked, actor and 0 or 1)
   end
 end
 

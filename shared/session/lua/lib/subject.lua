@@ -17,17 +17,18 @@
 -- and how long preferences are kept after a login, ms. If the outbox takes
 -- something, it and its state are the last keys.
 --
--- change.events are the events to write into the activity, and change.about is
--- what else the outbox takes of each. change.keys is how many keys there are
--- without those of the outbox.
+-- change.events are the events to write into the activity, and change.queue those
+-- to write into the outbox, if there is one. change.keys is how many keys there
+-- are without those of the outbox.
 local change = {
   record = KEYS[1], counters = KEYS[2], base = KEYS[3], own = KEYS[4], activity = KEYS[5],
   now = tonumber(ARGV[1]), idem = ARGV[2], user = ARGV[3], actor = ARGV[4],
   cap = tonumber(ARGV[5]), keep = ARGV[6], detail = ARGV[#ARGV - 2],
   preferences_keep = tonumber(ARGV[#ARGV - 1]),
   outgoing = ARGV[#ARGV - 3],
-  events = {}, about = {}, keys = #KEYS,
+  events = {}, keys = #KEYS,
 }
 if change.outgoing ~= '' then
-  change.outbox, change.outbox_state, change.keys = KEYS[#KEYS - 1], KEYS[#KEYS], #KEYS - 2
+  change.queue, change.keys = {}, #KEYS - 2
+  change.outbox, change.outbox_state = KEYS[#KEYS - 1], KEYS[#KEYS]
 end
