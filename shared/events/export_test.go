@@ -1,9 +1,16 @@
 package events
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
-// Once publishes what is in all outboxes, and returns the partitions that have more.
-func (p *Publisher) Once(ctx context.Context) ([]int, error) { return p.publish(ctx, everywhere()) }
+// Once works through all outboxes once, and returns the partitions that have more.
+func (p *Publisher) Once(ctx context.Context) ([]int, error) {
+	p.queue, p.stuck = everywhere(), nil
+	_, err := p.spell(ctx, p.now().Add(time.Hour))
+	return distinct(p.queue, p.stuck), err
+}
 
 // Done returns what was done until now.
 func (p *Publisher) Done() Progress { return p.done }

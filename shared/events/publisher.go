@@ -1,7 +1,11 @@
 package events
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -49,11 +53,13 @@ type Progress struct {
 	// Refused is how many messages were given up, and Dropped how many were lost
 	// because an outbox was full.
 	Refused, Dropped int
-	// Oldest is the age of the oldest event that was seen.
+	// Oldest is the age of the oldest event that was seen: for how long its outbox
+	// has had it.
 	Oldest time.Duration
 }
 
-// Publisher sends what is in the outboxes to a sink.
+// Publisher sends what is in the outboxes to a sink. It may run again and again,
+// and then remembers what waits. It is not safe for concurrent use.
 type Publisher struct {
 	outbox  Outbox
 	sink    Sink
@@ -62,23 +68,38 @@ type Publisher struct {
 	warn    func(string, error)
 
 	done  Progress
-	wait  time.Duration // before the next try, while the sink fails
-	fates map[int]fates // of each partition, of what waits to be removed
-	tries map[string]int
+	queue []int                    // partitions to look at, in this order
+	stuck []int                    // those whose events all wait
+	notes map[int]map[string]*note // about events, by partition and key
 }
 
-// fates say what became of events, by their keys: Accepted, or Refused for good.
-type fates map[string]Result
+// note is what is known about an event that is still in its outbox.
+type note struct {
+	fate     Result // Accepted, or Refused for good; else Failed
+	refused  int    // how often
+	failures int    // how often it was not accepted
+	next     time.Time
+}
 
 const (
 	// refusals is how often a message is refused before it is given up.
 	refusals = 5
-	// readTogether is how many events of a partition are read at once.
-	readTogether = 100
+	// readTogether is how many events of a partition are read at once, and
+	// partitionsTogether how many partitions are in a round. So a large backlog
+	// needs little memory.
+	readTogether       = 100
+	partitionsTogether = 128
 	// pollEvery is how often hints are taken.
 	pollEvery = time.Second
-	// maxWait is the longest pause while the sink fails.
+	// maxWait is the longest pause before an event that was not accepted is sent
+	// again.
 	maxWait = 20 * time.Second
+	// roundTime is when a round stops sending: what was accepted is to be
+	// removed soon.
+	roundTime = 5 * time.Second
+	// inARow is after how many calls in which nothing was accepted a round stops:
+	// the sink is away.
+	inARow = 3
 )
 
 // NewPublisher returns a publisher. If details is not set, messages have no
@@ -88,7 +109,7 @@ func NewPublisher(
 ) *Publisher {
 	return &Publisher{
 		outbox: outbox, sink: sink, details: details, now: now, warn: warn,
-		fates: map[int]fates{}, tries: map[string]int{},
+		notes: map[int]map[string]*note{},
 	}
 }
 
@@ -96,34 +117,44 @@ func NewPublisher(
 // once a second. It returns what it did, and the error of the last read of Redis
 // if that failed.
 func (p *Publisher) Run(ctx context.Context) (Progress, error) {
-	of := everywhere()
+	p.done, p.queue, p.stuck = Progress{}, everywhere(), nil
 	var fault error
 	for {
-		left, err := p.publish(ctx, of)
+		idle, err := p.spell(ctx, p.now().Add(pollEvery))
+		if idle && !p.rest(ctx, pollEvery) {
+			return p.done, fault
+		}
 		hints, unread := p.outbox.Hints(ctx)
 		if ctx.Err() != nil {
 			return p.done, fault
 		}
-		if fault = err; fault == nil {
-			fault = unread
-		}
-		if err != nil {
-			left = of
-		}
-		of = slices.Compact(slices.Sorted(slices.Values(append(left, hints...))))
-		if !p.rest(ctx, max(pollEvery, p.wait)) {
-			return p.done, fault
-		}
+		fault = cmp.Or(err, unread)
+		p.queue = distinct(hints, p.queue, p.stuck)
+		p.stuck = nil
 	}
 }
 
-// everywhere returns all partitions.
+// everywhere returns all partitions, beginning anywhere: if there is no time for
+// all of them, none is always the last.
 func everywhere() []int {
 	of := make([]int, session.OutboxPartitions)
+	first := rand.IntN(len(of))
 	for i := range of {
-		of[i] = i
+		of[i] = (first + i) % len(of)
 	}
 	return of
+}
+
+// distinct joins lists, without what occurs again.
+func distinct(lists ...[]int) (all []int) {
+	seen := map[int]bool{}
+	for _, n := range slices.Concat(lists...) {
+		if !seen[n] {
+			all = append(all, n)
+		}
+		seen[n] = true
+	}
+	return all
 }
 
 // rest pauses, and reports whether there is time left.
@@ -138,152 +169,188 @@ func (p *Publisher) rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// publish sends what is in the outboxes of these partitions until they are empty
-// or the sink fails. It returns the partitions that have more.
-func (p *Publisher) publish(ctx context.Context, of []int) (left []int, err error) {
-	for len(of) > 0 && ctx.Err() == nil {
-		all, err := p.outbox.Outgoing(ctx, of, readTogether)
-		if err != nil {
-			return of, err
+// spell works through the queue until a time, or until the sink or Redis is away.
+// It reports whether it is to rest now.
+func (p *Publisher) spell(ctx context.Context, until time.Time) (idle bool, err error) {
+	for len(p.queue) > 0 && ctx.Err() == nil {
+		if !p.now().Before(until) {
+			return false, err
 		}
-		of = of[:0:0]
-		for partition, events := range all {
-			p.age(events)
-			of = append(of, partition)
-		}
-		slices.Sort(of)
-		progress, err := p.round(ctx, of, all)
-		if err != nil || !progress {
-			return of, err
+		n := min(len(p.queue), partitionsTogether)
+		some := slices.Clone(p.queue[:n])
+		p.queue = p.queue[n:]
+		away, fault := p.round(ctx, some)
+		if err = errors.Join(err, fault); away {
+			return true, err
 		}
 	}
-	return of, nil
-}
-
-func (p *Publisher) age(events []session.Outgoing) {
-	for _, o := range events {
-		if age := p.now().Sub(o.Time); o.Readable() && age > p.done.Oldest {
-			p.done.Oldest = age
-		}
-	}
+	return true, err
 }
 
 // item is an event that is sent in a round.
 type item struct {
 	partition int
 	event     session.Outgoing
-	result    Result
+	note      *note
 }
 
-// round sends the first event of each account that was not accepted yet, and
-// removes what can be removed. It reports whether anything was.
-func (p *Publisher) round(
-	ctx context.Context, of []int, all map[int][]session.Outgoing,
-) (progress bool, err error) {
+// round reads some outboxes, sends the first event of each account that was not
+// accepted yet, and removes what can be removed. Partitions that have more go back
+// to the queue, or to those that are stuck. It reports whether the sink is away.
+func (p *Publisher) round(ctx context.Context, some []int) (away bool, err error) {
+	all, err := p.outbox.Outgoing(ctx, some, readTogether)
+	if err != nil {
+		p.stuck = append(p.stuck, some...)
+		return true, err
+	}
 	var items []item
-	for _, partition := range of {
-		items = append(items, p.due(partition, all[partition])...)
+	for _, partition := range some {
+		due := p.due(partition, all[partition])
+		if p.isBlocked(partition, all[partition], len(due)) {
+			deep, err := p.outbox.Outgoing(ctx, []int{partition}, session.OutboxMax)
+			if err == nil {
+				all[partition] = deep[partition]
+				due = p.due(partition, all[partition])
+			}
+		}
+		items = append(items, due...)
 	}
-	failed := false
-	for some := range slices.Chunk(items, p.sink.Batch()) {
-		failed = p.send(ctx, some) || failed
-	}
-	p.slowDown(failed)
-	p.judge(items)
-	for _, partition := range of {
-		removed, err := p.remove(ctx, partition, all[partition])
-		progress = progress || removed
-		if err != nil {
-			return progress, err
+	accepted, away := p.sendAll(ctx, items)
+	for _, partition := range some {
+		removed, fault := p.remove(ctx, partition, all[partition])
+		err = errors.Join(err, fault)
+		switch {
+		case removed || accepted[partition]:
+			p.queue = append(p.queue, partition)
+		case len(all[partition]) > 0:
+			p.stuck = append(p.stuck, partition)
 		}
 	}
-	return progress && !failed, nil
+	return away, err
 }
 
 // due returns the events of a partition that are sent next: of each account the
-// oldest that has no fate yet. So the next one is sent after that.
+// oldest that has no fate yet, unless it waits. So the next one is sent after
+// that.
 func (p *Publisher) due(partition int, events []session.Outgoing) (items []item) {
-	var waiting []token.UserID
+	notes, now := p.note(partition, events), p.now()
+	waiting := map[token.UserID]bool{}
 	for _, o := range events {
-		if p.fates[partition][o.Key()] != 0 || slices.Contains(waiting, o.User) {
-			continue
+		n := notes[o.Key()]
+		switch {
+		case n.fate != Failed:
+		case !o.Readable():
+			n.fate = Refused
+			p.done.Refused++
+		case !waiting[o.User]:
+			waiting[o.User] = true
+			p.done.Oldest = max(p.done.Oldest, now.Sub(o.Queued()))
+			if !n.next.After(now) {
+				items = append(items, item{partition, o, n})
+			}
 		}
-		it := item{partition: partition, event: o}
-		if !o.Readable() {
-			it.result = Refused
-		} else {
-			waiting = append(waiting, o.User)
-		}
-		items = append(items, it)
 	}
 	return items
 }
 
-// send sends some events, and sets their results. It reports whether any failed.
-func (p *Publisher) send(ctx context.Context, some []item) (failed bool) {
-	var all []Delivery
-	var of []*item
-	for i := range some {
-		if it := &some[i]; it.event.Readable() {
-			all = append(all, Delivery{TypeOf(it.event.Type), New(it.event, p.details), it.event.Time})
-			of = append(of, it)
+// note returns what is noted about the events of a partition. What is gone is
+// forgotten, unless only the first events were read.
+func (p *Publisher) note(partition int, events []session.Outgoing) map[string]*note {
+	before := p.notes[partition]
+	notes := make(map[string]*note, len(events))
+	if len(events) == readTogether {
+		maps.Copy(notes, before)
+	}
+	for _, o := range events {
+		if notes[o.Key()] = before[o.Key()]; notes[o.Key()] == nil {
+			notes[o.Key()] = new(note)
 		}
 	}
-	if len(all) == 0 {
+	if p.notes[partition] = notes; len(notes) == 0 {
+		delete(p.notes, partition)
+	}
+	return notes
+}
+
+// isBlocked reports whether most of the events that were read wait to be removed,
+// because the first of them is not accepted. There may be others behind them.
+func (p *Publisher) isBlocked(partition int, events []session.Outgoing, due int) bool {
+	if due > 0 || len(events) < readTogether {
 		return false
+	}
+	fated := 0
+	for _, o := range events {
+		if p.notes[partition][o.Key()].fate != Failed {
+			fated++
+		}
+	}
+	return fated > readTogether/2
+}
+
+// sendAll sends events, first those that have failed least. It stops if the sink
+// is away, or when it has taken long. It returns the partitions of which it sent
+// something.
+func (p *Publisher) sendAll(ctx context.Context, items []item) (accepted map[int]bool, away bool) {
+	slices.SortStableFunc(items, func(a, b item) int { return a.note.failures - b.note.failures })
+	accepted = map[int]bool{}
+	end, failed := p.now().Add(roundTime), 0
+	for some := range slices.Chunk(items, p.sink.Batch()) {
+		if failed++; p.send(ctx, some, accepted) {
+			failed = 0
+		}
+		if ctx.Err() != nil || failed == inARow {
+			return accepted, true
+		}
+		if !p.now().Before(end) {
+			return accepted, failed > 0
+		}
+	}
+	return accepted, false
+}
+
+// send sends some events, and notes what became of them. It reports whether the
+// sink took or refused any.
+func (p *Publisher) send(ctx context.Context, some []item, accepted map[int]bool) (answered bool) {
+	all := make([]Delivery, len(some))
+	for i, it := range some {
+		all[i] = Delivery{TypeOf(it.event.Type), New(it.event, p.details), it.event.Time}
 	}
 	results, err := p.sink.Send(ctx, all)
 	if err != nil && ctx.Err() == nil {
 		p.warn("publishing events", err)
 	}
-	for i, it := range of {
+	for i, it := range some {
+		result := Failed
 		if i < len(results) {
-			it.result = results[i]
+			result = results[i]
 		}
-		switch it.result {
-		case Accepted:
-			p.done.Published++
-		case Failed:
-			p.done.Retried++
-			failed = true
+		p.judge(it.note, result)
+		answered = answered || result != Failed
+		if it.note.fate != Failed {
+			accepted[it.partition] = true
 		}
 	}
-	return failed
+	return answered
 }
 
-// slowDown makes pauses longer while the sink fails.
-func (p *Publisher) slowDown(failed bool) {
-	switch {
-	case !failed:
-		p.wait = 0
-	case p.wait == 0:
-		p.wait = pollEvery
-	default:
-		p.wait = min(2*p.wait, maxWait)
-	}
-}
-
-// judge decides the fates of events by the results of their sending.
-func (p *Publisher) judge(items []item) {
-	for _, it := range items {
-		key := it.event.Key()
-		if it.result == Refused && it.event.Readable() {
-			if p.tries[key]++; p.tries[key] < refusals {
-				continue
-			}
-		}
-		if it.result == Failed {
-			continue
-		}
-		if it.result == Refused {
+// judge notes the result of sending an event. What was not accepted waits.
+func (p *Publisher) judge(n *note, result Result) {
+	switch result {
+	case Accepted:
+		p.done.Published++
+		n.fate = Accepted
+		return
+	case Refused:
+		if n.refused++; n.refused == refusals {
 			p.done.Refused++
+			n.fate = Refused
+			return
 		}
-		delete(p.tries, key)
-		if p.fates[it.partition] == nil {
-			p.fates[it.partition] = fates{}
-		}
-		p.fates[it.partition][key] = it.result
+	case Failed:
+		p.done.Retried++
 	}
+	n.next = p.now().Add(min(pollEvery<<min(n.failures, 8), maxWait))
+	n.failures++
 }
 
 // removeTime is how long removing may take, also after the publisher's time is
@@ -295,13 +362,15 @@ const removeTime = 2 * time.Second
 func (p *Publisher) remove(
 	ctx context.Context, partition int, events []session.Outgoing,
 ) (changed bool, err error) {
-	known := p.fates[partition]
 	var accepted, refused []session.Outgoing
 	for _, o := range events {
-		switch known[o.Key()] {
-		case Accepted:
+		fate := p.notes[partition][o.Key()].fate
+		if fate == Failed {
+			break // nothing behind it can be removed
+		}
+		if fate == Accepted {
 			accepted = append(accepted, o)
-		case Refused:
+		} else {
 			refused = append(refused, o)
 		}
 	}
@@ -311,15 +380,6 @@ func (p *Publisher) remove(
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTime)
 	defer cancel()
 	removed, dropped, err := p.outbox.Published(ctx, partition, accepted, refused)
-	if err != nil {
-		return false, err
-	}
 	p.done.Dropped += dropped
-	for _, o := range events[:min(removed, len(events))] {
-		delete(known, o.Key())
-	}
-	if len(known) == 0 {
-		delete(p.fates, partition)
-	}
-	return removed > 0, nil
+	return removed > 0, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"sync"
 	"testing"
@@ -31,6 +32,9 @@ func must(t testing.TB, err error) {
 // world is a store that publishes all its events, and what it told of them.
 type world struct {
 	*session.Store
+	client redis.UniversalClient
+	ring   *seal.Ring
+	opts   session.Options
 	t      *testing.T
 	mu     sync.Mutex
 	told   map[string][]string // ids in order, by user id
@@ -58,7 +62,8 @@ func newWorld(t *testing.T, r redistest.Redis) *world {
 	patient := func(o *redis.UniversalOptions) {
 		o.PoolTimeout, o.ReadTimeout, o.DialTimeout = time.Minute, time.Minute, time.Minute
 	}
-	w.Store = session.NewStore(r.NewProduct(t, patient), ring, opts, time.Now)
+	w.client, w.ring, w.opts = r.NewProduct(t, patient), ring, opts
+	w.Store = session.NewStore(w.client, ring, opts, time.Now)
 	return w
 }
 
@@ -67,7 +72,7 @@ func (w *world) signIn(n int) {
 	w.t.Helper()
 	w.logins++
 	_, err := w.Create(ctx, session.Login{
-		Nonce: fmt.Sprint(w.logins), Account: token.KeyAccount(common.Address{byte(n)}), ChainID: 1,
+		Nonce: fmt.Sprint(w.logins), Account: token.KeyAccount(common.BigToAddress(big.NewInt(int64(n)))), ChainID: 1,
 		Client: session.Client{Transport: session.Bearer},
 	})
 	must(w.t, err)
@@ -138,15 +143,28 @@ func (w *world) wantsAll(s *sink) {
 	}
 }
 
-// publish runs a publisher until the outboxes are empty or time is up.
+// publisher is one whose clock is as much ahead as a test says.
+type publisher struct {
+	*events.Publisher
+	ahead time.Duration
+}
+
+func newPublisher(box events.Outbox, s events.Sink) *publisher {
+	p := new(publisher)
+	p.Publisher = events.NewPublisher(box, s, true, func() time.Time { return time.Now().Add(p.ahead) }, func(string, error) {})
+	return p
+}
+
+// publish runs a publisher until the outboxes are empty or time is up. What waits is due each time.
 func publish(t *testing.T, box events.Outbox, s events.Sink) events.Progress {
 	t.Helper()
-	p := events.NewPublisher(box, s, true, time.Now, func(string, error) {})
+	p := newPublisher(box, s)
 	for range 50 {
 		left, err := p.Once(ctx)
 		if err == nil && len(left) == 0 {
 			break
 		}
+		p.ahead += 20 * time.Second
 	}
 	return p.Done()
 }
@@ -238,10 +256,11 @@ func (f *failing) dies() bool {
 }
 
 func (f *failing) Outgoing(ctx context.Context, of []int, limit int) (map[int][]session.Outgoing, error) {
-	if f.dies() {
+	all, err := f.Outbox.Outgoing(ctx, of, limit)
+	if len(all) > 0 && f.dies() {
 		return nil, errDied
 	}
-	return f.Outbox.Outgoing(ctx, of, limit)
+	return all, err
 }
 
 func (f *failing) Published(ctx context.Context, n int, accepted, refused []session.Outgoing) (int, int, error) {
@@ -264,16 +283,8 @@ func TestPublisher_dies(t *testing.T) {
 			died = false
 			for _, after := range []bool{false, true} {
 				w.story()
-				p := events.NewPublisher(&failing{w, at, after}, s, true, time.Now, func(string, error) {})
-				for range 20 {
-					left, err := p.Once(ctx)
-					if errors.Is(err, errDied) {
-						died = true
-					}
-					if err != nil || len(left) == 0 {
-						break
-					}
-				}
+				_, err := newPublisher(&failing{w, at, after}, s).Once(ctx)
+				died = died || errors.Is(err, errDied)
 			}
 			if at > 100 {
 				t.Fatal("it always dies")
@@ -292,7 +303,7 @@ func TestPublisher_two(t *testing.T) {
 		stop := make(chan bool)
 		for range 2 {
 			all.Go(func() {
-				p := events.NewPublisher(w, s, true, time.Now, func(string, error) {})
+				p := newPublisher(w, s)
 				for {
 					if _, err := p.Once(ctx); err != nil {
 						t.Error(err)
@@ -333,10 +344,145 @@ func TestPublisher_run(t *testing.T) {
 				stop()
 			}
 		}
-		p := events.NewPublisher(w, s, true, time.Now, func(string, error) {})
+		p := newPublisher(w, s)
 		if _, err := p.Run(running); err != nil {
 			t.Error(err)
 		}
 		w.wantsAll(s)
+	})
+}
+
+// neighbours are numbers of accounts of one partition.
+func (w *world) neighbours(n int) (all []int) {
+	partition := func(n int) string {
+		user := w.UserOf(token.KeyAccount(common.BigToAddress(big.NewInt(int64(n)))))
+		return fmt.Sprintf("%x", user[:2])[:3]
+	}
+	for i := 1; len(all) < n; i++ {
+		if partition(i) == partition(1) {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// An account whose messages always fail, slowly, holds up no other account: neither those of its partition, however much they
+// have, nor those behind it.
+func TestPublisher_oneAccountFails(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		near := w.neighbours(3)
+		bad := w.UserOf(token.KeyAccount(common.BigToAddress(big.NewInt(int64(near[0]))))).String()
+		w.signIn(near[0])
+		for range 60 {
+			w.signIn(near[1])
+		}
+		w.signIn(near[2])
+		w.story()
+		var p *publisher
+		s := &sink{batch: 1, answer: func(d events.Delivery, _ int) events.Result {
+			if d.Message.UserID == bad {
+				p.ahead += 10 * time.Second
+				return events.Failed
+			}
+			return events.Accepted
+		}}
+		p = newPublisher(w, s)
+		for range 3 {
+			_, err := p.Once(ctx)
+			must(t, err)
+			p.ahead += time.Second
+		}
+		if n := s.tries[w.told[bad][0]]; n == 0 || n > 3 {
+			t.Errorf("what fails was sent %d times", n)
+		}
+		delete(w.told, bad)
+		w.wantsAll(s)
+	})
+}
+
+// A message that is refused for what it is reaches its last try within one run of a publisher, also if the sink takes
+// seconds for each.
+func TestPublisher_refusedInTime(t *testing.T) {
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w := newWorld(t, e.Server(t))
+		w.story()
+		var p *publisher
+		var bad string
+		s := &sink{batch: 1, answer: func(d events.Delivery, _ int) events.Result {
+			p.ahead += 200 * time.Millisecond
+			if bad == "" {
+				bad = d.Message.ID
+			}
+			if d.Message.ID == bad {
+				return events.Refused
+			}
+			return events.Accepted
+		}}
+		p = newPublisher(w, s)
+		for p.ahead < 45*time.Second && p.Done().Refused == 0 {
+			_, err := p.Once(ctx)
+			must(t, err)
+			p.ahead += time.Second
+		}
+		if p.Done().Refused != 1 || s.tries[bad] != events.Refusals {
+			t.Errorf("after %v it was sent %d times: %+v", p.ahead, s.tries[bad], p.Done())
+		}
+	})
+}
+
+// unremovable is an outbox of which one partition cannot be changed.
+type unremovable struct {
+	events.Outbox
+	partition int
+}
+
+func (u *unremovable) Published(ctx context.Context, n int, accepted, refused []session.Outgoing) (int, int, error) {
+	if u.partition < 0 {
+		u.partition = n
+	}
+	if u.partition == n {
+		return 0, 0, errDied
+	}
+	return u.Outbox.Published(ctx, n, accepted, refused)
+}
+
+// Where what was accepted cannot be removed, it is not sent again, and the outboxes of others are emptied.
+func TestPublisher_cannotRemove(t *testing.T) {
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w, s := newWorld(t, e.Server(t)), &sink{batch: 2}
+		w.story()
+		p := newPublisher(&unremovable{w, -1}, s)
+		for range 10 {
+			_, err := p.Once(ctx)
+			if err != nil && !errors.Is(err, errDied) {
+				t.Fatal(err)
+			}
+			p.ahead += 20 * time.Second
+		}
+		w.wantsAll(s)
+		if left := publish(t, w, s); left.Published == 0 || left.Published+p.Done().Published != len(s.got) || left.Published > len(s.got)/4 {
+			t.Errorf("published %d, and then %d again", p.Done().Published, left.Published)
+		}
+	})
+}
+
+// An end by a timeout may be found long after its time: it is as old as it is in the outbox.
+func TestPublisher_age(t *testing.T) {
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w := newWorld(t, e.Server(t))
+		w.signIn(1)
+		tomorrow := func() time.Time { return time.Now().Add(24 * time.Hour) }
+		late := session.NewStore(w.client, w.ring, w.opts, tomorrow)
+		publish(t, w, &sink{})
+		_, err := late.Sweep(ctx)
+		must(t, err)
+		s := new(sink)
+		p := events.NewPublisher(w, s, true, tomorrow, func(string, error) {})
+		_, err = p.Once(ctx)
+		must(t, err)
+		if age := p.Done().Oldest; len(s.got) != 1 || age > time.Hour {
+			t.Errorf("%d events, the oldest of %v", len(s.got), age)
+		}
 	})
 }
