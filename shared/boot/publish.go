@@ -70,6 +70,8 @@ const publishSpare = 3 * time.Second
 
 // Publish publishes events until shortly before ctx ends. It logs what it did,
 // and returns the error of Redis if it could not read the outboxes in the end.
+// The next call goes on with what this one knows of events that were not
+// accepted, and has the same sink.
 func (s *Service) Publish(
 	ctx context.Context, sink events.Sink, cfg config.Config, env awsenv.Environment,
 ) error {
@@ -79,7 +81,12 @@ func (s *Service) Publish(
 		defer cancel()
 	}
 	warn := func(what string, err error) { env.Log.Warn(what, "error", err.Error()) }
-	done, err := events.NewPublisher(s.store, sink, cfg.Events.Details, env.Now, warn).Run(ctx)
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	if s.publisher == nil {
+		s.publisher = events.NewPublisher(s.store, sink, cfg.Events.Details, env.Now, warn)
+	}
+	done, err := s.publisher.Run(ctx)
 	env.Log.LogAttrs(ctx, slog.LevelInfo, "publisher",
 		slog.Int("published", done.Published), slog.Int("retried", done.Retried),
 		slog.Int("refused", done.Refused), slog.Int("dropped", done.Dropped),

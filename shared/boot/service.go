@@ -12,6 +12,7 @@ import (
 	"latchkey/shared/api"
 	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
+	"latchkey/shared/events"
 	"latchkey/shared/redisconn"
 	"latchkey/shared/seal"
 	"latchkey/shared/secrets"
@@ -26,6 +27,9 @@ type Service struct {
 	store *session.Store
 	redis redis.UniversalClient
 	fetched
+
+	publishing sync.Mutex
+	publisher  *events.Publisher // of the first call of Publish; nil before
 }
 
 // fetched are the parts of a service that Secrets Manager can hold. A part that
