@@ -13,8 +13,9 @@ import (
 
 // The routes of a WebSocket API.
 const (
-	connectRoute = "$connect"
-	defaultRoute = "$default"
+	connectRoute    = "$connect"
+	defaultRoute    = "$default"
+	disconnectRoute = "$disconnect"
 )
 
 // connection is a WebSocket, from its handshake on.
@@ -162,6 +163,16 @@ func (c *connection) message(ctx context.Context, text string) string {
 		return internalError
 	}
 	return answer.Body
+}
+
+// disconnect calls the function for $disconnect, after the connection has ended.
+// Nobody gets its response.
+func (c *connection) disconnect() {
+	var answer socketAnswer
+	e := c.event(disconnectRoute, "DISCONNECT")
+	if err := call(context.Background(), c.function, e, &answer); err != nil {
+		c.logFailure(c.function, e, err)
+	}
 }
 
 // socketAnswer is the response of a function behind a WebSocket API.

@@ -26,24 +26,25 @@ const (
 )
 
 // WebSocket is a stand-in for a WebSocket API. It asks the authorizer for each
-// handshake, and then calls a function: once for $connect, and for each message
-// with the route $default. The body of the response is sent to the client, as
-// with a route response.
+// handshake, and then calls a function: once for $connect, for each message with
+// the route $default, and once for $disconnect. The body of the response to a
+// message is sent to the client, as with a route response.
 //
 // It opens a connection only if the authorizer's policy allows it, and only if
 // the function answers $connect with a status below 300. The subprotocol is the
 // one that the function answers.
 //
-// A connection ends when [WebSocket.Close] is called, after two hours, and ten
-// minutes after its last message. It does not have other routes, $disconnect,
-// binary messages, or calls from the backend to a connection.
+// A connection ends when [WebSocket.Close] or [WebSocket.Delete] is called, after
+// two hours, and ten minutes after its last message. It does not have other
+// routes, binary messages, or messages from the backend to a connection.
 type WebSocket struct {
 	authorizer *function
 	function   *function
 	log        *slog.Logger
 	now        func() time.Time
 
-	mu     sync.Mutex // held for open.Add and the call of end
+	mu     sync.Mutex                    // held for open.Add, the call of end, and byID
+	byID   map[string]context.CancelFunc // ends a connection that is open
 	open   sync.WaitGroup
 	ending context.Context // done as soon as Close is called
 	end    context.CancelFunc
@@ -57,6 +58,7 @@ func NewWebSocket(f lambda.Handler, opts Options) *WebSocket {
 		function:   newFunction("WebSocket", f, socketPatience),
 		log:        opts.Log,
 		now:        opts.Now,
+		byID:       map[string]context.CancelFunc{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -72,6 +74,30 @@ func (s *WebSocket) Close() {
 	s.end()
 	s.mu.Unlock()
 	s.open.Wait()
+}
+
+// Delete ends a connection with the status 1001, as DeleteConnection does. It
+// reports whether there is one: API Gateway answers 410 if there is not, and
+// also before the handshake has ended.
+func (s *WebSocket) Delete(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end, ok := s.byID[id]
+	if ok {
+		end()
+	}
+	return ok
+}
+
+// track keeps a connection for [WebSocket.Delete]. If end is nil it forgets it.
+func (s *WebSocket) track(id string, end context.CancelFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if end == nil {
+		delete(s.byID, id)
+	} else {
+		s.byID[id] = end
+	}
 }
 
 // enter reports whether a connection may be opened. If so, the caller must call
@@ -100,6 +126,7 @@ func (s *WebSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.accept(w, subprotocol)
+	c.disconnect()
 }
 
 // admit asks the authorizer and the function. It returns the subprotocol, or
@@ -148,6 +175,10 @@ func refuseHandshake(w http.ResponseWriter, status int) {
 
 // accept opens the connection and serves it.
 func (c *connection) accept(w http.ResponseWriter, subprotocol string) {
+	ctx, cancel := context.WithTimeout(c.ending, maxConnection)
+	defer cancel()
+	c.track(c.id, cancel) // before the client knows that it is open
+	defer c.track(c.id, nil)
 	conn, err := websocket.Accept(w, c.handshake, &websocket.AcceptOptions{
 		Subprotocols: []string{subprotocol},
 		// The library would refuse pages of other origins. The authorizer has
@@ -160,8 +191,6 @@ func (c *connection) accept(w http.ResponseWriter, subprotocol string) {
 		return // answered; the text of the error may have what the client sent
 	}
 	conn.SetReadLimit(maxMessage)
-	ctx, cancel := context.WithTimeout(c.ending, maxConnection)
-	defer cancel()
 	c.open.Go(func() {
 		<-ctx.Done()
 		_ = conn.Close(websocket.StatusGoingAway, "Going away") // it may be closed already

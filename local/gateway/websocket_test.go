@@ -381,6 +381,58 @@ func TestWebSocket_close(t *testing.T) {
 	s.Close() // again
 }
 
+// Delete ends one connection, not before its handshake has ended, and once. The function hears of each end, as who the
+// authorizer said it was.
+func TestWebSocket_delete(t *testing.T) {
+	var s socketServer
+	opening, ended := make(chan string, 2), make(chan string, 2)
+	s = serveSockets(t, allowing, fake(func(_ context.Context, payload []byte) ([]byte, error) {
+		var e events.APIGatewayWebsocketProxyRequest
+		if err := json.Unmarshal(payload, &e); err != nil {
+			return nil, err
+		}
+		switch about := e.RequestContext; about.EventType {
+		case "CONNECT":
+			if s.Delete(about.ConnectionID) {
+				t.Error("a connection was deleted before it was open")
+			}
+			opening <- about.ConnectionID
+		case "DISCONNECT":
+			allowed, _ := about.Authorizer.(map[string]any)
+			ended <- fmt.Sprint(about.RouteKey, " ", about.ConnectionID, " ", allowed["userId"])
+			return nil, errors.New("nobody gets this")
+		}
+		return []byte(`{"statusCode":200,"body":"here"}`), nil
+	}))
+	first, second := s.open(t), s.open(t)
+	id, other := <-opening, <-opening
+	if !s.Delete(id) {
+		t.Error("an open connection is gone")
+	}
+	if _, _, err := first.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("it ended with %v", err)
+	}
+	if got := <-ended; got != "$disconnect "+id+" u1" {
+		t.Errorf("the function heard %q", got)
+	}
+	if s.Delete(id) || s.Delete("unknown") {
+		t.Error("a connection that has ended is there")
+	}
+	if got := sends(t, second, "hello"); got != "here" {
+		t.Errorf("the other one is answered %q", got)
+	}
+	if err := second.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-ended; got != "$disconnect "+other+" u1" {
+		t.Errorf("the function heard %q", got)
+	}
+	s.Close()
+	if !strings.Contains(s.log.String(), "nobody gets this") {
+		t.Errorf("a failure is not logged: %s", s.log)
+	}
+}
+
 // pipes listens on connections inside of the process, as a test with a clock of its own needs.
 type pipes struct {
 	conns chan net.Conn
@@ -447,6 +499,7 @@ func TestWebSocket_ends(t *testing.T) {
 				_ = server.Close()
 				transport.CloseIdleConnections()
 				_ = conn.CloseNow()
+				time.Sleep(2 * time.Minute) // the instance that served $disconnect waits for another event
 			})
 		})
 	}
