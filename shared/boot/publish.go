@@ -31,7 +31,7 @@ func RunPublisher(newBus NewBus) {
 		if err != nil {
 			return nil, nil, err
 		}
-		sink, err := newSink(context.Background(), cfg, env, newBus)
+		sink, err := NewSink(context.Background(), cfg, env, newBus)
 		if err != nil {
 			return nil, nil, errors.Join(err, service.Close())
 		}
@@ -42,8 +42,9 @@ func RunPublisher(newBus NewBus) {
 	})
 }
 
-// newSink returns where a configuration says that events go.
-func newSink(
+// NewSink returns where a configuration says that events go. It returns an error
+// if that is nowhere, or if the secret of a webhook cannot be read.
+func NewSink(
 	ctx context.Context, cfg config.Config, env awsenv.Environment, newBus NewBus,
 ) (events.Sink, error) {
 	switch e := cfg.Events; e.Sink {
