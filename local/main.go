@@ -66,7 +66,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	if err := run(ctx, *template, os.Getenv, os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, *template, os.LookupEnv, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -75,9 +75,9 @@ func main() {
 // run serves until ctx is done and every request under way has its response. It
 // writes one line to out when it is ready, and the log to errs.
 func run(
-	ctx context.Context, templatePath string, getenv func(string) string, out, errs io.Writer,
+	ctx context.Context, templatePath string, lookup lookup, out, errs io.Writer,
 ) error {
-	getenv = config.LocalByDefault(getenv)
+	getenv := config.LocalByDefault(lookup.get)
 	log := boot.NewLoggerFor(getenv, errs, isTerminal(errs))
 	cfg, err := load(ctx, getenv, log)
 	if err != nil {
@@ -89,28 +89,36 @@ func run(
 	}
 	defer closeRedis()
 	onThisMachine(&cfg)
+	logEvents(&cfg, lookup)
 	admin, err := newThrowAwayAdmin(&cfg)
 	if err != nil {
 		return err
 	}
-	service, err := boot.NewService(context.Background(), cfg, awsenv.New(log), verifierclient.New)
+	env := awsenv.New(log)
+	service, err := boot.NewService(context.Background(), cfg, env, verifierclient.New)
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
 	defer service.Close()
 	all := functions(service, cfg)
 	all[adminConsole] = newConsole(cfg, admin, log)
+	feed, err := addPublisher(all, cfg, service, env)
+	if err != nil {
+		return err
+	}
 	s, err := newDeployment(templatePath, cfg, all, log)
 	if err != nil {
 		return err
 	}
-	defer s.schedules.stop() // before the connections to Redis are closed
 	defer s.example.close()
+	defer s.schedules.stop() // before the connections to Redis are closed
 	handler, err := page.New(cfg, time.Now, withThrowAwayAdmin(s.handler, admin))
 	if err != nil {
 		return err
 	}
-	return serve(ctx, service.API.OnlyLocalHosts(handler), cfg.Port, func() {
+	feed.tell(s.example)
+	served := service.API.OnlyLocalHosts(withFeed(handler, feed))
+	return serve(ctx, served, cfg.Port, func() {
 		fmt.Fprintln(out, ready(cfg, s.example != nil))
 		s.schedules.start()
 	})
@@ -196,6 +204,7 @@ func newDeployment(
 	if err != nil {
 		return deployment{}, err
 	}
+	schedulePublisher(template, all)
 	opts := gatewayOptions(cfg, log)
 	handler, err := gateway.New(template, all, opts)
 	if err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,12 +10,16 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"latchkey/local/gateway"
 	"latchkey/local/protected-api/echo"
 	"latchkey/local/protected-api/orders"
+	"latchkey/local/protected-api/sockets"
+	"latchkey/shared/events"
+	"latchkey/shared/session"
 )
 
 // protectedPrefix is the path under which the example of a guarded API is
@@ -22,10 +28,11 @@ import (
 const protectedPrefix = "/protected"
 
 // protectedAPI is the example of a guarded API: an HTTP API, and a WebSocket at
-// the path ws.
+// the path ws. The queue gets the events by which a WebSocket is closed.
 type protectedAPI struct {
 	orders  http.Handler
 	sockets *gateway.WebSocket
+	queue   *queue
 }
 
 // newProtectedAPI serves the template of local/protected-api and the WebSocket
@@ -46,13 +53,41 @@ func newProtectedAPI(templatePath string, opts gateway.Options) (*protectedAPI, 
 	if err != nil {
 		return nil, fmt.Errorf("%s and local/protected.go differ:\n%w", path, err)
 	}
-	return &protectedAPI{g, gateway.NewWebSocket(echo.Handler(), opts)}, nil
+	table := sockets.NewMemory(time.Now)
+	ws := gateway.NewWebSocket(sockets.Handler(table, time.Now, echo.Handler()), opts)
+	consumer := sockets.Consumer(table, closer{ws}, time.Now, opts.Log)
+	return &protectedAPI{g, ws, newQueue(consumer, opts.Log)}, nil
+}
+
+// closer closes the connections of a stand-in for a WebSocket API.
+type closer struct{ *gateway.WebSocket }
+
+// Close implements [sockets.Closer].
+func (c closer) Close(_ context.Context, id string) error {
+	if !c.Delete(id) {
+		return sockets.ErrGone
+	}
+	return nil
+}
+
+// ended is the type of the events that close WebSockets.
+var ended = events.TypeOf(session.EventEnded)
+
+// hear does what a rule of EventBridge does: it has the queue get the events
+// that say that a session has ended.
+func (p *protectedAPI) hear(e events.Envelope) {
+	if p == nil || e.DetailType != ended {
+		return
+	}
+	body, _ := json.Marshal(e) // always encodes
+	p.queue.send(string(body))
 }
 
 // close ends all WebSockets.
 func (p *protectedAPI) close() {
 	if p != nil {
 		p.sockets.Close()
+		p.queue.close()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"latchkey/local/protected-api/echo"
+	"latchkey/shared/events"
 )
 
 // ticketOf asks for a ticket with an access token.
@@ -97,13 +99,9 @@ func TestMain_websocket(t *testing.T) {
 	if _, status := s.dial(t, "/protected/ws", []string{"latchkey", late}); status != http.StatusForbidden {
 		t.Errorf("after the logout: %d", status)
 	}
-	// What is open stays open, until the server stops.
-	if err := conn.Write(t.Context(), websocket.MessageText, []byte("still here")); err != nil {
-		t.Fatal(err)
-	}
-	if _, text, err := conn.Read(t.Context()); err != nil || !strings.Contains(string(text), "still here") {
-		t.Errorf("%v: answered %s", err, text)
-	}
+	wantsEnd(t, "after the logout", conn)
+	token = w.login(s, "?transport=bearer")
+	conn, _ = s.dial(t, "/protected/ws", []string{"latchkey", token})
 	closed := make(chan error, 1)
 	go func() {
 		_, _, err := conn.Read(t.Context())
@@ -121,6 +119,75 @@ func TestMain_websocket(t *testing.T) {
 	}
 	if strings.Contains(log, "lkt_") || strings.Contains(log, token) {
 		t.Errorf("a ticket or token is in the log: %s", log)
+	}
+}
+
+// wantsEnd waits until the server closes a socket.
+func wantsEnd(t *testing.T, when string, conn *websocket.Conn) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), pagePatience)
+	defer cancel()
+	if _, _, err := conn.Read(ctx); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("%s the socket ended with %v", when, err)
+	}
+}
+
+// However a session ends, its sockets are closed, with a ticket or a token, and no others.
+func TestMain_websocketEnds(t *testing.T) {
+	admin := newWallet(t)
+	for reason, c := range map[string]struct {
+		variables []string
+		end       func(s *server, w *wallet, token string)
+	}{
+		"logged_out": {nil, func(s *server, w *wallet, token string) {
+			exchange(t, "POST", s.url+"/auth/logout", token, "")
+		}},
+		"evicted": {[]string{"MAX_CONCURRENT_SESSIONS=1"}, func(s *server, w *wallet, _ string) {
+			w.login(s, "?transport=bearer")
+		}},
+		"account_blocked": {[]string{"ADMIN_ADDRESSES=" + admin.address}, func(s *server, w *wallet, _ string) {
+			status, answer := exchange(t, "POST", s.url+"/api/admin/users/"+w.address+"/block", admin.login(s, "?transport=bearer"), "{}")
+			if status != http.StatusNoContent {
+				t.Errorf("block: %d %v", status, answer)
+			}
+		}},
+		"account_erased": {nil, func(s *server, w *wallet, token string) {
+			if status, answer := exchange(t, "DELETE", s.url+"/api/profile", token, ""); status != http.StatusNoContent {
+				t.Errorf("erase: %d %v", status, answer)
+			}
+		}},
+		// A login finds that the account has a session whose time is over.
+		"idle_timeout": {[]string{"SESSION_TIMEOUT_MINUTES=0.02", "SESSION_TOUCH_SECONDS=0.5", "MAX_CONCURRENT_SESSIONS=0", "STEP_UP_MINUTES=0.02"}, func(s *server, w *wallet, _ string) {
+			for n := 0; n < 100; n++ {
+				w.login(s, "?transport=bearer")
+				if all, _ := s.askFeed(t, 0); slices.ContainsFunc(all.Events, func(e events.Envelope) bool { return e.DetailType == ended }) {
+					return
+				}
+			}
+		}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			w, other, s := newWallet(t), newWallet(t), start(t, c.variables...)
+			token := w.login(s, "?transport=bearer")
+			first, _ := s.dial(t, "/protected/ws", []string{"latchkey", ticketOf(t, s, token)})
+			second, _ := s.dial(t, "/protected/ws", []string{"latchkey", token})
+			bystander, status := s.dial(t, "/protected/ws", []string{"latchkey", other.login(s, "?transport=bearer")})
+			if status != http.StatusSwitchingProtocols {
+				t.Fatalf("the other account's socket: %d", status)
+			}
+			c.end(s, w, token)
+			wantsEnd(t, "opened with a ticket,", first)
+			wantsEnd(t, "opened with the token,", second)
+			if e := s.awaitEvent(t, ended); e.Detail.Reason != reason || e.Detail.UserID == "" {
+				t.Errorf("the session ended for %q", e.Detail.Reason)
+			}
+			if err := bystander.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+				t.Error(err)
+			}
+			if _, text, err := bystander.Read(t.Context()); err != nil || !strings.Contains(string(text), "hello") {
+				t.Errorf("the other account's socket: %v, %s", err, text)
+			}
+		})
 	}
 }
 
