@@ -62,7 +62,7 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 		e.attrs = append(e.attrs, a)
 		return true
 	})
-	if h.local && (e.repeatsRequest() || e.isIdleSweep()) {
+	if h.local && (e.repeatsRequest() || e.isIdle()) {
 		return nil
 	}
 	stack := e.take("stack")
@@ -111,15 +111,18 @@ func (e entry) repeatsRequest() bool {
 	return e.msg == "event" && has("outcome", "failure") && !has("type", "authorize")
 }
 
-// isIdleSweep reports whether an entry says that a sweep had nothing to do, as
-// almost every minute.
-func (e entry) isIdleSweep() bool {
+// isIdle reports whether an entry says that a sweep, or the publisher of events,
+// had nothing to do, as almost every minute.
+func (e entry) isIdle() bool {
+	counts := []string{
+		"ended", "repaired", "damaged", "published", "retried", "refused", "dropped",
+	}
 	busy := slices.ContainsFunc(e.attrs, func(a slog.Attr) bool {
 		value := a.Value.String()
 		return a.Key == "complete" && value != "true" ||
-			slices.Contains([]string{"ended", "repaired", "damaged"}, a.Key) && value != "0"
+			slices.Contains(counts, a.Key) && value != "0"
 	})
-	return e.msg == "sweep" && !busy
+	return (e.msg == "sweep" || e.msg == "publisher") && !busy
 }
 
 // text returns the line, without time and level.

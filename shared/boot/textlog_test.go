@@ -72,6 +72,9 @@ func TestTextLog_lines(t *testing.T) {
 		"sweep ended=1 complete=true durationMs=1.5\n": func(log *slog.Logger) {
 			log.Info("sweep", "ended", 1, "complete", true, "durationMs", 1.5)
 		},
+		"publisher published=0 retried=3 refused=0 dropped=0\n": func(log *slog.Logger) {
+			log.Info("publisher", "published", 0, "retried", 3, "refused", 0, "dropped", 0)
+		},
 		"sweep ended=0 repaired=0 damaged=0 complete=false\n": func(log *slog.Logger) {
 			log.Info("sweep", "ended", 0, "repaired", 0, "damaged", 0, "complete", false)
 		},
@@ -92,6 +95,12 @@ func TestTextLog_lines(t *testing.T) {
 	idle := func(log *slog.Logger) { log.Info("sweep", "ended", 0, "repaired", 0, "damaged", 0, "complete", true) }
 	if got := logged(t, true, idle, "APP_ENV=local"); got != "" {
 		t.Errorf("a sweep without work: %q", got)
+	}
+	nothing := func(log *slog.Logger) {
+		log.Info("publisher", "published", 0, "retried", 0, "refused", 0, "dropped", 0, "oldestSeconds", 0.0)
+	}
+	if got := logged(t, true, nothing, "APP_ENV=local"); got != "" {
+		t.Errorf("a publisher without events: %q", got)
 	}
 	// Elsewhere nothing is left out: the request's line does not have the reason.
 	got := logged(t, false, func(log *slog.Logger) { log.Info("event", refusal...) }, "LOG_FORMAT=text")

@@ -5,6 +5,7 @@
 package events
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -44,6 +45,12 @@ type Message struct {
 	// CAEP is the event type of OpenID CAEP 1.0 or RISC 1.0 that this
 	// corresponds to.
 	CAEP string `json:"caep,omitempty"`
+}
+
+// String returns the message as JSON, for a log that people read.
+func (m Message) String() string {
+	text, _ := json.Marshal(m) // always encodes
+	return string(text)
 }
 
 // Actor is who made a change.

@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -39,6 +40,9 @@ func TestNew(t *testing.T) {
 		`"caep":"https://schemas.openid.net/secevent/caep/event-type/session-revoked"}`
 	if got := text(t, outgoing(), true); got != whole {
 		t.Errorf("\n got %s\nwant %s", got, whole)
+	}
+	if got := fmt.Sprint(events.New(outgoing(), true)); got != whole {
+		t.Errorf("in a log for people it is %s", got)
 	}
 	m := events.New(outgoing(), false)
 	if m.IP != "" || m.Device != "" || m.Actor.Account == "" {
