@@ -123,6 +123,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	err := h.html.Execute(&page, map[string]any{
 		"Wallet":  h.wallet.address.Hex(),
 		"Refused": refusedPage(h.cfg, strings.ToLower(r.Host)),
+		// Events are served next to this page; see the local server.
+		"Publishes": h.cfg.Events.Sink != "",
 	})
 	if err != nil {
 		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)

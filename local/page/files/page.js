@@ -9,6 +9,7 @@ import { clearLog, loggedFetch } from './log.js'
 import {
   shortened, showEvents, showPanels, showSession, showSessions, showTimes,
 } from './panels.js'
+import { watchPublished } from './published.js'
 import { findWallets, keepChoice, throwAway, walletButton, walletOf } from './wallets.js'
 import { reasonInWords } from './words.js'
 
@@ -268,3 +269,4 @@ byId('clear').addEventListener('click', clearLog)
 latchkey.subscribe(render)
 render()
 setInterval(showTime, 1000)
+watchPublished()
