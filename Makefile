@@ -79,7 +79,7 @@ build: ## compile every function for both architectures into build/<architecture
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build $(BUILD_FLAGS) -o "$$out" "./$$folder"; \
 	done; done
 
-lint: ## check formatting, Go, the client's types, both templates (cfn-lint, for every CacheMode, a durable one, contract wallets and the console) and the shell files
+lint: ## check formatting, Go, the client's types, the templates (cfn-lint, for every CacheMode, a durable one, contract wallets and the console) and the shell files
 	@unformatted=$$(gofmt -l client/*.go docs functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
@@ -90,7 +90,7 @@ lint: ## check formatting, Go, the client's types, both templates (cfn-lint, for
 	@set -e; for mode in serverless replication-group existing '$(DURABLE)' '$(CONTRACTS)' '$(WITH_CONSOLE)'; do \
 		echo "cfn-lint template.yaml, CacheMode=$$mode"; cfn-lint --parameters CacheMode=$$mode -- template.yaml; \
 	done
-	cfn-lint local/protected-api/template.yaml
+	cfn-lint local/protected-api/template.yaml local/protected-api/websocket/template.yaml
 	@command -v shellcheck >/dev/null || { echo "shellcheck is needed: apt-get install shellcheck"; exit 1; }
 	shellcheck $(SHELL_FILES)
 
@@ -158,7 +158,7 @@ sam-sweep: ## sweep once, beside make sam-local, which runs no schedule
 	sam local invoke SweepSessionsFunction --env-vars local/env.json --docker-network latchkey $(local_parameters)
 
 clean: ## delete the output of make build, the tests and sam build
-	rm -rf build .aws-sam local/protected-api/.aws-sam
+	rm -rf build .aws-sam local/protected-api/.aws-sam local/protected-api/websocket/.aws-sam
 
 # sam build calls build-<logical id> with ARTIFACTS_DIR set. It does not say for
 # which architecture: ARCH does.
@@ -171,5 +171,7 @@ compile = $(if $(wildcard $(1)/main.go),$(call bootstrap,./$(1)),$(error no func
 
 build-%Function: ; $(call compile,$(call folder,$*))
 
-# The example has its own template.
+# The examples have their own templates.
 build-OrdersFunction: ; $(call bootstrap,./local/protected-api)
+build-WebSocketFunction: ; $(call bootstrap,./local/protected-api/websocket)
+build-CloseSocketsFunction: ; $(call bootstrap,./local/protected-api/close-sockets)

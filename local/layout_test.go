@@ -285,6 +285,26 @@ func TestLayout_lambdaClient(t *testing.T) {
 	}
 }
 
+// The examples have clients of AWS that no function of the product links.
+func TestLayout_noFunctionLinksAnExample(t *testing.T) {
+	command := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}", "./functions/...")
+	command.Dir = root
+	output, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.Lines(string(output)) {
+		for _, foreign := range []string{"latchkey/local", "github.com/aws/aws-sdk-go-v2/service/dynamodb"} {
+			if isWithin(strings.TrimSpace(path), foreign) {
+				t.Errorf("a function links %s", path)
+			}
+		}
+	}
+	if !strings.Contains(string(output), "latchkey/shared/session\n") {
+		t.Error("go list knows no package of the functions")
+	}
+}
+
 func TestLayout_corsMethods(t *testing.T) {
 	var methods []string
 	for _, f := range template(t).Functions {
@@ -299,17 +319,23 @@ func TestLayout_corsMethods(t *testing.T) {
 // the command, which must build the function's own folder to where sam looks
 // for it.
 func TestLayout_makefile(t *testing.T) {
-	folders := map[string]string{"OrdersFunction": "local/protected-api"}
+	folders := map[string]string{
+		"OrdersFunction":       "local/protected-api",
+		"WebSocketFunction":    "local/protected-api/websocket",
+		"CloseSocketsFunction": "local/protected-api/close-sockets",
+	}
 	for id := range template(t).Functions {
 		folders[id] = "functions/" + folderOf(id)
 	}
-	example, err := gateway.Parse([]byte(read(t, "local/protected-api/template.yaml")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for id := range example.Functions {
-		if folders[id] == "" {
-			t.Errorf("%s of local/protected-api/template.yaml has no target in the Makefile", id)
+	for _, path := range []string{"local/protected-api/template.yaml", "local/protected-api/websocket/template.yaml"} {
+		example, err := gateway.Parse([]byte(read(t, path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := range example.Functions {
+			if folders[id] == "" {
+				t.Errorf("%s of %s has no target in the Makefile", id, path)
+			}
 		}
 	}
 	for sam, goarch := range map[string]string{"arm64": "arm64", "x86_64": "amd64"} {

@@ -32,7 +32,7 @@ func Moto(t testing.TB) string {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(howToGetMoto)
 		}
-		fmt.Fprintln(os.Stderr, howToGetMoto+"; tests of key rotation are skipped")
+		fmt.Fprintln(os.Stderr, howToGetMoto+"; tests that need it are skipped")
 		t.Skip(howToGetMoto)
 	}
 	shared.once.Do(func() { shared.url, shared.err = startMoto(path) })
