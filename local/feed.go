@@ -30,8 +30,8 @@ type feed struct {
 	last   int               // the number of the last one; the first has 1
 }
 
-// tell has an example hear of events from now on. Both may be nil.
-func (f *feed) tell(example *protectedAPI) {
+// attach has an example hear of events from now on. Both may be nil.
+func (f *feed) attach(example *protectedAPI) {
 	if f != nil {
 		f.example = example
 	}

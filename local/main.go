@@ -116,7 +116,7 @@ func run(
 	if err != nil {
 		return err
 	}
-	feed.tell(s.example)
+	feed.attach(s.example)
 	served := service.API.OnlyLocalHosts(withFeed(handler, feed))
 	return serve(ctx, served, cfg.Port, func() {
 		fmt.Fprintln(out, ready(cfg, s.example != nil))

@@ -53,7 +53,7 @@ func newProtectedAPI(templatePath string, opts gateway.Options) (*protectedAPI, 
 	if err != nil {
 		return nil, fmt.Errorf("%s and local/protected.go differ:\n%w", path, err)
 	}
-	table := sockets.NewMemory(time.Now)
+	table := sockets.NewLocalTable(time.Now)
 	ws := gateway.NewWebSocket(sockets.Handler(table, time.Now, echo.Handler()), opts)
 	consumer := sockets.Consumer(table, closer{ws}, time.Now, opts.Log)
 	return &protectedAPI{g, ws, newQueue(consumer, opts.Log)}, nil

@@ -23,7 +23,7 @@ var errAway = errors.New("away")
 
 // world is the example with a table and a gateway that may fail.
 type world struct {
-	*sockets.Memory
+	*sockets.LocalTable
 	t   *testing.T
 	now time.Time
 
@@ -36,7 +36,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, now: time.Unix(1764288000, 0), open: map[string]bool{}, away: map[string]bool{}}
-	w.Memory = sockets.NewMemory(func() time.Time { return w.now })
+	w.LocalTable = sockets.NewLocalTable(func() time.Time { return w.now })
 	return w
 }
 
@@ -51,32 +51,32 @@ func (w *world) call(name string) error {
 }
 
 func (w *world) Put(ctx context.Context, c sockets.Connection) error {
-	return errors.Join(w.call("put"), w.Memory.Put(ctx, c))
+	return errors.Join(w.call("put"), w.LocalTable.Put(ctx, c))
 }
 
 func (w *world) HasEnded(ctx context.Context, session string) (bool, error) {
 	if err := w.call("ended"); err != nil {
 		return false, err
 	}
-	return w.Memory.HasEnded(ctx, session)
+	return w.LocalTable.HasEnded(ctx, session)
 }
 
 func (w *world) Of(ctx context.Context, session string) ([]sockets.Connection, error) {
 	if err := w.call("of"); err != nil {
 		return nil, err
 	}
-	return w.Memory.Of(ctx, session)
+	return w.LocalTable.Of(ctx, session)
 }
 
 func (w *world) End(ctx context.Context, session string) error {
 	if err := w.call("end"); err != nil {
 		return err
 	}
-	return w.Memory.End(ctx, session)
+	return w.LocalTable.End(ctx, session)
 }
 
 func (w *world) Remove(ctx context.Context, c sockets.Connection) error {
-	return errors.Join(w.call("remove"), w.Memory.Remove(ctx, c))
+	return errors.Join(w.call("remove"), w.LocalTable.Remove(ctx, c))
 }
 
 // Close closes a connection that is open.
@@ -166,7 +166,7 @@ func (w *world) wants(open ...string) {
 // stored reports how many connections of a session are stored.
 func (w *world) stored(session string) int {
 	w.t.Helper()
-	all, err := w.Memory.Of(w.t.Context(), session)
+	all, err := w.LocalTable.Of(w.t.Context(), session)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestHandler_disconnect(t *testing.T) {
 }
 
 // An end is forgotten after an hour.
-func TestMemory(t *testing.T) {
+func TestLocalTable(t *testing.T) {
 	w := newWorld(t)
 	w.deliver(ended("a"))
 	w.now = w.now.Add(sockets.EndKept - time.Second)

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// Memory is a [Table] in memory, for the local server.
-type Memory struct {
+// LocalTable is a [Table] in memory, for the local server.
+type LocalTable struct {
 	mu    sync.Mutex
 	now   func() time.Time
 	open  map[string]map[string]Connection // by session and id
 	ended map[string]time.Time             // by session, when it is forgotten
 }
 
-// NewMemory returns an empty table.
-func NewMemory(now func() time.Time) *Memory {
-	return &Memory{
+// NewLocalTable returns an empty table.
+func NewLocalTable(now func() time.Time) *LocalTable {
+	return &LocalTable{
 		now: now, open: map[string]map[string]Connection{}, ended: map[string]time.Time{},
 	}
 }
 
 // Put implements [Table].
-func (m *Memory) Put(_ context.Context, c Connection) error {
+func (m *LocalTable) Put(_ context.Context, c Connection) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.open[c.Session] == nil {
@@ -33,7 +33,7 @@ func (m *Memory) Put(_ context.Context, c Connection) error {
 }
 
 // Remove implements [Table].
-func (m *Memory) Remove(_ context.Context, c Connection) error {
+func (m *LocalTable) Remove(_ context.Context, c Connection) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.open[c.Session], c.ID)
@@ -44,7 +44,7 @@ func (m *Memory) Remove(_ context.Context, c Connection) error {
 }
 
 // Of implements [Table].
-func (m *Memory) Of(_ context.Context, session string) (all []Connection, _ error) {
+func (m *LocalTable) Of(_ context.Context, session string) (all []Connection, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range m.open[session] {
@@ -54,7 +54,7 @@ func (m *Memory) Of(_ context.Context, session string) (all []Connection, _ erro
 }
 
 // End implements [Table].
-func (m *Memory) End(_ context.Context, session string) error {
+func (m *LocalTable) End(_ context.Context, session string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for other, until := range m.ended {
@@ -67,7 +67,7 @@ func (m *Memory) End(_ context.Context, session string) error {
 }
 
 // HasEnded implements [Table].
-func (m *Memory) HasEnded(_ context.Context, session string) (bool, error) {
+func (m *LocalTable) HasEnded(_ context.Context, session string) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.ended[session].After(m.now()), nil
