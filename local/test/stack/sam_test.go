@@ -44,7 +44,7 @@ func (p declaredParameter) takes(value string) bool {
 // offers no default and asks again until something other than Enter comes. Enter
 // at any other question takes the default, which must then be a valid value.
 func TestSAM_guidedTakesEnterAtEveryParameterButTheDomain(t *testing.T) {
-	for path, asked := range map[string][]string{"template.yaml": {"SiweDomains"}, example: nil} {
+	for path, asked := range map[string][]string{"template.yaml": {"SiweDomains"}, example: nil, socketExample: nil} {
 		for name, p := range declaredParameters(t, path) {
 			if p.NoEcho != nil {
 				t.Errorf("%s: %s has NoEcho, so --guided cannot be finished with Enter", path, name)
@@ -231,7 +231,7 @@ func TestSAM_buildsInSequence(t *testing.T) {
 // The trap: what sam build writes beside the example was not ignored, and would
 // be committed: binaries of megabytes.
 func TestSAM_buildOutputIsIgnored(t *testing.T) {
-	for _, folder := range []string{"", "local/protected-api/"} {
+	for _, folder := range []string{"", "local/protected-api/", "local/protected-api/websocket/"} {
 		command := exec.Command("git", "check-ignore", "--quiet", folder+".aws-sam/build/template.yaml")
 		command.Dir = root
 		if err := command.Run(); err != nil {
