@@ -2,7 +2,6 @@ package boot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,19 +26,41 @@ type NewBus func(env awsenv.Environment, arn string) events.Sink
 // schedule calls each minute. It differs from [Run] in that it serves no route.
 func RunPublisher(newBus NewBus) {
 	serve(func(env awsenv.Environment, out io.Writer) (lambda.Handler, func() error, error) {
-		cfg, service, err := start(env, out, nil)
+		cfg, service, err := start(env, out, config.LoadPublisher, nil)
 		if err != nil {
 			return nil, nil, err
 		}
-		sink, err := NewSink(context.Background(), cfg, env, newBus)
-		if err != nil {
-			return nil, nil, errors.Join(err, service.Close())
-		}
-		publish := lambdahttp.Scheduled(func(ctx context.Context) error {
-			return service.Publish(ctx, sink, cfg, env)
-		})
-		return service.WithKeyRefresh(publish), service.Close, nil
+		return service.Publisher(cfg, env, newBus), service.Close, nil
 	})
+}
+
+// Publisher returns the function that publishes events, for a schedule to call.
+// A secret of webhooks is fetched for each invocation: a new one is used within a
+// minute.
+func (s *Service) Publisher(
+	cfg config.Config, env awsenv.Environment, newBus NewBus,
+) lambda.Handler {
+	newBus = once(newBus)
+	return s.WithKeyRefresh(lambdahttp.Scheduled(func(ctx context.Context) error {
+		sink, err := NewSink(ctx, cfg, env, newBus)
+		if err != nil {
+			s.API.Count(api.Faults)
+			return fmt.Errorf("publishing events: %w", err)
+		}
+		return s.Publish(ctx, sink, cfg, env)
+	}))
+}
+
+// once returns a function that makes the bus at its first call only, so that its
+// connections are used again.
+func once(newBus NewBus) NewBus {
+	var bus events.Sink
+	return func(env awsenv.Environment, arn string) events.Sink {
+		if bus == nil {
+			bus = newBus(env, arn)
+		}
+		return bus
+	}
 }
 
 // NewSink returns where a configuration says that events go. It returns an error
@@ -62,7 +83,7 @@ func NewSink(
 	case config.ToLog:
 		return events.NewLog(env.Log), nil
 	}
-	return nil, errors.New("EVENTS: is needed in the function that publishes events; set eventbridge or webhook")
+	return nil, cfg.Events.CheckSink()
 }
 
 // publishSpare is how long before its deadline a publisher stops: what it has
@@ -72,7 +93,7 @@ const publishSpare = 3 * time.Second
 // Publish publishes events until shortly before ctx ends. It logs what it did,
 // and returns the error of Redis if it could not read the outboxes in the end.
 // The next call goes on with what this one knows of events that were not
-// accepted, and has the same sink.
+// accepted.
 func (s *Service) Publish(
 	ctx context.Context, sink events.Sink, cfg config.Config, env awsenv.Environment,
 ) error {
@@ -87,22 +108,34 @@ func (s *Service) Publish(
 	if s.publisher == nil {
 		s.publisher = events.NewPublisher(s.store, sink, cfg.Events.Details, env.Now, warn)
 	}
+	s.publisher.Use(sink) // the webhook's secret may have been replaced
 	done, err := s.publisher.Run(ctx)
 	env.Log.LogAttrs(ctx, slog.LevelInfo, "publisher",
 		slog.Int("published", done.Published), slog.Int("retried", done.Retried),
 		slog.Int("refused", done.Refused), slog.Int("dropped", done.Dropped),
 		slog.Float64("oldestSeconds", done.Oldest.Seconds()))
-	if cfg.API.Metric != nil {
-		for metric, value := range map[api.Metric]float64{
-			api.EventsPublished: float64(done.Published), api.EventsRetried: float64(done.Retried),
-			api.EventsRefused: float64(done.Refused), api.EventsDropped: float64(done.Dropped),
-			api.EventsAge: done.Oldest.Seconds(),
-		} {
-			cfg.API.Metric(metric, value)
-		}
-	}
+	measure(done, cfg.API.Metric)
 	if err != nil {
+		s.API.Count(api.Faults)
 		return fmt.Errorf("publishing events: %w", err)
 	}
 	return nil
+}
+
+// measure counts what a publisher did. CloudWatch charges for each metric in the
+// hours in which it has a value, so only the age is measured if it is 0: its
+// absence shows that no publisher runs.
+func measure(done events.Progress, metric func(api.Metric, float64)) {
+	if metric == nil {
+		return
+	}
+	metric(api.EventsAge, done.Oldest.Seconds())
+	for name, count := range map[api.Metric]int{
+		api.EventsPublished: done.Published, api.EventsRetried: done.Retried,
+		api.EventsRefused: done.Refused, api.EventsDropped: done.Dropped,
+	} {
+		if count > 0 {
+			metric(name, float64(count))
+		}
+	}
 }

@@ -98,7 +98,7 @@ func newVerifier(env awsenv.Environment, out io.Writer) (lambda.Handler, error) 
 
 func run(newClient NewVerifierClient, handler func(config.Config, *Service) lambda.Handler) {
 	serve(func(env awsenv.Environment, out io.Writer) (lambda.Handler, func() error, error) {
-		cfg, service, err := start(env, out, newClient)
+		cfg, service, err := start(env, out, config.Load, newClient)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -139,11 +139,14 @@ func newEnvironment(out io.Writer) awsenv.Environment {
 	return env
 }
 
+// loading is [config.Load], or one like it.
+type loading func(getenv func(string) string) (config.Config, error)
+
 // start makes the service of a function. Metrics are written to out.
 func start(
-	env awsenv.Environment, out io.Writer, newClient NewVerifierClient,
+	env awsenv.Environment, out io.Writer, load loading, newClient NewVerifierClient,
 ) (config.Config, *Service, error) {
-	cfg, err := config.Load(env.Getenv)
+	cfg, err := load(env.Getenv)
 	if err != nil {
 		return cfg, nil, err
 	}

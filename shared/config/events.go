@@ -119,20 +119,49 @@ func setEventWebhookSecret(c *Config, value string) error {
 	return nil
 }
 
-// contradictions checks that the values of events fit together.
+// contradictions checks that the values of events fit together. What only the
+// publisher needs, [LoadPublisher] asks for: the other functions only write
+// events down, and have neither the webhook's URL nor its secret.
 func (e Events) contradictions(check func(broken bool, problem string)) {
-	check(e.Sink == ToEventBridge && e.Bus == "",
-		"EVENT_BUS: is needed with EVENTS=eventbridge; set it to the ARN of the bus")
 	check(e.Sink != ToEventBridge && e.Bus != "",
 		"EVENT_BUS: has no effect without EVENTS=eventbridge; set that or leave EVENT_BUS out")
-	check(e.Sink == ToWebhook && e.WebhookURL == "",
-		"EVENT_WEBHOOK_URL: is needed with EVENTS=webhook; set it to the URL of the receiver")
 	check(e.Sink != ToWebhook && e.WebhookURL != "",
 		"EVENT_WEBHOOK_URL: has no effect without EVENTS=webhook; set that or leave EVENT_WEBHOOK_URL out")
+	check(e.WebhookSecret != "" && e.WebhookSecretARN != "",
+		"EVENT_WEBHOOK_SECRET_ARN: is set together with EVENT_WEBHOOK_SECRET; set only one of them")
+}
+
+// LoadPublisher is [Load] for the function that publishes events. It also
+// requires what that needs to reach the sink.
+func LoadPublisher(getenv func(string) string) (Config, error) {
+	c, err := Load(getenv)
+	if err == nil {
+		err = c.Events.CheckSink()
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// CheckSink returns an error if a publisher cannot reach the sink with these
+// values. Its error has one line for each problem.
+func (e Events) CheckSink() error {
+	var problems []error
+	check := func(broken bool, problem string) {
+		if broken {
+			problems = append(problems, errors.New(problem))
+		}
+	}
+	check(e.Sink == "", "EVENTS: is needed to publish events;"+
+		" set eventbridge, webhook or log, the same in all functions")
+	check(e.Sink == ToEventBridge && e.Bus == "",
+		"EVENT_BUS: is needed with EVENTS=eventbridge; set it to the ARN of the bus")
+	check(e.Sink == ToWebhook && e.WebhookURL == "",
+		"EVENT_WEBHOOK_URL: is needed with EVENTS=webhook; set it to the URL of the receiver")
 	hasSecret := e.WebhookSecret != "" || e.WebhookSecretARN != ""
 	check(e.Sink == ToWebhook && !hasSecret,
 		"EVENT_WEBHOOK_SECRET: is needed with EVENTS=webhook, so that the receiver can tell who"+
 			" sends; set it or EVENT_WEBHOOK_SECRET_ARN")
-	check(e.WebhookSecret != "" && e.WebhookSecretARN != "",
-		"EVENT_WEBHOOK_SECRET_ARN: is set together with EVENT_WEBHOOK_SECRET; set only one of them")
+	return errors.Join(problems...)
 }

@@ -113,6 +113,9 @@ func NewPublisher(
 	}
 }
 
+// Use has the next run send to this sink.
+func (p *Publisher) Use(sink Sink) { p.sink = sink }
+
 // Run publishes until ctx ends: first what is in any outbox, then what hints name,
 // once a second. It returns what it did, and the error of the last read of Redis
 // if that failed.
