@@ -90,6 +90,8 @@ var errIdentity = errors.New(
 // required step-up is denied. Every error is logged here, and denies. The
 // identity is set with [Allowed] only.
 func (a *API) Authorize(ctx context.Context, g Guarded) (who Identity, decision Decision) {
+	ctx, sent := a.store.WithHints(ctx)
+	defer sent() // a session may end here, if its device or its network changed
 	r := &http.Request{Method: g.Method, URL: new(url.URL), Header: g.Header}
 	x := a.newExchange(ctx, r, g.Info, eventAuthorize)
 	// A browser's WebSocket cannot send a device id.

@@ -11,6 +11,8 @@ import (
 // [session.Store.Sweep].
 func (a *API) Sweep(ctx context.Context) error {
 	began := a.now()
+	ctx, sent := a.store.WithHints(ctx)
+	defer sent()
 	swept, err := a.store.Sweep(ctx)
 	attrs := []slog.Attr{
 		slog.Int("ended", swept.Ended), slog.Int("recounted", swept.Recounted),
