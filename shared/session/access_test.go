@@ -103,6 +103,7 @@ func life(w *world, s *session.Store, n int) error {
 		{"login that is left alone", func() (err error) { _, err = s.Create(ctx, w.as(n, "e")); return }},
 		{"sweep", func() (err error) { w.clock.add(time.Hour); _, err = s.Sweep(ctx); return }},
 		{"statistics", func() (err error) { _, err = s.Statistics(ctx); return }},
+		{"publishing", func() error { return publish(s, me) }},
 	}
 	for _, s := range steps {
 		if err := s.step(); err != nil {
@@ -110,6 +111,33 @@ func life(w *world, s *session.Store, n int) error {
 		}
 	}
 	return nil
+}
+
+// publish does what a publisher does: it takes the hints, reads all outboxes, and removes what a person's has: one as refused, the
+// others as accepted.
+func publish(s *session.Store, user token.UserID) error {
+	hints, err := s.Hints(ctx)
+	if err != nil {
+		return err
+	}
+	of := make([]int, session.OutboxPartitions)
+	for n := range of {
+		of[n] = n
+	}
+	all, err := s.Outgoing(ctx, of, 100)
+	if err != nil {
+		return err
+	}
+	partition := int(user[0])<<4 | int(user[1])>>4
+	events := all[partition]
+	if len(events) < 10 || !slices.Contains(hints, partition) {
+		return fmt.Errorf("%d events, and hints for %d", len(events), hints)
+	}
+	removed, _, err := s.Published(ctx, partition, events[1:], events[:1])
+	if err == nil && removed != len(events) {
+		err = fmt.Errorf("%d of %d events were removed", removed, len(events))
+	}
+	return err
 }
 
 // as is a login of a person, whose signature was over a nonce that nobody issued here.
@@ -128,7 +156,7 @@ var unneeded = map[string]string{
 func TestAccess_tight(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
 		own := e.ServerWith(t)
-		w := newWorld(t, own.Redis)
+		w := newWorld(t, own.Redis, withOutbox)
 		must(t, life(w, w.Store, 0))
 		commands := commandsOf(t, own.Redis)
 		for i, command := range commands {
@@ -177,8 +205,8 @@ var deniedInScript = regexp.MustCompile(`The user executing the script can't|ACL
 func TestAccess_refused(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
 		r := e.Server(t)
-		w := newWorld(t, r)
-		elsewhere := newWorld(t, r, func(o *session.Options) { o.Prefix = r.Prefix + "2" })
+		w := newWorld(t, r, withOutbox)
+		elsewhere := newWorld(t, r, withOutbox, func(o *session.Options) { o.Prefix = r.Prefix + "2" })
 		wants(t, life(elsewhere, elsewhere.Store, 0), session.ErrUnavailable)
 		if _, err := elsewhere.Create(ctx, w.as(0, "a")); !errors.Is(err, session.ErrUnavailable) || !strings.Contains(err.Error(), "NOPERM") {
 			t.Errorf("another prefix: %v", err)
@@ -204,7 +232,7 @@ func TestAccess_cluster(t *testing.T) {
 		from, to := clusterNode(t, e), clusterNode(t, e)
 		join(t, from, to)
 		must(t, to.Client().ACLSetUser(ctx, from.Username, append(from.Access(t), ">"+from.Password)...).Err())
-		w := newWorld(t, from.Redis)
+		w := newWorld(t, from.Redis, withOutbox)
 		client := clusterClient(t, from)
 		s := w.on(client, w.clock)
 		must(t, life(w, s, 0))
