@@ -15,6 +15,9 @@ SHELL_FILES  := .ci/run
 DURABLE      := replication-group CacheEngineVersion=9.0 CacheDurability=sync CacheNodeType=cache.r7g.large
 CONTRACTS    := serverless EthereumRpcSecretArn=arn:aws:secretsmanager:us-east-1:000000000000:secret:latchkey-rpc-AbCdEf
 WITH_CONSOLE := serverless Console=api.example.com
+WITH_EVENTS  := serverless Events=eventbridge
+TO_A_WEBHOOK := existing Events=webhook EventWebhookUrl=https://hooks.example.com/latchkey \
+	EventWebhookSecretArn=arn:aws:secretsmanager:us-east-1:000000000000:secret:latchkey-webhook-AbCdEf
 
 .DEFAULT_GOAL := help
 .PHONY: help run service-key test soak sizes build lint fuzz mutants bench bench-scale cold-start redis sam-local sam-sweep clean
@@ -79,7 +82,7 @@ build: ## compile every function for both architectures into build/<architecture
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build $(BUILD_FLAGS) -o "$$out" "./$$folder"; \
 	done; done
 
-lint: ## check formatting, Go, the client's types, the templates (cfn-lint, for every CacheMode, a durable one, contract wallets and the console) and the shell files
+lint: ## check formatting, Go, the client's types, the templates (cfn-lint, for every CacheMode, a durable one, contract wallets, the console and events) and the shell files
 	@unformatted=$$(gofmt -l client/*.go docs functions local shared) && test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
@@ -87,7 +90,7 @@ lint: ## check formatting, Go, the client's types, the templates (cfn-lint, for 
 	@$(install_packages)
 	npm run lint --prefix client
 	@command -v cfn-lint >/dev/null || { echo "cfn-lint is needed: pip install cfn-lint"; exit 1; }
-	@set -e; for mode in serverless replication-group existing '$(DURABLE)' '$(CONTRACTS)' '$(WITH_CONSOLE)'; do \
+	@set -e; for mode in serverless replication-group existing '$(DURABLE)' '$(CONTRACTS)' '$(WITH_CONSOLE)' '$(WITH_EVENTS)' '$(TO_A_WEBHOOK)'; do \
 		echo "cfn-lint template.yaml, CacheMode=$$mode"; cfn-lint --parameters CacheMode=$$mode -- template.yaml; \
 	done
 	cfn-lint local/protected-api/template.yaml local/protected-api/websocket/template.yaml

@@ -153,7 +153,7 @@ var serving = map[string]struct{ main, routes string }{
 }
 
 // unrouted has the mains of the functions without a route. The local server
-// calls the one with a schedule, and the authorizer.
+// calls those with a schedule, and the authorizer.
 var unrouted = map[string]string{
 	sweeper: `// Command sweep-sessions ends sessions whose deadlines have passed, once a minute.
 package main
@@ -161,6 +161,22 @@ package main
 import "latchkey/shared/boot"
 
 func main() { boot.RunSweep() }
+`,
+	publisher: `// Command publish-events publishes events of accounts and sessions, each minute.
+package main
+
+import (
+	"latchkey/shared/awsenv"
+	"latchkey/shared/boot"
+	"latchkey/shared/eventbridge"
+	"latchkey/shared/events"
+)
+
+func main() {
+	boot.RunPublisher(func(env awsenv.Environment, bus string) events.Sink {
+		return eventbridge.New(env, bus)
+	})
+}
 `,
 	"RotateKeysFunction": `// Command rotate-keys adds a session key when Secrets Manager asks for it.
 package main
@@ -207,17 +223,19 @@ func ofAPI(t *testing.T) map[string]gateway.Function {
 func TestLayout_unrouted(t *testing.T) {
 	for id, want := range unrouted {
 		f, declared := template(t).Functions[id]
-		if !declared || len(f.Routes) > 0 || (f.Schedule > 0) != (id == sweeper) {
+		if !declared || len(f.Routes) > 0 || (f.Schedule > 0) != (id == sweeper || id == publisher) {
 			t.Errorf("%s in template.yaml: %+v", id, f)
 		}
 		if got := read(t, "functions/"+folderOf(id)+"/main.go"); got != want {
 			t.Errorf("functions/%s/main.go is\n%s\nand should be\n%s", folderOf(id), got, want)
 		}
 	}
-	// Two sweeps at once do no harm, but are of no use.
-	f := template(t).Functions[sweeper]
-	if f.Schedule != time.Minute || f.Timeout >= f.Schedule {
-		t.Errorf("a sweep may take %v and the next comes after %v", f.Timeout, f.Schedule)
+	// Two sweeps or publishers at once do no harm, but are of no use.
+	for _, id := range []string{sweeper, publisher} {
+		f := template(t).Functions[id]
+		if f.Schedule != time.Minute || f.Timeout >= f.Schedule {
+			t.Errorf("%s may take %v and is called again after %v", id, f.Timeout, f.Schedule)
+		}
 	}
 }
 
@@ -444,6 +462,7 @@ var layers = []struct {
 	{"shared/script", slices.Concat(netHTTP, awsSDK, system)},
 	{"shared/token", slices.Concat(netHTTP, awsSDK, goRedis, system, []string{"latchkey/shared/script"})},
 	{"shared/session", slices.Concat(netHTTP, awsSDK, system)},
+	{"shared/events", slices.Concat(awsSDK, goRedis, system)},
 	{"shared/api", slices.Concat(awsSDK, goRedis, system)},
 	{"shared/lambdahttp", slices.Concat(goRedis, system)},
 	{"shared/authorizer", slices.Concat(awsSDK, goRedis, system)},
@@ -454,6 +473,7 @@ var layers = []struct {
 	{"shared/redisconn", system},
 	{"shared/boot", nil},
 	{"shared/verifierclient", slices.Concat(goRedis, system)}, // not below boot, which every function links
+	{"shared/eventbridge", slices.Concat(goRedis, system)},    // nor is this one
 	{"functions", nil},
 	{"local", nil},
 }

@@ -41,6 +41,7 @@ func TestFunctions(t *testing.T) {
 	t.Run("storm", func(t *testing.T) { testStorm(t, binaries) })
 	t.Run("SIGTERM", func(t *testing.T) { testSIGTERM(t, binaries) })
 	t.Run("wrong event", func(t *testing.T) { testWrongEvent(t, binaries) })
+	t.Run("publisher", func(t *testing.T) { testPublisher(t, binaries) })
 	t.Run("rotation", func(t *testing.T) { testRotation(t, binaries) })
 	t.Run("wrong configuration", func(t *testing.T) { testWrongConfiguration(t, binaries) })
 	t.Run("unknown variable", func(t *testing.T) { testUnknownVariable(t, binaries) })
@@ -51,8 +52,8 @@ var functionNames = append([]string{"authorizer", "check-health", "get-profile",
 	"validate-session"},
 	memberFunctions()...)
 
-// others are functions that do not use Redis. Each has a test of its own.
-var others = []string{"get-openapi", "rotate-keys", "serve-console", "verify-signature"}
+// others are functions that do not use Redis, and the one that publishes events. Each has a test of its own.
+var others = []string{"get-openapi", "publish-events", "rotate-keys", "serve-console", "verify-signature"}
 
 // memberCall is a call of a function that wants a live session.
 type memberCall struct {

@@ -30,14 +30,13 @@ func RunPublisher(newBus NewBus) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return service.Publisher(cfg, env, newBus), service.Close, nil
+		return service.publisher(cfg, env, newBus), service.Close, nil
 	})
 }
 
-// Publisher returns the function that publishes events, for a schedule to call.
-// A secret of webhooks is fetched for each invocation: a new one is used within a
-// minute.
-func (s *Service) Publisher(
+// publisher returns the function that publishes events. A secret of webhooks is
+// fetched for each invocation: a new one is used within a minute.
+func (s *Service) publisher(
 	cfg config.Config, env awsenv.Environment, newBus NewBus,
 ) lambda.Handler {
 	newBus = once(newBus)
@@ -68,7 +67,11 @@ func once(newBus NewBus) NewBus {
 func NewSink(
 	ctx context.Context, cfg config.Config, env awsenv.Environment, newBus NewBus,
 ) (events.Sink, error) {
-	switch e := cfg.Events; e.Sink {
+	e := cfg.Events
+	if err := e.CheckSink(); err != nil {
+		return nil, err
+	}
+	switch e.Sink {
 	case config.ToEventBridge:
 		return newBus(env, e.Bus), nil
 	case config.ToWebhook:
@@ -80,10 +83,8 @@ func NewSink(
 			}
 		}
 		return events.NewWebhook(string(e.WebhookURL), secret, env.Now)
-	case config.ToLog:
-		return events.NewLog(env.Log), nil
 	}
-	return nil, cfg.Events.CheckSink()
+	return events.NewLog(env.Log), nil
 }
 
 // publishSpare is how long before its deadline a publisher stops: what it has
@@ -105,11 +106,11 @@ func (s *Service) Publish(
 	warn := func(what string, err error) { env.Log.Warn(what, "error", err.Error()) }
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
-	if s.publisher == nil {
-		s.publisher = events.NewPublisher(s.store, sink, cfg.Events.Details, env.Now, warn)
+	if s.events == nil {
+		s.events = events.NewPublisher(s.store, sink, cfg.Events.Details, env.Now, warn)
 	}
-	s.publisher.Use(sink) // the webhook's secret may have been replaced
-	done, err := s.publisher.Run(ctx)
+	s.events.Use(sink) // the webhook's secret may have been replaced
+	done, err := s.events.Run(ctx)
 	env.Log.LogAttrs(ctx, slog.LevelInfo, "publisher",
 		slog.Int("published", done.Published), slog.Int("retried", done.Retried),
 		slog.Int("refused", done.Refused), slog.Int("dropped", done.Dropped),

@@ -133,7 +133,7 @@ func storyLines(t *testing.T, binaries string) (lines []logLine) {
 		t.Fatal(err)
 	}
 	server, s := redistest.ServerWith(t), system{}
-	env := append(environment(t, server.Redis), "ADMIN_ADDRESSES="+crypto.PubkeyToAddress(key.PublicKey).Hex())
+	env := append(environment(t, server.Redis), "EVENTS=log", "ADMIN_ADDRESSES="+crypto.PubkeyToAddress(key.PublicKey).Hex())
 	for _, name := range []string{"issue-nonce", "log-in", "step-up", "refresh-session", "get-profile", "set-roles", "block-user", "unblock-user",
 		"sweep-sessions"} {
 		s[name] = startFunction(t, filepath.Join(binaries, name), env...)
@@ -145,10 +145,18 @@ func storyLines(t *testing.T, binaries string) (lines []logLine) {
 	if failure := s.sweep(t); failure != "" {
 		t.Fatal(failure)
 	}
+	s["publish-events"] = startFunction(t, filepath.Join(binaries, "publish-events"), append(env, "EVENTS=webhook",
+		"EVENT_WEBHOOK_URL=https://127.0.0.1:1/", "EVENT_WEBHOOK_SECRET="+webhookSecret)...)
+	if failure := s.publish(t); failure != "" { // nobody answers, and the events stay
+		t.Fatal(failure)
+	}
 	server.Stop()
 	wantStatus(t, s.profile(t, admin.AccessToken), http.StatusServiceUnavailable)
 	if s.sweep(t) == "" {
 		t.Error("a sweep without Redis succeeded")
+	}
+	if s.publish(t) == "" {
+		t.Error("a publisher without Redis succeeded")
 	}
 	unset := startFunction(t, filepath.Join(binaries, "log-in"))
 	unset.ExitStatus(t)

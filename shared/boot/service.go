@@ -29,7 +29,7 @@ type Service struct {
 	fetched
 
 	publishing sync.Mutex
-	publisher  *events.Publisher // of the first call of Publish; nil before
+	events     *events.Publisher // of the first call of Publish; nil before
 }
 
 // fetched are the parts of a service that Secrets Manager can hold. A part that

@@ -143,6 +143,8 @@ func TestStack_variablesFit(t *testing.T) {
 		"MaxConcurrentSessions=100", "SessionLimitPolicy=evict", "DevicePolicy=step_up", "NetworkPolicy=step_up", "RateLimitNoncePerMinute=600",
 		"RateLimitLoginPerMinute=300", "RateLimitRefreshPerMinute=600", "StateQuotaBytes=262144", "ActivityMaxEvents=500", "ActivityDays=365",
 		"PreferencesDays=3650", "StepUpMinutes=15", "AuditLogEnabled=true", "HealthDetails=false", "LogoutClearSiteData=cache,cookies,storage",
+		"Events=webhook", "EventTypes="+strings.Join(eventTypes(), ","), "EventDetails=false", "EventWebhookUrl=https://hooks.example.com/"+strings.Repeat("x", 100),
+		"EventWebhookSecretArn="+arn("secretsmanager", "secret"),
 		"EthereumRpcSecretArn="+arn("secretsmanager", "secret"), "EthereumRpcQuorum=10", "EthereumCallGas=50000000", "WalletRecheckMinutes=1440",
 		`EthereumMulticall={"1":"0xcA11bde05977b3631167028862bE2a173976CA11","8453":"0xcA11bde05977b3631167028862bE2a173976CA11"}`)
 	for id, f := range s.of("AWS::Lambda::Function") {

@@ -29,7 +29,7 @@ var keysText = `{"lookup":"k1","k1":"` + (rand.Text() + strings.ToLower(rand.Tex
 // password of Redis.
 func secretsManager(t *testing.T, password string) *httptest.Server {
 	t.Helper()
-	secrets := map[string]string{secretARN: keysText, passwordARN: password, rpcARN: `{"1":["https://rpc.invalid"]}`}
+	secrets := map[string]string{secretARN: keysText, passwordARN: password, webhookARN: webhookSecret, rpcARN: `{"1":["https://rpc.invalid"]}`}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var asked struct{ SecretID string }
 		_ = json.NewDecoder(r.Body).Decode(&asked)
@@ -86,13 +86,18 @@ func request(route gateway.Route) map[string]any {
 var answers = map[string]int{"CheckHealthFunction": 200, "IssueNonceFunction": 200, "LogInFunction": 400, "StepUpFunction": 400, describing: 200,
 	console: 200}
 
+// scheduled is what EventBridge Scheduler sends to a function, without an input of one's own.
+const scheduled = `{"version":"0","id":"d32c5kddcf5bb8c3","detail-type":"Scheduled Event","source":"aws.scheduler","account":"000000000000",` +
+	`"time":"2026-11-23T10:00:00Z","region":"us-east-1","resources":["arn:aws:scheduler:us-east-1:000000000000:schedule/default/x"],"detail":"{}"}`
+
 // asked are the events of those functions that have no route, and whether they refuse them.
 var asked = map[string]struct {
 	event   string
 	refuses bool
 	wants   string
 }{
-	"SweepSessionsFunction":   {`{"source":"aws.scheduler"}`, false, `null`},
+	"SweepSessionsFunction":   {scheduled, false, `null`},
+	"PublishEventsFunction":   {scheduled, false, `null`},
 	"AuthorizerFunction":      {`{"version":"2.0","type":"REQUEST","routeArn":"arn:aws:execute-api:us-east-1:1:a/s/GET/x","headers":{},"requestContext":{"http":{"method":"GET","path":"/x","sourceIp":"203.0.113.7"}}}`, false, `{"isAuthorized":false}`},
 	"VerifySignatureFunction": {`{"chain":5,"account":"0xcA11bde05977b3631167028862bE2a173976CA11","digest":"0x` + strings.Repeat("00", 32) + `","signature":"0x"}`, false, `"result":"no_chain"`},
 	"RotateKeysFunction":      {`{"Step":"createSecret","SecretId":"` + secretARN + `","ClientRequestToken":"1"}`, true, `rotat`},
@@ -108,7 +113,7 @@ func TestFunctions_withTheTemplatesEnvironment(t *testing.T) {
 	}
 	s := deploy(t, "SiweDomains=app.example.com", "CacheMode=existing", "RedisHost="+host, "RedisPort="+port, "RedisTls=false",
 		"RedisUsername="+r.Username, "RedisPasswordSecretArn="+passwordARN, "RedisKeyPrefix="+r.Prefix, "EthereumRpcSecretArn="+rpcARN,
-		"Console=app.example.com")
+		"Console=app.example.com", "Events=webhook", "EventWebhookUrl=https://hooks.invalid/x", "EventWebhookSecretArn="+webhookARN)
 	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -168,8 +173,8 @@ func folderOf(id string) string {
 // In every mode of the cache the environment is one that a function starts with.
 func TestFunctions_configurationOfEveryMode(t *testing.T) {
 	known := map[string]string{
-		attribute(verifier, "Arn"): verifierARN,
-		ref("SessionKeys"):         secretARN, ref("Cache"): "latchkey-1", ref("Nodes"): "latchkey-1", ref("CacheUser"): "latchkey-1",
+		attribute(verifier, "Arn"): verifierARN, attribute("EventBus", "Arn"): busARN,
+		ref("SessionKeys"): secretARN, ref("Cache"): "latchkey-1", ref("Nodes"): "latchkey-1", ref("CacheUser"): "latchkey-1",
 		attribute("Cache", "Endpoint.Address"): "cache.example.com", attribute("Cache", "Endpoint.Port"): "6379",
 		attribute("Nodes", "ConfigurationEndPoint.Address"): "cache.example.com", attribute("Nodes", "ConfigurationEndPoint.Port"): "6379",
 	}
@@ -186,6 +191,9 @@ func TestFunctions_configurationOfEveryMode(t *testing.T) {
 			load := config.Load
 			if id == verifier {
 				load = config.LoadVerifier
+			}
+			if id == publisher {
+				load = config.LoadPublisher
 			}
 			if _, err := load(func(name string) string { return values[name] }); err != nil {
 				t.Errorf("%s, %s: %v", name, id, err)

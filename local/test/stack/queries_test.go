@@ -68,6 +68,9 @@ func TestStack_queries(t *testing.T) {
 		if way == "existing keys" {
 			delete(want, "rotations")
 		}
+		if hasEvents(way) {
+			want["events"] = []string{"PublishEventsLogs"}
+		}
 		got := queries(t, s)
 		for name := range want {
 			slices.Sort(want[name])

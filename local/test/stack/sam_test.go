@@ -258,7 +258,7 @@ func says(t *testing.T, page, title string, phrases ...string) {
 // The traps: without credentials or region sam deploy fails, the upload takes
 // its time, and --guided changes a file that git tracks.
 func TestSAM_docsSayWhatADeploymentNeeds(t *testing.T) {
-	says(t, "docs/deploy.md", "Deploy with one command", "`aws sts get-caller-identity`", "`AWS_REGION`", "36 zip files of 4.5 MB", "S3 bucket")
+	says(t, "docs/deploy.md", "Deploy with one command", "`aws sts get-caller-identity`", "`AWS_REGION`", "37 zip files of 4.5 MB", "S3 bucket")
 	says(t, "docs/deploy.md", "The guided deployment", "`samconfig.toml`, which git tracks", "Enter at all others", "`RedisPassword`")
 }
 

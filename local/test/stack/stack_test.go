@@ -37,6 +37,9 @@ var ways = map[string][]string{
 	"behind a CDN":       {"OriginVerifySecretArn=" + originARN, "ClientAddressHeader=cloudfront-viewer-address"},
 	"contract wallets":   contractWallets,
 	"admin console":      withConsole,
+	"events to a bus":    {"Events=eventbridge"},
+	"events to a given":  slices.Concat([]string{"CacheMode=existing", "RedisHost=redis.example.com", "RedisPasswordSecretArn=" + passwordARN}, givenBus),
+	"events to a hook":   slices.Concat([]string{"CreateVpc=false", "SubnetIds=subnet-a,subnet-b", "VpcId=vpc-1"}, webhook),
 	"custom domain":      {"DomainName=api.example.com", "CertificateArn=arn:certificate", "HostedZoneId=Z1"},
 }
 
@@ -57,6 +60,7 @@ const (
 	verifier   = "VerifySignatureFunction"
 	describing = "GetOpenapiFunction"
 	console    = "ServeConsoleFunction"
+	publisher  = "PublishEventsFunction"
 )
 
 // servesFiles reports whether a function has neither cache nor keys, and can lose nothing.
@@ -64,15 +68,24 @@ func servesFiles(id string) bool { return id == describing || id == console }
 
 func is(way string, ways ...string) bool { return slices.Contains(ways, way) }
 
-func isExisting(way string) bool { return is(way, "existing, public", "existing, in a VPC") }
+func isExisting(way string) bool { return isPublic(way) || is(way, "existing, in a VPC") }
+
+// isPublic reports whether no function is in a VPC.
+func isPublic(way string) bool { return is(way, "existing, public", "events to a given") }
+
+func hasEvents(way string) bool { return strings.HasPrefix(way, "events ") }
 
 func hasNodes(way string) bool { return is(way, "nodes", "durable nodes", "given groups") }
 
 func TestStack_functions(t *testing.T) {
 	each(t, func(t *testing.T, s stack, way string) {
 		functions := s.of("AWS::Lambda::Function")
-		if want := map[string]int{"existing keys": 33, "contract wallets": 35, "admin console": 35}; len(functions) != cmp.Or(want[way], 34) {
-			t.Errorf("%d functions", len(functions))
+		want := cmp.Or(map[string]int{"existing keys": 33, "contract wallets": 35, "admin console": 35}[way], 34)
+		if hasEvents(way) {
+			want++
+		}
+		if len(functions) != want {
+			t.Errorf("%d functions, want %d", len(functions), want)
 		}
 		logged := map[string]bool{}
 		for id, f := range functions {
@@ -159,6 +172,13 @@ func granted(id, way string) []string {
 	if way == "contract wallets" && slices.Contains(verifying, id) {
 		want = append(want, "Allow lambda:InvokeFunction on "+attribute(verifier, "Arn"))
 	}
+	if id == publisher {
+		want = append(want, map[string]string{
+			"events to a bus":   "Allow events:PutEvents on " + attribute("EventBus", "Arn"),
+			"events to a given": "Allow events:PutEvents on " + busARN,
+			"events to a hook":  "Allow secretsmanager:GetSecretValue on " + webhookARN,
+		}[way])
+	}
 	keys := ref("SessionKeys")
 	if way == "existing keys" {
 		keys = keysARN
@@ -177,7 +197,7 @@ func granted(id, way string) []string {
 	default:
 		want = append(want, "Allow elasticache:Connect on "+attribute("Cache", "ARN")+" "+attribute("CacheUser", "Arn"))
 	}
-	if way != "existing, public" {
+	if !isPublic(way) {
 		want = append(want, "Allow "+strings.Join(eni, " ")+" on *",
 			"Deny "+strings.Join(eni, " ")+` on * if {"ArnLike":{"lambda:SourceFunctionArn":"arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*"}}`)
 	}
@@ -205,9 +225,14 @@ func TestStack_roles(t *testing.T) {
 			}
 		}
 		// What is left is the scheduler's.
-		for name, role := range roles {
-			want := []string{"Allow lambda:InvokeFunction on " + attribute(sweeper, "Arn")}
-			if got := permissions(t, s, name, role); len(roles) != 1 || !slices.Equal(got, want) {
+		scheduled := []string{sweeper}
+		if hasEvents(way) {
+			scheduled = append(scheduled, publisher)
+		}
+		for _, id := range scheduled {
+			name := id + "ScheduleRole"
+			want := []string{"Allow lambda:InvokeFunction on " + attribute(id, "Arn")}
+			if got := permissions(t, s, name, roles[name]); len(roles) != len(scheduled) || !slices.Equal(got, want) {
 				t.Errorf("%s may %s", name, got)
 			}
 		}
@@ -259,6 +284,8 @@ var readers = map[string][]string{
 	"SIWE_NONCE_MINUTES": {"IssueNonceFunction", "LogInFunction", "StepUpFunction"},
 	"SERVICE_KEYS":       {"ValidateSessionFunction"},
 	"CONSOLE":            {console},
+	"EVENT_BUS":          {publisher}, "EVENT_DETAILS": {publisher}, "EVENT_WEBHOOK_URL": {publisher},
+	"EVENT_WEBHOOK_SECRET": {publisher}, "EVENT_WEBHOOK_SECRET_ARN": {publisher},
 }
 
 func TestStack_environment(t *testing.T) {
@@ -439,13 +466,13 @@ func TestStack_network(t *testing.T) {
 	each(t, func(t *testing.T, s stack, way string) {
 		subnets, groups := `[{"Ref":"SubnetA"},{"Ref":"SubnetB"}]`, `[{"Ref":"FunctionGroup"}]`
 		switch way {
-		case "given network":
+		case "given network", "events to a hook":
 			subnets = `["subnet-a","subnet-b"]`
 		case "given groups":
 			subnets, groups = `["subnet-a","subnet-b"]`, `["sg-1","sg-2"]`
 		case "existing, in a VPC":
 			subnets, groups = `["subnet-a","subnet-b"]`, `["sg-1"]`
-		case "existing, public":
+		case "existing, public", "events to a given":
 			subnets, groups = "null", "null"
 		}
 		for id, f := range s.of("AWS::Lambda::Function") {

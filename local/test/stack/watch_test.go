@@ -137,6 +137,9 @@ func TestStack_dashboard(t *testing.T) {
 		if isExisting(way) {
 			want = 8
 		}
+		if hasEvents(way) {
+			want += 2
+		}
 		if len(body.Widgets) != want {
 			t.Errorf("%d widgets, want %d", len(body.Widgets), want)
 		}
