@@ -30,19 +30,22 @@ func RunPublisher(newBus NewBus) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return service.publisher(cfg, env, newBus), service.Close, nil
+		return service.scheduledPublisher(cfg, env, newBus), service.Close, nil
 	})
 }
 
-// publisher returns the function that publishes events. A secret of webhooks is
-// fetched for each invocation: a new one is used within a minute.
-func (s *Service) publisher(
+// currentSink is the sink of an invocation, in the place of the one before.
+type currentSink struct{ events.Sink }
+
+// scheduledPublisher returns the function that publishes events. A secret of
+// webhooks is fetched for each invocation: a new one is used within a minute.
+func (s *Service) scheduledPublisher(
 	cfg config.Config, env awsenv.Environment, newBus NewBus,
 ) lambda.Handler {
 	newBus = once(newBus)
-	return s.WithKeyRefresh(lambdahttp.Scheduled(func(ctx context.Context) error {
-		sink, err := NewSink(ctx, cfg, env, newBus)
-		if err != nil {
+	sink := new(currentSink)
+	return s.WithKeyRefresh(lambdahttp.Scheduled(func(ctx context.Context) (err error) {
+		if sink.Sink, err = NewSink(ctx, cfg, env, newBus); err != nil {
 			s.API.Count(api.Faults)
 			return fmt.Errorf("publishing events: %w", err)
 		}

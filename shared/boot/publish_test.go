@@ -2,19 +2,24 @@ package boot_test
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
+	"latchkey/local/test/awstest"
+	"latchkey/local/test/lambdatest"
 	"latchkey/local/test/redistest"
 )
 
@@ -57,6 +62,7 @@ func startPublishing(t *testing.T, binaries string, env []string, more ...string
 func testPublisher(t *testing.T, binaries string) {
 	t.Run("log", func(t *testing.T) { testPublishToLog(t, binaries) })
 	t.Run("webhook", func(t *testing.T) { testPublishToWebhook(t, binaries) })
+	t.Run("webhook secret", func(t *testing.T) { testWebhookSecret(t, binaries) })
 	t.Run("configuration", func(t *testing.T) { testPublisherConfiguration(t, binaries) })
 }
 
@@ -67,50 +73,63 @@ func testPublishToLog(t *testing.T, binaries string) {
 	if failure := s.publish(t); failure != "" {
 		t.Fatal(failure)
 	}
-	entries, err := s["publish-events"].Output.Entries()
-	if err != nil {
-		t.Fatal(err)
+	if failure := s.publish(t); failure != "" { // finds nothing more
+		t.Fatal(failure)
 	}
-	var types, ids []string
-	var done, metrics map[string]any
-	for _, e := range entries {
-		detail, _ := e["detail"].(map[string]any)
-		switch {
-		case e["msg"] == "published":
-			types, ids = append(types, fmt.Sprint(e["detailType"])), append(ids, fmt.Sprint(detail["sessionId"]))
-		case e["msg"] == "publisher":
-			done = e
-		case e["EventsPublished"] != nil:
-			metrics = e
-		}
-	}
-	if strings.Join(types, " ") != "session.started session.ended" || ids[0] != ids[1] {
-		t.Errorf("published %q of the sessions %q", types, ids)
-	}
-	if done["published"] != 2.0 || done["retried"] != 0.0 || metrics["EventsPublished"] != 2.0 {
-		t.Errorf("logged %v and measured %v", done, metrics)
-	}
-	text := s["publish-events"].Output.String()
-	for metric, want := range map[string]bool{"EventsAge": true, "EventsRetried": false, "EventsRefused": false, "EventsDropped": false, "Faults": false} {
-		if strings.Contains(text, `"`+metric+`"`) != want {
-			t.Errorf("%s is measured: %v", metric, !want)
-		}
-	}
-	if failure := s.publish(t); failure != "" || strings.Count(s["publish-events"].Output.String(), `"msg":"published"`) != 2 {
-		t.Errorf("the next minute published again: %s %s", failure, s["publish-events"].Output)
-	}
-
 	server.Stop()
 	if failure := s.publish(t); !strings.Contains(failure, "publishing events") {
 		t.Errorf("without Redis it failed with %q", failure)
 	}
-	if !strings.Contains(s["publish-events"].Output.String(), `"Faults"`) {
-		t.Error("without Redis no fault is measured")
+	publisher := s["publish-events"]
+	publisher.Signal(t, syscall.SIGTERM)
+	if status := publisher.ExitStatus(t); status != 0 { // now all that it wrote is there
+		t.Errorf("it ended with %d", status)
+	}
+	wantPublished(t, publisher.Output)
+}
+
+// wantPublished asserts what a publisher wrote that published a login and a logout, then nothing, and then had no Redis.
+func wantPublished(t *testing.T, output *lambdatest.Output) {
+	t.Helper()
+	entries, err := output.Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var types, sessions, done []string
+	measured := map[string][]float64{}
+	for _, e := range entries {
+		detail, _ := e["detail"].(map[string]any)
+		switch e["msg"] {
+		case "published":
+			types, sessions = append(types, fmt.Sprint(e["detailType"])), append(sessions, fmt.Sprint(detail["sessionId"]))
+		case "publisher":
+			done = append(done, fmt.Sprint(e["published"], e["retried"], e["refused"], e["dropped"]))
+		}
+		for name, value := range e {
+			if count, ok := value.(float64); ok && e["_aws"] != nil {
+				measured[name] = append(measured[name], count)
+			}
+		}
+	}
+	if strings.Join(types, " ") != "session.started session.ended" || sessions[0] != sessions[1] {
+		t.Errorf("published %q of the sessions %q", types, sessions)
+	}
+	if want := []string{"2 0 0 0", "0 0 0 0", "0 0 0 0"}; !slices.Equal(done, want) {
+		t.Errorf("logged %q, want %q", done, want)
+	}
+	// Counts of nothing are not measured. The age is: its absence shows that no publisher runs.
+	ages := measured["EventsAge"]
+	delete(measured, "EventsAge")
+	want := map[string][]float64{"EventsPublished": {2}, "Faults": {1}}
+	if len(ages) != 3 || !maps.EqualFunc(measured, want, slices.Equal) {
+		t.Errorf("measured %v and the ages %v, want %v and three", measured, ages, want)
 	}
 }
 
-// receiver is a webhook's: it keeps what is signed, and refuses all else.
+// receiver is a webhook's: it keeps what is signed with its secret, and refuses all else.
 type receiver struct {
+	secret string
+
 	mu  sync.Mutex
 	got []string // types
 	bad []string
@@ -118,7 +137,7 @@ type receiver struct {
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	body, _ := io.ReadAll(q.Body)
-	secret, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(webhookSecret, "whsec_"))
+	secret, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(r.secret, "whsec_"))
 	mac := hmac.New(sha256.New, secret)
 	fmt.Fprintf(mac, "%s.%s.%s", q.Header.Get("webhook-id"), q.Header.Get("webhook-timestamp"), body)
 	var message struct {
@@ -138,7 +157,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 }
 
 func testPublishToWebhook(t *testing.T, binaries string) {
-	hook := new(receiver)
+	hook := &receiver{secret: webhookSecret}
 	server := httptest.NewServer(hook)
 	defer server.Close()
 	env := append(environment(t, redistest.Server(t)), "APP_ENV=local", "EVENTS=webhook", "EVENT_TYPES=session.ended")
@@ -157,6 +176,45 @@ func testPublishToWebhook(t *testing.T, binaries string) {
 			t.Errorf("%s logged the secret", f.Name)
 		}
 	}
+}
+
+// A new secret of webhooks is used at the next call. While it cannot be read, events wait.
+func testWebhookSecret(t *testing.T, binaries string) {
+	hook, vault := &receiver{secret: webhookSecret}, awstest.NewSecretsManager(t, webhookSecret)
+	server := httptest.NewServer(hook)
+	defer server.Close()
+	env := append(environment(t, redistest.Server(t)), "APP_ENV=local", "EVENTS=webhook", "EVENT_TYPES=session.started")
+	more := []string{"EVENT_WEBHOOK_URL=" + server.URL, "EVENT_WEBHOOK_SECRET_ARN=arn:aws:secretsmanager:eu-central-1:000000000000:secret:hook-AbCdEf"}
+	role := awstest.Role(vault.URL)
+	for _, name := range []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_SECRETS_MANAGER"} {
+		more = append(more, name+"="+role(name))
+	}
+	s := startPublishing(t, binaries, env, more...)
+	wants := func(what string, count int) {
+		t.Helper()
+		hook.mu.Lock()
+		defer hook.mu.Unlock()
+		if len(hook.got) != count || len(hook.bad) > 0 {
+			t.Errorf("%s: received %q, and %q without a valid signature", what, hook.got, hook.bad)
+		}
+	}
+	s.login(t)
+	if failure := s.publish(t); failure != "" {
+		t.Fatal(failure)
+	}
+	wants("the first secret", 1)
+	s.login(t)
+	vault.Fail(func(w http.ResponseWriter, _ *http.Request) { awstest.Refuse(w, "AccessDeniedException", "no") })
+	if failure := s.publish(t); !strings.Contains(failure, "publishing events: EVENT_WEBHOOK_SECRET_ARN") {
+		t.Errorf("without the secret it failed with %q", failure)
+	}
+	wants("without the secret", 1)
+	hook.secret = "whsec_" + base64.StdEncoding.EncodeToString([]byte(rand.Text()+rand.Text()))
+	vault.Set(hook.secret)
+	if failure := s.publish(t); failure != "" {
+		t.Fatal(failure)
+	}
+	wants("the next secret", 2)
 }
 
 // The publisher says what it misses, and the others start without it.
