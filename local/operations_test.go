@@ -26,6 +26,7 @@ func TestOperations_vocabulary(t *testing.T) {
 	}
 	for _, m := range []api.Metric{
 		api.Faults, api.FailedLogins, api.ReuseDetections, api.Sessions, api.Repaired, api.WalletsUnchecked, api.WrongChains, api.Denials, api.Unauthorized,
+		api.EventsPublished, api.EventsRetried, api.EventsRefused, api.EventsDropped, api.EventsAge,
 	} {
 		want[string(m)] = "metric"
 	}

@@ -36,6 +36,8 @@ func environmentOf(name string) []string {
 		return rotation
 	case "get-openapi":
 		return nil
+	case "publish-events":
+		return append(slices.Clone(environment), "EVENTS=log")
 	case "serve-console":
 		return []string{"CONSOLE=api.example.com", "SIWE_DOMAINS=api.example.com"}
 	case "verify-signature":
