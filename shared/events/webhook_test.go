@@ -7,9 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,12 +23,15 @@ var key = []byte("a key for webhooks, 32 bytes....")
 
 // received is a receiver of webhooks that verifies signatures as Standard Webhooks lays down.
 type received struct {
+	mu     sync.Mutex
 	status int
 	all    []events.Envelope
 	fault  string
 }
 
 func (r *received) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	body, err := io.ReadAll(q.Body)
 	if err != nil {
 		r.fault = err.Error()
@@ -87,13 +93,126 @@ func TestWebhook_away(t *testing.T) {
 
 func TestWebhook_secret(t *testing.T) {
 	encode := base64.StdEncoding.EncodeToString
+	good := "whsec_" + encode(key)
 	for _, secret := range []string{
 		"", "whsec_", encode(key), "whsec_" + encode(key[:23]), "whsec_" + encode(make([]byte, 65)), "whsec_!", "Whsec_" + encode(key),
+		good + "\n" + encode(key), "whsec_" + encode(key)[:8] + "\n" + encode(key)[8:], "whsec_" + strings.TrimRight(encode(key), "="),
+		good + ",", "," + good, good + "," + good, good + " " + good, good + "," + "whsec_" + encode(key[:24]) + ",whsec_" + encode(key[1:]),
 	} {
 		if _, err := events.NewWebhook("http://x", secret, time.Now); err == nil {
 			t.Errorf("%q is accepted", secret)
-		} else if len(secret) > 10 && strings.Contains(err.Error(), secret[6:]) {
+		} else if len(secret) > 20 && strings.Contains(err.Error(), secret[6:20]) {
 			t.Errorf("the error tells the secret: %v", err)
 		}
+	}
+}
+
+// While secrets rotate, a receiver verifies each message with the old or the new one.
+func TestWebhook_rotation(t *testing.T) {
+	encode := base64.StdEncoding.EncodeToString
+	older, newer := []byte("the secret of last year, 32 bytes"), []byte("the secret of this year, 32 bytes")
+	var got []string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		for given := range strings.FieldsSeq(r.Header.Get("Webhook-Signature")) {
+			for name, key := range map[string][]byte{"older": older, "newer": newer} {
+				mac := hmac.New(sha256.New, key)
+				fmt.Fprintf(mac, "%s.%s.%s", r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body)
+				if given == "v1,"+encode(mac.Sum(nil)) {
+					got = append(got, name)
+				}
+			}
+		}
+	}))
+	defer server.Close()
+	w, err := events.NewWebhook(server.URL, "whsec_"+encode(newer)+", whsec_"+encode(older), time.Now)
+	must(t, err)
+	if _, err := w.Send(ctx, []events.Delivery{{Message: events.Message{ID: "id"}}}); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(got, []string{"newer", "older"}) {
+		t.Errorf("signed with %q", got)
+	}
+}
+
+// Messages of a batch are posted together: a slow receiver delays them once. Results keep their order.
+func TestWebhook_together(t *testing.T) {
+	var waiting sync.WaitGroup
+	waiting.Add(10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		waiting.Done()
+		waiting.Wait()
+		if r.Header.Get("Webhook-Id") == "3" {
+			w.WriteHeader(http.StatusGone)
+		}
+	}))
+	defer server.Close()
+	w := newWebhook(t, server.URL)
+	all := make([]events.Delivery, w.Batch())
+	for i := range all {
+		all[i].Message.ID = fmt.Sprint(i)
+	}
+	results, err := w.Send(ctx, all)
+	want := slices.Repeat([]events.Result{events.Accepted}, 10)
+	want[3] = events.Refused
+	if !slices.Equal(results, want) || err == nil {
+		t.Errorf("%v, %v", results, err)
+	}
+}
+
+// What a receiver answers is neither followed nor kept: redirects, long bodies and long headers.
+func TestWebhook_hostile(t *testing.T) {
+	asked := 0
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	defer elsewhere.Close()
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"redirect with the body":    func(w http.ResponseWriter) { redirect(w, elsewhere.URL, http.StatusTemporaryRedirect) },
+		"redirect with another":     func(w http.ResponseWriter) { redirect(w, elsewhere.URL, http.StatusPermanentRedirect) },
+		"redirect without the body": func(w http.ResponseWriter) { redirect(w, elsewhere.URL, http.StatusSeeOther) },
+		"long headers":              func(w http.ResponseWriter) { w.Header().Set("X-Long", strings.Repeat("x", 64<<10)) },
+		"a secret in its answer":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden); fmt.Fprint(w, "token=secret") },
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
+		results, err := newWebhook(t, server.URL+"/hook?token=secret").Send(ctx, []events.Delivery{{}})
+		server.Close()
+		if results[0] != events.Failed || err == nil || strings.Contains(err.Error(), "secret") || asked != 0 {
+			t.Errorf("%s: %v, %v, %d requests elsewhere", name, results, err, asked)
+		}
+	}
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 4096)); err != nil {
+				return
+			}
+		}
+	}))
+	defer endless.Close()
+	if results, err := newWebhook(t, endless.URL).Send(ctx, []events.Delivery{{}}); results[0] != events.Accepted || err != nil {
+		t.Errorf("an endless body: %v, %v", results, err)
+	}
+	if results, err := newWebhook(t, "https://x.example/%zz?token=secret").Send(ctx, []events.Delivery{{}}); results[0] != events.Failed ||
+		err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a URL that is not valid: %v, %v", results, err)
+	}
+}
+
+func redirect(w http.ResponseWriter, to string, status int) {
+	w.Header().Set("Location", to)
+	w.WriteHeader(status)
+}
+
+// A certificate that nobody vouches for is refused.
+func TestWebhook_certificate(t *testing.T) {
+	asked := 0
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	results, err := newWebhook(t, server.URL+"/hook?token=secret").Send(ctx, []events.Delivery{{}})
+	if results[0] != events.Failed || err == nil || strings.Contains(err.Error(), "secret") || asked != 0 {
+		t.Errorf("%v, %v, %d", results, err, asked)
 	}
 }
