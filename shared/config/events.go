@@ -100,7 +100,7 @@ func setEventWebhook(c *Config, value string) error {
 	c.Events.WebhookURL = Secret(value)
 	u, err := url.Parse(value)
 	switch {
-	case err != nil || u.Host == "" || u.Fragment != "" || u.User != nil:
+	case err != nil || u.Hostname() == "" || u.Fragment != "" || u.User != nil:
 		return errors.New("is not a URL; write it as https://host/path, without a user and a fragment")
 	case u.Scheme == "https", u.Scheme == "http" && c.Local:
 		return nil

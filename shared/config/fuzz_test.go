@@ -20,6 +20,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"latchkey/shared/config"
+	"latchkey/shared/events"
 	"latchkey/shared/session"
 	"latchkey/shared/siwe"
 	"latchkey/shared/token"
@@ -38,6 +39,9 @@ var besides = map[string]string{
 	"REDIS_USERNAME":          "REDIS_PASSWORD=p",
 	"CLIENT_ADDRESS_HEADER":   "ORIGIN_VERIFY_SECRET=" + secret,
 	"ETHEREUM_RPC_QUORUM":     chains, "ETHEREUM_MULTICALL": "ETHEREUM_RPC_SECRET_ARN=" + keysARN,
+	"EVENT_BUS":            "EVENTS=eventbridge",
+	"EVENT_WEBHOOK_URL":    "EVENTS=webhook EVENT_WEBHOOK_SECRET=" + hookSecret,
+	"EVENT_WEBHOOK_SECRET": hookURL, "EVENT_WEBHOOK_SECRET_ARN": hookURL,
 	"REDIS_IAM": signedIn, "REDIS_CACHE_NAME": signedIn, "REDIS_SERVERLESS": signedIn,
 }
 
@@ -111,6 +115,12 @@ var samples = map[string][]string{
 	"SIGNATURE_VERIFIER_ARN":    {verifierARN, verifierARN + ":live"},
 	"WALLET_RECHECK_MINUTES":    {"0", "0.5"},
 	"SERVICE_KEYS":              {"orders=" + strings.Repeat("0a", 32), "a=" + strings.Repeat("1", 64) + ", a=" + strings.Repeat("2", 64)},
+	"EVENTS":                    {"log", "webhook", "eventbridge", "kafka"},
+	"EVENT_BUS":                 {busARN, "latchkey"},
+	"EVENT_TYPES":               {"session.ended,account.blocked", "session.ended,session.ended"},
+	"EVENT_WEBHOOK_URL":         {"https://hooks.example.com/latchkey?token=" + secret, "http://localhost:8080/hook"},
+	"EVENT_WEBHOOK_SECRET":      {hookSecret, hookSecret + ", " + nextHookSecret, "whsec_" + secret},
+	"EVENT_WEBHOOK_SECRET_ARN":  {keysARN},
 	"AUTHORIZER_PERMISSIONS":    {"GET /orders*=orders:read, POST /orders=orders:write", "GET /a%20b=a"},
 }
 
@@ -119,6 +129,17 @@ var samples = map[string][]string{
 var mayBeSecret = []string{
 	"SESSION_SECRET", "SESSION_ENCRYPTION_KEY", "SESSION_KEYS_SECRET_ARN", "REDIS_HOST", "REDIS_PASSWORD", "REDIS_PASSWORD_SECRET_ARN",
 	"SERVICE_KEYS", "ORIGIN_VERIFY_SECRET", "ORIGIN_VERIFY_SECRET_ARN", "ETHEREUM_RPC", "ETHEREUM_RPC_SECRET_ARN", "ETHEREUM_MULTICALL",
+	"EVENT_WEBHOOK_URL", "EVENT_WEBHOOK_SECRET", "EVENT_WEBHOOK_SECRET_ARN",
+}
+
+// areEventTypes holds that each item is the type of an event, and that no other type is published.
+func areEventTypes(c config.Config, v string) bool {
+	var names []string
+	for _, of := range c.Events.Types {
+		names = append(names, string(events.TypeOf(of)))
+	}
+	slices.Sort(names)
+	return slices.Equal(names, slices.Sorted(slices.Values(items(v)))) && c.Session.Outbox.Types == nil
 }
 
 // areServices holds that the services are the items, in their order.
@@ -215,10 +236,25 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"ROLES":                         areRoles,
 	"AUTHORIZER_PERMISSIONS":        areRules,
 	"SERVICE_KEYS":                  areServices,
-	"AUDIT_LOG_ENABLED":             func(c config.Config, v string) bool { return isFlag(c.API.AuditLog, v) },
-	"HEALTH_DETAILS":                func(c config.Config, v string) bool { return isFlag(c.API.HealthDetails, v) },
-	"ORIGIN_VERIFY_SECRET":          areOriginValues,
-	"ORIGIN_VERIFY_SECRET_ARN":      func(c config.Config, v string) bool { return c.OriginVerifyARN == v && isARN(v) },
+	"EVENTS": func(c config.Config, v string) bool {
+		return string(c.Events.Sink) == v && v == "log" && len(c.Session.Outbox.Types) > 0
+	},
+	"EVENT_BUS":     func(c config.Config, v string) bool { return c.Events.Bus == v && strings.HasPrefix(v, "arn:aws") },
+	"EVENT_TYPES":   areEventTypes,
+	"EVENT_DETAILS": func(c config.Config, v string) bool { return isFlag(c.Events.Details, v) },
+	"EVENT_WEBHOOK_URL": func(c config.Config, v string) bool {
+		u, err := url.Parse(v)
+		return err == nil && string(c.Events.WebhookURL) == v && u.Hostname() != "" && u.User == nil &&
+			(u.Scheme == "https" || c.Local && u.Scheme == "http")
+	},
+	"EVENT_WEBHOOK_SECRET": func(c config.Config, v string) bool {
+		return string(c.Events.WebhookSecret) == v && len(items(v)) <= 2 && strings.Count(v, "whsec_") == len(items(v))
+	},
+	"EVENT_WEBHOOK_SECRET_ARN": func(c config.Config, v string) bool { return c.Events.WebhookSecretARN == v && isARN(v) },
+	"AUDIT_LOG_ENABLED":        func(c config.Config, v string) bool { return isFlag(c.API.AuditLog, v) },
+	"HEALTH_DETAILS":           func(c config.Config, v string) bool { return isFlag(c.API.HealthDetails, v) },
+	"ORIGIN_VERIFY_SECRET":     areOriginValues,
+	"ORIGIN_VERIFY_SECRET_ARN": func(c config.Config, v string) bool { return c.OriginVerifyARN == v && isARN(v) },
 	"CLIENT_ADDRESS_HEADER": func(c config.Config, v string) bool {
 		name := c.API.CDN.AddressHeader
 		return strings.EqualFold(name, v) && name == http.CanonicalHeaderKey(v) && len(v) <= 64 && name != "X-Origin-Verify" && name != "X-Forwarded-For"

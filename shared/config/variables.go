@@ -135,9 +135,9 @@ var variables = []variable{
 	{name: "EVENT_WEBHOOK_URL", set: setEventWebhook,
 		meaning: "URL that events are posted to. Only https, except locally. Needs `EVENTS=webhook`."},
 	{name: "EVENT_WEBHOOK_SECRET", set: setEventWebhookSecret,
-		meaning: "Secret with which they are signed: `whsec_` and 24 to 64 bytes in base64, see [Webhooks](events.md#webhooks)."},
+		meaning: "Secret with which they are signed: `whsec_` and 24 to 64 bytes in base64, or two with a comma between them while they [rotate](events.md#webhooks)."},
 	{name: "EVENT_WEBHOOK_SECRET_ARN", set: setSecretARN(func(c *Config) *string { return &c.Events.WebhookSecretARN }),
-		meaning: "ARN of the Secrets Manager secret that holds that secret as plain text. It is fetched each minute."},
+		meaning: "ARN of the Secrets Manager secret that holds that secret as plain text. It is fetched each minute, by the function that publishes."},
 	{name: "AUDIT_LOG_ENABLED", unset: "true", set: flag(func(c *Config) *bool { return &c.API.AuditLog }),
 		meaning: "Write a log line for every change and every refusal."},
 	{name: "LOG_FORMAT", unset: "json", note: "local, on a terminal: text", set: setLogFormat,
@@ -187,7 +187,7 @@ func (v variable) documented() string {
 	}
 	unset := cmp.Or(v.unset, "none")
 	switch {
-	case v.name == "ALLOWED_ORIGINS":
+	case v.name == "ALLOWED_ORIGINS", v.name == "EVENT_TYPES":
 		return note
 	case note == "":
 		return unset
