@@ -34,8 +34,8 @@ type Message struct {
 	SessionID string `json:"sessionId,omitempty"`
 	Reason    string `json:"reason,omitempty"` // of an end
 	Actor     Actor  `json:"actor"`
-	// Sequence grows within an account, and has gaps.
-	Sequence  uint64 `json:"sequence"`
+	// Sequence grows within an account, and has gaps. A replayed message has none.
+	Sequence  uint64 `json:"sequence,omitempty"`
 	ChainID   uint64 `json:"chainId,omitempty"`
 	Transport string `json:"transport,omitempty"`
 	// Device and IP are those of the request that made the change.
@@ -45,6 +45,8 @@ type Message struct {
 	// CAEP is the event type of OpenID CAEP 1.0 or RISC 1.0 that this
 	// corresponds to.
 	CAEP string `json:"caep,omitempty"`
+	// Replayed says that [Replay] sent the message.
+	Replayed bool `json:"replayed,omitempty"`
 }
 
 // String returns the message as JSON, for a log that people read.
@@ -148,7 +150,8 @@ func New(o session.Outgoing, details bool) Message {
 	return m
 }
 
-// actorOf returns who made a change.
+// actorOf returns who made a change. What only an admin does was done by one,
+// even if it is no longer known who.
 func actorOf(o session.Outgoing) Actor {
 	switch {
 	case o.Reason == session.IdleTimeout, o.Reason == session.AbsoluteTimeout:
@@ -160,6 +163,12 @@ func actorOf(o session.Outgoing) Actor {
 	case session.Evicted, session.RefreshReused, session.HijackSuspected, session.StoreReset,
 		session.WalletChanged:
 		return Actor{Kind: ByPolicy}
+	case session.RevokedByAdmin, session.AccountBlocked:
+		return Actor{Kind: ByAdmin}
+	}
+	switch o.Type {
+	case session.EventRoles, session.EventBlocked, session.EventUnblocked:
+		return Actor{Kind: ByAdmin}
 	}
 	return Actor{Kind: ByUser}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/local/test/messages"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/events"
 	"latchkey/shared/seal"
@@ -41,7 +42,7 @@ type world struct {
 	logins int
 }
 
-func newWorld(t *testing.T, r redistest.Redis) *world {
+func newWorld(t *testing.T, r redistest.Redis, change ...func(*session.Options)) *world {
 	t.Helper()
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	ring, err := seal.NewRing(r.Prefix, secret, seal.EnvironmentKey(secret, secret))
@@ -50,6 +51,10 @@ func newWorld(t *testing.T, r redistest.Redis) *world {
 	opts := session.Options{
 		Prefix: r.Prefix, Idle: time.Hour, Absolute: 12 * time.Hour, Access: 15 * time.Minute, Grace: time.Minute,
 		Touch: time.Minute, SessionLimit: 2, StepUp: 5 * time.Minute, PreferencesKeep: 24 * time.Hour, StateQuota: 1 << 10,
+		ActivityMax: 100, ActivityKeep: 24 * time.Hour,
+	}
+	for _, c := range change {
+		c(&opts)
 	}
 	for _, of := range events.Types() {
 		opts.Outbox.Types = append(opts.Outbox.Types, of)
@@ -158,7 +163,7 @@ func newPublisher(box events.Outbox, s events.Sink) *publisher {
 // publish runs a publisher until the outboxes are empty or time is up. What waits is due each time.
 func publish(t *testing.T, box events.Outbox, s events.Sink) events.Progress {
 	t.Helper()
-	p := newPublisher(box, s)
+	p := newPublisher(box, messages.Wrap(t, s, nil))
 	for range 50 {
 		left, err := p.Once(ctx)
 		if err == nil && len(left) == 0 {
@@ -283,7 +288,7 @@ func TestPublisher_dies(t *testing.T) {
 			died = false
 			for _, after := range []bool{false, true} {
 				w.story()
-				_, err := newPublisher(&failing{w, at, after}, s).Once(ctx)
+				_, err := newPublisher(&failing{w, at, after}, messages.Wrap(t, s, nil)).Once(ctx)
 				died = died || errors.Is(err, errDied)
 			}
 			if at > 100 {
@@ -303,7 +308,7 @@ func TestPublisher_two(t *testing.T) {
 		stop := make(chan bool)
 		for range 2 {
 			all.Go(func() {
-				p := newPublisher(w, s)
+				p := newPublisher(w, messages.Wrap(t, s, nil))
 				for {
 					if _, err := p.Once(ctx); err != nil {
 						t.Error(err)
@@ -344,7 +349,7 @@ func TestPublisher_run(t *testing.T) {
 				stop()
 			}
 		}
-		p := newPublisher(w, s)
+		p := newPublisher(w, messages.Wrap(t, s, nil))
 		if _, err := p.Run(running); err != nil {
 			t.Error(err)
 		}
