@@ -237,7 +237,7 @@ var taken = map[string]func(cfg config.Config, value string) bool{
 	"AUTHORIZER_PERMISSIONS":        areRules,
 	"SERVICE_KEYS":                  areServices,
 	"EVENTS": func(c config.Config, v string) bool {
-		return string(c.Events.Sink) == v && v == "log" && len(c.Session.Outbox.Types) > 0
+		return string(c.Events.Sink) == v && slices.Contains([]string{"log", "webhook", "eventbridge"}, v) && len(c.Session.Outbox.Types) > 0
 	},
 	"EVENT_BUS":     func(c config.Config, v string) bool { return c.Events.Bus == v && strings.HasPrefix(v, "arn:aws") },
 	"EVENT_TYPES":   areEventTypes,
