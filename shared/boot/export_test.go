@@ -11,6 +11,7 @@ import (
 	"latchkey/shared/awsenv"
 	"latchkey/shared/config"
 	"latchkey/shared/seal"
+	"latchkey/shared/session"
 )
 
 // New builds a service in the environment of the process, with that log.
@@ -37,4 +38,9 @@ var NewVerifier = newVerifier
 // LogClient logs a message as the Redis client does.
 func LogClient(log *slog.Logger, message string) {
 	clientLog{log}.Printf(context.Background(), "%s", message)
+}
+
+// SignIn signs an account in, past the API.
+func (s *Service) SignIn(ctx context.Context, login session.Login) (session.Grant, error) {
+	return s.store.Create(ctx, login)
 }

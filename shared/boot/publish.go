@@ -30,27 +30,30 @@ func RunPublisher(newBus NewBus) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return service.scheduledPublisher(cfg, env, newBus), service.Close, nil
+		return service.Publisher(cfg, env, newBus), service.Close, nil
 	})
 }
 
-// currentSink is the sink of an invocation, in the place of the one before.
-type currentSink struct{ events.Sink }
-
-// scheduledPublisher returns the function that publishes events. A secret of
-// webhooks is fetched for each invocation: a new one is used within a minute.
-func (s *Service) scheduledPublisher(
+// Publisher returns the function that publishes events, for a schedule to
+// call, and that replays them if an operator asks for it; see
+// [Service.withReplay]. A secret of webhooks is fetched for each invocation: a
+// new one is used within a minute.
+func (s *Service) Publisher(
 	cfg config.Config, env awsenv.Environment, newBus NewBus,
 ) lambda.Handler {
 	newBus = once(newBus)
-	sink := new(currentSink)
-	return s.WithKeyRefresh(lambdahttp.Scheduled(func(ctx context.Context) (err error) {
-		if sink.Sink, err = NewSink(ctx, cfg, env, newBus); err != nil {
+	newSink := func(ctx context.Context) (events.Sink, error) {
+		return NewSink(ctx, cfg, env, newBus)
+	}
+	publish := lambdahttp.Scheduled(func(ctx context.Context) error {
+		sink, err := newSink(ctx)
+		if err != nil {
 			s.API.Count(api.Faults)
 			return fmt.Errorf("publishing events: %w", err)
 		}
 		return s.Publish(ctx, sink, cfg, env)
-	}))
+	})
+	return s.WithKeyRefresh(s.withReplay(publish, cfg.Events, newSink))
 }
 
 // once returns a function that makes the bus at its first call only, so that its
