@@ -1,5 +1,5 @@
-// docs/openapi.json for those who read it with tools: it passes a linter, and
-// makes types that compile.
+// docs/openapi.json and docs/asyncapi.json for those who read them with tools:
+// they pass a linter, and the first makes types that compile.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 
 const client = fileURLToPath(new URL('..', import.meta.url))
 const documentPath = fileURLToPath(new URL('../../docs/openapi.json', import.meta.url))
+const eventsPath = fileURLToPath(new URL('../../docs/asyncapi.json', import.meta.url))
 const programs = {
   openapiTypescript: 'openapi-typescript/bin/cli.js',
   redocly: '@redocly/cli/bin/cli.js',
@@ -74,6 +75,18 @@ test('the linter notices an example that its schema does not allow', async () =>
     document.components.responses.NotFound.content['application/problem+json'].examples.not_found.value.code = 'conflict'
   })
   assert.match((await lint(path)).join('\n'), /no-invalid-media-type-examples/)
+})
+
+test('the linter has nothing to say about the events', async () => {
+  assert.deepEqual(await lint(eventsPath), [])
+})
+
+test('the linter notices an event that is not there', async () => {
+  const text = await readFile(eventsPath, 'utf8')
+  const path = join(folder, 'asyncapi.json')
+  await cp(join(eventsPath, '../events.schema.json'), join(folder, 'events.schema.json'))
+  await writeFile(path, text.replaceAll('#/components/messages/SessionEnded"', '#/components/messages/SessionGone"'))
+  assert.match((await lint(path)).join('\n'), /Can't resolve \$ref/)
 })
 
 test('a program that uses the types compiles', async () => {
