@@ -57,17 +57,18 @@ func TestStack_events(t *testing.T) {
 		"PublishEventsFunctionScheduleRole", "PublishEventsLogs", "PublishEventsRole"}
 	alarms := []string{"EventsAgeAlarm", "EventsDroppedAlarm", "EventsRefusedAlarm", "PublishEventsAlarm"}
 	bus := []string{"EventBus", "EventDeadLetters", "EventDeadLettersPolicy"}
+	schemas := []string{"EventSchema", "EventSchemas"} // of EventBridge's registry
 	given, public := ways["given network"], ways["existing, public"]
 	for name, c := range map[string]struct {
 		network, events []string
 		want            []string
 	}{
-		"a bus":                 {nil, []string{"Events=eventbridge"}, slices.Concat(function, alarms, bus, []string{"EventArchive", "EventDeadLettersAlarm", "EventsEndpoint"})},
-		"no archive":            {nil, []string{"Events=eventbridge", "EventArchiveDays=0"}, slices.Concat(function, alarms, bus, []string{"EventDeadLettersAlarm", "EventsEndpoint"})},
-		"no alarms":             {[]string{"Alarms=false"}, []string{"Events=eventbridge"}, slices.Concat(function, bus, []string{"EventArchive", "EventsEndpoint"})},
-		"a given bus":           {nil, givenBus, slices.Concat(function, alarms, []string{"EventsEndpoint"})},
-		"in a given network":    {given, []string{"Events=eventbridge"}, slices.Concat(function, alarms, bus, []string{"EventArchive", "EventDeadLettersAlarm"})},
-		"outside a VPC":         {public, givenBus, slices.Concat(function, alarms)},
+		"a bus":                 {nil, []string{"Events=eventbridge"}, slices.Concat(function, schemas, alarms, bus, []string{"EventArchive", "EventDeadLettersAlarm", "EventsEndpoint"})},
+		"no archive":            {nil, []string{"Events=eventbridge", "EventArchiveDays=0"}, slices.Concat(function, schemas, alarms, bus, []string{"EventDeadLettersAlarm", "EventsEndpoint"})},
+		"no alarms":             {[]string{"Alarms=false"}, []string{"Events=eventbridge"}, slices.Concat(function, schemas, bus, []string{"EventArchive", "EventsEndpoint"})},
+		"a given bus":           {nil, givenBus, slices.Concat(function, schemas, alarms, []string{"EventsEndpoint"})},
+		"in a given network":    {given, []string{"Events=eventbridge"}, slices.Concat(function, schemas, alarms, bus, []string{"EventArchive", "EventDeadLettersAlarm"})},
+		"outside a VPC":         {public, givenBus, slices.Concat(function, schemas, alarms)},
 		"a webhook":             {given, webhook, slices.Concat(function, alarms)},
 		"a webhook without VPC": {public, webhook, slices.Concat(function, alarms)},
 	} {
