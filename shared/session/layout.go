@@ -127,7 +127,7 @@ var layouts = []layout{
 	}},
 	{name: "outbox", fields: []layoutField{ // an event in it; what is sealed follows
 		{"format", 1, true},
-		{"sequence", 6, true},
+		{"sequence", 6, false}, // as in the state of the outbox
 		{"user", 16, false},
 		{"event", eventHeadSize, false},
 		{"origin", originSize, false}, // of the session: chain and transport
@@ -308,6 +308,9 @@ var constants = sync.OnceValue(func() map[string]string {
 		"NAME_TEXT": luaString(nameText), "NOTE_TEXT": luaString(noteText),
 		"NO_IDEM":   luaString(strings.Repeat("\x00", script.KeySize)),
 		"NO_ORIGIN": luaString(strings.Repeat("\x00", originSize)),
+		// As text: Lua takes long to format a number of this size.
+		"OUTBOX_KEEP":     luaString(strconv.FormatInt(ceilMillis(outboxKeep), 10)),
+		"NO_OUTBOX_STATE": luaString(strings.Repeat("\x00", sizeOf("queued"))),
 	}
 	for name, n := range map[string]int{
 		"UNKNOWN": outcomeUnknown, "DONE": outcomeDone, "ENDED": outcomeEnded,
@@ -353,7 +356,7 @@ var constants = sync.OnceValue(func() map[string]string {
 		"ENDED_KEPT": endedKept, "ENDED_MAX": endedMax, "EVENTS_READ_AGAIN": eventsReadAgain,
 		"SEGMENT_COMPACT": segmentCompact,
 		"OUTBOX_FORMAT":   outboxFormat, "OUTBOX_MAX": OutboxMax, "OUTBOX_REFUSED": outboxRefused,
-		"OUTBOX_STATE_SIZE": sizeOf("queued"), "OUTBOX_KEEP": int(ceilMillis(outboxKeep)), "PUBLISHED": outgoingPublished,
+		"OUTBOX_STATE_SIZE": sizeOf("queued"), "PUBLISHED": outgoingPublished,
 
 		"MINUTE": minuteMillis, "HOUR": hourMillis, "DAY": dayMillis,
 		"HOURS_KEPT": hourlyKept + 1, "LOGIN_UNDER_WAY": loginUnderWay,

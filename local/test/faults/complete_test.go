@@ -119,7 +119,7 @@ func (w *world) checkComplete() {
 
 // problems are what does not fit together: the counters of a bucket and a recount of its records; the index and the
 // accounts that have a live session; the registry and the accounts that hold roles or a block; a live session and its
-// payload; a change and its one event.
+// payload; a change and its one event, which stands in the activity and waits in the outbox.
 func (w *world) problems() (all []string) {
 	w.t.Helper()
 	counts := map[string]map[string]int{} // by tag
@@ -149,7 +149,7 @@ func (w *world) problems() (all []string) {
 			all = append(all, fmt.Sprintf("the counters of bucket %s are %v, a recount gives %v", tag, got, want))
 		}
 	}
-	return append(all, w.misregistered()...)
+	return slices.Concat(all, w.misregistered(), w.mispublished())
 }
 
 // problemsOf are those of one account, which it counts.
@@ -300,16 +300,20 @@ func TestCheckComplete(t *testing.T) {
 			key string
 			how func(key string) error
 		}{
-			"counters":    {w.key(u, "c"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
-			"index":       {w.key(u, "x0"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
-			"late":        {w.key(u, "x0"), func(key string) error { return w.rdb.ZIncrBy(ctx, key, 1, string(u[:])).Err() }},
-			"payload":     {w.key(u, "s"+string(g.Session.ID.Session[:])), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
-			"event":       {w.activityKey(u), func(key string) error { return w.rdb.RPop(ctx, key).Err() }},
-			"detail":      {w.activityKey(u), func(key string) error { return w.rdb.LPop(ctx, key).Err() }}, // of the roles
-			"detail only": {w.activityKey(u), func(key string) error { return w.rdb.LRem(ctx, key, 1, w.rdb.LIndex(ctx, key, 1).Val()).Err() }},
-			"event twice": {w.activityKey(u), func(key string) error { return w.rdb.LPush(ctx, key, w.rdb.LIndex(ctx, key, 0).Val()).Err() }},
-			"record":      {w.recordKey(u), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
-			"cut record":  {w.recordKey(u), func(key string) error { return w.rdb.Set(ctx, key, record[1:], 0).Err() }},
+			"counters":     {w.key(u, "c"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
+			"index":        {w.key(u, "x0"), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
+			"late":         {w.key(u, "x0"), func(key string) error { return w.rdb.ZIncrBy(ctx, key, 1, string(u[:])).Err() }},
+			"payload":      {w.key(u, "s"+string(g.Session.ID.Session[:])), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
+			"event":        {w.activityKey(u), func(key string) error { return w.rdb.RPop(ctx, key).Err() }},
+			"detail":       {w.activityKey(u), func(key string) error { return w.rdb.LPop(ctx, key).Err() }}, // of the roles
+			"detail only":  {w.activityKey(u), func(key string) error { return w.rdb.LRem(ctx, key, 1, w.rdb.LIndex(ctx, key, 1).Val()).Err() }},
+			"event twice":  {w.activityKey(u), func(key string) error { return w.rdb.LPush(ctx, key, w.rdb.LIndex(ctx, key, 0).Val()).Err() }},
+			"outbox":       {w.key(u, "q"), func(key string) error { return w.rdb.RPop(ctx, key).Err() }},
+			"outbox twice": {w.key(u, "q"), func(key string) error { return w.rdb.RPush(ctx, key, w.rdb.LIndex(ctx, key, -1).Val()).Err() }},
+			"order":        {w.key(u, "q"), func(key string) error { return w.rdb.LMove(ctx, key, key, "right", "left").Err() }},
+			"no change":    {w.key(u, "q"), func(key string) error { return w.rdb.LPush(ctx, key, stranger(w.rdb.LIndex(ctx, key, 0).Val())).Err() }},
+			"record":       {w.recordKey(u), func(key string) error { return w.rdb.Del(ctx, key).Err() }},
+			"cut record":   {w.recordKey(u), func(key string) error { return w.rdb.Set(ctx, key, record[1:], 0).Err() }},
 		} {
 			back := restore(spoil.key)
 			must(t, spoil.how(spoil.key))

@@ -40,12 +40,13 @@ type soak struct {
 	struck     map[string]int
 	delivered  int // requests that came late, and ran
 	violations int
+	received   int // events, without repeats
 	waiting    int // what sessions left that waits for its TTL
 }
 
 // TestSoak has clients sign in, validate, refresh, log out, revoke, block, erase and change roles on a few addresses of a
 // cluster, and list them, while a random fault strikes every second or two. Each history is held against the model, its accounts' activity included:
-// every change has one event. In the end all that Redis holds is recounted. No fault here loses what was acknowledged: what
+// every change has one event, which arrives at least once, in order: publishers run beside, and die at any step. In the end all that Redis holds is recounted. No fault here loses what was acknowledged: what
 // comes of that is in TestLostWrites.
 func TestSoak(t *testing.T) {
 	seed := *soakSeed
@@ -65,10 +66,16 @@ func (s *soak) run(spell time.Duration, seed uint64) {
 	defer cancel()
 	for i := range s.drivers {
 		all.Go(func() { s.drive(over, i, seed) })
+		all.Go(func() { s.worlds[i].box.publish(over, s.drivers[i].Store(0)) })
 	}
 	s.strike(over)
 	all.Wait()
 	s.recount()
+	for i, w := range s.worlds {
+		w.box.drain(s.t, s.drivers[i].Store(0))
+		w.received(w.all)
+		s.received += len(w.box.all)
+	}
 	s.report(spell, seed)
 }
 
@@ -81,10 +88,13 @@ func newSoak(t *testing.T, e redistest.Engine, seed uint64) *soak {
 	for i := range soakDrivers {
 		w := newWorld(t, c.Redis, s.proxies)
 		w.redis.Prefix += fmt.Sprint(":", i) // which the product's user may touch as well
+		w.box = newReceiver(seed + uint64(i))
+		w.opts.ActivityMax = 5000 // as histories have it
 		d, err := history.NewDriver(w.client, history.Config{
 			Rules: session.Options{
 				Prefix: w.redis.Prefix, Idle: 4 * time.Minute, Absolute: 12 * time.Minute, Access: 100 * time.Second, Grace: 45 * time.Second,
 				Touch: 30 * time.Second, StepUp: 5 * time.Minute, StateQuota: 1 << 10, SessionLimit: 2, RoleLimits: map[string]int{"editor": 3},
+				Audit: w.write, Outbox: session.OutboxOptions{Types: allEventTypes()},
 			},
 			Clients: 3, Accounts: 3, Operations: 30, Step: 40 * time.Second, Skew: 30 * time.Second, Faults: 0.02,
 			Sweeping: i == 0, Listing: i == 1, Patience: 8 * time.Second, Unheard: 4, State: true,
@@ -151,8 +161,8 @@ func (s *soak) report(spell time.Duration, seed uint64) {
 		total += s.struck[name]
 	}
 	text := fmt.Sprintf("soak of %v on a %s, seed %d: %v, faults %d (%s), late requests that ran %d, "+
-		"keys left to their TTL by lost replies %d, violations %d",
-		spell, s.cluster.Name, seed, did, total, strings.Join(faults, ", "), s.delivered, s.waiting, s.violations)
+		"keys left to their TTL by lost replies %d, events received %d, violations %d",
+		spell, s.cluster.Name, seed, did, total, strings.Join(faults, ", "), s.delivered, s.waiting, s.received, s.violations)
 	s.t.Log(text)
 	must(s.t, report.Write("soak-"+s.cluster.Name, text))
 	if s.struck["requests late"] > 2 && s.delivered == 0 {

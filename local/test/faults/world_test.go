@@ -104,6 +104,7 @@ type world struct {
 	opts    session.Options
 	clock   *clock
 	accept  func(token.UserID) bool // which accounts stranger picks; nil for any
+	box     *receiver               // of the events that publishers remove from the outboxes; nil if none runs
 }
 
 // newWorld makes one on a Redis.
@@ -130,6 +131,7 @@ func newWorld(t *testing.T, r redistest.Redis, proxies redistest.Proxies, change
 	// So many that no test meets a limit by accident, and every script has their keys.
 	w.opts.NonceRate, w.opts.LoginRate, w.opts.RefreshRate = 10000, 10000, 10000
 	w.opts.Audit = w.write
+	w.opts.Outbox.Types = allEventTypes()
 	for _, c := range change {
 		c(&w.opts)
 	}

@@ -7,26 +7,22 @@
 -- on, and the numbers with it.
 local function writeOutbox(change)
   if not change.outbox or #change.queue == 0 then return end
-  local sequence, dropped = 0, 0
-  local state = callOrReset('GET', change.outbox_state)
-  if state and #state == OUTBOX_STATE_SIZE then
-    sequence, dropped = number(state, F.queued.sequence), number(state, F.queued.dropped)
-  end
   local queue, sealed = change.queue, tail(change.outgoing, F.outgoing.sealed)
+  local state = callOrReset('GET', change.outbox_state)
+  if not state or #state ~= OUTBOX_STATE_SIZE then state = NO_OUTBOX_STATE end
   for i, event in ipairs(queue) do
-    sequence = math.max(sequence + 1, change.now)
-    queue[i] = pack(F.outbox.format, OUTBOX_FORMAT, F.outbox.sequence, sequence) .. event .. sealed
+    local sequence = math.max(number(state, F.queued.sequence) + 1, change.now)
+    state = with(state, F.queued.sequence, sequence)
+    queue[i] = pack(F.outbox.format, OUTBOX_FORMAT, F.outbox.sequence, get(state, F.queued.sequence))
+      .. event .. sealed
   end
-  local function saveState()
-    redis.call('SET', change.outbox_state,
-      pack(F.queued.sequence, sequence, F.queued.dropped, dropped), 'PX', OUTBOX_KEEP)
-  end
-  saveState()
+  redis.call('SET', change.outbox_state, state, 'PX', OUTBOX_KEEP)
   local length = callOrReset('LPUSH', change.outbox, unpack(queue))
-  if length == #queue then redis.call('PEXPIRE', change.outbox, OUTBOX_KEEP) end
-  if length > OUTBOX_MAX then
+  if length == #queue then
+    redis.call('PEXPIRE', change.outbox, OUTBOX_KEEP)
+  elseif length > OUTBOX_MAX then
     redis.call('LTRIM', change.outbox, 0, OUTBOX_MAX - 1)
-    dropped = dropped + length - OUTBOX_MAX
-    saveState()
+    local dropped = number(state, F.queued.dropped) + length - OUTBOX_MAX
+    redis.call('SET', change.outbox_state, with(state, F.queued.dropped, dropped), 'PX', OUTBOX_KEEP)
   end
 end
