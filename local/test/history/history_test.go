@@ -2,18 +2,22 @@ package history_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/local/test/history"
 	"latchkey/local/test/redistest"
 	"latchkey/local/test/report"
 	"latchkey/shared/session"
+	"latchkey/shared/token"
 )
 
 var ctx = context.Background()
@@ -24,6 +28,50 @@ func rules(prefix string) session.Options {
 		Prefix: prefix, Idle: 4 * time.Minute, Absolute: 12 * time.Minute, Access: 3 * time.Minute, Grace: 45 * time.Second,
 		Touch: 30 * time.Second, StepUp: 5 * time.Minute, StateQuota: 1 << 10,
 		SessionLimit: 2, RoleLimits: map[string]int{"editor": 3},
+		Outbox: session.OutboxOptions{Types: []session.EventType{
+			session.EventLogin, session.EventRefresh, session.EventEnded, session.EventStepUp, session.EventDevice, session.EventNetwork,
+			session.EventRoles, session.EventBlocked, session.EventUnblocked, session.EventErased, session.EventPreferences,
+			session.EventTicketReused,
+		}},
+	}
+}
+
+// published asserts that of each account the outboxes have all that its activity has, last and in the same order. What was there
+// before it was erased is in front.
+func published(t *testing.T, s *session.Store, accounts int) {
+	t.Helper()
+	var of []int
+	for n := range session.OutboxPartitions {
+		of = append(of, n)
+	}
+	all, err := s.Outgoing(ctx, of, session.OutboxMax)
+	must(t, err)
+	sent, compared := map[token.UserID][]string{}, 0
+	for partition, some := range all {
+		if len(some) == session.OutboxMax {
+			t.Fatalf("the outbox %d is full", partition)
+		}
+		for _, o := range some {
+			sent[o.User] = append(sent[o.User], o.ID)
+		}
+	}
+	for n := range accounts {
+		address := common.BytesToAddress(binary.BigEndian.AppendUint64([]byte("history"), uint64(n+1)))
+		user := s.UserOf(token.KeyAccount(address))
+		recorded, _, err := s.Activity(ctx, user, "", 5000)
+		must(t, err)
+		var want []string
+		for _, e := range slices.Backward(recorded) {
+			want = append(want, e.ID)
+		}
+		got := sent[user]
+		if got = got[max(0, len(got)-len(want)):]; !slices.Equal(got, want) {
+			t.Errorf("of account %d the outbox has %q, the activity %q", n+1, got, want)
+		}
+		compared += len(want)
+	}
+	if compared == 0 {
+		t.Error("there was nothing to compare")
 	}
 }
 
@@ -76,6 +124,9 @@ func TestHistory_linearizable(t *testing.T) {
 			check(t, d.Run(ctx, seed))
 		}
 		describe(t, d, int(histories)*config.Accounts)
+		if r.Mini == nil { // which was flushed
+			published(t, d.Store(10*time.Minute), int(histories)*config.Accounts)
+		}
 		logProgress(t, d.Progress())
 		must(t, report.Write("histories-"+r.Name, fmt.Sprintf("on %s: %v, violations 0", r.Name, d.Progress())))
 	})

@@ -43,6 +43,7 @@ func newDeployment(t *testing.T, variables ...string) deployment {
 		"SIWE_DOMAINS=" + domain, "STEP_UP_MINUTES=60",
 		"RATE_LIMIT_NONCE_PER_MINUTE=0", "RATE_LIMIT_LOGIN_PER_MINUTE=0",
 		"RATE_LIMIT_REFRESH_PER_MINUTE=0",
+		"EVENTS=log", // which 0.1.0 does not know
 	}, variables)}
 }
 

@@ -47,6 +47,7 @@ func TestUpgrade(t *testing.T) {
 			t.Run("registry", func(t *testing.T) { testRegistry(t, old, current) })
 			t.Run("registry rollback", func(t *testing.T) { testRegistryRollback(t, old, current) })
 			t.Run("details", func(t *testing.T) { testDetails(t, old, current) })
+			t.Run("events", func(t *testing.T) { testEvents(t, old, current) })
 			t.Run("hours", func(t *testing.T) { testHours(t, old, current) })
 			t.Run("soak", func(t *testing.T) { testSoak(t, old, current) })
 		})
