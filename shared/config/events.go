@@ -127,6 +127,8 @@ func (e Events) contradictions(check func(broken bool, problem string)) {
 		"EVENT_BUS: has no effect without EVENTS=eventbridge; set that or leave EVENT_BUS out")
 	check(e.Sink != ToWebhook && e.WebhookURL != "",
 		"EVENT_WEBHOOK_URL: has no effect without EVENTS=webhook; set that or leave EVENT_WEBHOOK_URL out")
+	check(e.Sink != ToWebhook && e.WebhookURL == "" && (e.WebhookSecret != "" || e.WebhookSecretARN != ""),
+		"EVENT_WEBHOOK_SECRET: has no effect without EVENTS=webhook; set that or leave the secret out")
 	check(e.WebhookSecret != "" && e.WebhookSecretARN != "",
 		"EVENT_WEBHOOK_SECRET_ARN: is set together with EVENT_WEBHOOK_SECRET; set only one of them")
 }
