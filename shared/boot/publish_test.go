@@ -62,6 +62,7 @@ func startPublishing(t *testing.T, binaries string, env []string, more ...string
 func testPublisher(t *testing.T, binaries string) {
 	t.Run("log", func(t *testing.T) { testPublishToLog(t, binaries) })
 	t.Run("webhook", func(t *testing.T) { testPublishToWebhook(t, binaries) })
+	t.Run("EventBridge", func(t *testing.T) { testPublishToEventBridge(t, binaries) })
 	t.Run("webhook secret", func(t *testing.T) { testWebhookSecret(t, binaries) })
 	t.Run("configuration", func(t *testing.T) { testPublisherConfiguration(t, binaries) })
 }
@@ -175,6 +176,60 @@ func testPublishToWebhook(t *testing.T, binaries string) {
 		if strings.Contains(f.Output.String(), webhookSecret) {
 			t.Errorf("%s logged the secret", f.Name)
 		}
+	}
+}
+
+// bus stands in for EventBridge. It accepts every entry.
+type bus struct {
+	mu      sync.Mutex
+	entries []map[string]any
+	wrong   []string // calls that are none of PutEvents, or not signed
+}
+
+func (b *bus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var in struct{ Entries []map[string]any }
+	err := json.NewDecoder(r.Body).Decode(&in)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if target := r.Header.Get("X-Amz-Target"); err != nil || target != "AWSEvents.PutEvents" ||
+		!strings.Contains(r.Header.Get("Authorization"), "/eu-central-1/events/aws4_request") {
+		b.wrong = append(b.wrong, target)
+	}
+	b.entries = append(b.entries, in.Entries...)
+	out := make([]map[string]string, len(in.Entries))
+	for i := range out {
+		out[i] = map[string]string{"EventId": fmt.Sprint(i)}
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	_ = json.NewEncoder(w).Encode(map[string]any{"FailedEntryCount": 0, "Entries": out})
+}
+
+func testPublishToEventBridge(t *testing.T, binaries string) {
+	const arn = "arn:aws:events:eu-central-1:000000000000:event-bus/latchkey"
+	b := new(bus)
+	server := httptest.NewServer(b)
+	defer server.Close()
+	env, role := append(environment(t, redistest.Server(t)), "EVENTS=eventbridge"), awstest.Role("")
+	more := []string{"EVENT_BUS=" + arn, "EVENT_DETAILS=false", "AWS_ENDPOINT_URL_EVENTBRIDGE=" + server.URL}
+	for _, name := range []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+		more = append(more, name+"="+role(name))
+	}
+	s := startPublishing(t, binaries, env, more...)
+	wantStatus(t, s.logout(t, s.login(t).AccessToken), http.StatusNoContent)
+	if failure := s.publish(t); failure != "" {
+		t.Fatal(failure)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var got []string
+	for _, e := range b.entries {
+		got = append(got, fmt.Sprint(e["EventBusName"], " ", e["Source"], " ", e["DetailType"]))
+		if detail := fmt.Sprint(e["Detail"]); strings.Contains(detail, `"ip"`) || strings.Contains(detail, `"device"`) {
+			t.Errorf("without details it sent %s", detail)
+		}
+	}
+	if want := []string{arn + " latchkey session.started", arn + " latchkey session.ended"}; !slices.Equal(got, want) || len(b.wrong) > 0 {
+		t.Errorf("put %q, want %q; wrong calls: %q", got, want, b.wrong)
 	}
 }
 
