@@ -101,7 +101,7 @@ func TestLoad_eventProblems(t *testing.T) {
 		{toWebhook("EVENTS", ""), "EVENT_WEBHOOK_URL: has no effect without EVENTS=webhook; set that"},
 		{toWebhook("EVENTS", "", "EVENT_WEBHOOK_URL", ""), "EVENT_WEBHOOK_SECRET: has no effect without EVENTS=webhook; set that"},
 	} {
-		cfg, err := load(tt.env)
+		cfg, err := config.LoadPublisher(func(name string) string { return tt.env[name] })
 		if err == nil {
 			t.Errorf("%q: taken for %+v", tt.says, cfg.Events)
 			continue

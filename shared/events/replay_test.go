@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestReplay(t *testing.T) {
 		w, first := newWorld(t, r), &sink{batch: 10}
 		w.story()
 		publish(t, w, first)
-		account := token.KeyAccount(common.Address{1})
+		account := token.KeyAccount(common.BigToAddress(big.NewInt(1)))
 		user := w.UserOf(account)
 		for name, of := range map[string]token.Reference{"account": {Account: account}, "user id": {User: user}} {
 			s := &sink{batch: 10}
@@ -77,7 +78,7 @@ func TestReplay_sinkFails(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		w.story()
-		of := token.Reference{Account: token.KeyAccount(common.Address{1})}
+		of := token.Reference{Account: token.KeyAccount(common.BigToAddress(big.NewInt(1)))}
 		ids := w.told[w.UserOf(of.Account).String()]
 		result := events.Refused
 		s := &sink{answer: func(d events.Delivery, _ int) events.Result {
@@ -109,12 +110,12 @@ func TestReplay_nothing(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r)
 		w.signIn(1)
-		known := token.Reference{Account: token.KeyAccount(common.Address{1})}
+		known := token.Reference{Account: token.KeyAccount(common.BigToAddress(big.NewInt(1)))}
 		for name, c := range map[string]struct {
 			of    token.Reference
 			types []session.EventType
 		}{
-			"unknown account": {token.Reference{Account: token.KeyAccount(common.Address{9})}, allTypes()},
+			"unknown account": {token.Reference{Account: token.KeyAccount(common.BigToAddress(big.NewInt(9)))}, allTypes()},
 			"unknown user id": {token.Reference{User: token.UserID{9}}, allTypes()},
 			"other types":     {known, []session.EventType{session.EventBlocked}},
 			"no types":        {known, nil},
@@ -130,7 +131,7 @@ func TestReplay_nothing(t *testing.T) {
 // With the activity off there is nothing to replay, and of an erased account neither: its activity is erased with it.
 func TestReplay_offAndErased(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
-		of := token.Reference{Account: token.KeyAccount(common.Address{1})}
+		of := token.Reference{Account: token.KeyAccount(common.BigToAddress(big.NewInt(1)))}
 		for name, most := range map[string]int{"off": 0, "erased": 100} {
 			w, s := newWorld(t, r, func(o *session.Options) { o.ActivityMax = most }), &sink{}
 			w.logins = most // both worlds are in one Redis
