@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/redis/go-redis/v9"
 
 	"latchkey/shared/awsenv"
@@ -44,3 +45,13 @@ func LogClient(log *slog.Logger, message string) {
 func (s *Service) SignIn(ctx context.Context, login session.Login) (session.Grant, error) {
 	return s.store.Create(ctx, login)
 }
+
+// Publisher is the function that publishes events.
+func (s *Service) Publisher(
+	cfg config.Config, env awsenv.Environment, newBus NewBus,
+) lambda.Handler {
+	return s.publisher(cfg, env, newBus)
+}
+
+// ReplayOf reads whose events a payload asks for.
+var ReplayOf = replayOf

@@ -30,15 +30,15 @@ func RunPublisher(newBus NewBus) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return service.Publisher(cfg, env, newBus), service.Close, nil
+		return service.publisher(cfg, env, newBus), service.Close, nil
 	})
 }
 
-// Publisher returns the function that publishes events, for a schedule to
+// publisher returns the function that publishes events, for a schedule to
 // call, and that replays them if an operator asks for it; see
 // [Service.withReplay]. A secret of webhooks is fetched for each invocation: a
 // new one is used within a minute.
-func (s *Service) Publisher(
+func (s *Service) publisher(
 	cfg config.Config, env awsenv.Environment, newBus NewBus,
 ) lambda.Handler {
 	newBus = once(newBus)

@@ -2,6 +2,7 @@ package boot_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -127,4 +128,39 @@ func TestReplay_malformed(t *testing.T) {
 	if len(h.bodies) != 0 {
 		t.Errorf("sent %q", h.bodies)
 	}
+}
+
+// FuzzReplay holds that a payload asks for a replay only in the one form, of an account that it names, and that a refusal
+// repeats nothing of it.
+func FuzzReplay(f *testing.F) {
+	const user = "0x90F8bf6A479f320ead074411a4B0e7944Ea8c9C1"
+	for _, payload := range []string{
+		`{"replay":{"user":"` + user + `"}}`, `{"replay":{"user":"QAmTJk-VTzf_iSs2261bIA"}}`, `{"version":"0","source":"aws.scheduler"}`,
+		`{"replay":null}`, `{"replay":{"user":"x"},"replay":{}}`, "", "null", "\xff", `{"Replay":{"user":"` + user + `"}}`,
+	} {
+		f.Add([]byte(payload))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		of, asked, err := boot.ReplayOf(payload)
+		switch {
+		case err != nil && asked:
+			t.Errorf("%q is refused, and asks", payload)
+		case err != nil:
+			var text struct{ Replay struct{ User string } }
+			_ = json.Unmarshal(payload, &text)
+			if user := text.Replay.User; len(user) > 15 && strings.Contains(err.Error(), user) {
+				t.Errorf("%q is repeated: %v", user, err)
+			}
+		case asked:
+			var text map[string]map[string]string
+			if json.Unmarshal(payload, &text) != nil || len(text) != 1 || len(text["replay"]) != 1 {
+				t.Fatalf("%q asks", payload)
+			}
+			if named, err := token.ParseReference(text["replay"]["user"]); err != nil || named != of {
+				t.Errorf("%q asks of %v, %v", payload, of, err)
+			}
+		case of != (token.Reference{}):
+			t.Errorf("%q does not ask, of %v", payload, of)
+		}
+	})
 }
