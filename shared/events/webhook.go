@@ -143,15 +143,30 @@ func (w *Webhook) post(ctx context.Context, d Delivery) (Result, error) {
 	r.Header.Set("Webhook-Signature", w.sign(d.Message.ID, at, body))
 	answer, err := w.client.Do(r)
 	if err != nil {
-		var about *url.Error
-		if errors.As(err, &about) {
-			err = about.Err // without the URL, which may have a secret
-		}
-		return Failed, fmt.Errorf("the webhook does not answer: %w", err)
+		return Failed, describePost(err)
 	}
 	defer answer.Body.Close()
 	_, _ = io.CopyN(io.Discard, answer.Body, 4096) // so that the connection is used again
 	return webhookResult(answer.StatusCode)
+}
+
+// describePost returns why there is no answer, without the URL, which may have a
+// secret, and without anything that the receiver wrote, which may repeat it.
+func describePost(err error) error {
+	var about *url.Error
+	if errors.As(err, &about) {
+		if about.Timeout() {
+			return errors.New("the webhook does not answer in time")
+		}
+		err = about.Err
+	}
+	var connection *net.OpError
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &connection) || errors.As(err, &certificate) ||
+		errors.Is(err, context.Canceled) {
+		return fmt.Errorf("the webhook does not answer: %w", err)
+	}
+	return errors.New("the webhook's answer is not HTTP with at most 16 KiB of headers, or was cut off")
 }
 
 // sign returns the signatures of a message, one for each key. They cover id and

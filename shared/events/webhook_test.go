@@ -172,6 +172,10 @@ func TestWebhook_hostile(t *testing.T) {
 		"redirect with the body":    func(w http.ResponseWriter) { redirect(w, elsewhere.URL, http.StatusTemporaryRedirect) },
 		"redirect with another":     func(w http.ResponseWriter) { redirect(w, elsewhere.URL, http.StatusPermanentRedirect) },
 		"redirect without the body": func(w http.ResponseWriter) { redirect(w, elsewhere.URL, http.StatusSeeOther) },
+		"no HTTP":                   func(w http.ResponseWriter) { hijack(w, "token=secret\r\n\r\n") },
+		"no status":                 func(w http.ResponseWriter) { hijack(w, "HTTP/1.1 token=secret x\r\n\r\n") },
+		"no header":                 func(w http.ResponseWriter) { hijack(w, "HTTP/1.1 200 OK\r\ntoken=secret\r\n\r\n") },
+		"nothing":                   func(w http.ResponseWriter) { hijack(w, "") },
 		"long headers":              func(w http.ResponseWriter) { w.Header().Set("X-Long", strings.Repeat("x", 64<<10)) },
 		"a secret in its answer":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden); fmt.Fprint(w, "token=secret") },
 	} {
@@ -197,6 +201,16 @@ func TestWebhook_hostile(t *testing.T) {
 		err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a URL that is not valid: %v, %v", results, err)
 	}
+}
+
+// hijack writes an answer past net/http.
+func hijack(w http.ResponseWriter, answer string) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte(answer))
 }
 
 func redirect(w http.ResponseWriter, to string, status int) {
