@@ -47,6 +47,10 @@ starts an embedded Redis. docs/configuration.md lists all variables.
 Open http://localhost:3000/ in a browser to try it. Any page on localhost may sign
 in, on every port, unless SIWE_DOMAINS is set.
 
+What happens to accounts and sessions is published as events: on the page, and in
+the log. To post them to a receiver, set EVENTS=webhook with EVENT_WEBHOOK_URL and
+EVENT_WEBHOOK_SECRET. EVENTS= publishes nothing.
+
 The admin console is at /console. Without ADMIN_ADDRESSES and REDIS_HOST it offers
 a throw-away admin. To make a wallet an admin, run ADMIN_ADDRESSES=0x... make run
 with its address. "go run ./local/sign new" makes a throw-away wallet and prints
