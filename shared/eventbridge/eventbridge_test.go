@@ -152,3 +152,30 @@ func TestSend_faults(t *testing.T) {
 		})
 	}
 }
+
+// Of a call that is refused as a whole, as one beyond 256 KB is, each entry is sent alone: only what is wrong itself is refused.
+func TestSend_oneTooLarge(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		var in struct{ Entries []struct{ Detail string } }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			t.Error(err)
+		}
+		size := 0
+		for _, e := range in.Entries {
+			size += len(e.Detail)
+		}
+		if size > 1500 {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return
+		}
+		_, _ = w.Write([]byte(`{"Entries":[` + strings.Repeat(`{"EventId":"1"},`, len(in.Entries)-1) + `{"EventId":"1"}]}`))
+	}))
+	defer server.Close()
+	large := delivery("b", "v")
+	large.Message.Device = strings.Repeat("x", 2000)
+	results, err := eventbridge.New(environment(server.URL), bus).Send(ctx, []events.Delivery{delivery("a", "u"), large, delivery("c", "w")})
+	if want := []events.Result{events.Accepted, events.Refused, events.Accepted}; !slices.Equal(results, want) || err == nil {
+		t.Errorf("%v, %v, want %v", results, err, want)
+	}
+}

@@ -491,3 +491,29 @@ func TestPublisher_age(t *testing.T) {
 		}
 	})
 }
+
+// silent is a sink that takes nothing at first, and has no answer for any message.
+type silent struct {
+	*sink
+	left int
+}
+
+func (s *silent) Send(ctx context.Context, all []events.Delivery) ([]events.Result, error) {
+	if s.left--; s.left >= 0 {
+		return nil, errors.New("no answer")
+	}
+	return s.sink.Send(ctx, all)
+}
+
+// What a sink says nothing about counts as failed.
+func TestPublisher_noAnswer(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w, s := newWorld(t, r), &silent{&sink{batch: 2}, 4}
+		w.story()
+		done := publish(t, w, s)
+		w.wantsAll(s.sink)
+		if done.Retried == 0 {
+			t.Errorf("done %+v", done)
+		}
+	})
+}

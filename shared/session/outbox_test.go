@@ -2,7 +2,9 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -347,4 +349,69 @@ func TestOutbox_memory(t *testing.T) {
 			t.Errorf("an event weighs %.0f bytes", each)
 		}
 	}
+}
+
+// hinted reports whether a hint has arrived. It does not take it.
+func (w *world) hinted() bool {
+	return w.rdb.Exists(ctx, w.opts.Prefix+":hints").Val() > 0
+}
+
+// A hint is sent while its request goes on, and has arrived before the request is over. Without a request, the change waits.
+func TestWithHints(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, withOutbox)
+		under, release := make(chan bool), make(chan bool)
+		slow := w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
+			if cmd.Name() == "sadd" {
+				under <- true
+				<-release
+				ctx = context.WithoutCancel(ctx)
+			}
+			return next(ctx, cmd)
+		})
+		s := w.on(slow, w.clock)
+		request, sent := s.WithHints(ctx)
+		_, err := s.Create(request, w.login(alice, laptop))
+		must(t, err) // and the hint is still under way
+		<-under
+		if w.hinted() {
+			t.Fatal("the hint is not held back")
+		}
+		close(release)
+		if sent(); !w.hinted() {
+			t.Error("the request is over, and its hint has not arrived")
+		}
+		_, err = w.Hints(ctx)
+		must(t, err)
+		if w.hinted() {
+			t.Fatal("a hint stays")
+		}
+		w.signIn(alice, laptop)
+		if !w.hinted() {
+			t.Error("a change without a request has not waited")
+		}
+	})
+}
+
+// A refresh from another network that a rate limit refuses has no event, and so it publishes none.
+func TestOutbox_limited(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r, withOutbox, func(o *session.Options) { o.RefreshRate = 1 })
+		g := w.signIn(alice, laptop)
+		w.clock.add(time.Minute)
+		g, err := w.Refresh(ctx, g.RefreshToken, laptop)
+		must(t, err)
+		w.clock.add(50 * time.Second) // behind the grace, within the limit's minute
+		moved := laptop
+		moved.IP = netip.MustParseAddr("198.51.100.1")
+		before := w.outbox(g.User.ID)
+		_, err = w.Refresh(ctx, g.RefreshToken, moved)
+		var rate *session.RateError
+		if !errors.As(err, &rate) {
+			t.Fatal(err)
+		}
+		if sent := w.outbox(g.User.ID); len(before) != 2 || len(sent) != 2 {
+			t.Errorf("before %d events, then %d", len(before), len(sent))
+		}
+	})
 }
