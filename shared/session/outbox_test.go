@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -393,7 +392,7 @@ func TestWithHints(t *testing.T) {
 	})
 }
 
-// A refresh from another network that a rate limit refuses has no event, and so it publishes none.
+// A refresh from another device that a rate limit refuses has no event, and so it publishes none.
 func TestOutbox_limited(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, withOutbox, func(o *session.Options) { o.RefreshRate = 1 })
@@ -403,14 +402,14 @@ func TestOutbox_limited(t *testing.T) {
 		must(t, err)
 		w.clock.add(50 * time.Second) // behind the grace, within the limit's minute
 		moved := laptop
-		moved.IP = netip.MustParseAddr("198.51.100.1")
-		before := w.outbox(g.User.ID)
+		moved.Device = session.Device{Name: "Phone", Browser: "Safari", OS: "iOS", Class: session.Mobile}
+		before := w.outbox(w.UserOf(token.KeyAccount(alice)))
 		_, err = w.Refresh(ctx, g.RefreshToken, moved)
 		var rate *session.RateError
 		if !errors.As(err, &rate) {
 			t.Fatal(err)
 		}
-		if sent := w.outbox(g.User.ID); len(before) != 2 || len(sent) != 2 {
+		if sent := w.outbox(w.UserOf(token.KeyAccount(alice))); len(before) != 2 || len(sent) != 2 {
 			t.Errorf("before %d events, then %d", len(before), len(sent))
 		}
 	})
