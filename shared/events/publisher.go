@@ -68,13 +68,13 @@ type Publisher struct {
 	warn    func(string, error)
 
 	done  Progress
-	queue []int                    // partitions to look at, in this order
-	stuck []int                    // those whose events all wait
-	notes map[int]map[string]*note // about events, by partition and key
+	queue []int                      // partitions to look at, in this order
+	stuck []int                      // those whose events all wait
+	known map[int]map[string]*status // about events, by partition and key
 }
 
-// note is what is known about an event that is still in its outbox.
-type note struct {
+// status is what is known about an event that is still in its outbox.
+type status struct {
 	fate     Result // Accepted, or Refused for good; else Failed
 	refused  int    // how often
 	failures int    // how often it was not accepted
@@ -109,7 +109,7 @@ func NewPublisher(
 ) *Publisher {
 	return &Publisher{
 		outbox: outbox, sink: sink, details: details, now: now, warn: warn,
-		notes: map[int]map[string]*note{},
+		known: map[int]map[string]*status{},
 	}
 }
 
@@ -194,7 +194,7 @@ func (p *Publisher) spell(ctx context.Context, until time.Time) (idle bool, err 
 type item struct {
 	partition int
 	event     session.Outgoing
-	note      *note
+	status    *status
 }
 
 // round reads some outboxes, sends the first event of each account that was not
@@ -208,15 +208,15 @@ func (p *Publisher) round(ctx context.Context, some []int) (away bool, err error
 	}
 	var items []item
 	for _, partition := range some {
-		due := p.due(partition, all[partition])
-		if p.isBlocked(partition, all[partition], len(due)) {
+		next := p.nextOf(partition, all[partition])
+		if p.isBlocked(partition, all[partition], len(next)) {
 			deep, err := p.outbox.Outgoing(ctx, []int{partition}, session.OutboxMax)
 			if err == nil {
 				all[partition] = deep[partition]
-				due = p.due(partition, all[partition])
+				next = p.nextOf(partition, all[partition])
 			}
 		}
-		items = append(items, due...)
+		items = append(items, next...)
 	}
 	accepted, away := p.sendAll(ctx, items)
 	for _, partition := range some {
@@ -232,14 +232,14 @@ func (p *Publisher) round(ctx context.Context, some []int) (away bool, err error
 	return away, err
 }
 
-// due returns the events of a partition that are sent next: of each account the
+// nextOf returns the events of a partition that are sent next: of each account the
 // oldest that has no fate yet, unless it waits. So the next one is sent after
 // that.
-func (p *Publisher) due(partition int, events []session.Outgoing) (items []item) {
-	notes, now := p.note(partition, events), p.now()
+func (p *Publisher) nextOf(partition int, events []session.Outgoing) (items []item) {
+	known, now := p.statusOf(partition, events), p.now()
 	waiting := map[token.UserID]bool{}
 	for _, o := range events {
-		n := notes[o.Key()]
+		n := known[o.Key()]
 		switch {
 		case n.fate != Failed:
 		case !o.Readable():
@@ -256,34 +256,34 @@ func (p *Publisher) due(partition int, events []session.Outgoing) (items []item)
 	return items
 }
 
-// note returns what is noted about the events of a partition. What is gone is
+// statusOf returns what is known about the events of a partition. What is gone is
 // forgotten, unless only the first events were read.
-func (p *Publisher) note(partition int, events []session.Outgoing) map[string]*note {
-	before := p.notes[partition]
-	notes := make(map[string]*note, len(events))
+func (p *Publisher) statusOf(partition int, events []session.Outgoing) map[string]*status {
+	before := p.known[partition]
+	known := make(map[string]*status, len(events))
 	if len(events) == readTogether {
-		maps.Copy(notes, before)
+		maps.Copy(known, before)
 	}
 	for _, o := range events {
-		if notes[o.Key()] = before[o.Key()]; notes[o.Key()] == nil {
-			notes[o.Key()] = new(note)
+		if known[o.Key()] = before[o.Key()]; known[o.Key()] == nil {
+			known[o.Key()] = new(status)
 		}
 	}
-	if p.notes[partition] = notes; len(notes) == 0 {
-		delete(p.notes, partition)
+	if p.known[partition] = known; len(known) == 0 {
+		delete(p.known, partition)
 	}
-	return notes
+	return known
 }
 
 // isBlocked reports whether most of the events that were read wait to be removed,
 // because the first of them is not accepted. There may be others behind them.
-func (p *Publisher) isBlocked(partition int, events []session.Outgoing, due int) bool {
-	if due > 0 || len(events) < readTogether {
+func (p *Publisher) isBlocked(partition int, events []session.Outgoing, next int) bool {
+	if next > 0 || len(events) < readTogether {
 		return false
 	}
 	fated := 0
 	for _, o := range events {
-		if p.notes[partition][o.Key()].fate != Failed {
+		if p.known[partition][o.Key()].fate != Failed {
 			fated++
 		}
 	}
@@ -294,7 +294,7 @@ func (p *Publisher) isBlocked(partition int, events []session.Outgoing, due int)
 // is away, or when it has taken long. It returns the partitions of which it sent
 // something.
 func (p *Publisher) sendAll(ctx context.Context, items []item) (accepted map[int]bool, away bool) {
-	slices.SortStableFunc(items, func(a, b item) int { return a.note.failures - b.note.failures })
+	slices.SortStableFunc(items, func(a, b item) int { return a.status.failures - b.status.failures })
 	accepted = map[int]bool{}
 	end, failed := p.now().Add(roundTime), 0
 	for some := range slices.Chunk(items, p.sink.Batch()) {
@@ -327,17 +327,17 @@ func (p *Publisher) send(ctx context.Context, some []item, accepted map[int]bool
 		if i < len(results) {
 			result = results[i]
 		}
-		p.judge(it.note, result)
+		p.record(it.status, result)
 		answered = answered || result != Failed
-		if it.note.fate != Failed {
+		if it.status.fate != Failed {
 			accepted[it.partition] = true
 		}
 	}
 	return answered
 }
 
-// judge notes the result of sending an event. What was not accepted waits.
-func (p *Publisher) judge(n *note, result Result) {
+// judge known the result of sending an event. What was not accepted waits.
+func (p *Publisher) record(n *status, result Result) {
 	switch result {
 	case Accepted:
 		p.done.Published++
@@ -367,7 +367,7 @@ func (p *Publisher) remove(
 ) (changed bool, err error) {
 	var accepted, refused []session.Outgoing
 	for _, o := range events {
-		fate := p.notes[partition][o.Key()].fate
+		fate := p.known[partition][o.Key()].fate
 		if fate == Failed {
 			break // nothing behind it can be removed
 		}

@@ -30,16 +30,16 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// world is a store that publishes all its events, and what it told of them.
+// world is a store that publishes all its events, and which it emitted.
 type world struct {
 	*session.Store
-	client redis.UniversalClient
-	ring   *seal.Ring
-	opts   session.Options
-	t      *testing.T
-	mu     sync.Mutex
-	told   map[string][]string // ids in order, by user id
-	logins int
+	client  redis.UniversalClient
+	ring    *seal.Ring
+	opts    session.Options
+	t       *testing.T
+	mu      sync.Mutex
+	emitted map[string][]string // ids in order, by user id
+	logins  int
 }
 
 func newWorld(t *testing.T, r redistest.Redis, change ...func(*session.Options)) *world {
@@ -47,7 +47,7 @@ func newWorld(t *testing.T, r redistest.Redis, change ...func(*session.Options))
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	ring, err := seal.NewRing(r.Prefix, secret, seal.EnvironmentKey(secret, secret))
 	must(t, err)
-	w := &world{t: t, told: map[string][]string{}}
+	w := &world{t: t, emitted: map[string][]string{}}
 	opts := session.Options{
 		Prefix: r.Prefix, Idle: time.Hour, Absolute: 12 * time.Hour, Access: 15 * time.Minute, Grace: time.Minute,
 		Touch: time.Minute, SessionLimit: 2, StepUp: 5 * time.Minute, PreferencesKeep: 24 * time.Hour, StateQuota: 1 << 10,
@@ -62,7 +62,7 @@ func newWorld(t *testing.T, r redistest.Redis, change ...func(*session.Options))
 	opts.Audit = func(_ context.Context, e session.Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.told[e.User.String()] = append(w.told[e.User.String()], e.ID)
+		w.emitted[e.User.String()] = append(w.emitted[e.User.String()], e.ID)
 	}
 	patient := func(o *redis.UniversalOptions) {
 		o.PoolTimeout, o.ReadTimeout, o.DialTimeout = time.Minute, time.Minute, time.Minute
@@ -134,9 +134,9 @@ func (s *sink) first() map[string][]string {
 func (w *world) wantsAll(s *sink) {
 	w.t.Helper()
 	got := s.first()
-	for user, ids := range w.told {
+	for user, ids := range w.emitted {
 		if !slices.Equal(got[user], ids) {
-			w.t.Errorf("%s: told %q, got %q", user, ids, got[user])
+			w.t.Errorf("%s: emitted %q, got %q", user, ids, got[user])
 		}
 	}
 	last := map[string]uint64{}
@@ -238,8 +238,8 @@ func TestPublisher_refused(t *testing.T) {
 		if done.Refused != 1 || s.tries[bad] != events.Refusals {
 			t.Errorf("done %+v, tried %d times", done, s.tries[bad])
 		}
-		for user, ids := range w.told {
-			w.told[user] = slices.DeleteFunc(ids, func(id string) bool { return id == bad })
+		for user, ids := range w.emitted {
+			w.emitted[user] = slices.DeleteFunc(ids, func(id string) bool { return id == bad })
 		}
 		w.wantsAll(s)
 	})
@@ -398,10 +398,10 @@ func TestPublisher_oneAccountFails(t *testing.T) {
 			must(t, err)
 			p.ahead += time.Second
 		}
-		if n := s.tries[w.told[bad][0]]; n == 0 || n > 3 {
+		if n := s.tries[w.emitted[bad][0]]; n == 0 || n > 3 {
 			t.Errorf("what fails was sent %d times", n)
 		}
-		delete(w.told, bad)
+		delete(w.emitted, bad)
 		w.wantsAll(s)
 	})
 }

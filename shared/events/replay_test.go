@@ -44,8 +44,8 @@ func TestReplay(t *testing.T) {
 			s := &sink{batch: 10}
 			done, err := events.Replay(ctx, w, of, allTypes(), messages.Wrap(t, s, nil), true)
 			must(t, err)
-			if ids := w.told[user.String()]; !slices.Equal(s.ids(), ids) || done != (events.Replayed{Sent: len(ids)}) || len(ids) == 0 {
-				t.Errorf("by %s: sent %q, told %q, %+v", name, s.ids(), ids, done)
+			if ids := w.emitted[user.String()]; !slices.Equal(s.ids(), ids) || done != (events.Replayed{Sent: len(ids)}) || len(ids) == 0 {
+				t.Errorf("by %s: sent %q, emitted %q, %+v", name, s.ids(), ids, done)
 			}
 			for _, d := range s.got {
 				before := first.got[slices.IndexFunc(first.got, func(f events.Delivery) bool { return f.Message.ID == d.Message.ID })]
@@ -79,7 +79,7 @@ func TestReplay_sinkFails(t *testing.T) {
 		w := newWorld(t, r)
 		w.story()
 		of := token.Reference{Account: token.KeyAccount(common.BigToAddress(big.NewInt(1)))}
-		ids := w.told[w.UserOf(of.Account).String()]
+		ids := w.emitted[w.UserOf(of.Account).String()]
 		result := events.Refused
 		s := &sink{answer: func(d events.Delivery, _ int) events.Result {
 			if d.Message.ID == ids[2] {

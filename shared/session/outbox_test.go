@@ -49,7 +49,7 @@ func (w *world) outbox(user token.UserID) []session.Outgoing {
 }
 
 // wantsPublished checks that the outboxes have these events, and no event twice.
-func (w *world) wantsPublished(told []session.Event) {
+func (w *world) wantsPublished(emitted []session.Event) {
 	w.t.Helper()
 	count := map[string]int{}
 	for _, sent := range w.outboxes() {
@@ -59,7 +59,7 @@ func (w *world) wantsPublished(told []session.Event) {
 			}
 		}
 	}
-	for _, e := range told {
+	for _, e := range emitted {
 		if count[e.ID] == 0 {
 			w.t.Errorf("no outbox has %+v", e)
 		}

@@ -24,15 +24,15 @@ import (
 
 // journal is what a store tells of: the events, in order.
 type journal struct {
-	mu   sync.Mutex
-	all  []session.Event
-	told []session.Event // all, also those that a test has set aside
+	mu    sync.Mutex
+	all   []session.Event
+	every []session.Event // all, also those that a test has set aside
 }
 
 func (j *journal) audit(_ context.Context, e session.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.all, j.told = append(j.all, e), append(j.told, e)
+	j.all, j.every = append(j.all, e), append(j.every, e)
 }
 
 // endings are the sessions that ended, each with how often and why it was told.
@@ -53,7 +53,7 @@ func watched(t testing.TB, r redistest.Redis, change ...func(*session.Options)) 
 		o.Audit, o.ActivityMax, o.ActivityKeep = j.audit, 50, 90*session.Day
 		o.Outbox.Types = allEventTypes()
 	}}, change...)...)
-	t.Cleanup(func() { w.wantsPublished(j.told) })
+	t.Cleanup(func() { w.wantsPublished(j.every) })
 	return w, j
 }
 

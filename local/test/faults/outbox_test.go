@@ -216,8 +216,8 @@ func (m mortal) Published(ctx context.Context, n int, accepted, refused []sessio
 	return removed, dropped, err
 }
 
-// live runs a publisher until it dies, or for a while.
-func (r *receiver) live(over context.Context, s *session.Store) {
+// work runs a publisher until it dies, or for a while.
+func (r *receiver) work(over context.Context, s *session.Store) {
 	defer func() {
 		if died := recover(); died != nil && died != errDied {
 			panic(died)
@@ -236,12 +236,12 @@ func (r *receiver) publish(over context.Context, s *session.Store) {
 	var both sync.WaitGroup
 	both.Go(func() {
 		for over.Err() == nil {
-			r.live(over, s)
+			r.work(over, s)
 		}
 	})
 	both.Go(func() {
 		for over.Err() == nil {
-			r.live(over, s)
+			r.work(over, s)
 			time.Sleep(time.Second)
 		}
 	})
@@ -284,7 +284,7 @@ func (r *receiver) drain(t *testing.T, s *session.Store) {
 // received asserts that of each account every event of its activity was received, in the order of the activity, and none that
 // no change made. An erased account has only the events behind its erasure in its activity: of those before, each that was
 // told of must have arrived. first deliveries have a growing sequence.
-func (w *world) received(told []session.Event) {
+func (w *world) received(emitted []session.Event) {
 	w.t.Helper()
 	r := w.box
 	r.mu.Lock()
@@ -315,7 +315,7 @@ func (w *world) received(told []session.Event) {
 			w.t.Errorf("of an account was received\n%q, the activity has\n%q", ids, want)
 		}
 	}
-	for _, e := range told {
+	for _, e := range emitted {
 		if r.seen[e.User.String()+e.ID] == 0 {
 			w.t.Errorf("of what was told of, never received: %+v", e)
 		}
