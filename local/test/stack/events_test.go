@@ -180,9 +180,9 @@ func TestStack_alarmsOfEvents(t *testing.T) {
 	}
 }
 
-// What docs/events.md says that it costs at rest adds up, and has the price of all alarms.
+// What docs/events-on-aws.md says that it costs at rest adds up, and has the price of all alarms.
 func TestEvents_costs(t *testing.T) {
-	_, section, _ := strings.Cut(readFile(t, "docs/events.md"), "\n| a month | `eventbridge` | `webhook` |\n|---|---|---|\n")
+	_, section, _ := strings.Cut(readFile(t, "docs/events-on-aws.md"), "\n| a month | `eventbridge` | `webhook` |\n|---|---|---|\n")
 	table, _, _ := strings.Cut(section, "\n\n")
 	rows := strings.Split(table, "\n")
 	if len(rows) < 5 {
