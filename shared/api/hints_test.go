@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"latchkey/local/answers"
 	"latchkey/local/test/redistest"
 	"latchkey/shared/api"
 	"latchkey/shared/session"
@@ -59,7 +60,7 @@ func TestHints(t *testing.T) {
 			request := httptest.NewRequest("POST", "/auth/logout", nil)
 			request.Header.Set("Authorization", "Bearer "+token)
 			info := api.RequestInfo{SourceIP: netip.MustParseAddr(clientIP), Route: "POST /auth/logout"}
-			a.Logout().ServeHTTP(httptest.NewRecorder(), request.WithContext(api.WithRequestInfo(request.Context(), info)))
+			answers.Record(a.Logout()).ServeHTTP(httptest.NewRecorder(), request.WithContext(api.WithRequestInfo(request.Context(), info)))
 		},
 		"the authorizer": func(_ *world, a *api.API, token string) {
 			a.Authorize(context.Background(), api.Guarded{

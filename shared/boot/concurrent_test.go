@@ -38,6 +38,7 @@ func TestInvoke_concurrent(t *testing.T) {
 	w.checkLog()
 	w.used["get-openapi"] = true      // it has no state
 	w.used["serve-console"] = true    // nor has it
+	w.used["publish-events"] = true   // in TestPublisher_two of shared/events
 	w.used["rotate-keys"] = true      // in TestRotation_concurrent
 	w.used["verify-signature"] = true // in TestVerifier_concurrent
 	for _, folder := range folders(t) {

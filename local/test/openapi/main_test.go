@@ -374,6 +374,7 @@ var uncollected = map[string]string{
 	"shared/boot/bench_test.go":          "it counts allocations",
 	"shared/boot/export_test.go":         "it makes no handler",
 	"shared/boot/setup_test.go":          "it is newHandler",
+	"shared/boot/replay_test.go":         "it has the publisher, which is no route",
 	"shared/authorizer/world_test.go":    "it has the authorizer, which is no route",
 	"shared/lambdahttp/handler_test.go":  "its handlers are not those of the API",
 	"local/layout_test.go":               "it compares text",
