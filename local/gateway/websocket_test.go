@@ -308,13 +308,12 @@ func TestWebSocket_noHandshake(t *testing.T) {
 }
 
 func TestWebSocket_messages(t *testing.T) {
-	fails := false
 	s := serveSockets(t, allowing, fake(func(ctx context.Context, payload []byte) ([]byte, error) {
 		var e events.APIGatewayWebsocketProxyRequest
 		if err := json.Unmarshal(payload, &e); err != nil {
 			return nil, err
 		}
-		if fails = e.Body == "fail"; fails {
+		if e.Body == "fail" {
 			return nil, errors.New("out of cheese")
 		}
 		if e.Body == "silence" {

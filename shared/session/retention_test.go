@@ -241,11 +241,11 @@ func TestCreate_refusedRenewsNothing(t *testing.T) {
 	})
 }
 
-// Whatever happens, after each script only these stay for good: records with roles or a block, the list of admins, and a
-// partition's counters and index.
+// Whatever happens, after each script only these stay for good: records with roles or a block, the list of admins, a
+// partition's counters and index, and hints.
 func TestTTL_mixedWorkload(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r redistest.Redis) {
-		w := newWorld(t, r, small)
+		w := newWorld(t, r, small, withOutbox)
 		checked := 0
 		s := w.on(w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 			err := next(ctx, cmd)
@@ -313,7 +313,7 @@ func (w *world) nothingStays() {
 		}
 		_, name, _ := strings.Cut(key, "}:")
 		switch {
-		case key == w.AdminsKey(), name == "c", name == "r", name == "m", strings.HasPrefix(name, "x"):
+		case key == w.AdminsKey(), key == w.opts.Prefix+":hints", name == "c", name == "r", name == "m", strings.HasPrefix(name, "x"):
 			continue
 		case strings.HasPrefix(name, "u"):
 			rec := session.DecodedRecord(w.rdb.Get(ctx, key).Val())
