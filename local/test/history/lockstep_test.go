@@ -213,7 +213,7 @@ func TestStore_lockstep(t *testing.T) {
 		t.Repeat(l.actions())
 		l.settled(t)
 	}
-	for range 5 { // a hundred sequences may leave out a rare answer
+	for range 10 { // a hundred sequences may leave out a rare answer
 		if rapid.Check(t, check); len(neverGiven(answers)) == 0 {
 			break
 		}
