@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -332,11 +333,21 @@ func (p *Publisher) send(ctx context.Context, some []item, accepted map[int]bool
 		if it.status.fate != Failed {
 			accepted[it.partition] = true
 		}
+		if it.status.fate == Refused {
+			p.warn("publishing events", givenUp(all[i]))
+		}
 	}
 	return answered
 }
 
-// judge known the result of sending an event. What was not accepted waits.
+// givenUp names an event that was refused too often, and its account, so that an
+// operator can replay it.
+func givenUp(d Delivery) error {
+	return fmt.Errorf("the event %s of user %s, of the type %s, was refused %d times and is given up",
+		d.Message.ID, d.Message.UserID, d.Type, refusals)
+}
+
+// record notes the result of sending an event. What was not accepted waits.
 func (p *Publisher) record(n *status, result Result) {
 	switch result {
 	case Accepted:

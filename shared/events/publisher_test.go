@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -148,15 +149,17 @@ func (w *world) wantsAll(s *sink) {
 	}
 }
 
-// publisher is one whose clock is as much ahead as a test says.
+// publisher is one whose clock is as much ahead as a test says. It keeps the errors that it warned of.
 type publisher struct {
 	*events.Publisher
-	ahead time.Duration
+	ahead  time.Duration
+	warned []string
 }
 
 func newPublisher(box events.Outbox, s events.Sink) *publisher {
 	p := new(publisher)
-	p.Publisher = events.NewPublisher(box, s, true, func() time.Time { return time.Now().Add(p.ahead) }, func(string, error) {})
+	warn := func(_ string, err error) { p.warned = append(p.warned, err.Error()) }
+	p.Publisher = events.NewPublisher(box, s, true, func() time.Time { return time.Now().Add(p.ahead) }, warn)
 	return p
 }
 
@@ -242,6 +245,26 @@ func TestPublisher_refused(t *testing.T) {
 			w.emitted[user] = slices.DeleteFunc(ids, func(id string) bool { return id == bad })
 		}
 		w.wantsAll(s)
+	})
+}
+
+// An operator is told once which event was given up, and of whom: its account can be replayed.
+func TestPublisher_namesRefused(t *testing.T) {
+	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
+		w := newWorld(t, r)
+		w.signIn(0)
+		p := newPublisher(w, &sink{answer: func(events.Delivery, int) events.Result { return events.Refused }})
+		for range events.Refusals {
+			_, err := p.Once(ctx)
+			must(t, err)
+			p.ahead += 20 * time.Second
+		}
+		for user, ids := range w.emitted {
+			named := slices.DeleteFunc(p.warned, func(s string) bool { return !strings.Contains(s, "given up") })
+			if len(ids) != 1 || len(named) != 1 || !strings.Contains(named[0], ids[0]) || !strings.Contains(named[0], user) {
+				t.Errorf("events %v of %s were refused, and it says %q", ids, user, named)
+			}
+		}
 	})
 }
 
