@@ -125,7 +125,7 @@ var variables = []variable{
 	{name: "SERVICE_KEYS", set: setServiceKeys,
 		meaning: "Backends that may [ask who is calling](backends.md), as `name=SHA-256 of its service key`, comma separated. A name may have two keys while it rotates. `make service-key NAME=orders` makes a key and prints both."},
 	{name: "EVENTS", set: setEvents,
-		meaning: "Where [events](events.md) are published: `eventbridge`, `webhook` or `log`. If it is unset, none are; the local server then writes them to its log. Set it alike in all functions."},
+		meaning: "Where [events](events.md) are published: `eventbridge`, `webhook` or `log`. If it is unset, none are; the local server then writes them to its log, if its Redis is on this machine, and an empty value stops that. Set it alike in all functions."},
 	{name: "EVENT_BUS", set: setEventBus,
 		meaning: "ARN of the bus of EventBridge. Needs `EVENTS=eventbridge`."},
 	{name: "EVENT_TYPES", unset: defaultEventTypes(), note: "all but `session.refreshed`", set: setEventTypes,
