@@ -1,5 +1,5 @@
-// Package docs holds the descriptions of the API and of events for programs. The
-// other files of the folder are for people.
+// Package docs holds the descriptions of the API and of events for programs.
+// The other files of the folder are for people.
 package docs
 
 import _ "embed"

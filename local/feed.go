@@ -64,9 +64,9 @@ func (f *feed) add(e events.Envelope) {
 	f.example.hear(e)
 }
 
-// since returns the events after number n that the feed still has, and the number
-// of the last one. If there is no event n, it is one of an earlier run of the
-// server.
+// since returns the events after number n that the feed still has, and the
+// number of the last one. If there is no event n, it is one of an earlier run
+// of the server.
 func (f *feed) since(n int) (found []events.Envelope, last int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,10 +93,10 @@ func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}{last, append([]events.Envelope{}, found...)}) // fails only if the client has gone
 }
 
-// withFeed serves a feed, if it is not nil, and all else with next. It serves it
-// by names of this machine alone, also if SIWE_DOMAINS is set: a page of another
-// name could lead that name here, and would then be of the same origin. Pages of
-// other origins cannot read the feed, since it allows none.
+// withFeed serves a feed, if it is not nil, and all else with next. It serves
+// it by names of this machine alone, also if SIWE_DOMAINS is set: a page of
+// another name could lead that name here, and would then be of the same origin.
+// Pages of other origins cannot read the feed, since it allows none.
 func withFeed(next http.Handler, f *feed) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, local := api.LocalPage("http://" + r.Host)

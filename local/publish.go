@@ -19,9 +19,9 @@ import (
 // publisher is the function that publishes events. It has no route.
 const publisher = "PublishEventsFunction"
 
-// publishing is how the publisher runs on this machine. On AWS it pauses for some
-// seconds of each minute. Here its next call begins when the last one has ended,
-// which is three seconds before its Timeout.
+// publishing is how the publisher runs on this machine. On AWS it pauses for
+// some seconds of each minute. Here its next call begins when the last one has
+// ended, which is three seconds before its Timeout.
 var publishing = gateway.Function{Timeout: time.Minute + 3*time.Second, Schedule: time.Minute}
 
 // lookup returns the value of a variable, and whether it is set.
@@ -34,7 +34,8 @@ func (l lookup) get(name string) string {
 
 // logEvents has events written to the log, unless EVENTS is set, to whatever
 // value. The data must be on this machine: publishing removes events from their
-// outbox, so a laptop would take away those of a deployment whose Redis it uses.
+// outbox, so a laptop would take away those of a deployment whose Redis it
+// uses.
 func logEvents(cfg *config.Config, lookup lookup) {
 	if _, chosen := lookup("EVENTS"); chosen || !cfg.OnThisMachine() {
 		return
@@ -43,16 +44,18 @@ func logEvents(cfg *config.Config, lookup lookup) {
 	cfg.Session.Outbox.Types = cfg.Events.Types
 }
 
-// addPublisher adds the function that publishes events to the others, and returns
-// the feed that gets all of them. It adds and returns nothing if none are
-// published.
+// addPublisher adds the function that publishes events to the others, and
+// returns the feed that gets all of them. It adds and returns nothing if none
+// are published.
 func addPublisher(
 	all map[string]lambda.Handler, cfg config.Config, service *boot.Service, env awsenv.Environment,
 ) (*feed, error) {
 	if cfg.Events.Sink == "" {
 		return nil, nil
 	}
-	newBus := func(env awsenv.Environment, arn string) events.Sink { return eventbridge.New(env, arn) }
+	newBus := func(env awsenv.Environment, arn string) events.Sink {
+		return eventbridge.New(env, arn)
+	}
 	sink, err := boot.NewSink(context.Background(), cfg, env, newBus)
 	if err != nil {
 		return nil, fmt.Errorf("starting: %w", err)

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// redeliverAfter is when a message is delivered again whose delivery failed.
-	// A queue on AWS waits longer.
+	// redeliverAfter is when a message is delivered again whose delivery
+	// failed. A queue on AWS waits longer.
 	redeliverAfter = time.Second
 	// maxDeliveries is how often it is delivered at most.
 	maxDeliveries = 60
 )
 
-// queue is a stand-in for a queue of SQS that calls a function with each message,
-// until the function does not report it as failed. It keeps no order.
+// queue is a stand-in for a queue of SQS that calls a function with each
+// message, until the function does not report it as failed. It keeps no order.
 type queue struct {
 	function lambda.Handler
 	log      *slog.Logger

@@ -56,8 +56,8 @@ func (s *Service) publisher(
 	return s.WithKeyRefresh(s.withReplay(publish, cfg.Events, newSink))
 }
 
-// once returns a function that makes the bus at its first call only, so that its
-// connections are used again.
+// once returns a function that makes the bus at its first call only, so that
+// its connections are used again.
 func once(newBus NewBus) NewBus {
 	var bus events.Sink
 	return func(env awsenv.Environment, arn string) events.Sink {
@@ -68,8 +68,8 @@ func once(newBus NewBus) NewBus {
 	}
 }
 
-// NewSink returns where a configuration says that events go. It returns an error
-// if that is nowhere, or if the secret of a webhook cannot be read.
+// NewSink returns where a configuration says that events go. It returns an
+// error if that is nowhere, or if the secret of a webhook cannot be read.
 func NewSink(
 	ctx context.Context, cfg config.Config, env awsenv.Environment, newBus NewBus,
 ) (events.Sink, error) {
@@ -129,9 +129,9 @@ func (s *Service) Publish(
 	return nil
 }
 
-// measure counts what a publisher did. CloudWatch charges for each metric in the
-// hours in which it has a value, so only the age is measured if it is 0: its
-// absence shows that no publisher runs.
+// measure counts what a publisher did. CloudWatch charges for each metric in
+// the hours in which it has a value, so only the age is measured if it is 0:
+// its absence shows that no publisher runs.
 func measure(done events.Progress, metric func(api.Metric, float64)) {
 	if metric == nil {
 		return

@@ -25,8 +25,8 @@ type replaying struct {
 }
 
 // withReplay returns a function that sends the events of one account's activity
-// once more if an operator asks for it, and otherwise calls publish. An operator
-// asks with the payload
+// once more if an operator asks for it, and otherwise calls publish. An
+// operator asks with the payload
 //
 //	{"replay":{"user":"0x90F8bf6A479f320ead074411a4B0e7944Ea8c9C1"}}
 //

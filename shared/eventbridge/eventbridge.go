@@ -88,7 +88,8 @@ func (s *Sink) entries(all []events.Delivery) ([]types.PutEventsRequestEntry, er
 		}
 		entries[i] = types.PutEventsRequestEntry{
 			EventBusName: &s.bus, Source: aws.String(events.Source),
-			DetailType: aws.String(string(d.Type)), Detail: aws.String(string(detail)), Time: aws.Time(d.At),
+			DetailType: aws.String(string(d.Type)), Detail: aws.String(string(detail)),
+			Time: aws.Time(d.At),
 		}
 	}
 	return entries, nil

@@ -1,7 +1,8 @@
 // Package events carries the events of accounts and sessions to other systems:
-// to Amazon EventBridge, to a webhook, or to the log. Each arrives at least once.
-// First deliveries of one account leave in the order of its changes; a repeat may
-// come late. [Message.Sequence] tells a receiver what is older than what it has.
+// to Amazon EventBridge, to a webhook, or to the log. Each arrives at least
+// once. First deliveries of one account leave in the order of its changes; a
+// repeat may come late. [Message.Sequence] tells a receiver what is older than
+// what it has.
 package events
 
 import (
@@ -19,8 +20,8 @@ const Source = "latchkey"
 // Version is the version of [Message]. Members may be added without a new one.
 const Version = 1
 
-// Message is the detail of a message. Members that do not apply, or that are not
-// known, are absent.
+// Message is the detail of a message. Members that do not apply, or that are
+// not known, are absent.
 type Message struct {
 	V int `json:"v"`
 	// ID is the same for every delivery of an event. It is the id that the
@@ -34,7 +35,8 @@ type Message struct {
 	SessionID string `json:"sessionId,omitempty"`
 	Reason    string `json:"reason,omitempty"` // of an end
 	Actor     Actor  `json:"actor"`
-	// Sequence grows within an account, and has gaps. A replayed message has none.
+	// Sequence grows within an account, and has gaps. A replayed message has
+	// none.
 	Sequence  uint64 `json:"sequence,omitempty"`
 	ChainID   uint64 `json:"chainId,omitempty"`
 	Transport string `json:"transport,omitempty"`

@@ -34,10 +34,11 @@ type Replayed struct {
 var ErrNoActivity = errors.New("the account's activity has no event that is published; " +
 	"is the account right, and are ACTIVITY_MAX_EVENTS and EVENT_TYPES set?")
 
-// Replay sends the events of an account's activity to a sink once more: those of
-// the given types, oldest first, with the ids that they have. The messages are
-// marked, and have neither sequence nor chain nor transport, which an activity
-// does not hold. Each is sent after the one before was accepted or refused.
+// Replay sends the events of an account's activity to a sink once more: those
+// of the given types, oldest first, with the ids that they have. The messages
+// are marked, and have neither sequence nor chain nor transport, which an
+// activity does not hold. Each is sent after the one before was accepted or
+// refused.
 //
 // It returns [ErrNoActivity], [session.ErrUnavailable], or an error if the sink
 // fails. It then stops: the messages before were sent.
@@ -54,7 +55,9 @@ func Replay(
 	if err != nil {
 		return done, fmt.Errorf("reading the activity: %w", err)
 	}
-	all = slices.DeleteFunc(all, func(e session.Event) bool { return !slices.Contains(types, e.Type) })
+	all = slices.DeleteFunc(all, func(e session.Event) bool {
+		return !slices.Contains(types, e.Type)
+	})
 	if len(all) == 0 {
 		return done, ErrNoActivity
 	}

@@ -36,12 +36,13 @@ func envelope(d Delivery) Envelope {
 
 // Bounds of a webhook.
 const (
-	// webhookTime is how long a receiver may take to answer, connecting included.
+	// webhookTime is how long a receiver may take to answer, connecting
+	// included.
 	webhookTime = 10 * time.Second
 	// webhookTogether is how many messages are posted at the same time.
 	webhookTogether = 10
-	// webhookSecrets is how many secrets there can be at the same time: the next
-	// one and the one before.
+	// webhookSecrets is how many secrets there can be at the same time: the
+	// next one and the one before.
 	webhookSecrets = 2
 )
 
@@ -86,7 +87,8 @@ func newWebhookClient() *http.Client {
 	}
 }
 
-// parseWebhookSecrets returns the keys of secrets. The error does not tell them.
+// parseWebhookSecrets returns the keys of secrets. The error does not tell
+// them.
 func parseWebhookSecrets(secrets string) (keys [][]byte, err error) {
 	all := strings.Split(secrets, ",")
 	if len(all) > webhookSecrets {
@@ -150,8 +152,8 @@ func (w *Webhook) post(ctx context.Context, d Delivery) (Result, error) {
 	return webhookResult(answer.StatusCode)
 }
 
-// describePost returns why there is no answer, without the URL, which may have a
-// secret, and without anything that the receiver wrote, which may repeat it.
+// describePost returns why there is no answer, without the URL, which may have
+// a secret, and without anything that the receiver wrote, which may repeat it.
 func describePost(err error) error {
 	var about *url.Error
 	if errors.As(err, &about) {

@@ -18,8 +18,8 @@ const timeout = 5 * time.Second
 // Environment returns the value of an environment variable, as os.Getenv does.
 type Environment func(name string) string
 
-// Retrieve implements [aws.CredentialsProvider]. It returns the credentials that
-// Lambda gives a function.
+// Retrieve implements [aws.CredentialsProvider]. It returns the credentials
+// that Lambda gives a function.
 func (e Environment) Retrieve(context.Context) (aws.Credentials, error) {
 	c := aws.Credentials{
 		AccessKeyID: e("AWS_ACCESS_KEY_ID"), SecretAccessKey: e("AWS_SECRET_ACCESS_KEY"),

@@ -36,8 +36,8 @@ func NewCloser(env Environment, now func() time.Time) *Closer {
 
 // Close implements [sockets.Closer].
 func (c *Closer) Close(ctx context.Context, id string) error {
-	// The equals sign of an id is escaped too, as AWS's clients do it. A signature
-	// covers the path as it was sent.
+	// The equals sign of an id is escaped too, as AWS's clients do it. A
+	// signature covers the path as it was sent.
 	target := c.stage + "/@connections/" + url.QueryEscape(id)
 	r, err := http.NewRequestWithContext(ctx, http.MethodDelete, target, nil)
 	if err != nil {

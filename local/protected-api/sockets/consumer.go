@@ -16,8 +16,8 @@ import (
 // fills. It closes the connections of sessions that have ended. It reports the
 // messages that failed, so that the queue delivers them again, and no others.
 //
-// The order of events does not matter, since a session ends once, and neither do
-// repeats: what is closed already is gone.
+// The order of events does not matter, since a session ends once, and neither
+// do repeats: what is closed already is gone.
 func Consumer(
 	table Table, closer Closer, now func() time.Time, log *slog.Logger,
 ) lambda.Handler {

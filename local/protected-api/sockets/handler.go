@@ -11,10 +11,10 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-// Handler serves $connect, $disconnect and $default of a WebSocket API. It keeps
-// track of connections, and has next answer the handshake and the messages. It
-// refuses the handshake of a session that has ended, although the authorizer
-// allowed it just before, and one whose connection it cannot store.
+// Handler serves $connect, $disconnect and $default of a WebSocket API. It
+// keeps track of connections, and has next answer the handshake and the
+// messages. It refuses the handshake of a session that has ended, although the
+// authorizer allowed it just before, and one whose connection it cannot store.
 func Handler(table Table, now func() time.Time, next lambda.Handler) lambda.Handler {
 	return handler{table, now, next}
 }

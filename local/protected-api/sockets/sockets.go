@@ -1,13 +1,14 @@
-// Package sockets is an example of how a WebSocket API that Latchkey's authorizer
-// guards closes its connections when their session ends. Like the package orders,
-// it could be anybody's, and does not import any package of Latchkey.
+// Package sockets is an example of how a WebSocket API that Latchkey's
+// authorizer guards closes its connections when their session ends. Like the
+// package orders, it could be anybody's, and does not import any package of
+// Latchkey.
 //
-// [Handler] stores each connection by its session, and [Consumer] closes those of
-// a session for which an event session.ended arrives. A session may end while its
-// connection opens. Therefore Consumer stores that the session has ended before
-// it looks for connections, and Handler asks for that after it has stored its
-// connection. Both read what the other has written, so at least one of them
-// notices.
+// [Handler] stores each connection by its session, and [Consumer] closes those
+// of a session for which an event session.ended arrives. A session may end
+// while its connection opens. Therefore Consumer stores that the session has
+// ended before it looks for connections, and Handler asks for that after it has
+// stored its connection. Both read what the other has written, so at least one
+// of them notices.
 package sockets
 
 import (
@@ -24,19 +25,20 @@ type Connection struct {
 }
 
 const (
-	// LongestConnection is how long API Gateway keeps a connection open at most.
+	// LongestConnection is how long API Gateway keeps a connection open at
+	// most.
 	LongestConnection = 2 * time.Hour
 	// LongestHandshake is how long API Gateway waits for the authorizer and for
-	// the function, ten and 29 seconds, with a margin. In this time a connection
-	// that was stored may still be opening.
+	// the function, ten and 29 seconds, with a margin. In this time a
+	// connection that was stored may still be opening.
 	LongestHandshake = 45 * time.Second
 	// EndKept is how long it is stored that a session has ended. A connection
 	// that was allowed before is stored soon after, and none is allowed later.
 	EndKept = time.Hour
 )
 
-// Table stores connections, and which sessions have ended. Each method sees what
-// every call that has returned before has written.
+// Table stores connections, and which sessions have ended. Each method sees
+// what every call that has returned before has written.
 type Table interface {
 	// Put stores a connection. It is kept for [LongestConnection] at most.
 	Put(ctx context.Context, c Connection) error

@@ -1,5 +1,5 @@
-// Command websocket is the function of the WebSocket API in template.yaml beside
-// it, which Latchkey's authorizer guards.
+// Command websocket is the function of the WebSocket API in template.yaml
+// beside it, which Latchkey's authorizer guards.
 package main
 
 import (

@@ -1,6 +1,7 @@
-// Package messages checks what tests publish against docs/events.schema.json and
-// docs/asyncapi.json. Those schemas are open, so that a later version may add
-// members. Here they are closed: a member that they do not name is an error.
+// Package messages checks what tests publish against docs/events.schema.json
+// and docs/asyncapi.json. Those schemas are open, so that a later version may
+// add members. Here they are closed: a member that they do not name is an
+// error.
 package messages
 
 import (
@@ -34,8 +35,8 @@ type object = map[string]any
 type documents struct {
 	schema   object
 	compiler *jsonschema.Compiler
-	// schemas are those that were compiled, by their address. The compiler is not
-	// for several goroutines.
+	// schemas are those that were compiled, by their address. The compiler is
+	// not for several goroutines.
 	mu      sync.Mutex
 	schemas map[string]*jsonschema.Schema
 }
