@@ -340,13 +340,6 @@ func (p *Publisher) send(ctx context.Context, some []item, accepted map[int]bool
 	return answered
 }
 
-// givenUp names an event that was refused too often, and its account, so that an
-// operator can replay it.
-func givenUp(d Delivery) error {
-	return fmt.Errorf("the event %s of user %s, of the type %s, was refused %d times and is given up",
-		d.Message.ID, d.Message.UserID, d.Type, refusals)
-}
-
 // record notes the result of sending an event. What was not accepted waits.
 func (p *Publisher) record(n *status, result Result) {
 	switch result {
@@ -365,6 +358,13 @@ func (p *Publisher) record(n *status, result Result) {
 	}
 	n.next = p.now().Add(min(pollEvery<<min(n.failures, 8), maxWait))
 	n.failures++
+}
+
+// givenUp names an event that was refused too often, and its account, so that an
+// operator can replay it.
+func givenUp(d Delivery) error {
+	return fmt.Errorf("the event %s of user %s, of the type %s, was refused %d times and is given up",
+		d.Message.ID, d.Message.UserID, d.Type, refusals)
 }
 
 // removeTime is how long removing may take, also after the publisher's time is
