@@ -360,8 +360,8 @@ func (p *Publisher) record(n *status, result Result) {
 	n.failures++
 }
 
-// givenUp names an event that was refused too often, and its account, so that an
-// operator can replay it.
+// givenUp names an event that was refused too often, and its account, so that
+// an operator can replay it.
 func givenUp(d Delivery) error {
 	return fmt.Errorf("the event %s of user %s, of the type %s, was refused %d times and is given up",
 		d.Message.ID, d.Message.UserID, d.Type, refusals)

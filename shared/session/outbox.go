@@ -20,10 +20,9 @@ import (
 
 // The outbox of a partition is a list of the events that are still to be
 // published, newest first. The script that makes a change appends its events in
-// the same step: there is no change without its events, and no event without its
-// change.
-// A publisher reads them with [Store.Outgoing] and removes what was accepted with
-// [Store.Published]. So each event is published at least once.
+// the same step: there is no change without its events, and no event without
+// its change. A publisher reads them with [Store.Outgoing] and removes what was
+// accepted with [Store.Published]. So each event is published at least once.
 //
 // Readers of Redis can see of an event what they can see in the activity, and
 // chain and transport of the session. Accounts, address and device are sealed.
