@@ -17,3 +17,11 @@ func (p *Publisher) Done() Progress { return p.done }
 
 // Refusals is how often a message is refused before it is given up.
 const Refusals = refusals
+
+// Statuses returns about how many events a publisher knows something.
+func (p *Publisher) Statuses() (n int) {
+	for _, of := range p.known {
+		n += len(of)
+	}
+	return n
+}

@@ -71,7 +71,7 @@ type Publisher struct {
 	done  Progress
 	queue []int                      // partitions to look at, in this order
 	stuck []int                      // those whose events all wait
-	known map[int]map[string]*status // about events, by partition and key
+	known map[int]map[string]*status // about events that were sent, by partition and key
 }
 
 // status is what is known about an event that is still in its outbox.
@@ -222,6 +222,7 @@ func (p *Publisher) round(ctx context.Context, some []int) (away bool, err error
 	accepted, away := p.sendAll(ctx, items)
 	for _, partition := range some {
 		removed, fault := p.remove(ctx, partition, all[partition])
+		p.forget(partition)
 		err = errors.Join(err, fault)
 		switch {
 		case removed || accepted[partition]:
@@ -395,5 +396,19 @@ func (p *Publisher) remove(
 	defer cancel()
 	removed, dropped, err := p.outbox.Published(ctx, partition, accepted, refused)
 	p.done.Dropped += dropped
+	if removed > 0 {
+		for _, o := range slices.Concat(accepted, refused) {
+			delete(p.known[partition], o.Key())
+		}
+	}
 	return removed > 0, err
+}
+
+// forget forgets the events of a partition that were not sent yet. There may be
+// as many as all outboxes hold.
+func (p *Publisher) forget(partition int) {
+	maps.DeleteFunc(p.known[partition], func(_ string, n *status) bool { return *n == status{} })
+	if len(p.known[partition]) == 0 {
+		delete(p.known, partition)
+	}
 }

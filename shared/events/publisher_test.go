@@ -495,6 +495,41 @@ func TestPublisher_cannotRemove(t *testing.T) {
 	})
 }
 
+// A publisher keeps nothing of events that it has not sent, or that are gone, however many wait.
+func TestPublisher_memory(t *testing.T) {
+	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
+		w := newWorld(t, e.Server(t))
+		for range 110 {
+			w.signIn(0)
+		}
+		w.story()
+		most, away := 0, true
+		var p *publisher
+		s := &sink{answer: func(events.Delivery, int) events.Result {
+			if most = max(most, p.Statuses()); away {
+				return events.Failed
+			}
+			return events.Accepted
+		}}
+		p = newPublisher(w, s)
+		for range 3 {
+			_, err := p.Once(ctx)
+			must(t, err)
+			p.ahead += 20 * time.Second
+		}
+		if p.Statuses() == 0 || p.Statuses() > len(s.tries) {
+			t.Errorf("it sent %d events, and knows something about %d", len(s.tries), p.Statuses())
+		}
+		away, most = false, 0
+		_, err := p.Once(ctx)
+		must(t, err)
+		w.wantsAll(s)
+		if p.Statuses() != 0 || most > len(s.got)*2/3 {
+			t.Errorf("all %d events have arrived; it knew something about %d, and in the end about %d", len(s.got), most, p.Statuses())
+		}
+	})
+}
+
 // An end by a timeout may be found long after its time: it is as old as it is in the outbox.
 func TestPublisher_age(t *testing.T) {
 	redistest.EachEngine(t, func(t *testing.T, e redistest.Engine) {
