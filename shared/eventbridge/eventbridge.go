@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -127,11 +128,16 @@ func isAboutEntries(err error) bool {
 	return errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusRequestEntityTooLarge
 }
 
-// describe returns an error without the request's id and endpoint.
+// describe returns an error of EventBridge as it may be logged: its code and
+// message, without the request's id. An error about the signature is cut to its
+// code: its message may repeat the request, which holds the role's session token.
 func describe(err error) error {
 	var api smithy.APIError
-	if errors.As(err, &api) {
-		return fmt.Errorf("%s: %s", api.ErrorCode(), api.ErrorMessage())
+	switch {
+	case !errors.As(err, &api):
+		return err
+	case strings.Contains(api.ErrorCode(), "Signature"):
+		return errors.New(api.ErrorCode())
 	}
-	return err
+	return fmt.Errorf("%s: %s", api.ErrorCode(), api.ErrorMessage())
 }

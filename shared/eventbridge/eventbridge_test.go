@@ -179,3 +179,20 @@ func TestSend_oneTooLarge(t *testing.T) {
 		t.Errorf("%v, %v, want %v", results, err, want)
 	}
 }
+
+// An error about the signature repeats the request, with the role's session token. It is not told.
+func TestSend_signature(t *testing.T) {
+	for _, code := range []string{"InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+			w.WriteHeader(http.StatusForbidden)
+			message := "The Canonical String for this request should have been\nx-amz-security-token:secret-of-the-role"
+			_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": message})
+		}))
+		results, err := eventbridge.New(environment(server.URL), bus).Send(ctx, []events.Delivery{delivery("a", "u")})
+		server.Close()
+		if results[0] != events.Failed || err == nil || !strings.Contains(err.Error(), code) || strings.Contains(err.Error(), "secret-of-the-role") {
+			t.Errorf("%s: %v, %v", code, results, err)
+		}
+	}
+}
