@@ -380,3 +380,24 @@ func TestEnds(t *testing.T) {
 		})
 	}
 }
+
+// An error about the signature repeats the request, with the role's session token. The functions log errors.
+func TestTable_signature(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"__type":"InvalidSignatureException","message":"The Canonical String was x-amz-security-token:secret-of-the-role"}`))
+	}))
+	defer server.Close()
+	table, ctx := awssockets.NewTable(variables(server.URL, ""), time.Now), t.Context()
+	_, of := table.Of(ctx, "s")
+	_, ended := table.HasEnded(ctx, "s")
+	for name, err := range map[string]error{
+		"Put": table.Put(ctx, sockets.Connection{ID: "c", Session: "s"}), "Remove": table.Remove(ctx, sockets.Connection{ID: "c", Session: "s"}),
+		"End": table.End(ctx, "s"), "Of": of, "HasEnded": ended,
+	} {
+		if err == nil || !strings.Contains(err.Error(), "InvalidSignatureException") || strings.Contains(err.Error(), "secret-of-the-role") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

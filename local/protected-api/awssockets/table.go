@@ -2,13 +2,16 @@ package awssockets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 
 	"latchkey/local/protected-api/sockets"
 )
@@ -71,7 +74,7 @@ func (t *Table) End(ctx context.Context, session string) error {
 func (t *Table) put(ctx context.Context, it item, keep time.Duration) error {
 	it[expiresAt] = number(t.now().Add(keep).Unix())
 	_, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &t.name, Item: it})
-	return err
+	return describe(err)
 }
 
 // Remove implements [sockets.Table].
@@ -79,7 +82,7 @@ func (t *Table) Remove(ctx context.Context, c sockets.Connection) error {
 	_, err := t.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 		TableName: &t.name, Key: keyOf(c.Session, c.ID),
 	})
-	return err
+	return describe(err)
 }
 
 // HasEnded implements [sockets.Table]. DynamoDB may keep an item for days after
@@ -89,7 +92,7 @@ func (t *Table) HasEnded(ctx context.Context, session string) (bool, error) {
 		TableName: &t.name, Key: keyOf(session, endItem), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
-		return false, err
+		return false, describe(err)
 	}
 	return len(out.Item) > 0, nil
 }
@@ -105,7 +108,7 @@ func (t *Table) Of(ctx context.Context, session string) (all []sockets.Connectio
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, err
+			return nil, describe(err)
 		}
 		for _, it := range page.Items {
 			c, err := connectionOf(it)
@@ -137,4 +140,15 @@ func connectionOf(it item) (c sockets.Connection, err error) {
 		c.Opened = time.UnixMilli(ms)
 	}
 	return c, nil
+}
+
+// describe returns an error of DynamoDB as it may be logged, and nil for nil. An
+// error about the signature is cut to its code: its message may repeat the
+// request, which has the session token of the role.
+func describe(err error) error {
+	var api smithy.APIError
+	if errors.As(err, &api) && strings.Contains(api.ErrorCode(), "Signature") {
+		return errors.New("DynamoDB: " + api.ErrorCode())
+	}
+	return err
 }
