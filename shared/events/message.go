@@ -60,7 +60,8 @@ func (m Message) String() string {
 // Actor is who made a change.
 type Actor struct {
 	Kind ActorKind `json:"kind"`
-	// UserID and Account are of an admin.
+	// UserID and Account are of an admin. They are absent if the admin changed
+	// their own account, or is no longer known.
 	UserID  string `json:"userId,omitempty"`
 	Account string `json:"account,omitempty"`
 }
@@ -71,7 +72,7 @@ type ActorKind string
 // The kinds of actors.
 const (
 	ByUser   ActorKind = "user"   // the account itself
-	ByAdmin  ActorKind = "admin"  // another account
+	ByAdmin  ActorKind = "admin"  // another account, or the account itself for what only admins do
 	ByPolicy ActorKind = "policy" // a rule of the service, such as the session limit
 	BySystem ActorKind = "system" // the time: a deadline passed
 )
@@ -153,7 +154,7 @@ func New(o session.Outgoing, details bool) Message {
 }
 
 // actorOf returns who made a change. What only an admin does was done by one,
-// even if it is no longer known who.
+// even if it is no longer known who, or if it was the account itself.
 func actorOf(o session.Outgoing) Actor {
 	switch {
 	case o.Reason == session.IdleTimeout, o.Reason == session.AbsoluteTimeout:
