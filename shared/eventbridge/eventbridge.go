@@ -130,7 +130,7 @@ func isAboutEntries(err error) bool {
 
 // describe returns an error of EventBridge as it may be logged: its code and
 // message, without the request's id. An error about the signature is cut to its
-// code: its message may repeat the request, which holds the role's session token.
+// code: its message may repeat the request, which has the role's session token.
 func describe(err error) error {
 	var api smithy.APIError
 	switch {

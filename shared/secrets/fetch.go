@@ -39,8 +39,8 @@ func fetcher(env awsenv.Environment, arn string) func(context.Context) (string, 
 }
 
 // describe turns the error of a call to Secrets Manager into one that may be
-// logged, and nil into nil. An error about the signature is cut to its code: its message may
-// repeat the request, which holds the role's session token.
+// logged, and nil into nil. An error about the signature is cut to its code: its
+// message may repeat the request, which holds the role's session token.
 func describe(err error) error {
 	var reply smithy.APIError
 	switch {

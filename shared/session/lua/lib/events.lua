@@ -37,10 +37,10 @@ local function detailOf(change)
 end
 
 -- writeEvents writes the events into the outbox, if they are to be published,
--- and into the activity, newest first. There is no
--- event without its change, and no change without its event. A detail is in
--- front of its events, so that it is not dropped before them, and is written
--- last, so that it pushes none of them out.
+-- and into the activity, newest first. There is no event without its change,
+-- and no change without its event. A detail is in front of its events, so that
+-- it is not dropped before them, and is written last, so that it pushes none of
+-- them out.
 local function writeEvents(change)
   writeOutbox(change)
   if change.cap == 0 or #change.events == 0 then return end

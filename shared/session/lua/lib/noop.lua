@@ -1,7 +1,8 @@
--- No-ops: changes that found nothing to change, or no record. A token of a session that ended
--- long ago is enough to ask for any number of them. So their replies are not
--- cached one by one: one key of the account has the idempotency keys of the
--- latest. Without it, one that arrives twice could end what began since.
+-- No-ops: changes that found nothing to change, or no record. A token of a
+-- session that ended long ago is enough to ask for any number of them. So their
+-- replies are not cached one by one: one key of the account has the idempotency
+-- keys of the latest. Without it, one that arrives twice could end what began
+-- since.
 
 -- wasNoop reports whether this change ran before, and was a no-op.
 local function wasNoop(change)
