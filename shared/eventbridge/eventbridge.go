@@ -26,6 +26,8 @@ const (
 	batch = 10
 	// putTimeout bounds one call.
 	putTimeout = 10 * time.Second
+	// idleTimeout is how long a connection is kept that is not in use.
+	idleTimeout = 30 * time.Second
 )
 
 // Sink is a bus. It implements [events.Sink].
@@ -42,9 +44,20 @@ func New(env awsenv.Environment, bus string) *Sink {
 		Region:       awsenv.Region(bus),
 		Credentials:  env,
 		Retryer:      aws.NopRetryer{}, // the publisher tries again
-		HTTPClient:   awsenv.NewHTTPClient(putTimeout),
+		HTTPClient:   newHTTPClient(),
 		BaseEndpoint: env.Endpoint("AWS_ENDPOINT_URL_EVENTBRIDGE"),
 	})}
+}
+
+// newHTTPClient returns a client that uses connections again, unlike those for
+// calls that are minutes apart: a publisher may send many batches a second. A
+// connection that died while the function was frozen costs one retry.
+func newHTTPClient() *http.Client {
+	client := awsenv.NewHTTPClient(putTimeout)
+	if t, ok := client.Transport.(*http.Transport); ok {
+		t.DisableKeepAlives, t.IdleConnTimeout = false, idleTimeout
+	}
+	return client
 }
 
 // Batch implements [events.Sink].

@@ -196,3 +196,24 @@ func TestSend_signature(t *testing.T) {
 		}
 	}
 }
+
+// A backlog is sent over few connections, and not over a new one for each batch.
+func TestSend_connection(t *testing.T) {
+	var from []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from = append(from, r.RemoteAddr)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		_, _ = w.Write([]byte(`{"Entries":[{"EventId":"1"}]}`))
+	}))
+	defer server.Close()
+	sink := eventbridge.New(environment(server.URL), bus)
+	for range 20 {
+		if _, err := sink.Send(ctx, []events.Delivery{delivery("a", "u")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(from)
+	if n := len(slices.Compact(from)); n > 10 {
+		t.Errorf("20 batches took %d connections", n)
+	}
+}
