@@ -149,17 +149,25 @@ func (w *world) wantsAll(s *sink) {
 	}
 }
 
-// publisher is one whose clock is as much ahead as a test says. It keeps the errors that it warned of.
+// publisher is one whose clock is as much ahead as a test says: of now, or of the time at which it stopped. It keeps the errors
+// that it warned of.
 type publisher struct {
 	*events.Publisher
-	ahead  time.Duration
-	warned []string
+	ahead   time.Duration
+	stopped time.Time
+	warned  []string
 }
 
 func newPublisher(box events.Outbox, s events.Sink) *publisher {
 	p := new(publisher)
 	warn := func(_ string, err error) { p.warned = append(p.warned, err.Error()) }
-	p.Publisher = events.NewPublisher(box, s, true, func() time.Time { return time.Now().Add(p.ahead) }, warn)
+	now := func() time.Time {
+		if !p.stopped.IsZero() {
+			return p.stopped.Add(p.ahead)
+		}
+		return time.Now().Add(p.ahead)
+	}
+	p.Publisher = events.NewPublisher(box, s, true, now, warn)
 	return p
 }
 
@@ -416,6 +424,7 @@ func TestPublisher_oneAccountFails(t *testing.T) {
 			return events.Accepted
 		}}
 		p = newPublisher(w, s)
+		p.stopped = time.Now()
 		for range 3 {
 			_, err := p.Once(ctx)
 			must(t, err)
