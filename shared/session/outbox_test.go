@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -360,11 +362,17 @@ func TestWithHints(t *testing.T) {
 	redistest.EachSingle(t, func(t *testing.T, r redistest.Redis) {
 		w := newWorld(t, r, withOutbox)
 		under, release := make(chan bool), make(chan bool)
+		var answered atomic.Bool
 		slow := w.hooked(func(next redis.ProcessHook, ctx context.Context, cmd redis.Cmder) error {
 			if cmd.Name() == "sadd" {
 				under <- true
 				<-release
-				ctx = context.WithoutCancel(ctx)
+				for range 1000 { // who does not wait is ahead
+					runtime.Gosched()
+				}
+				err := next(context.WithoutCancel(ctx), cmd)
+				answered.Store(true)
+				return err
 			}
 			return next(ctx, cmd)
 		})
@@ -377,7 +385,7 @@ func TestWithHints(t *testing.T) {
 			t.Fatal("the hint is not held back")
 		}
 		close(release)
-		if sent(); !w.hinted() {
+		if sent(); !answered.Load() || !w.hinted() {
 			t.Error("the request is over, and its hint has not arrived")
 		}
 		_, err = w.Hints(ctx)
