@@ -183,7 +183,7 @@ func testPublishToWebhook(t *testing.T, binaries string) {
 type bus struct {
 	mu      sync.Mutex
 	entries []map[string]any
-	wrong   []string // calls that are none of PutEvents, or not signed
+	wrong   []string // calls other than PutEvents, and unsigned ones
 }
 
 func (b *bus) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -98,8 +98,8 @@ const (
 	// roundTime is when a round stops sending: what was accepted is to be
 	// removed soon.
 	roundTime = 5 * time.Second
-	// inARow is after how many calls in which nothing was accepted a round stops:
-	// the sink is away.
+	// inARow is how many calls may accept nothing, one after the other, before a
+	// round stops: the sink is away.
 	inARow = 3
 )
 

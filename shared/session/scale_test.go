@@ -326,7 +326,7 @@ func bySender(entries []redis.SlowLog, name string) (own, others []redis.SlowLog
 	return own, others
 }
 
-// longest is how long the slowest of these commands took; 0 if there is none.
+// longest is how long the slowest of these commands took; 0 for no commands.
 func longest(entries []redis.SlowLog) (d time.Duration) {
 	for _, entry := range entries {
 		d = max(d, entry.Duration)

@@ -42,7 +42,7 @@ const (
 type Table interface {
 	// Put stores a connection. It is kept for [LongestConnection] at most.
 	Put(ctx context.Context, c Connection) error
-	// Remove removes a connection. It is no error if there is none.
+	// Remove removes a connection. One that is not stored is no error.
 	Remove(ctx context.Context, c Connection) error
 	// Of returns the connections of a session.
 	Of(ctx context.Context, session string) ([]Connection, error)
@@ -59,6 +59,6 @@ var ErrGone = errors.New("the connection is gone")
 // Closer closes connections.
 type Closer interface {
 	// Close closes the connection with an id of API Gateway. It returns
-	// [ErrGone] if there is none.
+	// [ErrGone] if no such connection is open.
 	Close(ctx context.Context, id string) error
 }
